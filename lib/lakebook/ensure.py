@@ -1,0 +1,120 @@
+"""Bring AWS to a declared state: list the API calls still needed, make them one by one, list again and see none."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lakebook.errors import LakebookError
+from lakebook.evidence import record, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Call:
+    """One AWS API call that changes something; nothing happens until it is run.
+
+    `until` waits, after the call, for what it started: it returns None when that is there, else what it saw last.
+    """
+
+    method: Callable[..., Any]
+    arguments: dict[str, Any]
+    until: Callable[[], str | None] | None = None
+    timeout_seconds: float = 900
+
+    @property
+    def action(self) -> str:
+        """As IAM policies and CloudTrail name the call: `glue:CreateDatabase`."""
+        meta = self.method.__self__.meta  # type: ignore[attr-defined]
+        return f"{meta.service_model.signing_name}:{meta.method_to_api_mapping[self.method.__name__]}"
+
+    def run(self) -> None:
+        """Make the call and wait for what it started; raises LakebookError on a timeout."""
+        self.method(**self.arguments)
+        if self.until:
+            wait(self.action, self.until, self.timeout_seconds)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that must exist; iterating compares it with AWS and yields the calls it still needs."""
+
+    name: str
+    needs: Callable[[], Iterator[Call]]
+
+    def __iter__(self) -> Iterator[Call]:
+        return self.needs()
+
+
+def resource(needs: Callable[..., Iterator[Call]]) -> Callable[..., Resource]:
+    """Turn a generator of calls into a declaration that plan, ensure and check all iterate."""
+
+    @wraps(needs)
+    def declare(name: str, *arguments: Any, **settings: Any) -> Resource:
+        return Resource(f"{needs.__name__.replace('_', ' ')} {name}", partial(needs, name, *arguments, **settings))
+
+    return declare
+
+
+def calls(resources: Iterable[Resource]) -> list[tuple[str, Call]]:
+    """The calls AWS still needs, in order, with the resource each is for; empty when all is as declared."""
+    return [(each.name, call) for each in resources for call in each]
+
+
+def plan(resources: Iterable[Resource]) -> pd.DataFrame:
+    """The calls still needed as a table (resource, call, arguments), recorded; makes none of them."""
+    return _table("plan", calls(resources))
+
+
+def ensure(resources: Iterable[Resource], *, apply: bool) -> pd.DataFrame:
+    """Make the calls still needed, one by one, and return those made as a table; makes none unless `apply`."""
+    made: list[tuple[str, Call]] = []
+    for each in resources if apply else []:
+        for call in each:
+            print(f"{call.action}  {each.name}", flush=True)
+            call.run()
+            record("call", resource=each.name, action=call.action)
+            made.append((each.name, call))
+    return _table("calls", made)
+
+
+def current(method: Callable[..., dict[str, Any]], missing: str, **arguments: Any) -> dict[str, Any] | None:
+    """What AWS describes now, or None where it answers with the error code `missing`."""
+    try:
+        return method(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == missing:
+            return None
+        raise
+
+
+def wait(
+    what: str, state: Callable[[], str | None], timeout_seconds: float = 900, poll_seconds: float = 0.5, slowest_poll_seconds: float = 15
+) -> None:
+    """Ask for a state until it is None (done), printing each change; raises LakebookError with the last state on timeout.
+
+    Polls quickly at first and ever more slowly, up to `slowest_poll_seconds`.
+    """
+    start, last = time.monotonic(), None
+    while (seen := state()) is not None:
+        seconds = time.monotonic() - start
+        if seen != last:
+            print(f"{seconds:6.1f} s  {what}: {seen}", flush=True)
+        if seconds > timeout_seconds:
+            raise LakebookError(f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again.")
+        last = seen
+        time.sleep(min(poll_seconds + seconds / 20, slowest_poll_seconds))
+
+
+def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:
+    return table(
+        [{"resource": resource, "call": call.action, "arguments": call.arguments} for resource, call in pairs], name
+    ).reindex(columns=["resource", "call", "arguments"])

@@ -1,0 +1,51 @@
+"""What one AWS service of the stand-in is: a class with one method per operation, named as AWS names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local_aws.stand_in import StandIn
+
+ACCOUNT = "123456789012"  # moto's account, and so the one of every rehearsal
+
+
+class ApiError(Exception):
+    """An error as AWS answers it; `code` is the name botocore's service model gives it."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code, self.message, self.status = code, message, status
+
+
+@dataclass
+class Call:
+    """One API call on its way: who asks what of which service, and what moto itself would answer."""
+
+    service: str  # as botocore names it: "dms", "glue", "redshift-data"
+    operation: str  # "CreateReplicationTask"
+    parameters: dict[str, Any]  # as boto3 takes them
+    region: str
+    access_key: str
+    moto: Callable[[], dict[str, Any]] = field(repr=False)  # moto's answer as boto3 would return it; raises ApiError
+
+
+class Service:
+    """One AWS service with an engine behind it.
+
+    Every public CamelCase method is an operation: it takes a `Call` and returns the response as boto3 would
+    (datetimes as datetime, no ResponseMetadata), or raises `ApiError`. `from_moto` names the operations that moto
+    answers truthfully; whatever is neither a method nor listed there is refused with a loud 501.
+    """
+
+    name: ClassVar[str]
+    from_moto: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self.stand_in = stand_in
+
+    def stop(self) -> None:
+        """Stop what still runs for this service; called once when the stand-in goes down."""
