@@ -1,0 +1,37 @@
+"""A stand-in for AWS on one machine: real engines behind AWS's own API, for rehearsing what will run on AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE_SECRET = "acme-rehearsal-source"  # noqa: S105 - the name that parameters/rehearsal.yaml gives, not a secret
+
+__all__ = ["SOURCE_SECRET", "running"]
+
+
+@contextlib.contextmanager
+def running(directory: Path | None = None, port: int = 0, source: dict[str, str] | None = None) -> Iterator[dict[str, str]]:
+    """Run the stand-in in this process and yield the environment variables that point AWS clients at it.
+
+    `source` is the content of the source database's secret (username, password, host, port, engine, dbname).
+    The variables are also set in this process until the block ends.
+    """
+    from local_aws import server  # noqa: PLC0415 - clients that only read SOURCE_SECRET need no engines
+
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="local_aws-", ignore_cleanup_errors=True) as scratch:
+        try:
+            with server.serving(directory or Path(scratch), port) as stand_in:
+                if source:
+                    server.put_secret(stand_in, SOURCE_SECRET, source)
+                yield server.environment(stand_in.endpoint)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
