@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+ROLE_PROPAGATION_SECONDS = 30  # IAM is eventually consistent: a new role is usable within seconds
+
 
 @dataclass(frozen=True)
 class Call:
     """One AWS API call that changes something; nothing happens until it is run.
 
-    `until` waits, after the call, for what it started: it returns None when that is there, else what it saw last.
+    `until` is asked again and again, with the call's answer, whether what it started is there: None, or what it saw last.
+    `retry_on` names the error that a role made a moment ago gives until IAM has spread it.
     """
 
     method: Callable[..., Any]
     arguments: dict[str, Any]
-    until: Callable[[], str | None] | None = None
+    until: Callable[[dict[str, Any]], str | None] | None = None
     timeout_seconds: float = 900
+    retry_on: str = ""
 
     @property
     def action(self) -> str:
@@ -38,9 +42,19 @@ class Call:
 
     def run(self) -> None:
         """Make the call and wait for what it started; raises LakebookError on a timeout."""
-        self.method(**self.arguments)
+        answers: list[dict[str, Any]] = []
+        wait(self.action, lambda: self._attempt(answers), ROLE_PROPAGATION_SECONDS)
         if self.until:
-            wait(self.action, self.until, self.timeout_seconds)
+            wait(self.action, partial(self.until, answers[0]), self.timeout_seconds)
+
+    def _attempt(self, answers: list[dict[str, Any]]) -> str | None:
+        try:
+            answers.append(self.method(**self.arguments))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != self.retry_on:
+                raise
+            return str(error.response["Error"]["Message"])
+        return None
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,11 @@ def current(method: Callable[..., dict[str, Any]], missing: str, **arguments: An
 
 
 def wait(
-    what: str, state: Callable[[], str | None], timeout_seconds: float = 900, poll_seconds: float = 0.5, slowest_poll_seconds: float = 15
+    what: str,
+    state: Callable[[], str | None],
+    timeout_seconds: float = 900,
+    poll_seconds: float = 0.5,
+    slowest_poll_seconds: float = 15,
 ) -> None:
     """Ask for a state until it is None (done), printing each change; raises LakebookError with the last state on timeout.
 
@@ -109,7 +127,9 @@ def wait(
         if seen != last:
             print(f"{seconds:6.1f} s  {what}: {seen}", flush=True)
         if seconds > timeout_seconds:
-            raise LakebookError(f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again.")
+            raise LakebookError(
+                f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again."
+            )
         last = seen
         time.sleep(min(poll_seconds + seconds / 20, slowest_poll_seconds))
 

@@ -40,5 +40,7 @@ def table(rows: pd.DataFrame | Iterable[dict[str, Any]], name: str = "") -> pd.D
     """Show rows as a table and record them under a name; returns the frame so that a cell may end with it."""
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     if name:
-        record("table", name=name, rows=json.loads(frame.to_json(orient="records", date_format="iso", default_handler=str)))
+        record(
+            "table", name=name, rows=json.loads(frame.to_json(orient="records", date_format="iso", default_handler=str))
+        )
     return frame

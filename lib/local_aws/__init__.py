@@ -17,7 +17,9 @@ __all__ = ["SOURCE_SECRET", "running"]
 
 
 @contextlib.contextmanager
-def running(directory: Path | None = None, port: int = 0, source: dict[str, str] | None = None) -> Iterator[dict[str, str]]:
+def running(
+    directory: Path | None = None, port: int = 0, source: dict[str, str] | None = None
+) -> Iterator[dict[str, str]]:
     """Run the stand-in in this process and yield the environment variables that point AWS clients at it.
 
     `source` is the content of the source database's secret (username, password, host, port, engine, dbname).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import json
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 # What moto answers truthfully as a whole: it keeps the records and no engine stands behind them.
 FROM_MOTO = frozenset(
-    "budgets cloudtrail cloudwatch directconnect ec2 events iam kms lakeformation logs s3 secretsmanager sns sqs ssm sts "
-    "resourcegroupstaggingapi".split()
+    ["budgets", "cloudtrail", "cloudwatch", "directconnect", "ec2", "events", "iam", "kms", "lakeformation", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts", "resourcegroupstaggingapi"]
 )
-READS = re.compile(r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate)\w*|(GET|HEAD) .*")
+READS = re.compile(
+    r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate)\w*|(GET|HEAD) .*"
+)
 LARGE_BODY_BYTES = 16 << 20
 
 Answer = tuple[int, list[tuple[str, str]], "Iterable[bytes]"]
@@ -39,9 +41,11 @@ class Gateway:
     def __init__(self, moto: Callable[..., Iterable[bytes]], objects: Objects, log: Path) -> None:
         self.moto, self.objects = moto, objects
         self.services: dict[str, Service] = {}
-        self.log = log.open("a", buffering=1)
+        self.log_file, self.log = log, log.open("a", buffering=1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/_local_aws":
+            return self._identity(start_response)
         access_key, region, service = wire.caller(environ)
         request_id, started = str(uuid.uuid4()), time.time()
         body = b"" if service == "s3" else environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -62,7 +66,14 @@ class Gateway:
         start_response(f"{status} {'OK' if status < 300 else 'Error'}", [*kept, ("x-amzn-RequestId", request_id)])
         return data
 
-    def _answer(self, environ: dict[str, Any], body: bytes, service: str, operation: str, region: str, access_key: str) -> Answer:
+    def _identity(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Who serves here, for whoever looks for a stand-in that runs already."""
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps({"directory": str(self.log_file.parent)}).encode()]
+
+    def _answer(
+        self, environ: dict[str, Any], body: bytes, service: str, operation: str, region: str, access_key: str
+    ) -> Answer:
         if service == "s3":
             return self._s3(environ)
         ours = self.services.get(service)
@@ -75,7 +86,14 @@ class Gateway:
         return status, headers, [data]
 
     def _ours(
-        self, handler: Callable[[Call], dict[str, Any]], environ: dict[str, Any], body: bytes, service: str, operation: str, region: str, access_key: str
+        self,
+        handler: Callable[[Call], dict[str, Any]],
+        environ: dict[str, Any],
+        body: bytes,
+        service: str,
+        operation: str,
+        region: str,
+        access_key: str,
     ) -> Answer:
         shape = wire.model(service).operation_model(operation)
 
@@ -93,11 +111,13 @@ class Gateway:
         data = json.dumps(wire.to_wire(response, shape.output_shape) if shape.output_shape else {}).encode()
         return 200, [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(data)))], [data]
 
-    def _moto(self, environ: dict[str, Any], body: bytes, service: str, operation: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _moto(
+        self, environ: dict[str, Any], body: bytes, service: str, operation: str
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
         answer: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _info: Any = None) -> None:
-            answer.update(status=int(status.split()[0]), headers=headers)
+            answer.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
 
         inner = dict(environ, **{"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
         try:
@@ -116,9 +136,13 @@ class Gateway:
         answer_to: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _info: Any = None) -> None:
-            answer_to.update(status=int(status.split()[0]), headers=headers)
+            answer_to.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
 
-        data = b"".join(self.moto(environ, start_response))
+        try:
+            data = b"".join(self.moto(environ, start_response))
+        except OSError as failure:
+            full = f"The disk of the stand-in's directory is full ({failure.strerror})" if failure.errno == errno.ENOSPC else repr(failure)
+            raise ApiError("InternalError", f"{full}; free some space or start it elsewhere with --data.", 500) from failure
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY_BYTES:
             gc.collect()  # large bodies hang in moto's reference cycles
         return answer_to["status"], answer_to["headers"], [data]
@@ -132,11 +156,19 @@ class Gateway:
         size = file.stat().st_size
         first, last = 0, size - 1
         if asked := re.fullmatch(r"bytes=(\d*)-(\d*)", environ.get("HTTP_RANGE", "")):
-            first, last = (int(asked[1]), min(int(asked[2] or last), last)) if asked[1] else (max(size - int(asked[2]), 0), last)
+            first, last = (
+                (int(asked[1]), min(int(asked[2] or last), last)) if asked[1] else (max(size - int(asked[2]), 0), last)
+            )
             if first > last:
                 raise ApiError("InvalidRange", "The requested range is not satisfiable", 416)
-        kept = [(n, v) for n, v in headers if not n.lower().startswith(("content-length", "x-amz-checksum", "content-range"))]
-        kept += [("Content-Length", str(last - first + 1))] + ([("Content-Range", f"bytes {first}-{last}/{size}")] if asked else [])
+        kept = [
+            (n, v)
+            for n, v in headers
+            if not n.lower().startswith(("content-length", "x-amz-checksum", "content-range"))
+        ]
+        kept += [("Content-Length", str(last - first + 1))] + (
+            [("Content-Range", f"bytes {first}-{last}/{size}")] if asked else []
+        )
         return 206 if asked else 200, kept, _stream(file, first, last - first + 1)
 
     def _record(self, started: float, access_key: str, service: str, operation: str, status: int, error: str) -> None:
@@ -159,7 +191,9 @@ class Gateway:
 
 def not_here(service: str, operation: str) -> ApiError:
     """The refusal of what neither we nor moto do truthfully."""
-    return ApiError("NotInLocalAws", f"local_aws does not do {service} {operation}; see COVERAGE.md for what it does.", 501)
+    return ApiError(
+        "NotInLocalAws", f"local_aws does not do {service} {operation}; see COVERAGE.md for what it does.", 501
+    )
 
 
 def _stream(file: Path, first: int, length: int) -> Iterator[bytes]:

@@ -10,8 +10,5 @@ class LakeFormation(Service):
 
     name = "lakeformation"
     from_moto = frozenset(
-        "GetDataLakeSettings PutDataLakeSettings RegisterResource DeregisterResource DescribeResource ListResources "
-        "GrantPermissions RevokePermissions ListPermissions BatchGrantPermissions BatchRevokePermissions "
-        "CreateLFTag GetLFTag ListLFTags DeleteLFTag UpdateLFTag AddLFTagsToResource RemoveLFTagsFromResource "
-        "GetResourceLFTags".split()
+        ["GetDataLakeSettings", "PutDataLakeSettings", "RegisterResource", "DeregisterResource", "DescribeResource", "ListResources", "GrantPermissions", "RevokePermissions", "ListPermissions", "BatchGrantPermissions", "BatchRevokePermissions", "CreateLFTag", "GetLFTag", "ListLFTags", "DeleteLFTag", "UpdateLFTag", "AddLFTagsToResource", "RemoveLFTagsFromResource", "GetResourceLFTags"]
     )

@@ -44,7 +44,9 @@ class Objects:
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys below a prefix, sorted; raises ApiError NoSuchBucket."""
         index = self._index(bucket)
-        return sorted(key for key in list(index) if key.startswith(prefix) and isinstance(index.get(key), moto_s3.FakeKey))
+        return sorted(
+            key for key in list(index) if key.startswith(prefix) and isinstance(index.get(key), moto_s3.FakeKey)
+        )
 
     def put_file(self, bucket: str, key: str, file: Path) -> None:
         """Move a finished file into the bucket as an object, all at once; raises ApiError NoSuchBucket."""
@@ -167,7 +169,7 @@ class _SharedContent(_Content):
 def _keep_contents_in_files(objects: Objects) -> None:
     """Make moto's S3 keep every object's bytes in `objects`, and leave bucket policies to the caller of moto."""
 
-    class Keys(_VersionedKeyStore):  # type: ignore[misc]
+    class Keys(_VersionedKeyStore):
         bucket = ""
 
         def setlist(self, key: str, list_: Any) -> None:
@@ -190,7 +192,9 @@ def _keep_contents_in_files(objects: Objects) -> None:
 
     def shallow_copy(self: Any, _memo: Any) -> Any:
         copied = moto_s3.FakeKey.__new__(moto_s3.FakeKey)
-        copied.__dict__.update(self.__dict__, multipart=None, disposed=True, _value_buffer=_SharedContent(self._value_buffer.path))
+        copied.__dict__.update(
+            self.__dict__, multipart=None, disposed=True, _value_buffer=_SharedContent(self._value_buffer.path)
+        )
         return copied
 
     bucket_class: Any = moto_s3.FakeBucket
@@ -199,7 +203,9 @@ def _keep_contents_in_files(objects: Objects) -> None:
     # moto takes every condition of a bucket policy for true, so that "deny without TLS" would deny all.
     bucket_class.get_permission = lambda _self, _action, _resource: PermissionResult.NEUTRAL
     moto_s3.FakeKey.__deepcopy__ = shallow_copy
-    moto_s3.tempfile = types.SimpleNamespace(SpooledTemporaryFile=lambda *_: _Content(objects.contents / uuid.uuid4().hex))
+    moto_s3.tempfile = types.SimpleNamespace(
+        SpooledTemporaryFile=lambda *_: _Content(objects.contents / uuid.uuid4().hex)
+    )
 
 
 def _backend() -> Any:

@@ -55,7 +55,7 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     from local_aws.gateway import Gateway  # noqa: PLC0415
     from local_aws.s3 import Objects  # noqa: PLC0415
 
-    class Quiet(MotoRequestHandler):  # type: ignore[misc]
+    class Quiet(MotoRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log(self, *_: Any) -> None:
@@ -80,7 +80,8 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
 def service_classes() -> list[type[Service]]:
     """Our own services, one class each."""
     for module in SERVICE_MODULES:
-        if not find_spec(f"local_aws.{module}"): continue  # TODO
+        if not find_spec(f"local_aws.{module}"):
+            continue  # TODO
         import_module(f"local_aws.{module}")
     return [each for each in _subclasses(Service) if hasattr(each, "name")]
 

@@ -23,14 +23,17 @@ SIGNED_AS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"} 
 
 @functools.cache
 def model(service: str) -> botocore.model.ServiceModel:
-    """botocore's model of a service; raises botocore's UnknownServiceError."""
+    """Botocore's model of a service; raises botocore's UnknownServiceError."""
     return botocore.session.get_session().get_service_model(service)
 
 
 def caller(environ: dict[str, Any]) -> tuple[str, str, str]:
     """Who signed a request, for which region and which service (boto3's name): ("AKIA…", "eu-west-1", "glue")."""
     found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or CREDENTIAL.search(
-        "Credential=" + urllib.parse.unquote(dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""))).get("X-Amz-Credential", ""))
+        "Credential="
+        + urllib.parse.unquote(
+            dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""))).get("X-Amz-Credential", "")
+        )
     )
     if not found:
         return "", "", "s3"  # an unsigned request can only be one to a public object
@@ -65,17 +68,17 @@ def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
     return [route for _, route in sorted(routes, key=lambda pair: pair[0])]
 
 
-def from_wire(value: Any, shape: botocore.model.Shape | None) -> Any:
+def from_wire(value: Any, shape: Any) -> Any:
     """JSON parameters as boto3's caller gave them: blobs as bytes, timestamps as datetimes."""
     kind = shape.type_name if shape is not None else None
     if value is None or shape is None:
         return value
     if kind == "structure":
-        return {name: from_wire(each, shape.members.get(name)) for name, each in value.items()}  # type: ignore[attr-defined]
+        return {name: from_wire(each, shape.members.get(name)) for name, each in value.items()}
     if kind == "list":
-        return [from_wire(each, shape.member) for each in value]  # type: ignore[attr-defined]
+        return [from_wire(each, shape.member) for each in value]
     if kind == "map":
-        return {name: from_wire(each, shape.value) for name, each in value.items()}  # type: ignore[attr-defined]
+        return {name: from_wire(each, shape.value) for name, each in value.items()}
     if kind == "blob":
         return base64.b64decode(value)
     if kind == "timestamp" and isinstance(value, int | float):
@@ -83,20 +86,22 @@ def from_wire(value: Any, shape: botocore.model.Shape | None) -> Any:
     return value
 
 
-def to_wire(value: Any, shape: botocore.model.Shape | None) -> Any:
+def to_wire(value: Any, shape: Any) -> Any:
     """A response as JSON: only members of the model, timestamps as epoch seconds, blobs as base64."""
     kind = shape.type_name if shape is not None else None
     if value is None:
         return None
     if kind == "structure":
-        members = shape.members  # type: ignore[union-attr]
+        members = shape.members
         if unknown := set(value) - set(members) - {"ResponseMetadata"}:
-            raise ApiError("InternalFailure", f"{shape.name} has no member {', '.join(sorted(unknown))}.", 500)  # type: ignore[union-attr]
-        return {name: to_wire(each, members[name]) for name, each in value.items() if name in members and each is not None}
+            raise ApiError("InternalFailure", f"{shape.name} has no member {', '.join(sorted(unknown))}.", 500)
+        return {
+            name: to_wire(each, members[name]) for name, each in value.items() if name in members and each is not None
+        }
     if kind == "list":
-        return [to_wire(each, shape.member) for each in value]  # type: ignore[union-attr]
+        return [to_wire(each, shape.member) for each in value]
     if kind == "map":
-        return {name: to_wire(each, shape.value) for name, each in value.items()}  # type: ignore[union-attr]
+        return {name: to_wire(each, shape.value) for name, each in value.items()}
     if isinstance(value, datetime.datetime):
         return value.timestamp()
     if kind == "blob":
@@ -104,8 +109,10 @@ def to_wire(value: Any, shape: botocore.model.Shape | None) -> Any:
     return float(value) if isinstance(value, decimal.Decimal) else value
 
 
-def parse_answer(operation: botocore.model.OperationModel, status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    """moto's answer as boto3 would return it; raises ApiError where boto3 would raise."""
+def parse_answer(
+    operation: botocore.model.OperationModel, status: int, headers: dict[str, str], body: bytes
+) -> dict[str, Any]:
+    """Moto's answer as boto3 would return it; raises ApiError where boto3 would raise."""
     parser = botocore.parsers.create_parser(operation.service_model.protocol)
     parsed = parser.parse({"status_code": status, "headers": headers, "body": body}, operation.output_shape)
     if status >= 300:
@@ -120,7 +127,11 @@ def error_answer(service: str, error: ApiError, request_id: str) -> tuple[int, l
     status = (declared.metadata.get("error") or {}).get("httpStatusCode", error.status) if declared else error.status
     if model(service).protocol in ("query", "ec2", "rest-xml"):
         text = f"<Code>{error.code}</Code><Message>{_escape(str(error))}</Message>"
-        wrapped = f"<Error>{text}</Error>" if service == "s3" else f"<ErrorResponse><Error>{text}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        wrapped = (
+            f"<Error>{text}</Error>"
+            if service == "s3"
+            else f"<ErrorResponse><Error>{text}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
         if service == "ec2":
             wrapped = f"<Response><Errors><Error>{text}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
         return status, [("Content-Type", "text/xml")], wrapped.encode()

@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+PORT ?= 4590
+STAND_IN := $(BIN)/python -m local_aws --port $(PORT)
+
+.PHONY: help rehearse plan test check fix bench lab down lock
+
+help:  ## show these targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+rehearse: .venv/installed  ## take the demo database through all phases on this machine
+	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook apply parameters/rehearsal.yaml
+	@echo "The stand-in is still running at port $(PORT): make lab opens the notebooks on it, make down stops it."
+
+plan: .venv/installed  ## list the calls that a rehearsal would still make
+	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook plan parameters/rehearsal.yaml
+
+lab: .venv/installed  ## JupyterLab on the stand-in
+	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/jupyter lab notebooks
+
+down: .venv/installed  ## stop the stand-in and its PostgreSQL
+	@$(STAND_IN) down
+
+test: .venv/installed  ## all tests and checks, on real engines of their own
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+fix: .venv/installed  ## format, and mend what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/installed .venv/bench-installed  ## speed and memory against bare engines and dlt, as ratios
+	$(BIN)/python -m bench
+
+lock:  ## pin what pip installs now
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet "setuptools>=77" && .venv-lock/bin/pip install --quiet ".[local,lab,test]"
+	.venv-lock/bin/pip freeze --exclude lakebook --exclude-editable > requirements.lock
+	rm -rf .venv-lock
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check "setuptools>=77" wheel
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@

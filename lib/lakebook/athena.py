@@ -1,0 +1,26 @@
+"""Athena: the workgroup that every query of the runbook runs in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+
+from lakebook.ensure import Call, current, resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@resource
+def workgroup(name: str, output: str) -> Iterator[Call]:
+    """A workgroup that keeps every result below `output` (s3://…/), whatever its clients ask."""
+    athena = boto3.client("athena")
+    have = current(athena.get_work_group, "InvalidRequestException", WorkGroup=name)
+    results = {"OutputLocation": output, "EncryptionConfiguration": {"EncryptionOption": "SSE_S3"}}
+    if have is None:
+        configuration = {"ResultConfiguration": results, "EnforceWorkGroupConfiguration": True}
+        yield Call(athena.create_work_group, {"Name": name, "Configuration": configuration})
+    elif have["WorkGroup"]["Configuration"].get("ResultConfiguration", {}).get("OutputLocation") != output:
+        updates = {"ResultConfigurationUpdates": results, "EnforceWorkGroupConfiguration": True}
+        yield Call(athena.update_work_group, {"WorkGroup": name, "ConfigurationUpdates": updates})

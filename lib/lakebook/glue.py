@@ -1,0 +1,201 @@
+"""AWS Glue: catalog databases, tables over Parquet, their partitions, and jobs with their runs."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from lakebook.ensure import Call, current, resource
+from lakebook.errors import LakebookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GONE = "EntityNotFoundException"
+PARTITIONS_PER_CALL = 100  # the limit of Glue's batch operations
+PARQUET = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+}
+PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+
+
+@resource
+def database(name: str, description: str) -> Iterator[Call]:
+    """A database of the Data Catalog, whose new tables hand nothing to IAM_ALLOWED_PRINCIPALS by default settings of the account."""
+    glue, want = boto3.client("glue"), {"Name": name, "Description": description}
+    have = current(glue.get_database, GONE, Name=name)
+    if have is None:
+        yield Call(glue.create_database, {"DatabaseInput": want})
+    elif not want.items() <= have["Database"].items():
+        yield Call(glue.update_database, {"Name": name, "DatabaseInput": want})
+
+
+@resource
+def table(name: str, database: str, want: dict[str, Any]) -> Iterator[Call]:
+    """A table as `parquet_table` describes it; what others add to its parameters stays."""
+    glue, have = boto3.client("glue"), describe(database, name)
+    if have is None:
+        yield Call(glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **want}})
+    elif _differs(have, want):
+        parameters = {**have.get("Parameters", {}), **want["Parameters"]}
+        yield Call(
+            glue.update_table,
+            {"DatabaseName": database, "TableInput": {"Name": name, **want, "Parameters": parameters}},
+        )
+
+
+@resource
+def partitions(table_name: str, database: str, want: Callable[[], dict[tuple[str, ...], str]]) -> Iterator[Call]:
+    """The partitions of a table, values to location; existing ones are moved by one call for every hundred, so that readers see each whole."""
+    glue, declared = boto3.client("glue"), want()
+    have = {tuple(each["Values"]): each["StorageDescriptor"]["Location"] for each in _partitions(database, table_name)}
+    storage = (describe(database, table_name) or {}).get("StorageDescriptor", {})
+    where = {"DatabaseName": database, "TableName": table_name}
+
+    def described(values: tuple[str, ...]) -> dict[str, Any]:
+        return {"Values": list(values), "StorageDescriptor": {**storage, "Location": declared[values]}}
+
+    for chunk in _chunks([values for values in declared if values in have and have[values] != declared[values]]):
+        entries = [{"PartitionValueList": list(values), "PartitionInput": described(values)} for values in chunk]
+        yield Call(glue.batch_update_partition, {**where, "Entries": entries}, until=_listed_errors)
+    for chunk in _chunks([values for values in declared if values not in have]):
+        yield Call(
+            glue.batch_create_partition,
+            {**where, "PartitionInputList": [described(values) for values in chunk]},
+            until=_listed_errors,
+        )
+    for chunk in _chunks([values for values in have if values not in declared], 25):  # the limit of this one
+        yield Call(
+            glue.batch_delete_partition,
+            {**where, "PartitionsToDelete": [{"Values": list(values)} for values in chunk]},
+            until=_listed_errors,
+        )
+
+
+@resource
+def spark_job(
+    name: str,
+    role_arn: str,
+    script_uri: str,
+    arguments: dict[str, str],
+    *,
+    workers: int,
+    worker_type: str,
+    timeout_minutes: int,
+) -> Iterator[Call]:
+    """A Glue 5.1 Spark job that runs one script."""
+    glue = boto3.client("glue")
+    have = current(glue.get_job, GONE, JobName=name)
+    want = {
+        "Role": role_arn,
+        "Command": {"Name": "glueetl", "ScriptLocation": script_uri, "PythonVersion": "3"},
+        "DefaultArguments": arguments,
+        "GlueVersion": "5.1",
+        "WorkerType": worker_type,
+        "NumberOfWorkers": workers,
+        "Timeout": timeout_minutes,
+    }
+    if have is None:
+        yield Call(glue.create_job, {"Name": name, **want}, retry_on="InvalidInputException")
+    elif not want.items() <= have["Job"].items():
+        yield Call(glue.update_job, {"JobName": name, "JobUpdate": want})
+
+
+def run_job(name: str, arguments: dict[str, str], timeout_seconds: float) -> Call:
+    """The call that starts a run and waits for its end; raises LakebookError with the job's own error when it fails."""
+    return Call(
+        boto3.client("glue").start_job_run,
+        {"JobName": name, "Arguments": arguments},
+        until=partial(_awaits_run, name),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def describe(database: str, name: str) -> dict[str, Any] | None:
+    """A table as the catalog has it, or None."""
+    found = current(boto3.client("glue").get_table, GONE, DatabaseName=database, Name=name)
+    return found and found["Table"]
+
+
+def tables(database: str) -> list[dict[str, Any]]:
+    """The tables of a database, by name; none where the database is absent."""
+    glue = boto3.client("glue")
+    if current(glue.get_database, GONE, Name=database) is None:
+        return []
+    pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
+    return sorted((each for page in pages for each in page["TableList"]), key=lambda each: str(each["Name"]))
+
+
+def parquet_table(
+    columns: list[tuple[str, str, str]],
+    location: str,
+    comment: str,
+    parameters: dict[str, str],
+    partition_keys: list[tuple[str, str, str]] | None = None,
+    *,
+    by_position: bool = False,
+) -> dict[str, Any]:
+    """A TableInput over Parquet files; columns and partition keys are (name, Hive type, comment).
+
+    `by_position` reads columns by their place in the file, for files whose own names no catalog accepts
+    (Athena user guide, "Parquet SerDe", parquet.column.index.access).
+    """
+    serde = {
+        "SerializationLibrary": PARQUET_SERDE,
+        "Parameters": {"parquet.column.index.access": "true"} if by_position else {},
+    }
+    return {
+        "Description": comment[:2048],
+        "TableType": "EXTERNAL_TABLE",
+        "StorageDescriptor": {"Columns": _columns(columns), "Location": location, **PARQUET, "SerdeInfo": serde},
+        "PartitionKeys": _columns(partition_keys or []),
+        "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE", **parameters},
+    }
+
+
+def _columns(columns: list[tuple[str, str, str]]) -> list[dict[str, str]]:
+    return [{"Name": name, "Type": kind, "Comment": comment[:255]} for name, kind, comment in columns]
+
+
+def _differs(have: dict[str, Any], want: dict[str, Any]) -> bool:
+    storage, wanted = have["StorageDescriptor"], want["StorageDescriptor"]
+    return (
+        any(storage.get(key) != wanted[key] for key in ("Columns", "Location"))
+        or have.get("PartitionKeys", []) != want["PartitionKeys"]
+        or have.get("Description", "") != want["Description"]
+        or not want["Parameters"].items() <= have.get("Parameters", {}).items()
+    )
+
+
+def _partitions(database: str, table_name: str) -> list[dict[str, Any]]:
+    if describe(database, table_name) is None:
+        return []
+    pages = boto3.client("glue").get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table_name)
+    return [each for page in pages for each in page["Partitions"]]
+
+
+def _chunks(values: list[Any], size: int = PARTITIONS_PER_CALL) -> list[list[Any]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _listed_errors(answer: dict[str, Any]) -> None:
+    """Raise what AWS's batch operations only list under Errors while they answer 200."""
+    if errors := answer.get("Errors"):
+        raise LakebookError(
+            f"Glue refused {len(errors)} partitions, the first with: {json.dumps(errors[0], default=str)}"
+        )
+
+
+def _awaits_run(name: str, answer: dict[str, Any]) -> str | None:
+    run = boto3.client("glue").get_job_run(JobName=name, RunId=answer["JobRunId"])["JobRun"]
+    state = run["JobRunState"]
+    if state in ("FAILED", "ERROR", "TIMEOUT", "STOPPED", "EXPIRED"):
+        reason = run.get("ErrorMessage", "no reason given")
+        raise LakebookError(
+            f"The Glue job {name} ended {state}: {reason} (log group /aws-glue/jobs/error, stream {run['Id']}); the lake is as it was."
+        )
+    return None if state == "SUCCEEDED" else f"{state}, {run.get('ExecutionTime', 0)} s"

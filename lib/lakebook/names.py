@@ -1,0 +1,42 @@
+"""Every name the runbook gives in AWS, derived from the parameters alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one environment: `acme-rehearsal-raw`, `acme_rehearsal_curated`, …"""
+
+    prefix: str
+    environment: str
+    account: str
+    region: str
+
+    def resource(self, name: str) -> str:
+        """`acme-rehearsal-<name>`, for whatever AWS names with hyphens."""
+        return f"{self.prefix}-{self.environment}-{name}"
+
+    @property
+    def raw_bucket(self) -> str:
+        """What DMS writes."""
+        return self.resource("raw")
+
+    @property
+    def curated_bucket(self) -> str:
+        """What Glue writes and people read."""
+        return self.resource("curated")
+
+    @property
+    def jobs_bucket(self) -> str:
+        """Scripts, manifests, job results and query results: everything that is not data of the company."""
+        return self.resource("jobs")
+
+    def database(self, layer: str) -> str:
+        """The Glue database of a layer: `acme_rehearsal_curated` (Athena wants no hyphens)."""
+        return self.resource(layer).replace("-", "_")
+
+    def role_arn(self, name: str) -> str:
+        """The ARN of one of our roles."""
+        return f"arn:aws:iam::{self.account}:role/{self.resource(name)}"

@@ -1,0 +1,96 @@
+"""A read-only connection to the source database that a secret describes, and the SQL text that is safe to build for it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import awswrangler as wr
+from awswrangler.exceptions import InvalidConnection, InvalidDatabaseType
+from botocore.exceptions import ClientError
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+from lakebook.errors import LakebookError
+
+SETTINGS = {  # docs/types.md: the text form of every type depends on these
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "default_transaction_read_only": "on",
+    "application_name": "lakebook",
+}
+SECRET_KEYS = "username, password, host, port, engine (postgresql) and dbname"  # noqa: S105 - names, not a secret
+ONE_AT_A_TIME = threading.Lock()  # a pg8000 connection serves one thread; the source is asked one thing at a time
+
+
+def quote(name: str) -> str:
+    """An identifier in SQL: `"or""der"`."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text in PostgreSQL's SQL, whatever it contains."""
+    return " E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def connect(secret: str, statement_timeout_seconds: int = 6 * 3600, connect_timeout_seconds: int = 15) -> Any:
+    """A read-only pg8000 connection to the database that a Secrets Manager secret describes, one transaction a statement.
+
+    Raises LakebookError, which never holds the password, when the secret or the database does not let us in.
+    """
+    try:
+        connection = wr.postgresql.connect(secret_id=secret, timeout=connect_timeout_seconds)
+        connection._usock.settimeout(None)  # noqa: SLF001 - pg8000 would apply the timeout to every statement, too
+        connection.autocommit = True
+        settings = {**SETTINGS, "statement_timeout": str(statement_timeout_seconds * 1000)}
+        query(connection, ";".join(f"set {name} = {literal(value)}" for name, value in settings.items()))
+    except (
+        ClientError,
+        KeyError,
+        ValueError,
+        TypeError,
+        InvalidConnection,
+        InvalidDatabaseType,
+        DatabaseError,
+        InterfaceError,
+    ) as error:
+        reason = _refusal(secret, error)
+    else:
+        return connection
+    raise LakebookError(reason)  # outside of the handler, so that no traceback leads to what held the password
+
+
+def query(connection: Any, sql: str) -> list[list[Any]]:
+    """The rows of one SQL statement; safe to call from several threads, which then wait for each other."""
+    with ONE_AT_A_TIME:
+        cursor = connection.cursor()
+        cursor.execute(sql)
+        return [list(row) for row in cursor.fetchall()] if cursor.description else []
+
+
+def _refusal(secret: str, error: Exception) -> str:
+    """One sentence about why there is no connection, without the password."""
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        if code == "ResourceNotFoundException":
+            return f"There is no secret '{secret}' in Secrets Manager; create it with {SECRET_KEYS}."
+        return f"The secret '{secret}' cannot be read ({code}); allow this role secretsmanager:GetSecretValue on it."
+    if isinstance(error, InvalidDatabaseType):
+        return f"The secret '{secret}' is not for PostgreSQL; set its engine to postgresql."
+    if isinstance(error, InterfaceError):
+        place = re.search(r"host (\S+) and port (\d+)", str(error))
+        where = f"{place[1]} port {place[2]}" if place else "its host and port"
+        return f"The database of secret '{secret}' does not answer at {where}; check host, port, route and security groups."
+    if isinstance(error, DatabaseError):
+        detail = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+        code, message = detail.get("C", ""), detail.get("M", "no reason given")
+        remedies = {
+            "28P01": "correct username and password in the secret",
+            "28000": "allow this host, user and database in pg_hba.conf",
+            "3D000": "correct dbname in the secret",
+        }
+        return f"The database of secret '{secret}' refuses the connection ({message}); {remedies.get(code, 'ask its administrator')}."
+    return f"The secret '{secret}' is not complete JSON; it needs {SECRET_KEYS}."

@@ -1,0 +1,114 @@
+"""Redshift Serverless: namespace, workgroup, SQL through the Data API, and tables loaded by COPY in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pandas as pd
+
+from lakebook.ensure import Call, current, resource, wait
+from lakebook.errors import LakebookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GONE = "ResourceNotFoundException"
+
+
+@resource
+def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
+    """The warehouse's data: its database, its administrator's password (kept by AWS in Secrets Manager), the role that COPY uses."""
+    redshift = boto3.client("redshift-serverless")
+    have = current(redshift.get_namespace, GONE, namespaceName=name)
+    if have is None:
+        want = {
+            "namespaceName": name,
+            "dbName": database,
+            "manageAdminPassword": True,
+            "iamRoles": [role_arn],
+            "defaultIamRoleArn": role_arn,
+        }
+        yield Call(
+            redshift.create_namespace, want, until=partial(_awaits_namespace, name), retry_on="ValidationException"
+        )
+    elif not any(role_arn in str(each) for each in have["namespace"].get("iamRoles", [])):
+        want = {"namespaceName": name, "iamRoles": [role_arn], "defaultIamRoleArn": role_arn}
+        yield Call(redshift.update_namespace, want, until=partial(_awaits_namespace, name))
+
+
+@resource
+def workgroup(name: str, namespace_name: str, subnet_ids: list[str], base_capacity_rpus: int) -> Iterator[Call]:
+    """The warehouse's compute: private, in the given subnets, billed by the second while it works."""
+    redshift = boto3.client("redshift-serverless")
+    have = current(redshift.get_workgroup, GONE, workgroupName=name)
+    want = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
+    if have is None:
+        arguments = {"workgroupName": name, "namespaceName": namespace_name, "subnetIds": subnet_ids, **want}
+        yield Call(redshift.create_workgroup, arguments, until=partial(_awaits_workgroup, name), timeout_seconds=1800)
+    elif not want.items() <= have["workgroup"].items():
+        yield Call(
+            redshift.update_workgroup,
+            {"workgroupName": name, **want},
+            until=partial(_awaits_workgroup, name),
+            timeout_seconds=1800,
+        )
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """One database of a workgroup, reached through the Data API."""
+
+    workgroup: str
+    database: str
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text); raises LakebookError."""
+        data = boto3.client("redshift-data")
+        answer = data.execute_statement(WorkgroupName=self.workgroup, Database=self.database, Sql=sql)
+        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600)
+        pages = list(data.get_paginator("get_statement_result").paginate(Id=answer["Id"]))
+        names = [each["name"] for each in pages[0]["ColumnMetadata"]]
+        rows = [[_value(field) for field in record] for page in pages for record in page["Records"]]
+        return pd.DataFrame(rows, columns=names)
+
+    def transaction(self, statements: list[str], timeout_seconds: float = 3600) -> Call:
+        """The call that runs all the statements or none of them."""
+        arguments = {"WorkgroupName": self.workgroup, "Database": self.database, "Sqls": statements}
+        method = boto3.client("redshift-data").batch_execute_statement
+        return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
+
+    def exists(self) -> bool:
+        """Whether the workgroup is there to be asked."""
+        redshift = boto3.client("redshift-serverless")
+        found = current(redshift.get_workgroup, GONE, workgroupName=self.workgroup)
+        return found is not None and found["workgroup"]["status"] == "AVAILABLE"
+
+
+def _awaits_namespace(name: str, _answer: dict[str, Any]) -> str | None:
+    status = boto3.client("redshift-serverless").get_namespace(namespaceName=name)["namespace"]["status"]
+    return None if status == "AVAILABLE" else str(status)
+
+
+def _awaits_workgroup(name: str, _answer: dict[str, Any]) -> str | None:
+    status = boto3.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"]["status"]
+    return None if status == "AVAILABLE" else str(status)
+
+
+def _awaits_statement(answer: dict[str, Any]) -> str | None:
+    have = boto3.client("redshift-data").describe_statement(Id=answer["Id"])
+    if have["Status"] in ("FAILED", "ABORTED"):
+        failed = next(
+            (each["QueryString"] for each in have.get("SubStatements", []) if each["Status"] == "FAILED"),
+            have.get("QueryString", ""),
+        )
+        raise LakebookError(
+            f"Redshift refused: {have.get('Error', have['Status'])} (in: {' '.join(failed.split())[:200]}); the transaction was rolled back."
+        )
+    return None if have["Status"] == "FINISHED" else str(have["Status"])
+
+
+def _value(field: dict[str, Any]) -> Any:
+    return None if field.get("isNull") else next(iter(field.values()))

@@ -1,0 +1,159 @@
+"""The warehouse's tables: their definition from the catalog, and their load, each in one transaction that proves its own row count."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from lakebook import column_types, glue, lake, s3
+from lakebook.catalog_names import catalog_name
+from lakebook.ensure import Call, resource
+from lakebook.errors import LakebookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.names import Names
+    from lakebook.postgresql import Table
+    from lakebook.redshift import Warehouse
+
+KEYS = re.compile(r"(diststyle +\w+)? *(distkey *\(\w+\))? *((compound|interleaved)? *sortkey *\([\w, ]+\))?", re.IGNORECASE)
+LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
+    table_name varchar(300) NOT NULL,
+    snapshot varchar(1024) NOT NULL,
+    definition varchar(32) NOT NULL,
+    row_count bigint NOT NULL,
+    loaded_at timestamp NOT NULL
+)"""
+
+
+@dataclass(frozen=True)
+class WarehouseTable:
+    """One curated table as the catalog shows it, and how the warehouse lays it out."""
+
+    table: Table
+    snapshot: str  # the location of the curated files
+    proof: dict[str, Any]  # {"inputs", "files", "measure", "rows"}
+    keys: str  # "distkey(flight_id) sortkey(scheduled_departure)", or nothing: AWS decides
+    lob_max_kilobytes: int
+
+    @property
+    def schema(self) -> str:
+        """`operations`."""
+        return catalog_name(self.table.schema)
+
+    @property
+    def name(self) -> str:
+        """`operations.flights`."""
+        return f"{self.schema}.{self.table.catalog_name.removeprefix(self.schema + '_')}"
+
+    @property
+    def identifier(self) -> str:
+        """`"operations"."flights"`: quoted, as any of them may be a reserved word."""
+        return '"' + self.name.replace(".", '"."') + '"'
+
+    @property
+    def ddl(self) -> str:
+        """CREATE TABLE with the columns in the order of the Parquet files, which is how COPY fills them."""
+        lines = [self._column(each) for each in self.table.columns]
+        if self.table.primary_key:
+            names = {each.name: f'"{each.catalog_name}"' for each in self.table.columns}
+            lines.append(f"PRIMARY KEY ({', '.join(names[each] for each in self.table.primary_key)})")
+        return f"CREATE TABLE {self.identifier} (\n  " + ",\n  ".join(lines) + f"\n) {self.keys}".rstrip()
+
+    @property
+    def definition(self) -> str:
+        """A fingerprint of the DDL and comments."""
+        return lake.fingerprint([self.ddl, self.comments])
+
+    @property
+    def comments(self) -> list[str]:
+        """COMMENT ON for the table and each column that the source commented."""
+        on_table = [f"COMMENT ON TABLE {self.identifier} IS {_literal(self.table.comment)}"] if self.table.comment else []
+        return on_table + [
+            f'COMMENT ON COLUMN {self.identifier}."{each.catalog_name}" IS {_literal(each.comment)}' for each in self.table.columns if each.comment
+        ]
+
+    def _column(self, column: Any) -> str:
+        kind = column_types.redshift_type(column, self.lob_max_kilobytes)
+        return f'"{column.catalog_name}" {kind}' + ("" if column.nullable else " NOT NULL")
+
+
+def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[WarehouseTable]:
+    """Every curated table as the warehouse should have it; raises LakebookError where `keys` names what is not there.
+
+    `keys` maps `schema.table` to Redshift's own words: `distkey(flight_id) sortkey(scheduled_departure)`.
+    """
+    found = [each for each in glue.tables(names.database("curated")) if lake.PROOF in each.get("Parameters", {})]
+    sources = {each["Name"]: lake.source_of(each) for each in found}
+    known = {f"{each.schema}.{each.name}" for each in sources.values()}
+    if found and (unknown := sorted(set(keys) - known)):
+        raise LakebookError(f"warehouse_keys names {', '.join(unknown)}, which the curated layer does not have; it has {', '.join(sorted(known))}.")
+    for name, each in keys.items():
+        if not KEYS.fullmatch(each.strip()):
+            raise LakebookError(f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column), and sortkey(column, …).")
+    return [
+        WarehouseTable(
+            table := sources[each["Name"]],
+            each["StorageDescriptor"]["Location"],
+            json.loads(each["Parameters"][lake.PROOF]),
+            keys.get(f"{table.schema}.{table.name}", "").strip(),
+            lob_max_kilobytes,
+        )
+        for each in found
+    ]
+
+
+@resource
+def schemas(name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Call]:
+    """The schemas of the source in the warehouse, and `lakebook.loads`, which says what was loaded from where."""
+    have = set(warehouse.query("SELECT schema_name FROM svv_all_schemas")["schema_name"]) if warehouse.exists() else set()
+    if missing := sorted({*wanted, "lakebook"} - have):
+        yield warehouse.transaction([*(f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in missing), *([LOADS] if "lakebook" in missing else [])])
+
+
+@resource
+def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, have: dict[str, Any]) -> Iterator[Call]:
+    """One table filled from its curated snapshot: emptied, copied, counted, noted, all in one transaction or not at all.
+
+    `have` is what `loads` says of it: nothing is needed where that snapshot is loaded and the table is there.
+    """
+    if have and have["definition"] == each.definition and have["snapshot"] == each.snapshot and have["there"]:
+        return
+    rows, copied = each.proof["rows"], s3.objects(each.snapshot)
+    manifest = f"s3://{names.jobs_bucket}/warehouse/{lake.fingerprint([each.snapshot, copied])}.manifest"
+    entries = [{"url": one["uri"], "mandatory": True, "meta": {"content_length": one["bytes"]}} for one in copied]
+    if copied:
+        yield from s3.text_object(manifest, json.dumps({"entries": entries}))
+    rebuild = [] if have and have["definition"] == each.definition and have["there"] else [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
+    copy = [f"COPY {each.identifier} FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"] if copied else []
+    yield warehouse.transaction(
+        [
+            *rebuild,
+            f"DELETE FROM {each.identifier}",
+            *copy,
+            # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
+            f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM {each.identifier}",
+            f"DELETE FROM lakebook.loads WHERE table_name = {_literal(name)}",
+            f"INSERT INTO lakebook.loads VALUES ({_literal(name)}, {_literal(each.snapshot)}, '{each.definition}', {rows}, getdate())",
+        ]
+    )
+
+
+def loads(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """What the warehouse itself says it holds: table name to snapshot, definition, row_count, and whether the table is there."""
+    if not warehouse.exists():
+        return {}
+    present = warehouse.query("SELECT schema_name || '.' || table_name AS name FROM svv_all_tables")["name"].tolist()
+    if "lakebook.loads" not in present:
+        return {}
+    noted = warehouse.query("SELECT table_name, snapshot, definition, row_count FROM lakebook.loads")
+    return {row["table_name"]: {**row, "there": row["table_name"] in present} for row in noted.to_dict("records")}
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

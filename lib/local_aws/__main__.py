@@ -1,0 +1,155 @@
+"""Run the stand-in: in the foreground, or in the background with `up` and `down`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from local_aws import SOURCE_SECRET
+from local_aws.postgresql import Server, ServerError, Source
+from local_aws.server import LocalAwsError, environment, put_secret, serving
+
+START_SECONDS = 300  # making the demo database takes most of it
+
+
+def main() -> int:
+    """Exit code 0, or 1 with one sentence on what is wrong and what to do."""
+    parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
+    parser.add_argument("act", nargs="?", choices=["run", "up", "down"], default="run", help="foreground (default), start in the background, stop")
+    parser.add_argument("--source", default=os.environ.get("LOCAL_AWS_SOURCE", ""), metavar="URL", help="postgresql://user:password@host:port/database instead of the demo database")
+    parser.add_argument("--port", type=int, default=4590)
+    parser.add_argument("--data", type=Path, default=Path(".local_aws"), metavar="DIR", help="where everything is kept (default .local_aws)")
+    options = parser.parse_args()
+    options.data = options.data.resolve()
+    try:
+        {"run": run, "up": up, "down": down}[options.act](options)
+    except (LocalAwsError, ServerError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until SIGINT or SIGTERM; raises LocalAwsError or ServerError when it cannot start."""
+    if running := _running(options.data):
+        raise LocalAwsError(f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down` stops it.")
+    options.data.mkdir(parents=True, exist_ok=True)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with serving(options.data, options.port) as stand_in:
+        server = None if options.source else Server(options.data / "postgresql")
+        try:
+            source = Source.from_url(options.source) if server is None else _demo(server)
+            put_secret(stand_in, SOURCE_SECRET, source.to_secret())
+            state = {"pid": os.getpid(), "endpoint": stand_in.endpoint, "source": _label(source)}
+            _state(options.data).write_text(json.dumps(state))
+            _print_exports(stand_in.endpoint)
+            stopped.wait()
+        finally:
+            _state(options.data).unlink(missing_ok=True)
+            if server:
+                server.stop()
+
+
+def up(options: argparse.Namespace) -> None:
+    """Start in the background, unless it runs already, and print the export lines once it is ready."""
+    running = _running(options.data)
+    if running and options.source and running["source"] != _label(Source.from_url(options.source)):
+        raise LocalAwsError(f"The stand-in runs with the source {running['source']}; `make down` first, then start it with another one.")
+    if not running:
+        running = _start(options)
+    _print_exports(running["endpoint"])
+
+
+def down(options: argparse.Namespace) -> None:
+    """Stop the stand-in and its database; says so when there is none."""
+    running = _running(options.data)
+    if running:
+        os.kill(running["pid"], signal.SIGTERM)
+        _wait(lambda: not _alive(running["pid"]), 30, "The stand-in does not stop")
+    if (options.data / "postgresql").exists():
+        Server(options.data / "postgresql").stop()
+    print("The stand-in is stopped." if running else "No stand-in was running.", file=sys.stderr)
+
+
+def _start(options: argparse.Namespace) -> dict[str, Any]:
+    options.data.mkdir(parents=True, exist_ok=True)
+    log = options.data / "local_aws.log"
+    command = [sys.executable, "-m", "local_aws", "run", "--port", str(options.port), "--data", str(options.data)]
+    environ = dict(os.environ, LOCAL_AWS_SOURCE=options.source)  # not on the command line, where everybody can read a password
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=environ)
+    shown = 0
+
+    def ready() -> bool:
+        nonlocal shown
+        text = log.read_text(errors="replace")
+        new, shown = text[shown:], len(text)
+        sys.stderr.write("".join(line for line in new.splitlines(keepends=True) if not line.startswith("export ")))
+        if process.poll() is not None:
+            raise LocalAwsError("The stand-in did not start.")
+        return _running(options.data) is not None
+
+    _wait(ready, START_SECONDS, "The stand-in is not ready")
+    return _running(options.data) or {}
+
+
+def _demo(server: Server) -> Source:
+    from local_aws import demo  # noqa: PLC0415 - another source needs no demo data
+
+    server.start()
+    return demo.build(server, float(os.environ.get("DEMO_SCALE", "1")))
+
+
+def _running(data: Path) -> dict[str, Any] | None:
+    """What runs in a directory, when it still answers."""
+    try:
+        state: dict[str, Any] = json.loads(_state(data).read_text())
+        with urllib.request.urlopen(f"{state['endpoint']}/_local_aws", timeout=5) as answer:  # noqa: S310 - our own address
+            return state if json.load(answer) == {"directory": str(data)} else None
+    except (OSError, ValueError):
+        return None
+
+
+def _print_exports(endpoint: str) -> None:
+    for name, value in environment(endpoint).items():
+        print(f"export {name}={shlex.quote(value)}", flush=True)
+
+
+def _wait(done: Any, timeout_seconds: float, complaint: str) -> None:
+    start = time.monotonic()
+    while not done():
+        if time.monotonic() - start > timeout_seconds:
+            raise LocalAwsError(f"{complaint} after {timeout_seconds:.0f} seconds; see local_aws.log in its directory.")
+        time.sleep(0.1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _label(source: Source) -> str:
+    return f"{source.host}:{source.port}/{source.database}"
+
+
+def _state(data: Path) -> Path:
+    return data / "running.json"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
