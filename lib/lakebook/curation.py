@@ -55,8 +55,13 @@ def conversions(names: Names, raw: list[RawTable], partition_by: dict[str, str],
     """
     known = {f"{each.source.schema}.{each.source.name}" for each in raw}
     if raw and (unknown := sorted(set(partition_by) - known)):
-        raise LakebookError(f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has {', '.join(sorted(known))}.")
-    return [_conversion(names, each, partition_by.get(f"{each.source.schema}.{each.source.name}", ""), compression) for each in raw]
+        raise LakebookError(
+            f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has {', '.join(sorted(known))}."
+        )
+    return [
+        _conversion(names, each, partition_by.get(f"{each.source.schema}.{each.source.name}", ""), compression)
+        for each in raw
+    ]
 
 
 def manifest(due: list[Conversion], compression: str) -> dict[str, Any]:
@@ -65,10 +70,16 @@ def manifest(due: list[Conversion], compression: str) -> dict[str, Any]:
 
 
 @resource
-def converted(name: str, names: Names, due: list[Conversion], compression: str, timeout_seconds: float) -> Iterator[Call]:
+def converted(
+    name: str, names: Names, due: list[Conversion], compression: str, timeout_seconds: float
+) -> Iterator[Call]:
     """One run of the job over the tables that are due; none where a run over the same inputs has left its result."""
     if due and result(names, due) is None:
-        told, (bucket, key), client = manifest(due, compression), s3.split(_uri(names, "manifests", due)), boto3.client("s3")
+        told, (bucket, key), client = (
+            manifest(due, compression),
+            s3.split(_uri(names, "manifests", due)),
+            boto3.client("s3"),
+        )
         for each in due:
             yield from s3.emptied(each.location)  # what a run that failed half-way has left
         yield Call(client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(told, indent=1)})
@@ -94,15 +105,86 @@ def candidate(names: Names, each: Conversion) -> Resource:
     return glue.table(each.table.catalog_name, names.database("staging"), wanted)
 
 
-def published(names: Names, each: Conversion, measure: dict[str, Any], outcome: dict[str, Any]) -> list[Resource]:
-    """The curated table switched to the judged snapshot, with its proof, and its partitions."""
-    proof = {"inputs": each.inputs, "files": lake.fingerprint(s3.objects(each.location)), "measure": measure, "rows": outcome["rows"]}
-    parameters = {lake.PROOF: json.dumps(proof), lake.SOURCE: lake.model(each.table)}
-    wanted = glue.parquet_table(each.columns, each.location, each.table.comment, parameters, each.partition_keys)
-    where = {tuple(part["values"]): part["location"] for part in outcome["partitions"]}
+def published(names: Names, conversions: list[Conversion], measured: dict[str, Any]) -> list[Resource]:
+    """The curated tables, those in `measured` switched to their judged snapshot with its proof; done ones only have to be as they are."""
+    outcome = result(names, [each for each in conversions if not each.done]) or {}
+    found = [
+        _published(names, each, measured.get(each.table.catalog_name), outcome.get(each.table.catalog_name))
+        for each in conversions
+    ]
+    return [each for tables in found for each in tables]
+
+
+def job(names: Names, worker_type: str, workers: int, timeout_minutes: int) -> list[Resource]:
+    """The buckets, the script as it is in this repository, and the job that runs it."""
+    script = f"s3://{names.jobs_bucket}/scripts/raw_to_curated.py"
+    arguments = {"--job-language": "python", "--enable-continuous-cloudwatch-log": "true"}
+    return [
+        s3.bucket(names.curated_bucket, names.region),
+        s3.bucket(names.jobs_bucket, names.region),
+        s3.text_object(script, SCRIPT),
+        glue.spark_job(
+            names.resource("curation"),
+            names.role_arn("glue"),
+            script,
+            arguments,
+            workers=workers,
+            worker_type=worker_type,
+            timeout_minutes=timeout_minutes,
+        ),
+    ]
+
+
+def overview(conversions: list[Conversion]) -> list[dict[str, Any]]:
+    """What would be converted and what is done already, a line for each table."""
+    return [
+        {
+            "table": each.table.full_name,
+            "files": len(each.files),
+            "partitioned by": ", ".join(key["name"] for key in each.partition_by),
+            "snapshot": each.inputs,
+            "due": not each.done,
+        }
+        for each in conversions
+    ]
+
+
+def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
+    """Rows, files and bytes of each table's snapshot."""
+    found = [(each, s3.objects(each.location)) for each in conversions]
+    return [
+        {
+            "table": each.table.full_name,
+            "rows": each.measure.get("rows"),
+            "files": len(there),
+            "MiB": round(sum(one["bytes"] for one in there) / 2**20, 1),
+        }
+        for each, there in found
+    ]
+
+
+def _published(
+    names: Names, each: Conversion, measure: dict[str, Any] | None, outcome: dict[str, Any] | None
+) -> list[Resource]:
+    if not each.done and (measure is None or outcome is None):
+        return []
     database, name = names.database("curated"), each.table.catalog_name
-    switched = glue.table(name, database, wanted)
-    return [switched, glue.partitions(name, database, lambda: where)] if each.partition_by else [switched]
+    parameters = {lake.SOURCE: lake.model(each.table)}
+    if measure is not None and outcome is not None:
+        proof = {
+            "inputs": each.inputs,
+            "files": lake.fingerprint(s3.objects(each.location)),
+            "measure": measure,
+            "rows": outcome["rows"],
+        }
+        parameters[lake.PROOF] = json.dumps(proof)
+    switched = glue.table(
+        name,
+        database,
+        glue.parquet_table(each.columns, each.location, each.table.comment, parameters, each.partition_keys),
+    )
+    where = {tuple(part["values"]): part["location"] for part in outcome["partitions"]} if outcome else None
+    return [switched, glue.partitions(name, database, where)] if each.partition_by and where is not None else [switched]
 
 
 def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str) -> Conversion:
@@ -112,7 +194,9 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
     proof = json.loads(have["Parameters"].get(lake.PROOF, "{}")) if have else {}
     location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
     done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(s3.objects(location))
-    return Conversion(table, [each["uri"] for each in raw.files], location, layout, inputs, done, raw.proof.get("measure", {}))
+    return Conversion(
+        table, [each["uri"] for each in raw.files], location, layout, inputs, done, raw.proof.get("measure", {})
+    )
 
 
 def _partition(table: Table, declared: str) -> dict[str, str]:
@@ -128,7 +212,8 @@ def _partition(table: Table, declared: str) -> dict[str, str]:
 
 def _manifest_entry(each: Conversion) -> dict[str, Any]:
     columns = [
-        {"raw": column.name, "name": column.catalog_name, "type": column_types.curated_type(column)} for column in each.table.columns
+        {"raw": column.name, "name": column.catalog_name, "type": column_types.curated_type(column)}
+        for column in each.table.columns
     ]
     return {
         "name": each.table.catalog_name,

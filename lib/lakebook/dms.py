@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pandas as pd
 
-from lakebook.ensure import Call, current, resource
+from lakebook import iam, s3
+from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lakebook.names import Names
+    from lakebook.postgresql import Table
 
 GONE = "ResourceNotFoundFault"
 ROLE_NOT_READY = "AccessDeniedFault"
@@ -128,6 +132,55 @@ def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Ca
     )
 
 
+def replication(
+    names: Names,
+    source: dict[str, str],
+    table_mapping: dict[str, Any],
+    subnet_ids: list[str],
+    instance_class: str,
+    allocated_storage_gib: int,
+    lob_max_kilobytes: int,
+    tables_at_once: int,
+) -> list[Resource]:
+    """All that a full load needs, in order: roles, raw bucket, subnet group, instance, endpoints with tested connections, task.
+
+    `source` is `{"secret": its name, "database": …}`.
+    """
+    instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
+    bucket_arn = f"arn:aws:s3:::{names.raw_bucket}"
+    objects = ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"]
+    secret_arn = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{source['secret']}-*"
+    settings = task_settings(lob_max_kilobytes, tables_at_once)
+    return [
+        s3.bucket(names.raw_bucket, names.region),
+        iam.role("dms-vpc-role", "dms.amazonaws.com", managed=("service-role/AmazonDMSVPCManagementRole",)),
+        iam.role(
+            "dms-cloudwatch-logs-role", "dms.amazonaws.com", managed=("service-role/AmazonDMSCloudWatchLogsRole",)
+        ),
+        iam.role(
+            names.resource("dms-s3"),
+            "dms.amazonaws.com",
+            allow={f"{bucket_arn}/*": objects, bucket_arn: ["s3:ListBucket", "s3:GetBucketLocation"]},
+        ),
+        iam.role(
+            names.resource("dms-secret"),
+            f"dms.{names.region}.amazonaws.com",
+            allow={secret_arn: ["secretsmanager:GetSecretValue"]},
+        ),
+        subnet_group(instance, subnet_ids),
+        replication_instance(instance, instance_class, allocated_storage_gib, instance),
+        endpoint(
+            ends[0],
+            "source",
+            "postgres",
+            PostgreSQLSettings=source_settings(source["secret"], names.role_arn("dms-secret"), source["database"]),
+        ),
+        endpoint(ends[1], "target", "s3", S3Settings=s3_settings(names.raw_bucket, names.role_arn("dms-s3"))),
+        *(tested_connection(each, instance) for each in ends),
+        full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
+    ]
+
+
 def task(name: str) -> dict[str, Any] | None:
     """The task as DMS describes it, or None."""
     return _one(boto3.client("dms").describe_replication_tasks, "ReplicationTasks", "replication-task-id", name)
@@ -150,6 +203,13 @@ def table_states(name: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["schema", "table", "state", "rows"]).sort_values(
         ["schema", "table"], ignore_index=True
     )
+
+
+def unfinished(states: pd.DataFrame, wanted: list[Table]) -> list[str]:
+    """The tables that are not `Table completed`, each with the state it is in."""
+    seen = {f"{row.schema}.{row.table}": row.state for row in states.itertuples()}
+    found = {each.full_name: seen.get(each.full_name, "Table does not exist") for each in wanted}
+    return [f"{name}: {state}" for name, state in found.items() if state != "Table completed"]
 
 
 def task_settings(lob_max_kilobytes: int, tables_at_once: int) -> dict[str, Any]:

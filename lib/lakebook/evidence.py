@@ -26,8 +26,14 @@ def record(kind: str, **content: Any) -> None:
     display({RECORD: plain}, raw=True)  # type: ignore[no-untyped-call]
 
 
-def check(fact: str, expected: Any, measure: Callable[[], Any]) -> None:
-    """Measure a fact and compare it; prints `ok  fact: value`, records it, raises CheckError when it does not hold."""
+def check(fact: str, expected: Any, measure: Callable[[], Any], *, when: bool = True) -> None:
+    """Measure a fact and compare it; prints `ok  fact: value`, records it, raises CheckError when it does not hold.
+
+    `when` is False for what only an applied run can show: then nothing is measured.
+    """
+    if not when:
+        print(f"--  {fact}: checked when applied", flush=True)
+        return
     measured = measure()
     holds = bool(measured == expected)
     record("check", fact=fact, expected=expected, measured=measured, ok=holds)

@@ -12,7 +12,7 @@ from lakebook.ensure import Call, current, resource
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 GONE = "EntityNotFoundException"
 PARTITIONS_PER_CALL = 100  # the limit of Glue's batch operations
@@ -49,9 +49,9 @@ def table(name: str, database: str, want: dict[str, Any]) -> Iterator[Call]:
 
 
 @resource
-def partitions(table_name: str, database: str, want: Callable[[], dict[tuple[str, ...], str]]) -> Iterator[Call]:
+def partitions(table_name: str, database: str, declared: dict[tuple[str, ...], str]) -> Iterator[Call]:
     """The partitions of a table, values to location; existing ones are moved by one call for every hundred, so that readers see each whole."""
-    glue, declared = boto3.client("glue"), want()
+    glue = boto3.client("glue")
     have = {tuple(each["Values"]): each["StorageDescriptor"]["Location"] for each in _partitions(database, table_name)}
     storage = (describe(database, table_name) or {}).get("StorageDescriptor", {})
     where = {"DatabaseName": database, "TableName": table_name}

@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lakebook import column_types, glue, s3
-from lakebook.postgresql import Column, Table
+from lakebook import athena, column_types, glue, s3
+from lakebook.postgresql import Column, ForeignKey, Table
 
 if TYPE_CHECKING:
     from lakebook.ensure import Resource
@@ -53,20 +53,41 @@ def raw_tables(names: Names) -> list[RawTable]:
     return [RawTable(table, s3.objects(raw_location(names, table)), proof) for table, proof in tables]
 
 
+def raw_layer(names: Names, tables: list[Table], proofs: dict[str, dict[str, Any]] | None = None) -> list[Resource]:
+    """The raw database with a catalog table for each source table, and the workgroup whose queries compare the layers."""
+    return [
+        s3.bucket(names.jobs_bucket, names.region),
+        athena.workgroup(names.resource("lakebook"), f"s3://{names.jobs_bucket}/athena/"),
+        glue.database(names.database("raw"), "As AWS DMS wrote it"),
+        *(raw_table(names, each, (proofs or {}).get(each.catalog_name)) for each in tables),
+    ]
+
+
 def raw_proof(names: Names, table: Table, position: str, measure: dict[str, Any]) -> dict[str, Any]:
     """What phase 03 records of a table whose raw files were found equal to the source at `position`."""
     return {"position": position, "files": fingerprint(s3.objects(raw_location(names, table))), "measure": measure}
 
 
 def raw_is_proved(names: Names, tables: list[Table], position: str) -> bool:
-    """Whether every table was found equal to the source at this very position, and its files are still those."""
+    """Whether every table, as it is defined now, was found equal to the source at this very position, and its files are still those."""
     proved = {each.source.catalog_name: each for each in raw_tables(names)}
     return bool(tables) and all(
         (raw := proved.get(table.catalog_name)) is not None
+        and model(raw.source) == model(table)
         and raw.proof.get("position") == position
         and raw.proof["files"] == fingerprint(raw.files)
         for table in tables
     )
+
+
+def unproved(raw: list[RawTable]) -> list[str]:
+    """The raw tables that were never found equal to the source, or whose files have changed since."""
+    return [each.source.full_name for each in raw if each.proof.get("files") != fingerprint(each.files)]
+
+
+def curated_tables(names: Names) -> list[dict[str, Any]]:
+    """The curated tables with a proved snapshot, as the catalog describes them."""
+    return [each for each in glue.tables(names.database("curated")) if PROOF in each.get("Parameters", {})]
 
 
 def fingerprint(content: Any) -> str:
@@ -76,15 +97,14 @@ def fingerprint(content: Any) -> str:
 
 def source_of(catalogued: dict[str, Any]) -> Table:
     """The source table that a catalog table of ours was made from."""
-    return _table(catalogued["Parameters"][SOURCE])
+    found = json.loads(catalogued["Parameters"][SOURCE])
+    columns = tuple(Column(**each) for each in found.pop("columns"))
+    foreign_keys = tuple(ForeignKey(**each) for each in found.pop("foreign_keys"))
+    return Table(
+        **{**found, "columns": columns, "foreign_keys": foreign_keys, "primary_key": tuple(found["primary_key"])}
+    )
 
 
 def model(table: Table) -> str:
     """A source table as JSON, without what changes from day to day."""
-    return json.dumps(asdict(replace(table, rows=0, bytes=0)), sort_keys=True)
-
-
-def _table(model: str) -> Table:
-    found = json.loads(model)
-    columns = tuple(Column(**each) for each in found["columns"])
-    return Table(**{**found, "columns": columns, "primary_key": tuple(found["primary_key"])})
+    return json.dumps(asdict(replace(table, oid=0, rows=0, rows_estimated=False, bytes=0)), sort_keys=True)

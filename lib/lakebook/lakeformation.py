@@ -5,11 +5,61 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pandas as pd
 
-from lakebook.ensure import Call, current, resource
+from lakebook import glue, iam, s3
+from lakebook.ensure import Call, Resource, current, resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lakebook.names import Names
+
+
+READ_WRITE = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
+
+
+def governance(names: Names, administrators: list[str]) -> list[Resource]:
+    """The databases, locations, roles and grants of the lake, in order."""
+    buckets = [f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)]
+    jobs = f"arn:aws:s3:::{names.jobs_bucket}"
+    data = {f"{arn}/*": READ_WRITE for arn in buckets} | dict.fromkeys(buckets, LIST)
+    layers = {"raw": "As AWS DMS wrote it", "staging": "Snapshots that are being judged", "curated": "What people read"}
+    job_role = names.role_arn("glue")
+    return [
+        *(s3.bucket(each, names.region) for each in (names.raw_bucket, names.curated_bucket, names.jobs_bucket)),
+        iam.role(names.resource("lake"), "lakeformation.amazonaws.com", allow=data),
+        iam.role(
+            names.resource("glue"),
+            "glue.amazonaws.com",
+            allow={**data, f"{jobs}/*": READ_WRITE, jobs: LIST, "*": ["lakeformation:GetDataAccess"]},
+            managed=("service-role/AWSGlueServiceRole",),
+        ),
+        *(administrator(each) for each in administrators),
+        *(glue.database(names.database(layer), description) for layer, description in layers.items()),
+        *(location(arn, names.role_arn("lake")) for arn in buckets),
+        *(grant(job_role, {"DataLocation": {"ResourceArn": arn}}, ["DATA_LOCATION_ACCESS"]) for arn in buckets),
+        *(grant(job_role, {"Database": {"Name": names.database(layer)}}, ["DESCRIBE"]) for layer in layers),
+    ]
+
+
+def registered(names: Names) -> list[str]:
+    """Which of the lake's buckets are registered locations, sorted."""
+    found = boto3.client("lakeformation").list_resources()["ResourceInfoList"]
+    buckets = {each["ResourceArn"].removeprefix("arn:aws:s3:::") for each in found}
+    return sorted(buckets & {names.raw_bucket, names.curated_bucket})
+
+
+def permissions(principal: str) -> pd.DataFrame:
+    """What a principal holds: columns resource, permissions."""
+    who = {"DataLakePrincipalIdentifier": principal}
+    held = boto3.client("lakeformation").list_permissions(Principal=who)["PrincipalResourcePermissions"]
+    rows = [
+        (next(f"{kind} {each}" for kind, each in entry["Resource"].items()), ", ".join(entry["Permissions"]))
+        for entry in held
+    ]
+    return pd.DataFrame(rows, columns=["resource", "permissions"])
 
 
 @resource

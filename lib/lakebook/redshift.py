@@ -9,13 +9,29 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pandas as pd
 
-from lakebook.ensure import Call, current, resource, wait
+from lakebook import iam
+from lakebook.ensure import Call, Resource, current, resource, wait
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lakebook.names import Names
+
 GONE = "ResourceNotFoundException"
+
+
+def compute(names: Names, database: str, subnet_ids: list[str], base_capacity_rpus: int) -> list[Resource]:
+    """The warehouse's role, namespace and workgroup, in order."""
+    name = names.resource("warehouse")
+    buckets = [f"arn:aws:s3:::{each}" for each in (names.curated_bucket, names.jobs_bucket)]
+    reads = {f"{arn}/*": ["s3:GetObject"] for arn in buckets}
+    reads |= {arn: ["s3:ListBucket", "s3:GetBucketLocation"] for arn in buckets}
+    return [
+        iam.role(names.resource("redshift"), "redshift.amazonaws.com", allow=reads),
+        namespace(name, database, names.role_arn("redshift")),
+        workgroup(name, name, subnet_ids, base_capacity_rpus),
+    ]
 
 
 @resource

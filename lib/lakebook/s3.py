@@ -77,7 +77,9 @@ def emptied(uri: str) -> Iterator[Call]:
     """The calls that remove every object below `s3://bucket/prefix`, a thousand at a time."""
     bucket, keys = split(uri)[0], [{"Key": split(each["uri"])[1]} for each in objects(uri)]
     for start in range(0, len(keys), 1000):
-        yield Call(boto3.client("s3").delete_objects, {"Bucket": bucket, "Delete": {"Objects": keys[start : start + 1000]}})
+        yield Call(
+            boto3.client("s3").delete_objects, {"Bucket": bucket, "Delete": {"Objects": keys[start : start + 1000]}}
+        )
 
 
 def _exists(s3: Any, name: str) -> bool:

@@ -7,11 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from lakebook import column_types, glue, lake, s3
+from lakebook import column_types, lake, s3
 from lakebook.catalog_names import catalog_name
-from lakebook.ensure import Call, resource
+from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
@@ -21,14 +19,18 @@ if TYPE_CHECKING:
     from lakebook.postgresql import Table
     from lakebook.redshift import Warehouse
 
-KEYS = re.compile(r"(diststyle +\w+)? *(distkey *\(\w+\))? *((compound|interleaved)? *sortkey *\([\w, ]+\))?", re.IGNORECASE)
+KEYS = re.compile(
+    r"(diststyle +\w+)? *(distkey *\(\w+\))? *((compound|interleaved)? *sortkey *\([\w, ]+\))?", re.IGNORECASE
+)
 LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
     table_name varchar(300) NOT NULL,
     snapshot varchar(1024) NOT NULL,
     definition varchar(32) NOT NULL,
     row_count bigint NOT NULL,
-    loaded_at timestamp NOT NULL
+    loaded_at timestamp NOT NULL,
+    proved_at timestamp
 )"""
+SIZES = 'SELECT "schema", "table", diststyle, sortkey1, tbl_rows FROM svv_table_info WHERE "schema" <> \'lakebook\' ORDER BY 1, 2'
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,13 @@ class WarehouseTable:
     @property
     def comments(self) -> list[str]:
         """COMMENT ON for the table and each column that the source commented."""
-        on_table = [f"COMMENT ON TABLE {self.identifier} IS {_literal(self.table.comment)}"] if self.table.comment else []
+        on_table = (
+            [f"COMMENT ON TABLE {self.identifier} IS {_literal(self.table.comment)}"] if self.table.comment else []
+        )
         return on_table + [
-            f'COMMENT ON COLUMN {self.identifier}."{each.catalog_name}" IS {_literal(each.comment)}' for each in self.table.columns if each.comment
+            f'COMMENT ON COLUMN {self.identifier}."{each.catalog_name}" IS {_literal(each.comment)}'
+            for each in self.table.columns
+            if each.comment
         ]
 
     def _column(self, column: Any) -> str:
@@ -88,14 +94,18 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
 
     `keys` maps `schema.table` to Redshift's own words: `distkey(flight_id) sortkey(scheduled_departure)`.
     """
-    found = [each for each in glue.tables(names.database("curated")) if lake.PROOF in each.get("Parameters", {})]
+    found = lake.curated_tables(names)
     sources = {each["Name"]: lake.source_of(each) for each in found}
     known = {f"{each.schema}.{each.name}" for each in sources.values()}
     if found and (unknown := sorted(set(keys) - known)):
-        raise LakebookError(f"warehouse_keys names {', '.join(unknown)}, which the curated layer does not have; it has {', '.join(sorted(known))}.")
+        raise LakebookError(
+            f"warehouse_keys names {', '.join(unknown)}, which the curated layer does not have; it has {', '.join(sorted(known))}."
+        )
     for name, each in keys.items():
         if not KEYS.fullmatch(each.strip()):
-            raise LakebookError(f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column), and sortkey(column, …).")
+            raise LakebookError(
+                f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column), and sortkey(column, …)."
+            )
     return [
         WarehouseTable(
             table := sources[each["Name"]],
@@ -109,11 +119,18 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
 
 
 @resource
-def schemas(name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Call]:
+def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Call]:
     """The schemas of the source in the warehouse, and `lakebook.loads`, which says what was loaded from where."""
-    have = set(warehouse.query("SELECT schema_name FROM svv_all_schemas")["schema_name"]) if warehouse.exists() else set()
+    have = (
+        set(warehouse.query("SELECT schema_name FROM svv_all_schemas")["schema_name"]) if warehouse.exists() else set()
+    )
     if missing := sorted({*wanted, "lakebook"} - have):
-        yield warehouse.transaction([*(f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in missing), *([LOADS] if "lakebook" in missing else [])])
+        yield warehouse.transaction(
+            [
+                *(f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in missing),
+                *([LOADS] if "lakebook" in missing else []),
+            ]
+        )
 
 
 @resource
@@ -129,8 +146,16 @@ def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, 
     entries = [{"url": one["uri"], "mandatory": True, "meta": {"content_length": one["bytes"]}} for one in copied]
     if copied:
         yield from s3.text_object(manifest, json.dumps({"entries": entries}))
-    rebuild = [] if have and have["definition"] == each.definition and have["there"] else [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
-    copy = [f"COPY {each.identifier} FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"] if copied else []
+    rebuild = (
+        []
+        if have and have["definition"] == each.definition and have["there"]
+        else [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
+    )
+    copy = (
+        [f"COPY {each.identifier} FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"]
+        if copied
+        else []
+    )
     yield warehouse.transaction(
         [
             *rebuild,
@@ -139,19 +164,33 @@ def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, 
             # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
             f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM {each.identifier}",
             f"DELETE FROM lakebook.loads WHERE table_name = {_literal(name)}",
-            f"INSERT INTO lakebook.loads VALUES ({_literal(name)}, {_literal(each.snapshot)}, '{each.definition}', {rows}, getdate())",
+            f"INSERT INTO lakebook.loads VALUES ({_literal(name)}, {_literal(each.snapshot)}, '{each.definition}', {rows}, getdate(), NULL)",
         ]
     )
 
 
-def loads(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
-    """What the warehouse itself says it holds: table name to snapshot, definition, row_count, and whether the table is there."""
+def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[Resource]:
+    """The load of every table, against what the warehouse says it holds now."""
+    have = contents(warehouse)
+    return [loaded(each.name, warehouse, each, names, have.get(each.name, {})) for each in tables]
+
+
+@resource
+def proved(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Call]:
+    """A note in `lakebook.loads` that these tables were compared with the curated layer, row for row."""
+    if tables:
+        wanted = ", ".join(_literal(each) for each in tables)
+        yield warehouse.transaction([f"UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN ({wanted})"])
+
+
+def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """What the warehouse itself says it holds: table name to snapshot, definition, row_count, proved_at, and whether the table is there."""
     if not warehouse.exists():
         return {}
     present = warehouse.query("SELECT schema_name || '.' || table_name AS name FROM svv_all_tables")["name"].tolist()
     if "lakebook.loads" not in present:
         return {}
-    noted = warehouse.query("SELECT table_name, snapshot, definition, row_count FROM lakebook.loads")
+    noted = warehouse.query("SELECT table_name, snapshot, definition, row_count, proved_at FROM lakebook.loads")
     return {row["table_name"]: {**row, "there": row["table_name"] in present} for row in noted.to_dict("records")}
 
 

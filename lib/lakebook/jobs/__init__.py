@@ -1,0 +1,1 @@
+"""Scripts that run inside AWS: the same files here and there."""

@@ -9,7 +9,7 @@ from typing import Any
 import awswrangler as wr
 from awswrangler.exceptions import InvalidConnection, InvalidDatabaseType
 from botocore.exceptions import ClientError
-from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
 
 from lakebook.errors import LakebookError
 
