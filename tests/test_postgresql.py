@@ -126,6 +126,18 @@ def test_a_port_in_use_is_one_clear_sentence(directory):
             Server(directory, port).start()
 
 
+def test_a_replication_client_that_does_not_read_cannot_hold_up_a_stop(server):
+    with psycopg.connect(server.url(), autocommit=True, replication="database") as idle:
+        idle.execute("CREATE_REPLICATION_SLOT idle LOGICAL test_decoding")
+        idle.pgconn.exec_(b"START_REPLICATION SLOT idle LOGICAL 0/0")
+        with server.connect() as connection:
+            connection.execute("create table noise as select generate_series(1, 1000)")
+        server.stop()
+        idle.close()
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        server.connect()
+
+
 def test_a_killed_server_is_started_again(server):
     os.kill(postmaster(server), signal.SIGKILL)
     server.start()

@@ -53,6 +53,7 @@ class Dialect:
     double: str
     md5: str
     hash: str  # of an md5's text: its first 15 digits as a bigint
+    sum: str  # exact, as {type}
     join: str  # "operator" or "function"
     days: str
     milliseconds: str
@@ -68,6 +69,7 @@ POSTGRESQL = Dialect(
     double="({c})::float8",
     md5="md5({c})",
     hash="('x' || left({c}, 15))::bit(60)::bigint",
+    sum="sum({c})",
     join="function",
     days="({c}) - date '1970-01-01'",
     # exact for every timestamp, and much faster than extract(epoch from …), which is numeric
@@ -84,6 +86,7 @@ ATHENA = Dialect(
     double="cast({c} as double)",
     md5="lower(to_hex(md5(to_utf8({c}))))",
     hash="from_base(substr({c}, 1, 15), 16)",
+    sum="sum(cast({c} as {type}))",
     join="operator",
     days="date_diff('day', date '1970-01-01', {c})",
     milliseconds="date_diff('millisecond', timestamp '1970-01-01 00:00:00.000', cast({c} as timestamp(3)))",
@@ -98,6 +101,7 @@ REDSHIFT = Dialect(
     double="cast({c} as double precision)",
     md5="md5({c})",
     hash="strtol(substring({c}, 1, 15), 16)",
+    sum="sum(cast({c} as {type}))",
     join="operator",
     days="datediff(day, date '1970-01-01', {c})",
     milliseconds="datediff(millisecond, timestamp '1970-01-01 00:00:00', dateadd(microsecond, 500, {c}))",
@@ -123,8 +127,13 @@ def row_text(dialect: Dialect, columns: Sequence[Column], names: Sequence[str], 
 
 
 def row_hash(dialect: Dialect, text: str) -> str:
-    """The 60 bits of a text's md5 as a bigint."""
+    """The first 60 bits of a text's md5 as a bigint."""
     return dialect.hash.format(c=dialect.md5.format(c=text))
+
+
+def hash_sum(dialect: Dialect, text: str) -> str:
+    """The exact sum of the hashes of the texts, as text."""
+    return dialect.text.format(c=dialect.sum.format(c=row_hash(dialect, text), type="decimal(38,0)"))
 
 
 def value_text(dialect: Dialect, column: Column, c: str, lob_max_kilobytes: int) -> str:
@@ -167,7 +176,7 @@ def totals(dialect: Dialect, column: Column, c: str, lob_max_kilobytes: int) -> 
     else:
         low, high = (f"{aggregate}({_with_leading_zero(column, c)})" for aggregate in ("min", "max"))
         if (decimal_of(column) or (0,))[0] <= SUMMED_DIGITS or column.kind == "money":
-            total = f"sum({c})" if dialect is POSTGRESQL else f"sum(cast({c} as {_summed(column)}))"
+            total = dialect.sum.format(c=c, type=f"decimal(38,{(decimal_of(column) or (0, 0))[1]})")
     return [text.format(c=aggregate) for aggregate in (f"count({c})", total, low, high)]
 
 
@@ -213,10 +222,6 @@ def _with_leading_zero(column: Column, c: str) -> str:
     if decimal and decimal[0] == decimal[1] and decimal[0] < 38:
         return f"cast({c} as decimal({decimal[0] + 1},{decimal[1]}))"
     return c
-
-
-def _summed(column: Column) -> str:
-    return f"decimal(38,{(decimal_of(column) or (0, 0))[1]})"
 
 
 def _is_long(column: Column, lob_max_kilobytes: int) -> bool:

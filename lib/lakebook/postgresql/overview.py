@@ -32,7 +32,9 @@ def overview(tables: list[Table]) -> pd.DataFrame:
 def unmet(prerequisites: pd.DataFrame, purpose: str) -> list[str]:
     """What is missing for a purpose (`full load` or `CDC`), each with what to do."""
     missing = prerequisites[(prerequisites["for"] == purpose) & ~prerequisites["ok"].astype(bool)]
-    return [f"{row['setting']} is {row['found']}, needed is {row['needed']}: {row['do']}" for _, row in missing.iterrows()]
+    return [
+        f"{row['setting']} is {row['found']}, needed is {row['needed']}: {row['do']}" for _, row in missing.iterrows()
+    ]
 
 
 def database(connection: Any) -> str:

@@ -1,0 +1,83 @@
+"""A source table as each engine holds it: what reconciliation selects from, and how it asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import awswrangler as wr
+import boto3
+
+from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, Dialect
+from lakebook.errors import LakebookError
+from lakebook.postgresql import delivered, query, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lakebook.postgresql import Table
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One table in one engine; its values are called c0, c1, … in the order of the source's columns."""
+
+    dialect: Dialect
+    name: str  # as FROM takes it
+    expressions: tuple[str, ...]  # one for each column of the source
+    run: Callable[[str], list[list[Any]]]
+
+    @property
+    def names(self) -> list[str]:
+        """c0, c1, …: short, so that long names do not make long statements."""
+        return [f"c{number}" for number in range(len(self.expressions))]
+
+    def select(self, wanted: Sequence[str], names: Sequence[str], rest: str = "") -> list[list[Any]]:
+        """The rows of `select <wanted> from (the values called <names>) <rest>`; raises LakebookError when it is too long."""
+        values = ", ".join(f"{self.expressions[int(name[1:])]} as {name}" for name in names) or "1 as nothing"
+        sql = f"select {', '.join(wanted)} from (select {values} from {self.name}) t {rest}"
+        if len(sql.encode()) > self.dialect.longest_statement_bytes:
+            raise LakebookError(
+                f"{self.name} has too many columns for one statement of {self.dialect.name}; exclude the table."
+            )
+        return self.run(sql)
+
+
+def source(connection: Any, table: Table, lob_max_kilobytes: int) -> Relation:
+    """A table of the source, each value as DMS should deliver it."""
+    expressions = tuple(delivered(column, lob_max_kilobytes) for column in table.columns)
+    return Relation(POSTGRESQL, table.relation, expressions, partial(query, connection))
+
+
+def athena(
+    database: str, catalog_table: str, table: Table, layer: str, workgroup: str, output: str | None = None
+) -> Relation:
+    """A table of the raw layer, whose columns keep the source's names, or of the curated one with catalog names."""
+    names = [column.name if layer == "raw" else column.catalog_name for column in table.columns]
+    name = f"{quote(database)}.{quote(catalog_table)}"
+    run = partial(_ask_athena, database=database, workgroup=workgroup, output=output)
+    return Relation(ATHENA, name, tuple(map(quote, names)), run)
+
+
+def redshift(workgroup: str, database: str, schema: str, catalog_table: str, table: Table) -> Relation:
+    """A table of the warehouse."""
+    expressions = tuple(quote(column.catalog_name) for column in table.columns)
+    run = partial(_ask_redshift, workgroup=workgroup, database=database)
+    return Relation(REDSHIFT, f"{quote(schema)}.{quote(catalog_table)}", expressions, run)
+
+
+def _ask_athena(sql: str, database: str, workgroup: str, output: str | None) -> list[list[Any]]:
+    """The answer's rows, read from the API, since a CSV of results cannot tell '' from NULL."""
+    client = boto3.client("athena")
+    query_id = wr.athena.start_query_execution(sql, database=database, workgroup=workgroup, s3_output=output)
+    wr.athena.wait_query(query_id)
+    pages = client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
+    rows = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    return rows[1:]  # the first is the header
+
+
+def _ask_redshift(sql: str, workgroup: str, database: str) -> list[list[Any]]:
+    connection = wr.data_api.redshift.connect(workgroup_name=workgroup, database=database, backoff=1.05, retries=120)
+    frame = wr.data_api.redshift.read_sql_query(sql, connection)
+    return [[value if isinstance(value, str) else None for value in row] for row in frame.to_numpy().tolist()]

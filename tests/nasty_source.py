@@ -1,0 +1,62 @@
+"""A source database with every type and name that PostgreSQL allows (tests/nasty.sql), behind a secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lakebook import postgresql
+from local_aws.postgresql import Server
+
+SCHEMAS = ["nasty", 'Sché"ma']
+SECRET = "nasty"
+LOB_MAX_KILOBYTES = 32
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("postgresql"))
+    server.start()
+    with server.connect() as admin:
+        admin.execute("create database nasty")
+    with server.connect("nasty") as admin:
+        admin.execute(Path(__file__).with_name("nasty.sql").read_text())
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def secrets(server):
+    """A Secrets Manager holding the source's secret; yields the client."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        client = boto3.client("secretsmanager")
+        client.create_secret(Name=SECRET, SecretString=json.dumps(server.source("postgres", "nasty").to_secret()))
+        yield client
+
+
+@pytest.fixture(scope="module")
+def source(secrets):
+    connection = postgresql.connect(SECRET)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def tables(source):
+    """The tables by name."""
+    return {table.name: table for table in postgresql.tables(source, SCHEMAS)}
+
+
+@pytest.fixture
+def admin(server):
+    """A connection that may write."""
+    with server.connect("nasty") as connection:
+        yield connection

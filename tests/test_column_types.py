@@ -1,0 +1,70 @@
+import re
+from pathlib import Path
+
+import pytest
+from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
+
+from lakebook import column_types
+from lakebook.postgresql import Column
+
+ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
+    "i2": ("INT2", "smallint", "smallint"),
+    "id": ("INT4", "int", "integer"),
+    "i8": ("INT8", "bigint", "bigint"),
+    "n_free": ("NUMERIC(28,6)", "decimal(28,6)", "decimal(28,6)"),
+    "n_fix": ("NUMERIC(15,2)", "decimal(15,2)", "decimal(15,2)"),
+    "n_wide": ("STRING", "string", "varchar(53)"),
+    "n_neg": ("STRING", "string", "varchar(10)"),
+    "n_small": ("STRING", "string", "varchar(7)"),
+    "n_frac": ("NUMERIC(4,4)", "decimal(4,4)", "decimal(4,4)"),
+    "f4": ("REAL4", "float", "real"),
+    "f8": ("REAL8", "double", "double precision"),
+    "cash": ("NUMERIC(38,4)", "decimal(38,4)", "decimal(38,4)"),
+    "yes": ("BOOLEAN", "boolean", "boolean"),
+    "c5": ("WSTRING(5)", "string", "varchar(20)"),
+    "v20": ("WSTRING(20)", "string", "varchar(80)"),
+    "v_long": ("NCLOB", "string", "varchar(32768)"),
+    "b": ("BLOB", "binary", "varbyte(32768)"),
+    "jb": ("NCLOB", "string", "varchar(32768)"),
+    "tv": ("CLOB", "string", "varchar(32768)"),
+    "ia": ("NCLOB", "string", "varchar(32768)"),
+    "tags": ("NCLOB", "string", "varchar(32768)"),
+    "u": ("STRING", "string", "varchar(36)"),
+    "d": ("DATE", "date", "date"),
+    "tm": ("STRING", "string", "varchar(32)"),
+    "ts": ("DATETIME", "timestamp", "timestamp"),
+    "tstz": ("DATETIME", "timestamp", "timestamp"),
+    "iv": ("STRING(128)", "string", "varchar(128)"),
+    "md": ("STRING(64)", "string", "varchar(64)"),
+    "ip": ("STRING(50)", "string", "varchar(50)"),
+    "bt": ("STRING", "string", "varchar(6)"),
+    "vb": ("STRING", "string", "varchar(65535)"),
+    "mr": ("STRING(255)", "string", "varchar(1020)"),
+    "pt": ("STRING(255)", "string", "varchar(255)"),
+    "pg": ("CLOB", "string", "varchar(32768)"),
+    "dom": ("NUMERIC(12,3)", "decimal(12,3)", "decimal(12,3)"),
+    "code": ("WSTRING(5)", "string", "varchar(20)"),
+}
+
+
+@pytest.mark.parametrize("name", ARRIVES)
+def test_a_column_arrives_as_the_type_table_says(tables, name):  # noqa: F811
+    column = next(column for column in tables["everything"].columns if column.name == name)
+    found = column_types.dms_type(column), column_types.curated_type(column), column_types.redshift_type(column, 32)
+    assert found == ARRIVES[name]
+    assert column_types.raw_type(column) == column_types.curated_type(column)
+
+
+def test_the_type_table_in_the_documentation_names_no_type_that_the_code_treats_as_unknown():
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| ([a-z]+)[^|]* \| [^|]+ \|", Path("docs/types.md").read_text(), re.MULTILINE)
+    curated = {kind: glue for names, glue in rows for kind in re.findall(r"[a-z_]+", names)}
+    for kind, glue in (("uuid", "string"), ("bytea", "binary"), ("date", "date"), ("timestamptz", "timestamp"), ("money", "decimal")):
+        assert curated[kind] == glue
+        assert column_types.curated_type(Column("c", "c", kind, kind)).startswith(glue)
+
+
+def test_a_warehouse_column_is_never_wider_than_redshift_allows():
+    text, binary = (Column("c", "c", kind, kind) for kind in ("text", "bytea"))
+    assert column_types.redshift_type(text, 102_400) == "varchar(65535)"
+    assert column_types.redshift_type(binary, 102_400) == "varbyte(16777216)"
+    assert column_types.redshift_type(Column("c", "c", "varchar(20000)", "varchar", length=20_000), 32) == "varchar(65535)"

@@ -1,0 +1,163 @@
+"""Every declaration converges: calls on an empty account, none after they were made, and exactly the mending ones after drift."""
+
+import json
+
+import boto3
+import pytest
+from lakebook import LakebookError, ec2, ensure, glue, iam, lakeformation, s3
+from lakebook.ensure import Call, calls, wait
+from lakebook.names import Names
+
+pytestmark = pytest.mark.usefixtures("stand_in")
+NAMES = Names("acme", "declared", "123456789012", "eu-west-1")
+COLUMNS = [("id", "bigint", "the key"), ("name", "string", "")]
+TABLE = glue.parquet_table(COLUMNS, "s3://acme-declared-raw/t/", "a table", {"a": "1"}, [("month", "string", "")])
+
+
+def declarations():
+    trust = {"arn:aws:s3:::acme-declared-raw/*": ["s3:GetObject"]}
+    return [
+        s3.bucket("acme-declared-raw", "eu-west-1"),
+        s3.text_object("s3://acme-declared-raw/script.py", "print(1)"),
+        iam.role("acme-declared-role", "glue.amazonaws.com", allow=trust, managed=("service-role/AWSGlueServiceRole",)),
+        glue.database("declared", "a database"),
+        glue.table("t", "declared", TABLE),
+        glue.partitions("t", "declared", {("2013-01",): "s3://acme-declared-raw/t/month=2013-01/"}),
+        lakeformation.administrator("arn:aws:iam::123456789012:role/admin"),
+        lakeformation.location("arn:aws:s3:::acme-declared-raw", "arn:aws:iam::123456789012:role/acme-declared-role"),
+        lakeformation.grant(
+            "arn:aws:iam::123456789012:role/acme-declared-role", {"Database": {"Name": "declared"}}, ["DESCRIBE"]
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def declared(stand_in):
+    planned = calls(declarations()[:1])
+    ensure(declarations(), apply=True)
+    return planned
+
+
+def test_a_plan_on_an_empty_account_lists_calls_and_makes_none(declared):
+    actions = [call.action for _, call in declared]
+    assert (
+        actions == ["s3:CreateBucket", "s3:PutPublicAccessBlock", "s3:PutEncryptionConfiguration", "s3:PutBucketPolicy"]
+        or actions[0] == "s3:CreateBucket"
+    )
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_nothing_is_needed_once_it_is_made(declared, number):
+    assert calls([declarations()[number]]) == []
+
+
+def drift_public_access():
+    boto3.client("s3").delete_public_access_block(Bucket="acme-declared-raw")
+
+
+def drift_role_policy():
+    boto3.client("iam").put_role_policy(
+        RoleName="acme-declared-role",
+        PolicyName="lakebook",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
+    )
+
+
+def drift_bucket_policy():
+    boto3.client("s3").delete_bucket_policy(Bucket="acme-declared-raw")
+
+
+def drift_database():
+    boto3.client("glue").update_database(Name="declared", DatabaseInput={"Name": "declared", "Description": "changed"})
+
+
+def drift_table_columns():
+    changed = {**TABLE, "StorageDescriptor": {**TABLE["StorageDescriptor"], "Columns": [{"Name": "id", "Type": "int"}]}}
+    boto3.client("glue").update_table(DatabaseName="declared", TableInput={"Name": "t", **changed})
+
+
+def drift_partition():
+    boto3.client("glue").delete_partition(DatabaseName="declared", TableName="t", PartitionValues=["2013-01"])
+
+
+def drift_script():
+    boto3.client("s3").put_object(Bucket="acme-declared-raw", Key="script.py", Body=b"print(2)")
+
+
+def drift_location():
+    boto3.client("lakeformation").deregister_resource(ResourceArn="arn:aws:s3:::acme-declared-raw")
+
+
+def drift_grant():
+    boto3.client("lakeformation").revoke_permissions(
+        Principal={"DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:role/acme-declared-role"},
+        Resource={"Database": {"Name": "declared"}},
+        Permissions=["DESCRIBE"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("drift", "mended_by"),
+    [
+        (drift_public_access, "s3:PutPublicAccessBlock"),
+        (drift_bucket_policy, "s3:PutBucketPolicy"),
+        (drift_role_policy, "iam:PutRolePolicy"),
+        (drift_database, "glue:UpdateDatabase"),
+        (drift_table_columns, "glue:UpdateTable"),
+        (drift_partition, "glue:BatchCreatePartition"),
+        (drift_script, "s3:PutObject"),
+        (drift_location, "lakeformation:RegisterResource"),
+        (drift_grant, "lakeformation:GrantPermissions"),
+    ],
+)
+def test_drift_is_planned_as_exactly_the_call_that_mends_it(declared, drift, mended_by):
+    drift()
+    assert [call.action for _, call in calls(declarations())] == [mended_by]
+    ensure(declarations(), apply=True)
+    assert calls(declarations()) == []
+
+
+def test_a_bucket_name_of_another_account_is_one_clear_sentence(stand_in):
+    other = boto3.client("sts").assume_role(RoleArn="arn:aws:iam::999999999999:role/other", RoleSessionName="other")[
+        "Credentials"
+    ]
+    theirs = boto3.client(
+        "s3",
+        aws_access_key_id=other["AccessKeyId"],
+        aws_secret_access_key=other["SecretAccessKey"],
+        aws_session_token=other["SessionToken"],
+    )
+    theirs.create_bucket(Bucket="acme-taken-raw", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    with pytest.raises(LakebookError, match="belongs to somebody else"):
+        ensure([s3.bucket("acme-taken-raw", "eu-west-1")], apply=True)
+
+
+def test_a_wait_says_what_it_saw_last_when_time_is_up():
+    with pytest.raises(LakebookError, match="still 'creating' after"):
+        wait("something", lambda: "creating", timeout_seconds=0.1)
+
+
+def test_a_call_is_repeated_while_a_new_role_is_not_yet_usable(stand_in):
+    answers = iter([True, False])
+
+    class Client:
+        meta = boto3.client("dms").meta
+
+        def create_endpoint(self, **_):
+            if next(answers):
+                raise boto3.client("dms").exceptions.AccessDeniedFault(
+                    {"Error": {"Code": "AccessDeniedFault", "Message": "role"}}, "CreateEndpoint"
+                )
+            return {}
+
+    Call(Client().create_endpoint, {}, retry_on="AccessDeniedFault").run()
+    assert next(answers, "both used") == "both used"
+
+
+def test_no_subnets_named_means_those_of_the_default_vpc(stand_in):
+    assert len(ec2.subnets([])) >= 3
+    assert ec2.subnets(["subnet-1"]) == ["subnet-1"]
+
+
+def test_names_derive_from_the_parameters_alone():
+    assert (NAMES.raw_bucket, NAMES.database("curated")) == ("acme-declared-raw", "acme_declared_curated")

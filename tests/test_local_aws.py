@@ -1,0 +1,136 @@
+"""The stand-in as a whole: it refuses what it does not do, keeps objects as files, and tells where it runs."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+
+import boto3
+import local_aws
+import pytest
+from botocore.exceptions import ClientError
+from local_aws import coverage, server
+from local_aws.s3 import Objects
+
+REFUSED = [
+    ("quicksight", "list_users", {"AwsAccountId": "123456789012", "Namespace": "default"}),
+    ("sagemaker", "list_models", {}),
+    ("redshift", "describe_clusters", {}),
+    ("glue", "start_crawler", {"Name": "c"}),
+    ("lakeformation", "list_data_cells_filter", {}),
+    (
+        "iam",
+        "simulate_principal_policy",
+        {"PolicySourceArn": "arn:aws:iam::123456789012:role/x", "ActionNames": ["s3:GetObject"]},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"), REFUSED, ids=[f"{each[0]}.{each[1]}" for each in REFUSED]
+)
+def test_what_is_not_done_is_refused_loudly(aws, service, operation, parameters):
+    with pytest.raises(ClientError) as refused:
+        getattr(aws(service), operation)(**parameters)
+    assert refused.value.response["Error"]["Code"] in ("NotInLocalAws", "501")
+
+
+@pytest.fixture
+def bucket(aws):
+    s3 = aws("s3")
+    s3.create_bucket(Bucket="object-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    yield s3
+    for each in s3.list_objects_v2(Bucket="object-tests").get("Contents", []):
+        s3.delete_object(Bucket="object-tests", Key=each["Key"])
+    s3.delete_bucket(Bucket="object-tests")
+
+
+def _objects() -> Objects:
+    from moto.s3 import models  # noqa: PLC0415
+
+    return models.FakeBucket.__init__.__closure__ and next(
+        cell.cell_contents for cell in models.FakeBucket.__init__.__closure__ if isinstance(cell.cell_contents, Objects)
+    )
+
+
+def test_an_object_is_a_plain_file_that_engines_can_read(bucket):
+    bucket.put_object(Bucket="object-tests", Key="a/b c/ü.txt", Body=b"hello")
+    assert _objects().path("object-tests", "a/b c/ü.txt").read_bytes() == b"hello"
+
+
+def test_a_range_of_an_object_is_read(bucket):
+    bucket.put_object(Bucket="object-tests", Key="k", Body=b"0123456789")
+    read = lambda asked: bucket.get_object(Bucket="object-tests", Key="k", Range=asked)["Body"].read()  # noqa: E731
+    assert [read("bytes=2-4"), read("bytes=7-"), read("bytes=-2")] == [b"234", b"789", b"89"]
+
+
+def test_files_an_engine_wrote_are_objects_once_adopted(bucket):
+    objects = _objects()
+    file = objects.path("object-tests", "t/part-0.parquet")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"first")
+    objects.adopt("object-tests", "t/")
+    file.write_bytes(b"second, longer")
+    objects.adopt("object-tests", "t/")
+    assert bucket.get_object(Bucket="object-tests", Key="t/part-0.parquet")["Body"].read() == b"second, longer"
+    file.unlink()
+    objects.adopt("object-tests", "t/")
+    assert "Contents" not in bucket.list_objects_v2(Bucket="object-tests")
+
+
+def test_deleting_the_last_object_leaves_the_bucket(bucket):
+    bucket.put_object(Bucket="object-tests", Key="a/b", Body=b"x")
+    bucket.delete_objects(Bucket="object-tests", Delete={"Objects": [{"Key": "a/b"}]})
+    assert _objects().path("object-tests", "").is_dir()
+
+
+def test_an_absent_object_is_aws_own_error(bucket):
+    with pytest.raises(bucket.exceptions.NoSuchKey):
+        bucket.get_object(Bucket="object-tests", Key="absent")
+
+
+def test_every_call_is_in_the_log_and_reads_are_not_changing(stand_in, aws):
+    aws("sts").get_caller_identity()
+    directory = json.load(urllib.request.urlopen(stand_in["AWS_ENDPOINT_URL"] + "/_local_aws"))["directory"]
+    with open(f"{directory}/calls.jsonl") as log:
+        last = [json.loads(line) for line in log][-1]
+    assert (last["service"], last["operation"], last["changing"]) == ("sts", "GetCallerIdentity", False)
+
+
+def test_a_port_in_use_is_one_clear_sentence(stand_in, tmp_path):
+    port = int(stand_in["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])
+    with pytest.raises(server.LocalAwsError, match=f"Port {port} is in use"), server.serving(tmp_path, port):
+        pass
+    command = [sys.executable, "-m", "local_aws", "--port", str(port), "--data", str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_coverage_page_agrees_with_the_code():
+    page = coverage.Path(coverage.__file__).with_name("COVERAGE.md").read_text()
+    assert page == coverage.coverage(), "run python -m local_aws.coverage"
+
+
+def test_our_operations_are_operations_of_aws():
+    from local_aws import wire  # noqa: PLC0415
+
+    for service in server.service_classes():
+        known = set(wire.model(service.name).operation_names)
+        ours = {name for name in vars(service) if name[0].isupper()} | service.from_moto
+        assert ours <= known, (service.name, ours - known)
+
+
+def test_the_two_packages_never_import_each_other():
+    root = coverage.Path(local_aws.__file__).parents[1]
+    for mine, other in (("lakebook", "local_aws"), ("local_aws", "lakebook")):
+        found = [
+            file.name
+            for file in (root / mine).rglob("*.py")
+            if f"import {other}" in file.read_text() or f"from {other}" in file.read_text()
+        ]
+        assert found == []
+
+
+def test_boto3_clients_need_nothing_but_the_environment(stand_in):
+    assert boto3.client("s3").meta.endpoint_url == stand_in["AWS_ENDPOINT_URL"]
