@@ -56,9 +56,17 @@ def test_a_column_arrives_as_the_type_table_says(tables, name):  # noqa: F811
 
 
 def test_the_type_table_in_the_documentation_names_no_type_that_the_code_treats_as_unknown():
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| ([a-z]+)[^|]* \| [^|]+ \|", Path("docs/types.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| ([a-z]+)[^|]* \| [^|]+ \|", Path("docs/types.md").read_text(), re.MULTILINE
+    )
     curated = {kind: glue for names, glue in rows for kind in re.findall(r"[a-z_]+", names)}
-    for kind, glue in (("uuid", "string"), ("bytea", "binary"), ("date", "date"), ("timestamptz", "timestamp"), ("money", "decimal")):
+    for kind, glue in (
+        ("uuid", "string"),
+        ("bytea", "binary"),
+        ("date", "date"),
+        ("timestamptz", "timestamp"),
+        ("money", "decimal"),
+    ):
         assert curated[kind] == glue
         assert column_types.curated_type(Column("c", "c", kind, kind)).startswith(glue)
 
@@ -67,4 +75,6 @@ def test_a_warehouse_column_is_never_wider_than_redshift_allows():
     text, binary = (Column("c", "c", kind, kind) for kind in ("text", "bytea"))
     assert column_types.redshift_type(text, 102_400) == "varchar(65535)"
     assert column_types.redshift_type(binary, 102_400) == "varbyte(16777216)"
-    assert column_types.redshift_type(Column("c", "c", "varchar(20000)", "varchar", length=20_000), 32) == "varchar(65535)"
+    assert (
+        column_types.redshift_type(Column("c", "c", "varchar(20000)", "varchar", length=20_000), 32) == "varchar(65535)"
+    )

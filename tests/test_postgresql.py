@@ -126,7 +126,8 @@ def test_a_port_in_use_is_one_clear_sentence(directory):
             Server(directory, port).start()
 
 
-def test_a_replication_client_that_does_not_read_cannot_hold_up_a_stop(server):
+def test_a_replication_client_that_does_not_read_cannot_hold_up_a_stop(server, monkeypatch):
+    monkeypatch.setattr(postgresql, "STOP_SECONDS", 1)
     with psycopg.connect(server.url(), autocommit=True, replication="database") as idle:
         idle.execute("CREATE_REPLICATION_SLOT idle LOGICAL test_decoding")
         idle.pgconn.exec_(b"START_REPLICATION SLOT idle LOGICAL 0/0")
@@ -193,6 +194,15 @@ def test_below_a_closed_directory_the_data_go_elsewhere_and_are_found_again(tmp_
         assert ask(again, "select answer from kept") == 42
     again.remove()
     assert not server._data.parent.exists()
+
+
+@as_root
+def test_root_is_told_when_the_server_can_go_nowhere(tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ServerError, match=r"can enter neither .* set TMPDIR"):
+        Server(tmp_path / "server").start()
+    assert list(tmp_path.iterdir()) == []
 
 
 @as_root

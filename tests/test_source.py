@@ -254,7 +254,10 @@ def test_the_table_mapping_names_exactly_the_tables_and_sends_times_as_text(tabl
     selections = [rule["object-locator"] for rule in rules if rule["rule-type"] == "selection"]
     assert {"schema-name": "nasty", "table-name": "array[_]no[_]key"} in selections
     assert len(selections) == len(tables)
-    assert [rule["object-locator"]["column-name"] for rule in rules if rule["rule-action"] == "change-data-type"] == ["tm", "tmz"]
+    assert [rule["object-locator"]["column-name"] for rule in rules if rule["rule-action"] == "change-data-type"] == [
+        "tm",
+        "tmz",
+    ]
     (added,) = [rule for rule in rules if rule["rule-action"] == "add-column"]
     assert (added["value"], added["expression"]) == ("dms_change_seq", "$AR_H_CHANGE_SEQ")
     assert len({rule["rule-id"] for rule in rules}) == len(rules)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
+STOP_SECONDS = 10  # how long a replication client that does not read may hold up a stop
 UNPRIVILEGED = 65534  # nobody: PostgreSQL refuses to run as root
 SETTINGS = {
     "listen_addresses": HOST,
@@ -144,10 +145,10 @@ class Server:
         """Stop the server if it runs, ending its sessions; the data stay."""
         if not self._running_port():
             return
-        stop = ("pg_ctl", "stop", "-D", self._data, "--wait", "--silent", "--timeout=10")
+        stop = ("pg_ctl", "stop", "-D", self._data, "--wait", "--silent", f"--timeout={STOP_SECONDS}")
         try:
             self._run(*stop, "--mode=fast")
-        except subprocess.CalledProcessError:  # a replication client that does not read can hold up a fast stop
+        except subprocess.CalledProcessError:
             self._run(*stop, "--mode=immediate")
 
     def remove(self) -> None:
@@ -270,7 +271,7 @@ class Server:
 
     def _reachable(self, path: Path) -> bool:
         """Whether the server's user can pass through a directory or run a file."""
-        test = ["/bin/sh", "-c", 'test -x "$0"', path]
+        test = ["/bin/sh", "-c", 'test -x "$0"', str(path)]
         return subprocess.run(test, cwd="/", check=False, **self._identity).returncode == 0
 
     def _run(self, program: str, *arguments: str | Path) -> None:

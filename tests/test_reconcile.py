@@ -1,0 +1,353 @@
+import dataclasses
+import json
+import re
+
+import duckdb
+import pandas as pd
+import pytest
+import sqlglot
+from lakebook import evidence, postgresql, reconcile
+from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, row_text
+from lakebook.column_types import curated_type
+from lakebook.errors import CheckError
+from lakebook.reconcile import Measure, Relation, Result
+from nasty_source import LOB_MAX_KILOBYTES, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
+from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+
+# ruff: noqa: F811 - fixtures
+
+DUCKDB = {"string": "varchar", "binary": "blob", "float": "real"}  # Glue's names that DuckDB does not know
+SPARE = {  # functions that Athena and Redshift have and DuckDB lacks
+    "from_base(digits, base)": "('0x' || digits)::bigint",
+    "blob_part(value, first, size)": "value[first:first + size - 1]",
+}
+NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
+NAMES = ["表", "Order items", "array_no_key", "empty_one", "everything", "no_key", "parts", "wide"]
+
+
+class Lake:
+    """What DMS should deliver, typed as the lake types it, in DuckDB; answers the SQL meant for Athena or Redshift."""
+
+    def __init__(self, server, tables):
+        self.duckdb = duckdb.connect()
+        self.statements = []
+        for head, body in SPARE.items():
+            self.duckdb.execute(f"create macro {head} as {body}")
+        for table in tables.values():
+            self.fill(server, table)
+
+    def fill(self, server, table):
+        """Copy through COPY … TO STDOUT as csv, which every type survives; binary as hexadecimal digits."""
+        types = [DUCKDB.get(curated_type(column), curated_type(column)) for column in table.columns]
+        columns = ", ".join(
+            f"{postgresql.quote(column.catalog_name)} {kind}" for column, kind in zip(table.columns, types, strict=True)
+        )
+        name = postgresql.quote(table.catalog_name)
+        self.duckdb.execute(f"create or replace table {name} ({columns})")
+        values = [postgresql.delivered(column, LOB_MAX_KILOBYTES) for column in table.columns]
+        texts = [
+            f"encode({value}, 'hex')" if kind == "blob" else f"({value})::text"
+            for value, kind in zip(values, types, strict=True)
+        ]
+        parsed = [f"unhex(${n})" if kind == "blob" else f"${n}::varchar::{kind}" for n, kind in enumerate(types, 1)]
+        with server.connect("nasty") as connection:
+            for setting, value in postgresql.connection.SETTINGS.items():
+                connection.execute(f"set {setting} = '{value}'")
+            rows = connection.execute(f"select {', '.join(texts)} from {table.relation}").fetchall()
+        if rows:
+            self.duckdb.executemany(
+                f"insert into {name} values ({', '.join(parsed)})", [tuple(map(self.plain, row)) for row in rows]
+            )
+
+    @staticmethod
+    def plain(text):
+        """DuckDB writes BC after the date, PostgreSQL at the end."""
+        return re.sub(r"^([0-9-]+)(.*) BC$", r"\1 (BC)\2", text) if text else text
+
+    def relation(self, dialect, table, name=None):
+        names = tuple(postgresql.quote(column.catalog_name) for column in table.columns)
+        return Relation(
+            dialect, postgresql.quote(name or table.catalog_name), names, lambda sql: self.ask(dialect, sql)
+        )
+
+    def ask(self, dialect, sql):
+        self.statements.append(sql)
+        read = {"Athena": "athena", "Redshift": "redshift"}[dialect.name]
+        schema = {}
+        for table, column, kind in self.duckdb.execute(
+            "select table_name, column_name, data_type from information_schema.columns"
+        ).fetchall():
+            schema.setdefault(table, {})[postgresql.quote(column)] = kind
+        tree = annotate_types(
+            qualify(sqlglot.parse_one(sql, read=read), schema=schema, dialect="duckdb"), schema=schema, dialect="duckdb"
+        )
+        rows = self.duckdb.execute(tree.transform(for_blobs).sql(dialect="duckdb")).fetchall()
+        assert all(value is None or isinstance(value, str) for row in rows for value in row), (
+            "figures are asked for as text"
+        )
+        return [list(row) for row in rows]
+
+
+def for_blobs(node):
+    """DuckDB's substring and length take no BLOB."""
+    binary = (
+        isinstance(node, exp.Substring | exp.Length)
+        and node.this.type
+        and node.this.type.this in exp.DataType.Type
+        and (node.this.type.is_type("varbinary", "blob", "binary"))
+    )
+    if binary and isinstance(node, exp.Substring):
+        return exp.func("blob_part", node.this, node.args["start"], node.args["length"])
+    return exp.func("octet_length", node.this) if binary else node
+
+
+@pytest.fixture(scope="module")
+def lake(server, tables):
+    return Lake(server, tables)
+
+
+@pytest.fixture
+def everything(tables):
+    return tables["everything"]
+
+
+def measured(relation, table):
+    return reconcile.measure(relation, table, LOB_MAX_KILOBYTES)
+
+
+@pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_engine_measures_what_the_source_should_deliver(lake, source, tables, name, dialect):
+    table = tables[name]
+    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    assert reconcile.compare(expected, measured(lake.relation(dialect, table), table)) == []
+
+
+@pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
+def test_every_value_has_the_same_canonical_text_in_each_engine(lake, source, everything, dialect):
+    ours, theirs = (
+        [
+            each.select(
+                [
+                    row_text(each.dialect, [column], [name], LOB_MAX_KILOBYTES)
+                    for column, name in zip(everything.columns, each.names, strict=True)
+                ],
+                each.names,
+                "order by c0",
+            )
+        ]
+        for each in (reconcile.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(dialect, everything))
+    )
+    for column, left, right in zip(
+        everything.columns, zip(*ours[0], strict=True), zip(*theirs[0], strict=True), strict=True
+    ):
+        assert (column.name, left) == (column.name, right)
+
+
+def test_statements_fit_the_limits_of_each_engine(lake, tables):
+    for dialect in (ATHENA, REDSHIFT):
+        lake.statements.clear()
+        measured(lake.relation(dialect, tables["wide"]), tables["wide"])
+        assert len(lake.statements) == 3
+        assert max(len(sql.encode()) for sql in lake.statements) < 60_000
+
+
+def test_a_table_with_too_many_columns_for_one_statement_is_refused(lake, tables):
+    wide = tables["wide"]
+    many = dataclasses.replace(wide, columns=wide.columns * 8)
+    with pytest.raises(Exception, match="too many columns for one statement of Redshift"):
+        measured(lake.relation(REDSHIFT, many), many)
+
+
+CHANGES = {  # one value of nasty.everything, row 1 or 2
+    "i2": "-32767", "i8": "9223372036854775806", "n_free": "123.456791", "n_fix": "12.31", "n_wide": "'1.51'", "n_frac": "0.1235",
+    "f4": "1.50001", "f8": "1e-20", "cash": "1234.5001", "yes": "false", "c5": "'ab '", "v20": "''", "v_long": "left(v_long, 16383)",
+    "t": "t || ' '", "b": "unhex(hex(b) || '00')", "jb": "null", "d": "'2024-03-01'", "tm": "'23:59:59.50'", "ts": "'2024-02-29 12:34:56.788'",
+    "tstz": "tstz + interval 1 second", "iv": "''", "u": "upper(u)", "order": "null", "a": "2", "op_2": "'x'", "pg": "pg || ''''",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("name", CHANGES)
+def test_changing_any_single_value_changes_the_measure_and_names_the_key(lake, source, everything, name, dialect):
+    lake.duckdb.execute("create or replace table changed as from nasty_everything")
+    lake.duckdb.execute(f'update changed set "{name}" = {CHANGES[name]} where id = 1')
+    relation = lake.relation(dialect, everything, "changed")
+    expected = reconcile.measure_source(source, everything, LOB_MAX_KILOBYTES)
+    assert reconcile.compare(expected, measured(relation, everything))
+    assert measured(relation, everything).row_hash != expected.row_hash
+    keys = reconcile.differing_keys(
+        reconcile.source(source, everything, LOB_MAX_KILOBYTES), relation, everything, LOB_MAX_KILOBYTES
+    )
+    assert keys == reconcile.Keys([], [], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("change", "keys"),
+    [
+        ("delete from changed where id = 77", (["77, 2020-08-17"], [], [])),
+        ("insert into changed from nasty_parts where id = 77", ([], ["77, 2020-08-17"], [])),
+        ("insert into changed values (1000, 'k', '2021-01-01')", ([], ["1000, 2021-01-01"], [])),
+        ("update changed set k = 'other' where id in (5, 6)", ([], [], ["5, 2020-06-06", "6, 2020-06-07"])),
+        ("update changed set id = 1001 where id = 5", (["5, 2020-06-06"], ["1001, 2020-06-06"], [])),
+    ],
+)
+def test_missing_extra_and_changed_rows_are_told_apart_by_key(lake, source, tables, change, keys):
+    table = tables["parts"]
+    lake.duckdb.execute("create or replace table changed as from nasty_parts")
+    lake.duckdb.execute(change)
+    ours = reconcile.source(source, table, LOB_MAX_KILOBYTES)
+    found = reconcile.differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
+    assert [sorted(kind) for kind in (found.missing, found.extra, found.changed)] == list(keys)
+
+
+def test_no_more_than_a_few_buckets_of_rows_are_fetched(lake, source, tables, monkeypatch):
+    monkeypatch.setattr("lakebook.differing_keys.FETCHED_ROWS", 10)
+    table = tables["parts"]
+    lake.duckdb.execute("create or replace table changed as select id, k || '!' as k, at from nasty_parts")
+    found = reconcile.differing_keys(
+        reconcile.source(source, table, LOB_MAX_KILOBYTES),
+        lake.relation(REDSHIFT, table, "changed"),
+        table,
+        LOB_MAX_KILOBYTES,
+    )
+    assert 1 <= len(found.changed) <= 20
+    assert not found.missing
+    assert not found.extra
+
+
+def test_rows_of_a_table_without_a_key_are_told_by_their_hash_and_number(lake, source, tables):
+    table = tables["no_key"]
+    lake.duckdb.execute("create or replace table changed as from nasty_no_key")
+    lake.duckdb.execute("delete from changed where a = 1; insert into changed values (9, 'new')")
+    ours = reconcile.source(source, table, LOB_MAX_KILOBYTES)
+    found = reconcile.differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
+    assert [line.partition(" ")[2] for line in found.missing] == ["(2 times)", "(2 times)"]
+    assert [line.partition(" ")[2] for line in found.extra] == ["(1 times)"]
+
+
+def test_a_duplicated_row_that_makes_up_for_a_lost_one_is_noticed(lake, source, tables):
+    table = tables["no_key"]
+    lake.duckdb.execute("create or replace table changed as from nasty_no_key")
+    lake.duckdb.execute("update changed set b = 'r0' where a = 1 and b = 'r1'")
+    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    found = measured(lake.relation(ATHENA, table, "changed"), table)
+    assert found.rows == expected.rows
+    assert found.row_hash != expected.row_hash
+
+
+def test_values_swapped_between_rows_are_noticed_by_the_hash_alone(lake, source, tables):
+    table = tables["parts"]
+    lake.duckdb.execute(
+        "create or replace table changed as select id, case id when 1 then 'k2' when 2 then 'k1' else k end as k, at from nasty_parts"
+    )
+    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    assert reconcile.compare(expected, measured(lake.relation(REDSHIFT, table, "changed"), table)) == [
+        "counts, sums, minima and maxima agree, but the rows' hashes do not"
+    ]
+
+
+def test_the_order_of_rows_does_not_matter(lake, tables):
+    table = tables["parts"]
+    lake.duckdb.execute("create or replace table changed as from nasty_parts order by at desc")
+    assert measured(lake.relation(ATHENA, table, "changed"), table) == measured(lake.relation(ATHENA, table), table)
+
+
+def test_milliseconds_are_exact_for_every_timestamp_postgresql_knows(source):
+    days = "(c::date - date '1970-01-01')::numeric * 86400000000"
+    exact = f"floor(({days} + extract(epoch from c::time) * 1000000 + 500) / 1000)"
+    timestamps = (
+        "select timestamp '4713-01-02 BC' + g * interval '1234567 hours 12 minutes 7.0005 seconds' as c from generate_series(0, 100) g "
+        "union all select timestamp '1969-12-31 23:59:59.9' + g * interval '0.0001 seconds' from generate_series(0, 2000) g"
+    )
+    fast = POSTGRESQL.milliseconds.format(c="c")
+    assert postgresql.query(source, f"select count(*) from ({timestamps}) t where {fast} <> {exact}") == [[0]]
+
+
+def test_a_measure_survives_json(source, tables):
+    for name in NAMES:
+        found = reconcile.measure_source(source, tables[name], LOB_MAX_KILOBYTES)
+        assert Measure.from_json(found.to_json()) == found
+        assert len(found.to_json().encode()) < 512_000
+
+
+def test_the_source_is_measured_by_parallel_workers(source, admin):
+    admin.execute("create table nasty.many (id int primary key, t text, n numeric(10,2), at timestamptz, f float8)")
+    try:
+        admin.execute(
+            "insert into nasty.many select g, 'row ' || g, g / 7.0, timestamptz '2020-01-01' + g * interval '1 s', g / 3.0 from generate_series(1, 200000) g"
+        )
+        admin.execute("analyze nasty.many")
+        table = {each.name: each for each in postgresql.tables(source, ["nasty"])}["many"]
+        relation = reconcile.source(source, table, LOB_MAX_KILOBYTES)
+        plans = []
+        recording = dataclasses.replace(
+            relation, run=lambda sql: plans.append(postgresql.query(source, "explain " + sql)) or relation.run(sql)
+        )
+        reconcile.measure(recording, table, LOB_MAX_KILOBYTES)
+        assert "Gather" in str(plans[0])
+        assert "Workers Planned" in str(plans[0])
+    finally:
+        admin.execute("drop table nasty.many")
+
+
+def test_many_tables_are_measured_at_once_over_one_source_connection(source, tables, capsys):
+    found = reconcile.measure_all(
+        list(tables.values()), lambda table: reconcile.measure_source(source, table, LOB_MAX_KILOBYTES), workers=4
+    )
+    assert list(found) == [table.catalog_name for table in tables.values()]
+    assert found["nasty_parts"].rows == 500
+    assert "nasty.parts" in capsys.readouterr().out
+
+
+@pytest.fixture
+def records(monkeypatch):
+    kept = []
+    monkeypatch.setattr(evidence, "record", lambda kind, **content: kept.append({"kind": kind, **content}))
+    return kept
+
+
+def test_the_gate_tells_match_known_loss_and_what_is_not_carried(source, tables, records):
+    losses = postgresql.losses(source, list(tables.values()), LOB_MAX_KILOBYTES)
+    results = []
+    for table in tables.values():
+        found = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+        results.append(Result(table, found, found if found.rows and table.carried else None))
+    verdict = reconcile.gate("raw = source", results, losses).set_index("table")
+    assert verdict["status"].to_dict() == {
+        'Sché"ma.表': "match", "nasty.Order items": "match", "nasty.array_no_key": "known loss", "nasty.empty_one": "match",
+        "nasty.everything": "known loss", "nasty.no_key": "match", "nasty.parts": "match", "nasty.wide": "match",
+    }  # fmt: skip
+    assert "n_free" in verdict.loc["nasty.everything", "detail"]
+    assert records[-1]["kind"] == "reconciliation"
+    assert records[-1]["ok"] is True
+    json.dumps(records)
+
+
+def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_known(source, tables, lake, records):
+    everything = tables["everything"]
+    lake.duckdb.execute("create or replace table changed as from nasty_everything")
+    lake.duckdb.execute("delete from changed where id = 4")
+    ours, theirs = reconcile.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(ATHENA, everything, "changed")
+    result = Result(
+        everything,
+        measured(ours, everything),
+        measured(theirs, everything),
+        lambda: reconcile.differing_keys(ours, theirs, everything, LOB_MAX_KILOBYTES),
+    )
+    losses = postgresql.losses(source, [everything], LOB_MAX_KILOBYTES)
+    with pytest.raises(CheckError, match=r"nasty.everything: 7 rows expected, 6 found.*missing: 4"):
+        reconcile.gate("raw = source", [result], losses)
+    assert records[-1]["ok"] is False
+
+
+def test_rows_that_never_arrived_and_rows_that_should_not_have_are_mismatches(source, tables, records):
+    for name, arrived in (
+        ("parts", None),
+        ("array_no_key", reconcile.measure_source(source, tables["array_no_key"], LOB_MAX_KILOBYTES)),
+    ):
+        expected = reconcile.measure_source(source, tables[name], LOB_MAX_KILOBYTES)
+        with pytest.raises(CheckError, match=f"nasty.{name}"):
+            reconcile.gate("raw = source", [Result(tables[name], expected, arrived)], NO_LOSSES)
