@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     with serving(options.data, options.port) as stand_in:
         server = None if options.source else Server(options.data / "postgresql")
         try:
-            source = Source.from_url(options.source) if server is None else _demo(server)
+            source = _source(options.source) if server is None else _demo(server)
             put_secret(stand_in, SOURCE_SECRET, source.to_secret())
             state = {"pid": os.getpid(), "endpoint": stand_in.endpoint, "source": _label(source)}
             _state(options.data).write_text(json.dumps(state))
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
 def up(options: argparse.Namespace) -> None:
     """Start in the background, unless it runs already, and print the export lines once it is ready."""
     running = _running(options.data)
-    if running and options.source and running["source"] != _label(Source.from_url(options.source)):
+    if running and options.source and running["source"] != _label(_source(options.source)):
         raise LocalAwsError(f"The stand-in runs with the source {running['source']}; `make down` first, then start it with another one.")
     if not running:
         running = _start(options)
@@ -103,6 +103,13 @@ def _start(options: argparse.Namespace) -> dict[str, Any]:
 
     _wait(ready, START_SECONDS, "The stand-in is not ready")
     return _running(options.data) or {}
+
+
+def _source(url: str) -> Source:
+    try:
+        return Source.from_url(url)
+    except ValueError as error:
+        raise LocalAwsError(str(error)) from error
 
 
 def _demo(server: Server) -> Source:

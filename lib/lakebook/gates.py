@@ -1,0 +1,146 @@
+"""The three gates: raw = source, curated = raw, warehouse = curated. Each stops the run and names the keys that differ."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lakebook import lake, reconcile, relations
+from lakebook.differing_keys import differing_keys
+from lakebook.reconcile import Measure, Result, measure, measure_all
+from lakebook.warehouse import contents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lakebook.curation import Conversion
+    from lakebook.names import Names
+    from lakebook.postgresql import Table
+    from lakebook.redshift import Warehouse
+    from lakebook.relations import Relation
+    from lakebook.warehouse import WarehouseTable
+
+NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
+
+
+def raw_equals_source(
+    names: Names,
+    connection: Any,
+    tables: list[Table],
+    losses: pd.DataFrame,
+    position: str,
+    lob_max_kilobytes: int,
+    *,
+    proved: bool,
+    apply: bool,
+) -> dict[str, dict[str, Any]]:
+    """Compare every raw table with the source as DMS should deliver it; the proofs to record, by catalog name.
+
+    None are new where the same comparison was `proved` before. Raises CheckError on any difference.
+    """
+    name, carried = "raw = source", [each for each in tables if each.carried]
+    if not apply:
+        return _later(name)
+    if proved:
+        known = {each.source.catalog_name: Measure.from_json(each.proof["measure"]) for each in lake.raw_tables(names)}
+        reconcile.gate(f"{name}, proved before", _results(tables, known, known, None), losses)
+        return {}
+    source = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes)
+    raw = _layer(names, "raw")
+    with ThreadPoolExecutor() as pool:  # the source and Athena work at the same time
+        sides = [pool.submit(_measured, carried, side, lob_max_kilobytes) for side in (source, raw)]
+        expected, measured = (side.result() for side in sides)
+    keys = partial(_keys, source, raw, lob_max_kilobytes)
+    reconcile.gate(name, _results(tables, expected, measured, keys), losses)
+    return {
+        each.catalog_name: lake.raw_proof(names, each, position, measured[each.catalog_name].to_json())
+        for each in carried
+    }
+
+
+def curated_equals_raw(
+    names: Names, due: list[Conversion], lob_max_kilobytes: int, *, apply: bool
+) -> dict[str, str]:
+    """Compare the new snapshots, still in the staging database, with what the raw layer was found to hold; measures by catalog name.
+
+    Raises CheckError on any difference.
+    """
+    if not apply or not due:
+        return _later("curated = raw") if not apply else {}
+    tables, expected = [each.table for each in due], {each.table.catalog_name: Measure.from_json(each.measure) for each in due}
+    staged, raw = _layer(names, "staging"), _layer(names, "raw")
+    measured = _measured(tables, staged, lob_max_kilobytes)
+    keys = partial(_keys, raw, staged, lob_max_kilobytes)
+    reconcile.gate("curated = raw", _results(tables, expected, measured, keys), NO_LOSSES)
+    return {name: each.to_json() for name, each in measured.items()}
+
+
+def warehouse_equals_curated(
+    names: Names, warehouse: Warehouse, tables: list[WarehouseTable], lob_max_kilobytes: int, *, apply: bool
+) -> list[str]:
+    """Compare the warehouse with the curated layer: row for row what was loaded since, by count what was proved before.
+
+    The names of the tables newly proved; raises CheckError on any difference.
+    """
+    if not apply:
+        _later("warehouse = curated")
+        return []
+    noted, counts = contents(warehouse), _counts(warehouse, tables)
+    new = [each for each in tables if not noted[each.name]["proved_at"]]
+    loaded = {each.table.catalog_name: each for each in tables}
+    expected = {each.table.catalog_name: Measure.from_json(each.proof["measure"]) for each in tables}
+
+    def in_warehouse(table: Table) -> Relation:
+        schema, _, name = loaded[table.catalog_name].name.partition(".")
+        return relations.redshift(warehouse.workgroup, warehouse.database, schema, name, table)
+
+    measured = {name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()}
+    measured |= _measured([each.table for each in new], in_warehouse, lob_max_kilobytes)
+    keys = partial(_keys, _layer(names, "curated"), in_warehouse, lob_max_kilobytes)
+    reconcile.gate("warehouse = curated", _results([each.table for each in tables], expected, measured, keys), NO_LOSSES)
+    return [each.name for each in new]
+
+
+def _measured(tables: list[Table], where: Callable[[Table], Relation], lob_max_kilobytes: int) -> dict[str, Measure]:
+    return measure_all(tables, lambda table: measure(where(table), table, lob_max_kilobytes), workers=2)
+
+
+def _layer(names: Names, layer: str) -> Callable[[Table], Relation]:
+    """The tables of a layer as Athena reads them."""
+    database, workgroup = names.database(layer), names.resource("lakebook")
+    return lambda table: relations.athena(database, table.catalog_name, table, workgroup)
+
+
+def _results(
+    tables: list[Table], expected: dict[str, Measure], measured: dict[str, Measure], keys: Callable[[Table], Any] | None
+) -> list[Result]:
+    nothing = Measure(0, 0, {})  # a table that DMS suspends is measured nowhere
+    return [
+        Result(
+            each,
+            expected.get(each.catalog_name, nothing),
+            measured.get(each.catalog_name),
+            partial(keys, each) if keys else None,
+        )
+        for each in tables
+    ]
+
+
+def _keys(left: Callable[[Table], Relation], right: Callable[[Table], Relation], lob_max_kilobytes: int, table: Table) -> Any:
+    return differing_keys(left(table), right(table), table, lob_max_kilobytes)
+
+
+def _counts(warehouse: Warehouse, tables: list[WarehouseTable]) -> dict[str, int]:
+    """Rows of each table as the warehouse counts them now."""
+    parts = [f"SELECT '{each.name}' AS name, count(*) AS row_count FROM {each.identifier}" for each in tables]
+    found = warehouse.query(" UNION ALL ".join(parts)) if parts else pd.DataFrame(columns=["name", "row_count"])
+    return {row["name"]: int(row["row_count"]) for row in found.to_dict("records")}
+
+
+def _later(name: str) -> dict[str, Any]:
+    print(f"--  {name}: compared when applied", flush=True)
+    return {}

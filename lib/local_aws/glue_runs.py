@@ -1,0 +1,190 @@
+"""One run of a Glue job: a Spark process from STARTING to its end, its log, and what it left in S3."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from local_aws import glue_spark
+from local_aws.server import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from local_aws.stand_in import StandIn
+
+ENDED = frozenset(["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"])
+LOG_GROUP = "/aws-glue/jobs"
+MINUTE_SECONDS = 60.0  # of a run's Timeout
+LOG_EVENTS_PER_CALL = 1000
+LOG_EVENT_CHARACTERS = 60_000  # of at most 4 bytes each: an event is at most 256 KiB
+LOG_CALL_BYTES = 1_000_000  # an API limit too (1 MiB, with 26 bytes for each event)
+
+
+class ScriptError(Exception):
+    """The run cannot start or its script failed; the text is the run's ErrorMessage."""
+
+
+class Run:
+    """A run of a job, from its start in a thread of its own."""
+
+    def __init__(self, stand_in: StandIn, job: dict[str, Any], record: dict[str, Any]) -> None:
+        self.stand_in, self.job = stand_in, job
+        self.folder = stand_in.directory / "glue" / record["Id"]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.lock = threading.Lock()
+        now = _now()
+        self.record = {**record, "JobRunState": "STARTING", "StartedOn": now, "LastModifiedOn": now, "ExecutionTime": 0}
+        self.thread = threading.Thread(target=self._run, name=record["Id"], daemon=True)
+        self.on_failure: Callable[[Run], None] = lambda _run: None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has reached one of its last states."""
+        return self.record["JobRunState"] in ENDED
+
+    def description(self) -> dict[str, Any]:
+        """The run as GetJobRun shows it; ExecutionTime is in seconds."""
+        with self.lock:
+            shown = dict(self.record)
+        if shown["JobRunState"] not in ENDED:
+            shown["ExecutionTime"] = int((_now() - shown["StartedOn"]).total_seconds())
+        return shown
+
+    def stop(self) -> None:
+        """Ask for the run's end: STOPPING now, STOPPED when the process is gone."""
+        with self.lock:
+            if not self.ended:
+                self._turn("STOPPING")
+                self._kill()
+
+    def _run(self) -> None:
+        state, message = "FAILED", ""
+        started = time.time()
+        try:
+            self._execute()
+            state = "SUCCEEDED"
+        except (ScriptError, glue_spark.EngineError) as error:
+            message = str(error)
+        except subprocess.TimeoutExpired:
+            state, message = "TIMEOUT", f"The run took longer than its Timeout of {self.record['Timeout']} minutes."
+        except Exception as bug:  # noqa: BLE001 - a run must end in a state, never in a dead thread
+            message = f"local_aws failed to run the script: {bug!r}"
+        with self.lock:
+            self._kill()
+        with contextlib.suppress(Exception):  # the stand-in may be going down
+            self._adopt(started)
+            self._deliver_log()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._end(state, message)
+
+    def _end(self, state: str, message: str) -> None:
+        with self.lock:
+            if self.record["JobRunState"] == "STOPPING":
+                state, message = "STOPPED", ""
+            now = _now()
+            seconds = int((now - self.record["StartedOn"]).total_seconds())
+            self.record.update(CompletedOn=now, ExecutionTime=seconds, **({"ErrorMessage": message} if message else {}))
+            self._turn(state)
+        if state == "FAILED":
+            self.on_failure(self)
+
+    def _execute(self) -> None:
+        script = self._script()
+        variables = glue_spark.environment(self.stand_in, self.folder, environment(self.stand_in.endpoint))
+        arguments = [each for pair in self.record["Arguments"].items() for each in pair if each]
+        command = [sys.executable, str(script), "--JOB_NAME", self.record["JobName"], *arguments]
+        with (self.folder / "output").open("wb") as output, (self.folder / "error").open("wb") as error:
+            with self.lock:
+                if self.record["JobRunState"] == "STOPPING":
+                    return
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=error, cwd=self.folder,
+                    env=variables, start_new_session=True,
+                )  # fmt: skip
+                self._turn("RUNNING")
+            if self.process.wait(timeout=self.record["Timeout"] * MINUTE_SECONDS):
+                raise ScriptError(last_exception(self._log("error")) or f"exit code {self.process.returncode}")
+
+    def _script(self) -> Path:
+        """The script, copied out of its bucket."""
+        location = self.job["Command"]["ScriptLocation"]
+        bucket, _, key = location.removeprefix("s3://").partition("/")
+        source = self.stand_in.objects.path(bucket, key)
+        if not source.is_file():
+            raise ScriptError(f"The script {location} does not exist; put it there and start the job again.")
+        self.folder.mkdir(parents=True)
+        return Path(shutil.copy(source, self.folder / source.name))
+
+    def _turn(self, state: str) -> None:
+        self.record.update(JobRunState=state, LastModifiedOn=_now())
+
+    def _kill(self) -> None:
+        """Kill the process, its JVM and their Python workers."""
+        if self.process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def _adopt(self, started: float) -> None:
+        """Make objects of what the job wrote, in the buckets where a file or folder changed."""
+        for bucket in self.stand_in.objects.directory.iterdir():
+            if any(os.stat(folder).st_mtime >= started - 1 for folder, _, _ in os.walk(bucket)):
+                self.stand_in.objects.adopt(bucket.name)
+
+    def _log(self, name: str) -> str:
+        file = self.folder / name
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def _deliver_log(self) -> None:
+        """Standard output and error as two streams of CloudWatch Logs, both named as the run."""
+        logs = self.stand_in.client("logs")
+        for name in ("output", "error"):
+            group = {"logGroupName": f"{LOG_GROUP}/{name}"}
+            stream = {**group, "logStreamName": self.record["Id"]}
+            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                logs.create_log_group(**group)
+            logs.create_log_stream(**stream)
+            for events in _log_events(self._log(name)):
+                logs.put_log_events(**stream, logEvents=events)
+
+
+def last_exception(error_output: str) -> str:
+    """The exception that ended a Python script, as its traceback names it: "ValueError: no such column"."""
+    _, found, traceback = error_output.rpartition("Traceback (most recent call last):\n")
+    lines = [line for line in traceback.splitlines() if line and not line.startswith(" ")] if found else []
+    return re.sub(r"^(\w+\.)+(?=\w+:)", "", lines[0]) if lines else ""
+
+
+def new_id() -> str:
+    """An id as Glue gives to a run."""
+    return f"jr_{uuid.uuid4().hex}{uuid.uuid4().hex}"
+
+
+def _log_events(text: str) -> Iterator[list[dict[str, Any]]]:
+    """The lines as log events, as many at a time as one PutLogEvents takes."""
+    now, events, size = int(time.time() * 1000), [], 0
+    for line in filter(str.strip, text.splitlines()):
+        event = {"timestamp": now, "message": line[:LOG_EVENT_CHARACTERS]}
+        cost = len(line.encode()) + 26
+        if events and (len(events) == LOG_EVENTS_PER_CALL or size + cost > LOG_CALL_BYTES):
+            yield events
+            events, size = [], 0
+        events.append(event)
+        size += cost
+    if events:
+        yield events
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
