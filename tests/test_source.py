@@ -4,12 +4,11 @@ import socket
 import string
 
 import pytest
-from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
-
 from lakebook import postgresql
 from lakebook.catalog_names import catalog_name, catalog_names
 from lakebook.dms_table_mapping import table_mapping
 from lakebook.errors import LakebookError
+from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
 
 # ruff: noqa: F811 - fixtures
 
@@ -130,7 +129,7 @@ def test_a_role_without_rights_is_told_the_grant_that_mends_it(secrets, server, 
     admin.execute(f"create role reader login password '{password}'; grant select on nasty.no_key to reader")
     connection = postgresql.connect(put_secret(secrets, username="reader", password=password)[0])
     try:
-        with pytest.raises(LakebookError, match="may not read nasty.Order items") as caught:
+        with pytest.raises(LakebookError, match=r"may not read nasty\.Order items") as caught:
             postgresql.tables(connection, ["nasty"])
         grants = str(caught.value).partition("let the owner run: ")[2]
         assert '"nasty"."wide"' in grants

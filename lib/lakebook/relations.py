@@ -80,4 +80,6 @@ def _ask_athena(sql: str, database: str, workgroup: str, output: str | None) -> 
 def _ask_redshift(sql: str, workgroup: str, database: str) -> list[list[Any]]:
     connection = wr.data_api.redshift.connect(workgroup_name=workgroup, database=database, backoff=1.05, retries=120)
     frame = wr.data_api.redshift.read_sql_query(sql, connection)
-    return [[value if isinstance(value, str) else None for value in row] for row in frame.to_numpy().tolist()]
+    return [
+        [None if value is None else str(value) for value in row] for row in frame.astype(object).to_numpy().tolist()
+    ]

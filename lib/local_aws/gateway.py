@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
+from moto.iam.models import get_account_id_from
 
 from local_aws import wire
 from local_aws.service import ApiError, Call, Service
@@ -75,6 +76,7 @@ class Gateway:
         self, environ: dict[str, Any], body: bytes, service: str, operation: str, region: str, access_key: str
     ) -> Answer:
         if service == "s3":
+            self._refuse_strangers(environ, access_key)
             return self._s3(environ)
         ours = self.services.get(service)
         handler = getattr(ours, operation, None) if operation[:1].isupper() else None
@@ -146,6 +148,14 @@ class Gateway:
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY_BYTES:
             gc.collect()  # large bodies hang in moto's reference cycles
         return answer_to["status"], answer_to["headers"], [data]
+
+    def _refuse_strangers(self, environ: dict[str, Any], access_key: str) -> None:
+        """A bucket is its account's alone, but that its name is taken everybody may learn by trying to create it."""
+        bucket = environ["PATH_INFO"].lstrip("/").partition("/")[0]
+        owner = self.objects.owner(bucket)
+        creates = environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].strip("/") == bucket and not environ.get("QUERY_STRING")
+        if owner and not creates and owner != get_account_id_from(access_key):
+            raise ApiError("AccessDenied", "Access Denied", 403)
 
     def _object(self, environ: dict[str, Any]) -> Answer | None:
         """A whole object or a range of it, streamed from its file; None leaves the answer (an error) to moto."""

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_aws import glue_spark
@@ -20,7 +21,6 @@ from local_aws.server import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from local_aws.stand_in import StandIn
 
@@ -39,8 +39,10 @@ class ScriptError(Exception):
 class Run:
     """A run of a job, from its start in a thread of its own."""
 
-    def __init__(self, stand_in: StandIn, job: dict[str, Any], record: dict[str, Any]) -> None:
-        self.stand_in, self.job = stand_in, job
+    def __init__(
+        self, stand_in: StandIn, job: dict[str, Any], arguments: dict[str, str], record: dict[str, Any]
+    ) -> None:
+        self.stand_in, self.job, self.arguments = stand_in, job, arguments
         self.folder = stand_in.directory / "glue" / record["Id"]
         self.process: subprocess.Popen[bytes] | None = None
         self.lock = threading.Lock()
@@ -103,7 +105,7 @@ class Run:
     def _execute(self) -> None:
         script = self._script()
         variables = glue_spark.environment(self.stand_in, self.folder, environment(self.stand_in.endpoint))
-        arguments = [each for pair in self.record["Arguments"].items() for each in pair if each]
+        arguments = [each for pair in self.arguments.items() for each in pair if each]
         command = [sys.executable, str(script), "--JOB_NAME", self.record["JobName"], *arguments]
         with (self.folder / "output").open("wb") as output, (self.folder / "error").open("wb") as error:
             with self.lock:

@@ -41,6 +41,11 @@ class Objects:
         """Whether the bucket has been created."""
         return bucket in _backend().buckets
 
+    def owner(self, bucket: str) -> str | None:
+        """The account that has the bucket, in whichever account it is: the names of all accounts are one name space."""
+        _, account = moto_s3.s3_backends.bucket_accounts.get(bucket, (None, None))
+        return account
+
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys below a prefix, sorted; raises ApiError NoSuchBucket."""
         index = self._index(bucket)

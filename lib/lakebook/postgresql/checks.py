@@ -27,16 +27,20 @@ def prerequisites(connection: Any, tables: list[Table]) -> pd.DataFrame:
     found = dict(query(connection, "select name, reset_val from pg_settings"))
     superuser, replication, slots = query(connection, _ROLE)[0]
     version = int(found["server_version_num"]) // 10_000
-    engine = next((f"DMS {dms} or later" for pg, dms in DMS_ENGINES.items() if pg == version), "any DMS engine")
     known = version <= max(DMS_ENGINES)
+    engine = DMS_ENGINES.get(version if known else max(DMS_ENGINES), "of any version")
+    oids = ", ".join(str(table.oid) for table in tables) or "0"
+    readable = query(
+        connection, f"select count(*) from pg_class where oid in ({oids}) and has_table_privilege(oid, 'SELECT')"
+    )[0][0]
     keyless = [table.full_name for table in tables if not table.primary_key]
     timeout = int(found["wal_sender_timeout"])
     free_slots = int(found["max_replication_slots"]) - slots
     rows = [
-        ("server version", found["server_version"], f"10 or later; {engine}", "full load", version >= 10,
+        ("server version", found["server_version"], f"10 or later; DMS engine {engine}", "full load", version >= 10,
          "" if known else f"PostgreSQL {version} is newer than the DMS releases known here: run DMS's premigration assessment"),
         ("server_encoding", found["server_encoding"], "UTF8", "full load", found["server_encoding"] == "UTF8", "migrate from a UTF8 copy"),
-        ("SELECT on the tables", f"{len(tables)} of {len(tables)}", "all", "full load", True, ""),  # tables() refuses otherwise
+        ("SELECT on the tables", f"{readable} of {len(tables)}", "all", "full load", readable == len(tables), "GRANT SELECT on all of them"),
         ("statement_timeout", found["statement_timeout"], "0", "full load", found["statement_timeout"] == "0",
          "ALTER ROLE … SET statement_timeout = 0 for DMS's role"),
         ("idle_in_transaction_session_timeout", found["idle_in_transaction_session_timeout"], "0", "full load",

@@ -65,11 +65,22 @@ def connect(secret: str, statement_timeout_seconds: int = 6 * 3600, connect_time
 
 
 def query(connection: Any, sql: str) -> list[list[Any]]:
-    """The rows of one SQL statement; safe to call from several threads, which then wait for each other."""
+    """The rows of one SQL statement; safe to call from several threads, which then wait for each other.
+
+    Raises LakebookError with PostgreSQL's own words when the statement fails.
+    """
     with ONE_AT_A_TIME:
         cursor = connection.cursor()
-        cursor.execute(sql)
+        try:
+            cursor.execute(sql)
+        except DatabaseError as error:
+            raise LakebookError(f"The source database refuses a statement: {_own_words(error)}.") from error
         return [list(row) for row in cursor.fetchall()] if cursor.description else []
+
+
+def _own_words(error: DatabaseError) -> str:
+    detail = error.args[0] if error.args else ""
+    return str(detail.get("M", "no reason given") if isinstance(detail, dict) else detail)
 
 
 def _refusal(secret: str, error: Exception) -> str:
@@ -87,11 +98,11 @@ def _refusal(secret: str, error: Exception) -> str:
         return f"The database of secret '{secret}' does not answer at {where}; check host, port, route and security groups."
     if isinstance(error, DatabaseError):
         detail = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        code, message = detail.get("C", ""), detail.get("M", "no reason given")
         remedies = {
             "28P01": "correct username and password in the secret",
             "28000": "allow this host, user and database in pg_hba.conf",
             "3D000": "correct dbname in the secret",
         }
-        return f"The database of secret '{secret}' refuses the connection ({message}); {remedies.get(code, 'ask its administrator')}."
+        remedy = remedies.get(detail.get("C", ""), "ask its administrator")
+        return f"The database of secret '{secret}' refuses the connection ({_own_words(error)}); {remedy}."
     return f"The secret '{secret}' is not complete JSON; it needs {SECRET_KEYS}."

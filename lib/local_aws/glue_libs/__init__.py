@@ -1,0 +1,1 @@
+"""What AWS Glue offers to job scripts; this folder is on their PYTHONPATH."""
