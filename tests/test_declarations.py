@@ -40,10 +40,7 @@ def declared(stand_in):
 
 def test_a_plan_on_an_empty_account_lists_calls_and_makes_none(declared):
     actions = [call.action for _, call in declared]
-    assert (
-        actions == ["s3:CreateBucket", "s3:PutPublicAccessBlock", "s3:PutEncryptionConfiguration", "s3:PutBucketPolicy"]
-        or actions[0] == "s3:CreateBucket"
-    )
+    assert actions == ["s3:CreateBucket", "s3:PutPublicAccessBlock", "s3:PutBucketEncryption", "s3:PutBucketPolicy"]
 
 
 @pytest.mark.parametrize("number", range(9))
@@ -59,7 +56,7 @@ def drift_role_policy():
     boto3.client("iam").put_role_policy(
         RoleName="acme-declared-role",
         PolicyName="lakebook",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}),
     )
 
 
