@@ -32,7 +32,7 @@ fix: .venv/installed  ## format, and mend what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/installed .venv/bench-installed  ## speed and memory against bare engines and dlt, as ratios
+bench: .venv/installed .venv-bench/installed  ## speed and memory against bare engines and dlt, as ratios
 	$(BIN)/python -m bench
 
 lock:  ## pin what pip installs now
@@ -46,4 +46,9 @@ lock:  ## pin what pip installs now
 	$(BIN)/pip install --quiet --disable-pip-version-check "setuptools>=77" wheel
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv-bench/installed: bench/requirements.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check -r bench/requirements.lock
 	@touch $@

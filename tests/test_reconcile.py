@@ -318,11 +318,6 @@ def test_an_answer_of_athena_keeps_empty_texts_and_nulls_apart(secrets, tables):
     assert relation.run("select a, b from t") == [["", None]]
 
 
-def test_an_answer_of_redshift_is_read_from_the_data_api(secrets, tables):
-    relation = reconcile.redshift("workgroup", "dev", "lake", "t", tables["no_key"])
-    assert relation.run("select 1")[0] == ["10", "Alpha st", "Vancouver"]  # what moto answers to everything
-
-
 def test_raw_columns_keep_the_names_of_the_source_and_curated_ones_have_those_of_the_catalog(tables):
     table = tables["Order items"]
     raw, curated = (reconcile.athena("d", "t", table, layer, "primary") for layer in ("raw", "curated"))

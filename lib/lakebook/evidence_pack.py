@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from lakebook.evidence import RECORD
@@ -45,41 +46,26 @@ def write_ledger(folder: Path) -> None:
 
 def seal(folder: Path) -> str:
     """Seal the run's files as they are now, on top of the earlier seals; the SHA-256 to note down elsewhere."""
-    lines = _lines(folder)
-    entry = {
-        "time": utc(datetime.datetime.now(datetime.UTC).timestamp()),
-        "files": _digests(folder),
-        "previous": _sha256(lines[-1]) if lines else "",
-    }
-    line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode()
+    line, digest = _line({"time": utc(time.time()), "files": _digests(folder), "previous": sealed(folder)})
     with (folder / SEAL).open("ab") as file:
-        file.write(line + b"\n")
-    return _sha256(line)
+        file.write(line)
+    return digest
 
 
 def sealed(folder: Path) -> str:
-    """The SHA-256 of the last seal, which covers all before it; empty where nothing was sealed."""
-    lines = _lines(folder)
-    return _sha256(lines[-1]) if lines else ""
+    """The SHA-256 of the last seal, which covers all before it; empty where nothing was sealed or the seal is broken."""
+    entries = _entries(folder)
+    return _line(entries[-1])[1] if entries else ""
 
 
 def problems(folder: Path, only: Iterable[str] | None = None) -> list[str]:
     """What is not as it was sealed, each as a sentence; empty when the evidence is whole. `only` looks at these files alone."""
-    lines = _lines(folder)
-    if not lines:
+    entries = _entries(folder)
+    if entries is None:
+        return [f"{SEAL} changed: it is not what was written when the run was sealed."]
+    if not entries:
         return [f"{SEAL} is missing: this run was never sealed."]
-    try:
-        entries = [json.loads(line) for line in lines]
-        chain = [entry["previous"] for entry in entries]
-        files = dict(entries[-1]["files"])
-    except (ValueError, KeyError, TypeError):
-        return [f"{SEAL} changed: it cannot be read."]
-    found = [
-        f"{SEAL} changed: line {number + 1} does not follow from the line before."
-        for number, previous in enumerate(chain)
-        if previous != (_sha256(lines[number - 1]) if number else "")
-    ]
-    now = _digests(folder)
+    found, files, now = [], entries[-1]["files"], _digests(folder)
     for name in sorted({*files, *now} if only is None else only):
         if name not in files:
             found.append(f"{name} is extra: it was not there when the run was sealed.")
@@ -96,9 +82,27 @@ def utc(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _lines(folder: Path) -> list[bytes]:
-    file = folder / SEAL
-    return file.read_bytes().splitlines() if file.exists() else []
+def _line(entry: dict[str, Any]) -> tuple[bytes, str]:
+    """The line of seal.jsonl for an entry, and its SHA-256, which the line carries too."""
+    digest = _sha256(json.dumps(entry, sort_keys=True).encode())
+    return json.dumps({**entry, "sha256": digest}, sort_keys=True).encode() + b"\n", digest
+
+
+def _entries(folder: Path) -> list[dict[str, Any]] | None:
+    """The sealings, oldest first; None where any byte of seal.jsonl is not as we write it."""
+    file, entries, previous = folder / SEAL, [], ""
+    for line in file.read_bytes().splitlines(keepends=True) if file.exists() else []:
+        try:
+            entry = json.loads(line)
+            digest = entry.pop("sha256")
+            whole = entry["previous"] == previous and _line(entry) == (line, digest)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        if not whole:
+            return None
+        previous = digest
+        entries.append(entry)
+    return entries
 
 
 def _digests(folder: Path) -> dict[str, str]:

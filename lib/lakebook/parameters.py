@@ -24,7 +24,9 @@ TYPES = {
     "list": (list, "a list, as in [a, b]"),
     "dict": (dict, "a mapping, as in {a: b}"),
 }
-SECRET_KEY = re.compile(r"passw|passphrase|secret_access|secret_key|access_key|private_key|api_key|token|credential", re.IGNORECASE)
+SECRET_KEY = re.compile(
+    r"passw|passphrase|secret_access|secret_key|access_key|private_key|api_key|token|credential", re.IGNORECASE
+)
 SECRET_VALUE = re.compile(r"\w://[^\s/:@]*:[^\s/@]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN .*PRIVATE KEY")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,9 +20,27 @@ if TYPE_CHECKING:
 VERSIONS = ("5.0", "5.1")
 DEFAULTS = {"GlueVersion": "5.1", "MaxRetries": 0, "Timeout": 480, "ExecutionClass": "STANDARD"}
 JOB_MEMBERS = frozenset(
-    ["Name", "Description", "Role", "ExecutionProperty", "Command", "DefaultArguments", "NonOverridableArguments", "MaxRetries", "Timeout", "GlueVersion", "NumberOfWorkers", "WorkerType", "ExecutionClass", "Tags"]
+    [
+        "Name",
+        "Description",
+        "Role",
+        "ExecutionProperty",
+        "Command",
+        "DefaultArguments",
+        "NonOverridableArguments",
+        "MaxRetries",
+        "Timeout",
+        "GlueVersion",
+        "NumberOfWorkers",
+        "WorkerType",
+        "ExecutionClass",
+        "Tags",
+    ]
 )
 RUN_MEMBERS = frozenset(["JobName", "Arguments", "Timeout", "WorkerType", "NumberOfWorkers", "ExecutionClass"])
+COPIED_TO_RUN: tuple[str, ...] = ("Timeout", "WorkerType", "NumberOfWorkers", "ExecutionClass", "GlueVersion")
+FOLDED: tuple[str, ...] = ("DatabaseName", "TableName", "Name")
+FOLDED_INPUTS: tuple[str, ...] = ("DatabaseInput", "TableInput")
 # Arguments that AWS Glue itself acts upon and this stand-in doesn't; the value that asks for nothing is fine.
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 ARGUMENTS_NOT_HERE = {
@@ -30,7 +49,12 @@ ARGUMENTS_NOT_HERE = {
     "--extra-jars": "", "--extra-py-files": "", "--job-bookmark-option": "job-bookmark-disable",
     "--job-language": "python", "--python-modules-installer-option": "", "--user-jars-first": "false",
 }  # fmt: skip
-PAGES = {"GetDatabases": ("DatabaseList", 100), "GetTables": ("TableList", 100), "GetTableVersions": ("TableVersions", 100), "GetPartitions": ("Partitions", 1000)}
+PAGES = {
+    "GetDatabases": ("DatabaseList", 100),
+    "GetTables": ("TableList", 100),
+    "GetTableVersions": ("TableVersions", 100),
+    "GetPartitions": ("Partitions", 1000),
+}
 
 
 class Glue(Service):
@@ -80,12 +104,18 @@ class Glue(Service):
         if inputs:
             table = self._ask("GetTable", DatabaseName=told["DatabaseName"], Name=told["TableName"])["Table"]
             if any(len(each.get("Values", [])) != len(table.get("PartitionKeys", [])) for each in inputs):
-                raise ApiError("InvalidInputException", "The number of partition keys do not match the number of partition values")
+                raise ApiError(
+                    "InvalidInputException", "The number of partition keys do not match the number of partition values"
+                )
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self.stand_in.client("glue")
 
     def _ask(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """The answer of another Glue operation."""
         try:
-            answer: dict[str, Any] = getattr(self.stand_in.client("glue"), xform_name(operation))(**parameters)
+            answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
         except ClientError as error:
             code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
             raise ApiError(code, text, error.response["ResponseMetadata"]["HTTPStatusCode"]) from error
@@ -102,13 +132,18 @@ class Glue(Service):
         with self.lock:
             if have := self.jobs.get(name):
                 if any(have.get(member) != value for member, value in job.items()):
-                    raise ApiError("IdempotentParameterMismatchException", f"Job with name {name} already submitted with different configuration.")
+                    raise ApiError(
+                        "IdempotentParameterMismatchException",
+                        f"Job with name {name} already submitted with different configuration.",
+                    )
                 raise ApiError("AlreadyExistsException", f"Job {name} already exists.")
             now = datetime.datetime.now(datetime.UTC)
             self.jobs[name] = {**job, "CreatedOn": now, "LastModifiedOn": now}
             self.runs.setdefault(name, [])
         if tags:
-            self._ask("TagResource", ResourceArn=f"arn:aws:glue:{self.stand_in.region}:{ACCOUNT}:job/{name}", TagsToAdd=tags)
+            self._ask(
+                "TagResource", ResourceArn=f"arn:aws:glue:{self.stand_in.region}:{ACCOUNT}:job/{name}", TagsToAdd=tags
+            )
         return {"Name": name}
 
     def UpdateJob(self, call: Call) -> dict[str, Any]:
@@ -116,7 +151,14 @@ class Glue(Service):
         name = call.parameters["JobName"]
         with self.lock:
             created = self._job(name)["CreatedOn"]
-            job = self._checked({**DEFAULTS, "ExecutionProperty": {"MaxConcurrentRuns": 1}, "Name": name, **call.parameters["JobUpdate"]})
+            job = self._checked(
+                {
+                    **DEFAULTS,
+                    "ExecutionProperty": {"MaxConcurrentRuns": 1},
+                    "Name": name,
+                    **call.parameters["JobUpdate"],
+                }
+            )
             self.jobs[name] = {**job, "CreatedOn": created, "LastModifiedOn": datetime.datetime.now(datetime.UTC)}
         return {"JobName": name}
 
@@ -162,16 +204,21 @@ class Glue(Service):
         """Which runs are being stopped, and why the others are not."""
         name, stopped, errors = call.parameters["JobName"], [], []
         for run_id in call.parameters["JobRunIds"]:
+            named = {"JobName": name, "JobRunId": run_id}
             try:
-                run = self._run(name, run_id)
-                if run.ended:
-                    raise ApiError("InvalidInputException", f"Job run {run_id} is {run.record['JobRunState']} and cannot be stopped.")
-                run.stop()
-                stopped.append({"JobName": name, "JobRunId": run_id})
+                self._stop(self._run(name, run_id))
+                stopped.append(named)
             except ApiError as error:
                 detail = {"ErrorCode": error.code, "ErrorMessage": error.message}
-                errors.append({"JobName": name, "JobRunId": run_id, "ErrorDetail": detail})
+                errors.append({**named, "ErrorDetail": detail})
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
+
+    @staticmethod
+    def _stop(run: Run) -> None:
+        if run.ended:
+            state = run.record["JobRunState"]
+            raise ApiError("InvalidInputException", f"Job run {run.record['Id']} is {state} and cannot be stopped.")
+        run.stop()
 
     def _job(self, name: str) -> dict[str, Any]:
         if name not in self.jobs:
@@ -188,10 +235,14 @@ class Glue(Service):
         runs = self.runs[job["Name"]]
         if sum(not run.ended for run in runs) >= job["ExecutionProperty"]["MaxConcurrentRuns"]:
             raise ApiError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {job['Name']}")
-        arguments = {**job.get("DefaultArguments", {}), **told.get("Arguments", {}), **job.get("NonOverridableArguments", {})}
+        arguments = {
+            **job.get("DefaultArguments", {}),
+            **told.get("Arguments", {}),
+            **job.get("NonOverridableArguments", {}),
+        }
         _check_arguments(arguments)
         settings = {**job, **told}
-        copied = {name: settings[name] for name in ("Timeout", "WorkerType", "NumberOfWorkers", "ExecutionClass", "GlueVersion") if name in settings}
+        copied = {name: settings[name] for name in COPIED_TO_RUN if name in settings}
         shown = {"Arguments": told.get("Arguments", {}), "JobName": job["Name"], "LogGroupName": LOG_GROUP}
         previous = {"PreviousRunId": runs[0].record["Id"]} if attempt else {}
         run = Run(self.stand_in, job, arguments, {"Id": run_id, "Attempt": attempt, **copied, **shown, **previous})
@@ -205,16 +256,24 @@ class Glue(Service):
         attempt = failed.record["Attempt"] + 1
         with self.lock:
             if failed.job is self.jobs.get(failed.job["Name"]) and attempt <= failed.job["MaxRetries"]:
-                self._start(failed.job, told, f"{failed.record['Id'].partition('_attempt_')[0]}_attempt_{attempt}", attempt)
+                self._start(
+                    failed.job, told, f"{failed.record['Id'].partition('_attempt_')[0]}_attempt_{attempt}", attempt
+                )
 
     def _checked(self, job: dict[str, Any]) -> dict[str, Any]:
         """The definition of a job, if it can run here; raises ApiError."""
         _refuse_others("CreateJob", job, JOB_MEMBERS)
         command = {"PythonVersion": "3", **job["Command"]}
         if job["GlueVersion"] not in VERSIONS:
-            raise ApiError("NotInLocalAws", f"local_aws runs Glue {' and '.join(VERSIONS)}, not {job['GlueVersion']}.", 501)
+            raise ApiError(
+                "NotInLocalAws", f"local_aws runs Glue {' and '.join(VERSIONS)}, not {job['GlueVersion']}.", 501
+            )
         if command["Name"] != "glueetl" or command["PythonVersion"] != "3":
-            raise ApiError("NotInLocalAws", "local_aws runs Glue jobs whose Command is glueetl with PythonVersion 3, no others.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws runs Glue jobs whose Command is glueetl with PythonVersion 3, no others.",
+                501,
+            )
         if not command.get("ScriptLocation", "").startswith("s3://"):
             raise ApiError("InvalidInputException", "Command.ScriptLocation must be the s3:// location of the script.")
         self._check_role(job["Role"])
@@ -228,7 +287,9 @@ class Glue(Service):
         except iam.exceptions.NoSuchEntityException as missing:
             raise ApiError("InvalidInputException", f"Role {role} does not exist.") from missing
         if "glue.amazonaws.com" not in str(trust):
-            raise ApiError("InvalidInputException", f"Role {role} should be given assume role permissions for Glue Service.")
+            raise ApiError(
+                "InvalidInputException", f"Role {role} should be given assume role permissions for Glue Service."
+            )
 
 
 def _refuse_others(operation: str, told: dict[str, Any], supported: frozenset[str]) -> None:
@@ -239,7 +300,11 @@ def _refuse_others(operation: str, told: dict[str, Any], supported: frozenset[st
 def _check_arguments(arguments: dict[str, str]) -> None:
     for name, value in arguments.items():
         if name in ARGUMENTS_NOT_HERE and value != ARGUMENTS_NOT_HERE[name]:
-            raise ApiError("NotInLocalAws", f"local_aws does not do the Glue job argument {name} {value}; the script must do without it.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                f"local_aws does not do the Glue job argument {name} {value}; the script must do without it.",
+                501,
+            )
 
 
 def _check_list_lengths(call: Call) -> None:
@@ -248,15 +313,23 @@ def _check_list_lengths(call: Call) -> None:
     for name, value in call.parameters.items():
         longest = members[name].metadata.get("max")
         if isinstance(value, list) and longest and len(value) > longest:
-            raise ApiError("ValidationException", f"1 validation error detected: Value at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must have length less than or equal to {longest}")
+            raise ApiError(
+                "ValidationException",
+                f"1 validation error detected: Value at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must have length less than or equal to {longest}",
+            )
 
 
 def _in_lower_case(parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters with the names of databases and tables folded as Glue does (API reference, TableInput)."""
-    names = {name: parameters[name].lower() for name in ("DatabaseName", "TableName", "Name") if name in parameters}
-    inputs = {name: {**parameters[name], "Name": parameters[name]["Name"].lower()} for name in ("DatabaseInput", "TableInput") if name in parameters}
-    lists = {name: [each.lower() for each in parameters[name]] for name in ("TablesToDelete",) if name in parameters}
-    return {**parameters, **names, **inputs, **lists}
+    names = {name: parameters[name].lower() for name in FOLDED if name in parameters}
+    inputs: dict[str, Any] = {
+        name: {**parameters[name], "Name": parameters[name]["Name"].lower()}
+        for name in FOLDED_INPUTS
+        if name in parameters
+    }
+    if "TablesToDelete" in parameters:
+        inputs["TablesToDelete"] = [name.lower() for name in parameters["TablesToDelete"]]
+    return {**parameters, **names, **inputs}
 
 
 def _page(member: str, items: list[Any], parameters: dict[str, Any], size: int) -> dict[str, Any]:

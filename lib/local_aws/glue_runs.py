@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ENDED = frozenset(["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"])
 LOG_GROUP = "/aws-glue/jobs"
 MINUTE_SECONDS = 60.0  # of a run's Timeout
+JVM_END_SECONDS = 60
 LOG_EVENTS_PER_CALL = 1000
 LOG_EVENT_CHARACTERS = 60_000  # of at most 4 bytes each: an event is at most 256 KiB
 LOG_CALL_BYTES = 1_000_000  # an API limit too (1 MiB, with 26 bytes for each event)
@@ -69,7 +70,7 @@ class Run:
         with self.lock:
             if not self.ended:
                 self._turn("STOPPING")
-                self._kill()
+            self._kill()
 
     def _run(self) -> None:
         state, message = "FAILED", ""
@@ -83,13 +84,25 @@ class Run:
             state, message = "TIMEOUT", f"The run took longer than its Timeout of {self.record['Timeout']} minutes."
         except Exception as bug:  # noqa: BLE001 - a run must end in a state, never in a dead thread
             message = f"local_aws failed to run the script: {bug!r}"
-        with self.lock:
-            self._kill()
+        if state != "SUCCEEDED":
+            with self.lock:
+                self._kill()
         with contextlib.suppress(Exception):  # the stand-in may be going down
             self._adopt(started)
             self._deliver_log()
-        shutil.rmtree(self.folder, ignore_errors=True)
         self._end(state, message)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Leave nothing but the class archive that a JVM may write at its end."""
+        if self.process and self.record["JobRunState"] == "SUCCEEDED":
+            with contextlib.suppress(ProcessLookupError):
+                for _ in range(int(JVM_END_SECONDS / 0.1)):
+                    os.killpg(self.process.pid, 0)
+                    time.sleep(0.1)
+            glue_spark.keep_classes(self.folder)
+        self._kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, state: str, message: str) -> None:
         with self.lock:
@@ -141,7 +154,7 @@ class Run:
     def _adopt(self, started: float) -> None:
         """Make objects of what the job wrote, in the buckets where a file or folder changed."""
         for bucket in self.stand_in.objects.directory.iterdir():
-            if any(os.stat(folder).st_mtime >= started - 1 for folder, _, _ in os.walk(bucket)):
+            if any(Path(folder).stat().st_mtime >= started - 1 for folder, _, _ in os.walk(bucket)):
                 self.stand_in.objects.adopt(bucket.name)
 
     def _log(self, name: str) -> str:
@@ -175,7 +188,8 @@ def new_id() -> str:
 
 def _log_events(text: str) -> Iterator[list[dict[str, Any]]]:
     """The lines as log events, as many at a time as one PutLogEvents takes."""
-    now, events, size = int(time.time() * 1000), [], 0
+    now, size = int(time.time() * 1000), 0
+    events: list[dict[str, Any]] = []
     for line in filter(str.strip, text.splitlines()):
         event = {"timestamp": now, "message": line[:LOG_EVENT_CHARACTERS]}
         cost = len(line.encode()) + 26

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import threading
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 SOURCE = files("local_aws") / "glue_s3.scala"
 LIBRARIES = Path(str(files("local_aws") / "glue_libs"))
-COMPILE_SECONDS = 300
-_compiling = threading.Lock()
+FILE_SYSTEM, BASE_CLASSES, CLASSES = "glue_s3.jar", "base.jsa", "classes.jsa"
+MAKE_SECONDS = 300
+_making = threading.Lock()
 
 
 class EngineError(Exception):
@@ -30,10 +32,10 @@ def environment(stand_in: StandIn, folder: Path, aws: dict[str, str]) -> dict[st
 
     `aws` is what points AWS clients at the stand-in. Raises EngineError when Spark or Java is not installed.
     """
-    jar = _file_system()
-    (folder / "conf").mkdir(parents=True)
-    settings = "".join(f"{name} {value}\n" for name, value in _settings(stand_in, folder, jar).items())
-    (folder / "conf" / "spark-defaults.conf").write_text(settings)
+    engine = _engine()
+    (settings := folder / "spark.conf").write_text(
+        "".join(f"{name} {value}\n" for name, value in _settings(stand_in, folder, engine).items())
+    )
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_"))},
         **aws,
@@ -41,22 +43,30 @@ def environment(stand_in: StandIn, folder: Path, aws: dict[str, str]) -> dict[st
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": str(LIBRARIES),
         "PYTHONUNBUFFERED": "1",
-        "SPARK_CONF_DIR": str(folder / "conf"),
+        "PYSPARK_SUBMIT_ARGS": f"--properties-file {shlex.quote(str(settings))} pyspark-shell",
+        "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1",
+        "SPARK_LOCAL_DIRS": str(folder / "scratch"),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TZ": "UTC",
     }
 
 
-def _settings(stand_in: StandIn, folder: Path, jar: Path) -> dict[str, str]:
-    """The contents of spark-defaults.conf: one machine, no ports to the outside, UTC as on Glue."""
+def keep_classes(folder: Path) -> None:
+    """Keep the class archive that the JVM of a successful job left in its folder, for faster starts from now on."""
+    if (found := folder / CLASSES).exists():
+        shutil.move(found, fresh := _fresh(archive := _engine() / CLASSES))
+        fresh.replace(archive)
+
+
+def _settings(stand_in: StandIn, folder: Path, engine: Path) -> dict[str, str]:
+    """Spark's settings: one machine, no ports to the outside, UTC as on Glue."""
     return {
         "spark.master": "local[*]",
         "spark.driver.memory": f"{_heap_gigabytes()}g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraClassPath": str(jar),
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Djava.io.tmpdir={folder}",
-        "spark.local.dir": str(folder / "scratch"),
+        "spark.driver.extraClassPath": str(engine / FILE_SYSTEM),
+        "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in _java_options(folder, engine)),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
@@ -66,49 +76,56 @@ def _settings(stand_in: StandIn, folder: Path, jar: Path) -> dict[str, str]:
     }
 
 
+def _java_options(folder: Path, engine: Path) -> list[str]:
+    """UTC, temporary files in the job's folder, and classes from an archive: it halves the start of 9 seconds."""
+    base, classes = engine / BASE_CLASSES, engine / CLASSES
+    options = ["-Duser.timezone=UTC", f"-Djava.io.tmpdir={folder}", "-Xlog:disable"]
+    if classes.exists():
+        return [*options, f"-XX:SharedArchiveFile={base}:{classes}"]
+    return [*options, f"-XX:SharedArchiveFile={base}", f"-XX:ArchiveClassesAtExit={folder / CLASSES}"]
+
+
 def _heap_gigabytes() -> int:
     """A quarter of this machine's memory, at most 8 GiB."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(8, total // 4 // 2**30))
 
 
-def _file_system() -> Path:
-    """The compiled glue_s3.scala; made on first use with the Scala compiler that comes with Spark (about 6 seconds)."""
-    source = Path(str(SOURCE))
-    name = hashlib.sha256(source.read_bytes() + _spark_version().encode()).hexdigest()[:16]
-    jar = _cache() / f"glue_s3-{name}.jar"
-    with _compiling:
-        if not jar.exists():
-            jar.parent.mkdir(parents=True, exist_ok=True)
-            _compile(source, jar)
-    return jar
+def _engine() -> Path:
+    """The folder with what is made once for this Spark and Java: the file system for `s3://` and class archives."""
+    spark, java, source = _spark_home(), _java_home(), Path(str(SOURCE))
+    made_for = f"{spark}{(spark / 'jars').stat().st_mtime_ns}{java}".encode() + source.read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "local_aws"
+    folder = cache / f"glue-{hashlib.sha256(made_for).hexdigest()[:16]}"
+    compiler = ["-cp", f"{spark}/jars/*", "scala.tools.nsc.Main", "-nowarn", "-usejavacp", str(source), "-d"]
+    with _making:
+        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder / FILE_SYSTEM, [f"{java}/bin/java", *compiler, "{}"])
+        _make(folder / BASE_CLASSES, [f"{java}/bin/java", "-Xshare:dump", "-XX:SharedArchiveFile={}"])
+    return folder
 
 
-def _compile(source: Path, jar: Path) -> None:
-    fresh = jar.with_name(f"{os.getpid()}-{jar.name}")  # several processes may compile at the same time
-    jars = f"{_spark_home()}/jars/*"
-    compiler = [f"{_java_home()}/bin/java", "-cp", jars, "scala.tools.nsc.Main", "-nowarn", "-usejavacp"]
-    command = [*compiler, "-d", str(fresh), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False)
-    if done.returncode:
-        raise EngineError(f"The Scala compiler refused {source.name}: {done.stdout}{done.stderr}")
-    fresh.replace(jar)
+def _make(file: Path, command: list[str]) -> None:
+    """Run a command that writes a file, unless it is there already; raises EngineError."""
+    if not file.exists():
+        fresh = _fresh(file)
+        filled = [part.replace("{}", str(fresh)) for part in command]
+        done = subprocess.run(filled, capture_output=True, text=True, timeout=MAKE_SECONDS, check=False)
+        if done.returncode:
+            raise EngineError(f"{file.name} could not be made: {done.stdout}{done.stderr}")
+        fresh.replace(file)
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "local_aws"
-
-
-def _spark_version() -> str:
-    try:
-        return version("pyspark")
-    except PackageNotFoundError as missing:
-        raise EngineError("Glue jobs need Spark: install pyspark==3.5.6 (pip install 'lakebook[local]').") from missing
+def _fresh(file: Path) -> Path:
+    """A name beside a file, to be renamed to it when complete: several processes may make it at the same time."""
+    return file.with_name(f"{os.getpid()}-{file.name}")
 
 
 def _spark_home() -> Path:
-    import pyspark  # noqa: PLC0415 - slow to import, and optional
-
+    try:
+        import pyspark  # noqa: PLC0415 - slow to import, and optional
+    except ImportError as missing:
+        raise EngineError("Glue jobs need Spark: install pyspark==3.5.6 (pip install 'lakebook[local]').") from missing
     return Path(pyspark.__file__).parent
 
 

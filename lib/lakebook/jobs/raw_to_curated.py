@@ -116,8 +116,9 @@ class Storage:
 
     def __init__(self, spark: SparkSession) -> None:
         self.spark = spark
-        self.hadoop = spark.sparkContext._jvm.org.apache.hadoop.fs  # noqa: SLF001 - the only way to it
-        self.configuration = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001
+        context: Any = spark.sparkContext
+        self.hadoop = context._jvm.org.apache.hadoop.fs  # noqa: SLF001 - the only way to it
+        self.configuration = context._jsc.hadoopConfiguration()  # noqa: SLF001
 
     def files(self, location: str) -> list[tuple[str, int]]:
         """URI and bytes of every object below a location, sorted."""
@@ -145,7 +146,9 @@ class Storage:
         tail = self._tail(uri, size, FOOTER_BYTES)
         wanted = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or wanted > size:
-            raise ConversionError(f"{uri} ({size} bytes) is cut short or no Parquet file: it does not end with a footer.")
+            raise ConversionError(
+                f"{uri} ({size} bytes) is cut short or no Parquet file: it does not end with a footer."
+            )
         if wanted > len(tail):
             tail = self._tail(uri, size, wanted)
         try:
@@ -217,7 +220,9 @@ def convert(storage: Storage, table: dict[str, Any], raw: list[RawFile], compres
         raise ConversionError(f"{table['name']} was not converted: {_reason(error)}") from error
     outcome = _measured(storage, table)
     if outcome["rows"] != (expected := sum(file.rows for file in raw)):
-        raise ConversionError(f"{table['name']} has {outcome['rows']} rows in {table['location']}, but {expected} in its raw files.")
+        raise ConversionError(
+            f"{table['name']} has {outcome['rows']} rows in {table['location']}, but {expected} in its raw files."
+        )
     outcome["seconds"] = round(time.monotonic() - started, 3)
     print(f"{table['name']}: {outcome['rows']} rows in {outcome['seconds']} s", flush=True)
     return outcome
@@ -227,17 +232,24 @@ def _write(spark: SparkSession, table: dict[str, Any], raw: list[RawFile], compr
     """Files of equal schema are read together; partitions are gathered so that each gets few files."""
     frames = [_read(spark, table, schema, raw) for schema in dict.fromkeys(file.schema for file in raw)]
     names = [each["name"] for each in table["partition_by"]]
-    frame = reduce(DataFrame.unionAll, frames).withColumns({each["name"]: _partition(each) for each in table["partition_by"]})
+    frame = reduce(DataFrame.unionAll, frames).withColumns(
+        {each["name"]: _partition(each) for each in table["partition_by"]}
+    )
     if names:
         frame = frame.repartition(*names)
     writer = frame.write.mode("append")  # the location is known to be empty
-    for name, value in {"compression": compression, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}.items():
+    for name, value in {
+        "compression": compression,
+        "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    }.items():
         writer = writer.option(name, value)
     writer.partitionBy(*names).parquet(table["location"])
 
 
 def _read(spark: SparkSession, table: dict[str, Any], schema: str, raw: list[RawFile]) -> DataFrame:
-    files = [re.sub(r"([\\{}\[\]*?])", r"\\\1", file.uri) for file in raw if file.schema == schema]  # names, no patterns
+    files = [
+        re.sub(r"([\\{}\[\]*?])", r"\\\1", file.uri) for file in raw if file.schema == schema
+    ]  # names, no patterns
     columns = [F.col(_quoted(each["raw"])).cast(each["type"]).alias(each["name"]) for each in table["columns"]]
     return spark.read.schema(schema).parquet(*files).select(*columns)
 
@@ -252,8 +264,14 @@ def _partition(partition: dict[str, str]) -> Column:
 def _measured(storage: Storage, table: dict[str, Any]) -> dict[str, Any]:
     """Rows and bytes of every file below the table's location, and its partitions."""
     location = table["location"]
-    files = [{"uri": uri, "bytes": size, "rows": storage.footer(uri, size).num_rows} for uri, size in storage.files(location)]
-    folders = sorted({each["uri"].removeprefix(location).rpartition("/")[0] for each in files}) if table["partition_by"] else []
+    files = [
+        {"uri": uri, "bytes": size, "rows": storage.footer(uri, size).num_rows} for uri, size in storage.files(location)
+    ]
+    folders = (
+        sorted({each["uri"].removeprefix(location).rpartition("/")[0] for each in files})
+        if table["partition_by"]
+        else []
+    )
     partitions = [
         {"values": [unquote(part.partition("=")[2]) for part in folder.split("/")], "location": f"{location}{folder}/"}
         for folder in folders

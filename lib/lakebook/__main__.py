@@ -1,0 +1,148 @@
+"""The command `lakebook`: plan, apply, resume, verify, report."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakebook import evidence_pack, parameters, phases, preflight
+from lakebook.parameters import ParametersError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lakebook.runs import Run
+
+EXIT_CODES = "Exit code: 0 every check held, 1 a phase or the evidence failed, 2 nothing was started, 130 interrupted."
+EXITS = {"succeeded": 0, "failed": 1, "interrupted": 130}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; errors are one sentence on standard error."""
+    asked = _parser().parse_args(arguments)
+    before = Path.cwd()
+    try:
+        if asked.command in ("plan", "apply"):
+            asked.file = asked.file.absolute()
+        elif (before / asked.run).is_dir():
+            asked.run = str((before / asked.run).resolve())
+        with contextlib.chdir(
+            phases.project()
+        ):  # papermill writes the paths it is given into the evidence: relative ones
+            return int(asked.act(asked))
+    except (ParametersError, preflight.PreflightError) as error:
+        print(f"lakebook: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lakebook: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lakebook", description=__doc__, epilog=EXIT_CODES)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, words in (
+        ("plan", "list every call the phases would still make, make none"),
+        ("apply", "run the phases"),
+    ):
+        command = commands.add_parser(name, help=words, description=words, epilog=EXIT_CODES)
+        command.add_argument("file", metavar="FILE", type=Path, help="a parameters file")
+        command.add_argument(
+            "-p",
+            dest="overrides",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("NAME", "VALUE"),
+            help="use this value, in YAML, instead of the file's",
+        )
+        command.add_argument("--only", metavar="05", help="this phase alone")
+        command.add_argument("--from", dest="first", metavar="05", help="this phase and those after it")
+        command.add_argument("--to", dest="last", metavar="06", help="up to this phase")
+        command.set_defaults(act=_start)
+    for name, act, words in (
+        ("resume", _resume, "go on at the phase that failed"),
+        ("verify", _verify, "check offline that the evidence is whole and unchanged"),
+        ("report", _report, "write the report anew and print its path"),
+    ):
+        command = commands.add_parser(name, help=words, description=words, epilog=EXIT_CODES)
+        command.add_argument("run", metavar="RUN", help="a run's folder or id, or `latest`")
+        command.set_defaults(act=act)
+    return parser
+
+
+def _start(asked: argparse.Namespace) -> int:
+    every = phases.every(Path.cwd())
+    if asked.only and (asked.first or asked.last):
+        raise ParametersError("--only does not go with --from or --to.")
+    taken = phases.chosen(every, asked.only, asked.first, asked.last)
+    notebooks = [each for each in sorted(Path("notebooks").rglob("*.ipynb")) if ".ipynb_checkpoints" not in each.parts]
+    given = parameters.read(asked.file, asked.overrides, notebooks)
+    defaults = {
+        name: value for each in reversed(every) for name, (_, value) in parameters.declared(Path(each.notebook)).items()
+    }
+    effective = {**defaults, **given}
+    connection = preflight.caller(effective.get("account"), effective.get("region"))
+    from lakebook import runs  # noqa: PLC0415 - a wrong parameter is told at once
+
+    file = os.path.relpath(asked.file) if asked.file.is_relative_to(Path.cwd()) else asked.file.name
+    run = runs.new(asked.command, file, given, str(effective.get("environment", "default")), connection, taken)
+    return _execute(run, lambda: runs.execute(run))
+
+
+def _resume(asked: argparse.Namespace) -> int:
+    from lakebook import runs  # noqa: PLC0415
+
+    run = runs.load(runs.find(asked.run))
+    if run.status == runs.SUCCEEDED:
+        print(f"{run.folder}: every phase has succeeded, there is nothing to resume.")
+        return 0
+    connection = preflight.caller(run.connection["account"], run.connection["region"])
+    return _execute(run, lambda: runs.resume(run, connection))
+
+
+def _execute(run: Run, execute: Callable[[], None]) -> int:
+    """Run it with its progress on the terminal, then say how it went and where everything is."""
+    print(" · ".join(["lakebook " + run.mode, run.environment, *run.connection.values()]))
+    print(f"{run.folder}", flush=True)
+    execute()
+    from lakebook import report  # noqa: PLC0415 - nbconvert is slow to import, and nothing waits for it now
+
+    print(f"\n{report.summary(run)}\n")
+    failed = next((each for each in run.phases if each.error), None)
+    if failed:
+        print(f"{failed.number} {failed.status}: {failed.error}\nexecuted copy: {run.folder / failed.copy}")
+        print(f"go on with: lakebook resume {run.folder}")
+    else:
+        print(f"executed copies: {run.folder}")
+    print(f"report: {report.write(run)}\nseal: {evidence_pack.sealed(run.folder)}", flush=True)
+    return EXITS[run.status]
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from lakebook import runs  # noqa: PLC0415
+
+    folder = runs.find(asked.run)
+    problems = evidence_pack.problems(folder)
+    if problems:
+        print("\n".join([f"{folder}: the evidence is NOT whole.", *(f"- {each}" for each in problems)]))
+        return 1
+    print(
+        f"{folder}: the evidence is whole.\nseal: {evidence_pack.sealed(folder)} (compare it with what the run printed)"
+    )
+    return 0
+
+
+def _report(asked: argparse.Namespace) -> int:
+    from lakebook import report, runs  # noqa: PLC0415
+
+    print(report.write(runs.load(runs.find(asked.run))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Glue tables as DuckDB reads them: the catalog's columns, types and partitions over the plain files of S3.
+
+What the catalog says and what a file holds must agree as Trino's Hive connector wants it; the rules are those of
+https://github.com/trinodb/trino/blob/master/lib/trino-parquet/src/main/java/io/trino/parquet/reader/ColumnReaderFactory.java
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from local_aws.parquet_files import Field, NotParquetError, footer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from local_aws.stand_in import StandIn
+
+MILLISECONDS = "make_timestamp_ms(((epoch_us({0}) + 300000000000000500) // 1000) - 300000000000000)"  # half up, also before 1970
+INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
+PLAIN = {"BOOLEAN": "BOOLEAN", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE"}
+TEXTS = ("TEXT", "VARCHAR", "CHAR", "NCHAR", "NVARCHAR")
+BINARIES = ("BINARY", "VARBINARY")
+
+
+class LakeError(Exception):
+    """A table that cannot be read, as Trino says it: code and sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+
+
+@dataclass
+class LakeTable:
+    """One table of the Data Catalog."""
+
+    database: str
+    name: str
+    described: dict[str, Any]
+    columns: dict[str, exp.DataType]  # of the files, in the catalog's order
+    partition_keys: dict[str, exp.DataType]
+    parts: list[tuple[list[str], str]]  # partition values, s3:// location
+    bytes: int = 0  # of the files, once they were looked at
+    files: list[tuple[list[str], str, Path]] = field(default_factory=list)  # partition values, s3:// address, file
+
+    @property
+    def types(self) -> dict[str, exp.DataType]:
+        """Every column as queries see it, partition keys last."""
+        return {**self.columns, **self.partition_keys}
+
+    def select(self, stand_in: StandIn) -> str:
+        """A SELECT over the files that exist now, one branch for each kind of file; raises LakeError."""
+        self._find(stand_in)
+        groups: dict[tuple[Any, ...], list[Path]] = {}
+        for values, address, path in self.files:
+            fields = _fields(address, path)
+            self._check(address, fields)
+            groups.setdefault((tuple(values), fields), []).append(path)
+        selects = [self._branch(values, fields, paths) for (values, fields), paths in groups.items()]
+        return " UNION ALL ".join(selects) or self._nothing()
+
+    def _find(self, stand_in: StandIn) -> None:
+        for values, location in self.parts:
+            for address, path in files_below(stand_in, location):
+                self.files.append((values, address, path))
+                self.bytes += path.stat().st_size
+
+    def _nothing(self) -> str:
+        values = [f"CAST(NULL AS {duckdb_type(kind)}) AS {quote(name)}" for name, kind in self.types.items()]
+        return f"SELECT {', '.join(values)} WHERE false"
+
+    def _matched(self, fields: tuple[Field, ...]) -> list[Field | None]:
+        """For each column of the catalog the file's own, if it has it."""
+        serde = self.described["StorageDescriptor"].get("SerdeInfo", {}).get("Parameters", {})
+        if serde.get("parquet.column.index.access") == "true":
+            return [fields[place] if place < len(fields) else None for place in range(len(self.columns))]
+        named = {each.name.lower(): each for each in fields}
+        return [named.get(name) for name in self.columns]
+
+    def _check(self, address: str, fields: tuple[Field, ...]) -> None:
+        for (name, kind), found in zip(self.columns.items(), self._matched(fields), strict=True):
+            if found and not _readable(kind, found):
+                physical = found.physical.replace("BYTE_ARRAY", "BINARY") if found.physical == "BYTE_ARRAY" else found.physical
+                raise LakeError(
+                    "HIVE_BAD_DATA",
+                    f"Field {name}'s type {physical} in parquet file {address} is incompatible with type {trino_type(kind)} defined in table schema",
+                )
+
+    def _branch(self, values: tuple[str, ...], fields: tuple[Field, ...], paths: list[Path]) -> str:
+        columns = zip(self.columns.items(), self._matched(fields), strict=True)
+        selected = [f"{_value(kind, found)} AS {quote(name)}" for (name, kind), found in columns]
+        keys = zip(self.partition_keys.items(), values, strict=True)
+        selected += [f"{_partition_value(kind, value)} AS {quote(name)}" for (name, kind), value in keys]
+        listed = ", ".join(literal(str(path)) for path in paths)
+        return f"SELECT {', '.join(selected)} FROM read_parquet([{listed}], hive_partitioning=false)"
+
+
+def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
+    """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here."""
+    glue = stand_in.client("glue")
+    try:
+        described = glue.get_table(DatabaseName=database, Name=name)["Table"]
+    except glue.exceptions.EntityNotFoundException:
+        return None
+    storage, keys = described.get("StorageDescriptor", {}), described.get("PartitionKeys", [])
+    if described.get("TableType") == "VIRTUAL_VIEW" or "parquet" not in str(storage.get("InputFormat", "")).lower():
+        raise LakeError("NOT_SUPPORTED", f"local_aws reads tables over Parquet files only, and {database}.{name} is none.")
+    parts = [([], storage["Location"])]
+    if keys:
+        pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
+        found = [each for page in pages for each in page["Partitions"]]
+        parts = [(each["Values"], each["StorageDescriptor"]["Location"]) for each in found]
+    return LakeTable(database, name, described, _types(storage["Columns"]), _types(keys), parts)
+
+
+def files_below(stand_in: StandIn, location: str) -> list[tuple[str, Path]]:
+    """The objects a table's location holds as (s3:// address, file); hidden (_, .) and empty ones are left out, as Trino does."""
+    bucket, _, prefix = location.removeprefix("s3://").removeprefix("s3a://").partition("/")
+    prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+    if not stand_in.objects.bucket_exists(bucket):
+        raise LakeError("HIVE_FILESYSTEM_ERROR", f"The specified bucket {bucket} does not exist")
+    keys = [key for key in stand_in.objects.keys(bucket, prefix) if not key.rsplit("/", 1)[-1].startswith(("_", ".")) and key[-1] != "/"]
+    found = [(f"s3://{bucket}/{key}", stand_in.objects.path(bucket, key)) for key in keys]
+    return [(address, path) for address, path in found if path.stat().st_size]
+
+
+def glue_type(text: str) -> exp.DataType:
+    """A type as the catalog spells it (`array<decimal(5,1)>`)."""
+    kind = exp.DataType.build("decimal(10,0)" if text.strip().lower() == "decimal" else text, dialect="hive")
+    for each in list(kind.find_all(exp.DataType)):  # a lake's timestamps have milliseconds
+        if each.is_type("timestamp") and not each.expressions:
+            each.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(3))])
+    return kind
+
+
+def duckdb_type(kind: exp.DataType) -> str:
+    """The type in DuckDB, which has no length of texts and only microseconds."""
+    plain = kind.copy()
+    for each in plain.find_all(exp.DataType):
+        if each.this in (*exp.DataType.TEXT_TYPES, exp.DataType.Type.TIMESTAMP):
+            each.set("expressions", [])
+    return plain.sql("duckdb")
+
+
+def trino_type(kind: exp.DataType) -> str:
+    """The type as Trino prints it: `varchar`, `decimal(10,2)`, `timestamp(3)`."""
+    return kind.sql("athena").lower().replace(", ", ",")
+
+
+def quote(name: str) -> str:
+    """An identifier for DuckDB."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string for DuckDB."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _types(columns: Iterable[dict[str, str]]) -> dict[str, exp.DataType]:
+    return {each["Name"].lower(): glue_type(each["Type"]) for each in columns}
+
+
+def _fields(address: str, path: Path) -> tuple[Field, ...]:
+    try:
+        return footer(path).fields
+    except NotParquetError as broken:
+        message = f"Malformed Parquet file. Expected magic number: PAR1 got: {broken.found} [{address}]"
+        raise LakeError("HIVE_BAD_DATA", message) from broken
+
+
+def _readable(kind: exp.DataType, found: Field) -> bool:
+    name = kind.this.name
+    if name in INTEGER_BITS:
+        whole = found.logical in ("NONE", "INT") or (found.logical == "DECIMAL" and found.scale == 0 and found.precision <= 18)
+        return found.physical in ("INT32", "INT64") and (whole or (name == "BIGINT" and found.logical in ("TIMESTAMP", "TIME")))
+    if name in PLAIN:
+        return found.physical == PLAIN[name] or (name == "DOUBLE" and found.physical == "FLOAT")
+    if name == "DATE":
+        return found.physical == "INT32" and found.logical in ("NONE", "DATE")
+    if name == "DECIMAL":
+        return found.logical == "DECIMAL" or (found.physical == "INT32" and found.logical in ("NONE", "INT") and _precision(kind) <= 18)
+    if name == "TIMESTAMP":
+        return found.physical == "INT96" or found.logical == "TIMESTAMP"
+    if name in TEXTS or name in BINARIES:
+        return found.physical == "BYTE_ARRAY" and found.logical != "DECIMAL"
+    return found.physical == "GROUP" and name in ("ARRAY", "LIST", "MAP", "STRUCT")
+
+
+def _precision(kind: exp.DataType) -> int:
+    return int(kind.expressions[0].name)
+
+
+def _value(kind: exp.DataType, found: Field | None) -> str:
+    """A column of a file as the catalog's type, cast only where the file's own differs."""
+    if found is None:
+        return f"CAST(NULL AS {duckdb_type(kind)})"
+    column, name = quote(found.name), kind.this.name
+    if name == "TIMESTAMP":
+        column = f"CAST({column} AS TIMESTAMP)" if found.utc else column
+        return column if found.unit == "milliseconds" else MILLISECONDS.format(column)
+    if name in BINARIES:
+        return f"encode({column})" if found.logical in ("STRING", "ENUM", "JSON") else column
+    if name in TEXTS:
+        return column if found.logical in ("STRING", "ENUM", "JSON") else f"decode({column})"
+    same = {
+        "DECIMAL": found.logical == "DECIMAL" and [found.precision, found.scale] == [int(each.name) for each in kind.expressions],
+        **{each: found.logical == "INT" and found.bits == bits for each, bits in INTEGER_BITS.items()},
+        **{each: found.physical == physical for each, physical in PLAIN.items()},
+        "DATE": found.logical == "DATE",
+    }
+    plain = (name == "INT" and found.physical == "INT32") or (name == "BIGINT" and found.physical == "INT64")
+    if same.get(name) or (plain and found.logical == "NONE"):
+        return column
+    if name in INTEGER_BITS and found.logical in ("TIMESTAMP", "TIME"):
+        return f"epoch_us({column})"
+    return f"CAST({column} AS {duckdb_type(kind)})"
+
+
+def _partition_value(kind: exp.DataType, value: str) -> str:
+    """A partition key's value, which Hive keeps as text."""
+    if value == "__HIVE_DEFAULT_PARTITION__":
+        return f"CAST(NULL AS {duckdb_type(kind)})"
+    return f"CAST({literal(value)} AS {duckdb_type(kind)})"
