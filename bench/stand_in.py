@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from local_aws.server import environment
 
@@ -21,7 +21,7 @@ class StandInProcess:
         self.directory, self.source = directory, source
         self.command = [sys.executable, "-m", "local_aws", "--data", str(directory), "--port", "4591"]
 
-    def __enter__(self) -> StandInProcess:
+    def __enter__(self) -> Self:
         self.before = dict(os.environ)
         environ = {**os.environ, "LOCAL_AWS_SOURCE": self.source}
         subprocess.run([*self.command, "up"], check=True, stdout=subprocess.DEVNULL, env=environ)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from local_aws.postgresql import Server
+if TYPE_CHECKING:
+    from local_aws.postgresql import Server
 
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
 BENCH_BIN = Path(__file__).parents[1] / ".venv-bench" / "bin"
@@ -29,7 +31,11 @@ def load(server: Server, scratch: Path) -> None:
         connection.autocommit = True
         connection.execute("create database tpch")
     for table, columns in TABLES.items():
-        subprocess.run([BENCH_BIN / "tpchgen-cli", "csv", "-s", str(SCALE), "--tables", table, "--output-dir", scratch], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [BENCH_BIN / "tpchgen-cli", "csv", "-s", str(SCALE), "--tables", table, "--output-dir", scratch],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         with server.connect("tpch") as connection, (scratch / f"{table}.csv").open("rb") as data:
             connection.execute(f"create table {table} ({columns})")
             with connection.cursor().copy(f"copy {table} from stdin (format csv, header)") as copy:

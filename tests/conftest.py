@@ -3,9 +3,8 @@
 import socket
 
 import boto3
-import pytest
-
 import local_aws
+import pytest
 
 _connect = socket.socket.connect
 
@@ -28,6 +27,6 @@ def stand_in(tmp_path_factory):
 
 
 @pytest.fixture
-def aws(stand_in):  # noqa: ARG001 - the stand-in must run
+def aws(stand_in):
     """boto3.client, against the stand-in."""
     return boto3.client

@@ -6,7 +6,10 @@ import time
 
 import boto3
 
-TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
 ROLE = "arn:aws:iam::123456789012:role/glue-tests"
 RUNNING = ("STARTING", "RUNNING", "STOPPING", "WAITING")
 
@@ -23,7 +26,9 @@ def job(name, script, **settings):
     bucket("glue-scripts")
     boto3.client("s3").put_object(Bucket="glue-scripts", Key=f"{name}.py", Body=script)
     command = {"Name": "glueetl", "ScriptLocation": f"s3://glue-scripts/{name}.py", "PythonVersion": "3"}
-    boto3.client("glue").create_job(**{"Name": name, "Role": ROLE, "Command": command, "GlueVersion": "5.1", **settings})
+    boto3.client("glue").create_job(
+        **{"Name": name, "Role": ROLE, "Command": command, "GlueVersion": "5.1", **settings}
+    )
 
 
 def start(name, **arguments):

@@ -56,7 +56,9 @@ def drift_role_policy():
     boto3.client("iam").put_role_policy(
         RoleName="acme-declared-role",
         PolicyName="lakebook",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}),
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+        ),
     )
 
 

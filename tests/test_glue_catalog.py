@@ -19,7 +19,10 @@ def glue(stand_in):
 
 def create_table(glue, name, keys=()):
     storage = {"Columns": COLUMNS, "Location": f"s3://lake/{name}/"}
-    glue.create_table(DatabaseName="CATALOG_TESTS", TableInput={"Name": name, "StorageDescriptor": storage, "PartitionKeys": list(keys)})
+    glue.create_table(
+        DatabaseName="CATALOG_TESTS",
+        TableInput={"Name": name, "StorageDescriptor": storage, "PartitionKeys": list(keys)},
+    )
 
 
 def code(refused):
@@ -48,7 +51,9 @@ def test_an_update_keeps_the_earlier_version_of_a_table(glue):
 def test_tables_come_in_pages(glue):
     for number in range(5):
         create_table(glue, f"t{number}")
-    pages = list(glue.get_paginator("get_tables").paginate(DatabaseName="catalog_tests", PaginationConfig={"PageSize": 2}))
+    pages = list(
+        glue.get_paginator("get_tables").paginate(DatabaseName="catalog_tests", PaginationConfig={"PageSize": 2})
+    )
     assert [len(each["TableList"]) for each in pages] == [2, 2, 1]
     assert len({table["Name"] for each in pages for table in each["TableList"]}) == 5
 
@@ -56,14 +61,19 @@ def test_tables_come_in_pages(glue):
 def test_partitions_are_created_switched_and_listed(glue):
     create_table(glue, "flights", KEYS)
     where = {"DatabaseName": "Catalog_Tests", "TableName": "Flights"}
-    inputs = [{"Values": [f"2013-01-{day:02}"], "StorageDescriptor": {"Location": f"s3://lake/{day}/"}} for day in range(1, 32)]
+    inputs = [
+        {"Values": [f"2013-01-{day:02}"], "StorageDescriptor": {"Location": f"s3://lake/{day}/"}}
+        for day in range(1, 32)
+    ]
     assert not glue.batch_create_partition(**where, PartitionInputList=inputs).get("Errors")
     (error,) = glue.batch_create_partition(**where, PartitionInputList=inputs[:1])["Errors"]
     assert error["ErrorDetail"]["ErrorCode"] == "AlreadyExistsException"
     moved = {"Values": ["2013-01-01"], "StorageDescriptor": {"Location": "s3://lake/new/"}}
     glue.batch_update_partition(**where, Entries=[{"PartitionValueList": ["2013-01-01"], "PartitionInput": moved}])
     pages = glue.get_paginator("get_partitions").paginate(**where, PaginationConfig={"PageSize": 10})
-    locations = {each["Values"][0]: each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]}
+    locations = {
+        each["Values"][0]: each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]
+    }
     assert len(locations) == 31
     assert locations["2013-01-01"] == "s3://lake/new/"
 

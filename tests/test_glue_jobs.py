@@ -7,7 +7,6 @@ import glue_runner
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
-
 from local_aws import glue_runs
 
 WRITES_PARQUET = """
@@ -56,9 +55,17 @@ def spark_run(stand_in):
     """One run of a script as Glue's console generates them."""
     glue_runner.bucket("glue-data")
     boto3.client("s3").put_bucket_versioning(Bucket="glue-data", VersioningConfiguration={"Status": "Enabled"})
-    boto3.client("s3").put_object(Bucket="glue-data", Key="in/flights.csv", Body="id;Month\n1;2013-01\n2;2013-02\n3;2013-02\n")
+    boto3.client("s3").put_object(
+        Bucket="glue-data", Key="in/flights.csv", Body="id;Month\n1;2013-01\n2;2013-02\n3;2013-02\n"
+    )
     boto3.client("s3").put_object(Bucket="glue-data", Key="copy/old.parquet", Body="replaced by the run")
-    glue_runner.job("writes-parquet", WRITES_PARQUET, DefaultArguments={"--src": "nowhere", "--dst": "s3://glue-data/out/"}, WorkerType="G.1X", NumberOfWorkers=2)
+    glue_runner.job(
+        "writes-parquet",
+        WRITES_PARQUET,
+        DefaultArguments={"--src": "nowhere", "--dst": "s3://glue-data/out/"},
+        WorkerType="G.1X",
+        NumberOfWorkers=2,
+    )
     run_id = glue_runner.start("writes-parquet", src="s3://glue-data/in/")
     return glue_runner.ended("writes-parquet", run_id)
 
@@ -107,14 +114,20 @@ def test_a_failing_script_fails_the_run_with_its_exception(glue):
 
 
 def test_a_missing_argument_fails_the_run(glue):
-    glue_runner.job("asks", "import sys\nfrom awsglue.utils import getResolvedOptions\ngetResolvedOptions(sys.argv, ['JOB_NAME', 'day-of-year'])")
+    glue_runner.job(
+        "asks",
+        "import sys\nfrom awsglue.utils import getResolvedOptions\ngetResolvedOptions(sys.argv, ['JOB_NAME', 'day-of-year'])",
+    )
     run = glue_runner.ended("asks", glue_runner.start("asks", day="3"))
     assert run["JobRunState"] == "FAILED"
     assert run["ErrorMessage"] == "GlueArgumentError: the following arguments are required: --day-of-year"
 
 
 def test_hyphens_of_an_argument_are_underscores_in_the_script(glue):
-    glue_runner.job("answers", "import sys\nfrom awsglue.utils import getResolvedOptions\nprint(getResolvedOptions(sys.argv, ['JOB_NAME', 'day-of-year'])['day_of_year'])")
+    glue_runner.job(
+        "answers",
+        "import sys\nfrom awsglue.utils import getResolvedOptions\nprint(getResolvedOptions(sys.argv, ['JOB_NAME', 'day-of-year'])['day_of_year'])",
+    )
     run = glue_runner.ended("answers", glue_runner.start("answers", **{"day-of-year": "3 of 7"}))
     assert glue_runner.log("output", run["Id"]) == ["3 of 7"]
 
@@ -187,7 +200,9 @@ def test_a_job_is_created_once_and_updated_as_a_whole(glue):
 def test_a_role_that_glue_cannot_take_is_refused(glue):
     with pytest.raises(glue.exceptions.InvalidInputException, match="nobody does not exist"):
         glue_runner.job("no-role", "pass", Role="arn:aws:iam::123456789012:role/nobody")
-    boto3.client("iam").create_role(RoleName="glue-tests-ec2", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}')
+    boto3.client("iam").create_role(
+        RoleName="glue-tests-ec2", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}'
+    )
     with pytest.raises(glue.exceptions.InvalidInputException, match="assume role permissions for Glue Service"):
         glue_runner.job("no-trust", "pass", Role="glue-tests-ec2")
 
@@ -197,7 +212,10 @@ def test_a_role_that_glue_cannot_take_is_refused(glue):
     [
         ({"GlueVersion": "4.0"}, "local_aws runs Glue 5.0 and 5.1, not 4.0"),
         ({"Command": {"Name": "pythonshell", "ScriptLocation": "s3://glue-scripts/x.py"}}, "Command is glueetl"),
-        ({"DefaultArguments": {"--job-bookmark-option": "job-bookmark-enable"}}, "--job-bookmark-option job-bookmark-enable"),
+        (
+            {"DefaultArguments": {"--job-bookmark-option": "job-bookmark-enable"}},
+            "--job-bookmark-option job-bookmark-enable",
+        ),
         ({"DefaultArguments": {"--enable-glue-datacatalog": "true"}}, "--enable-glue-datacatalog true"),
         ({"Connections": {"Connections": ["vpc"]}}, "with Connections"),
     ],

@@ -150,17 +150,15 @@ def write(run: Run) -> Path:
 def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
     """The result in one word for the style (good, bad, waiting), in a headline, and in a sentence."""
     stopped = next((each for each in run.phases if each.status in ("failed", "interrupted")), None)
+    if run.status == "succeeded" and run.mode == "plan":
+        return "good", "Planned", f"{sum(len(each.calls) for each in found):,} calls are still needed; none was made."
     if run.status == "succeeded":
         held, tables = sum(each.held for each in found), [table for each in found for table in each.tables]
         losses = sum(table["status"] == LOSS for table in tables)
-        if run.mode == "plan":
-            return (
-                "good",
-                "Planned",
-                f"{sum(len(each.calls) for each in found):,} calls are still needed; none was made.",
-            )
-        sentence = f"{held} checks, {len(tables)} comparisons of a table with the layer before it"
-        return "good", "Every check held", f"{sentence}{f', {losses} of them with a known loss' if losses else ''}."
+        if not held and not tables:
+            return "good", "Done", "The phases ran to their end; they had nothing to check."
+        loss = f", {losses:,} of them with a known loss" if losses else ""
+        return "good", "Every check held", f"{held:,} checks, {len(tables):,} tables compared with the layer before{loss}."
     if run.status == "failed" and stopped:
         return "bad", f"Failed in phase {stopped.number}", stopped.error
     if run.status == "running":

@@ -1,0 +1,129 @@
+"""The whole path as a user goes it: plan, apply, apply again, one notebook alone; on the demo, and on a database with nasty types."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+class Rehearsal:
+    """A stand-in in a process of its own, and the command against it."""
+
+    def __init__(self, directory: Path, source: str = "") -> None:
+        self.directory, self.outputs = directory, directory / "outputs"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.stand_in = [sys.executable, "-m", "local_aws", "--data", str(directory / "stand-in"), "--port", str(port)]
+        environ = {**os.environ, "DEMO_SCALE": "0.01", "LOCAL_AWS_SOURCE": source}
+        exports = subprocess.run([*self.stand_in, "up"], check=True, capture_output=True, text=True, env=environ).stdout
+        pairs = (line.removeprefix("export ").split("=", 1) for line in exports.splitlines())
+        self.environment = {**os.environ, **{name: value.strip("'") for name, value in pairs}}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = [BIN / "lakebook", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, timeout=900
+        )
+
+    def changing_calls(self) -> list[str]:
+        """The changing calls that came from outside, in order."""
+        lines = (self.directory / "stand-in" / "calls.jsonl").read_text().splitlines()
+        logged = [json.loads(line) for line in lines]
+        return [f"{each['service']} {each['operation']}" for each in logged if each["changing"] and not each["engine"]]
+
+    def stop(self) -> None:
+        subprocess.run([*self.stand_in, "down"], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory):
+    running = Rehearsal(tmp_path_factory.mktemp("rehearsal"))
+    yield running
+    running.stop()
+
+
+def is_question(call: str) -> bool:
+    """Asking Athena or Redshift changes nothing, but AWS names it like a change."""
+    return call in ("athena StartQueryExecution", "redshift-data ExecuteStatement")
+
+
+@pytest.fixture(scope="module")
+def planned(rehearsal):
+    before = rehearsal.changing_calls()
+    ended = rehearsal.run("plan", "parameters/rehearsal.yaml")
+    return ended, [each for each in rehearsal.changing_calls()[len(before) :] if not is_question(each)]
+
+
+@pytest.fixture(scope="module")
+def applied(rehearsal, planned):
+    return rehearsal.run("apply", "parameters/rehearsal.yaml")
+
+
+@pytest.fixture(scope="module")
+def applied_again(rehearsal, applied):
+    before = rehearsal.changing_calls()
+    ended = rehearsal.run("apply", "parameters/rehearsal.yaml")
+    return ended, [each for each in rehearsal.changing_calls()[len(before) :] if not is_question(each)]
+
+
+def test_a_plan_on_an_empty_stand_in_lists_calls_and_makes_none(planned):
+    ended, calls = planned
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert calls == []
+
+
+def test_every_phase_applies_and_every_layer_agrees(applied):
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+
+
+def test_a_second_apply_makes_no_changing_call(applied, applied_again):
+    ended, calls = applied_again
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert calls == []
+
+
+def test_one_notebook_runs_alone_with_plain_papermill(rehearsal, applied_again, tmp_path):
+    command = [
+        BIN / "papermill",
+        "notebooks/05_glue.ipynb",
+        tmp_path / "out.ipynb",
+        "-f",
+        "parameters/rehearsal.yaml",
+        "-p",
+        "apply",
+        "True",
+    ]
+    subprocess.run(command, cwd=ROOT, env=rehearsal.environment, check=True, capture_output=True, timeout=300)
+
+
+def test_the_password_is_nowhere_in_what_a_run_leaves(rehearsal, applied):
+    password = (rehearsal.directory / "stand-in" / "postgresql" / "dms.password").read_text().strip()
+    run = max((ROOT / "outputs" / "rehearsal").iterdir())
+    assert not [file for file in run.rglob("*") if file.is_file() and password.encode() in file.read_bytes()]
+
+
+def test_every_notebook_runs_under_nbval_with_its_defaults(rehearsal, applied_again):
+    notebooks = [str(each.relative_to(ROOT)) for each in sorted((ROOT / "notebooks").rglob("*.ipynb"))]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--nbval-lax",
+        "--noconftest",
+        *notebooks,
+    ]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=rehearsal.environment, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert ended.returncode == 0, ended.stdout[-4000:]
