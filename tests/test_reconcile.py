@@ -314,15 +314,19 @@ def test_an_answer_of_athena_keeps_empty_texts_and_nulls_apart(secrets, tables):
     answer = [{"Data": [{"VarCharValue": "a"}, {"VarCharValue": "b"}]}, {"Data": [{"VarCharValue": ""}, {}]}]
     queue = {"results": [{"rows": answer, "column_info": []}], "region": "eu-central-1"}
     requests.post("http://motoapi.amazonaws.com/moto-api/static/athena/query-results", json=queue, timeout=5)
-    relation = reconcile.athena("curated", "t", tables["no_key"], "curated", "primary", "s3://results/")
+    relation = reconcile.athena("curated", "t", tables["no_key"], "primary", "s3://results/")
     assert relation.run("select a, b from t") == [["", None]]
 
 
-def test_raw_columns_keep_the_names_of_the_source_and_curated_ones_have_those_of_the_catalog(tables):
-    table = tables["Order items"]
-    raw, curated = (reconcile.athena("d", "t", table, layer, "primary") for layer in ("raw", "curated"))
-    assert raw.expressions == ('"select"', '"Unicode ☃"', '"we""ird"')
-    assert curated.expressions == ('"select"', '"unicode__"', '"we_ird"')
+def test_athena_is_asked_for_the_catalogs_names_in_every_layer(tables):
+    relation = reconcile.athena("d", "t", tables["Order items"], "primary")
+    assert relation.expressions == ('"select"', '"unicode__"', '"we_ird"')
+
+
+def test_no_text_of_the_source_is_kept_in_a_measure(source, tables):
+    found = reconcile.measure_source(source, tables["Order items"], LOB_MAX_KILOBYTES)
+    strings = [each for each in found.columns.values() if each.type == "string" and each.min]
+    assert all(len(each.min) == 12 and set(each.min) <= set("0123456789abcdef") for each in strings)
 
 
 @pytest.fixture

@@ -62,16 +62,17 @@ def raw_equals_source(
     }
 
 
-def curated_equals_raw(
-    names: Names, due: list[Conversion], lob_max_kilobytes: int, *, apply: bool
-) -> dict[str, str]:
+def curated_equals_raw(names: Names, due: list[Conversion], lob_max_kilobytes: int, *, apply: bool) -> dict[str, str]:
     """Compare the new snapshots, still in the staging database, with what the raw layer was found to hold; measures by catalog name.
 
     Raises CheckError on any difference.
     """
     if not apply or not due:
         return _later("curated = raw") if not apply else {}
-    tables, expected = [each.table for each in due], {each.table.catalog_name: Measure.from_json(each.measure) for each in due}
+    tables, expected = (
+        [each.table for each in due],
+        {each.table.catalog_name: Measure.from_json(each.measure) for each in due},
+    )
     staged, raw = _layer(names, "staging"), _layer(names, "raw")
     measured = _measured(tables, staged, lob_max_kilobytes)
     keys = partial(_keys, raw, staged, lob_max_kilobytes)
@@ -101,7 +102,9 @@ def warehouse_equals_curated(
     measured = {name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()}
     measured |= _measured([each.table for each in new], in_warehouse, lob_max_kilobytes)
     keys = partial(_keys, _layer(names, "curated"), in_warehouse, lob_max_kilobytes)
-    reconcile.gate("warehouse = curated", _results([each.table for each in tables], expected, measured, keys), NO_LOSSES)
+    reconcile.gate(
+        "warehouse = curated", _results([each.table for each in tables], expected, measured, keys), NO_LOSSES
+    )
     return [each.name for each in new]
 
 
@@ -130,7 +133,9 @@ def _results(
     ]
 
 
-def _keys(left: Callable[[Table], Relation], right: Callable[[Table], Relation], lob_max_kilobytes: int, table: Table) -> Any:
+def _keys(
+    left: Callable[[Table], Relation], right: Callable[[Table], Relation], lob_max_kilobytes: int, table: Table
+) -> Any:
     return differing_keys(left(table), right(table), table, lob_max_kilobytes)
 
 

@@ -116,12 +116,11 @@ def _refuse_another_type(name: str, value: Any, kind: str, notebook: str) -> Non
         return
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return
-    if kind == "str" and value is not None and not isinstance(value, list | dict):
-        raise ParametersError(
-            f'{name} must be text: put quotes around it, {name}: "…", or YAML reads it as a {type(value).__name__}.'
-        )
-    found = "nothing" if value is None else repr(value)
-    raise ParametersError(f"{name} must be {words} ({notebook} declares it as {kind}), not {found}.")
+    if value is None:
+        raise ParametersError(f"{name} has no value: it must be {words} ({notebook} declares it as {kind}).")
+    if kind == "str" and not isinstance(value, list | dict):
+        raise ParametersError(f'{name} must be text: write it with quotes, {name}: "…", or YAML reads something else.')
+    raise ParametersError(f"{name} must be {words} ({notebook} declares it as {kind}), not {value!r}.")
 
 
 def _keys(value: Any) -> Iterator[str]:

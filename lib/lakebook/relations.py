@@ -50,14 +50,11 @@ def source(connection: Any, table: Table, lob_max_kilobytes: int) -> Relation:
     return Relation(POSTGRESQL, table.relation, expressions, partial(query, connection))
 
 
-def athena(
-    database: str, catalog_table: str, table: Table, layer: str, workgroup: str, output: str | None = None
-) -> Relation:
-    """A table of the raw layer, whose columns keep the source's names, or of the curated one with catalog names."""
-    names = [column.name if layer == "raw" else column.catalog_name for column in table.columns]
+def athena(database: str, catalog_table: str, table: Table, workgroup: str, output: str | None = None) -> Relation:
+    """A table of any layer of the lake, by the catalog's names."""
     name = f"{quote(database)}.{quote(catalog_table)}"
     run = partial(_ask_athena, database=database, workgroup=workgroup, output=output)
-    return Relation(ATHENA, name, tuple(map(quote, names)), run)
+    return Relation(ATHENA, name, tuple(quote(column.catalog_name) for column in table.columns), run)
 
 
 def redshift(workgroup: str, database: str, schema: str, catalog_table: str, table: Table) -> Relation:

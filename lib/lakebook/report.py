@@ -158,7 +158,11 @@ def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
         if not held and not tables:
             return "good", "Done", "The phases ran to their end; they had nothing to check."
         loss = f", {losses:,} of them with a known loss" if losses else ""
-        return "good", "Every check held", f"{held:,} checks, {len(tables):,} tables compared with the layer before{loss}."
+        return (
+            "good",
+            "Every check held",
+            f"{held:,} checks, {len(tables):,} tables compared with the layer before{loss}.",
+        )
     if run.status == "failed" and stopped:
         return "bad", f"Failed in phase {stopped.number}", stopped.error
     if run.status == "running":

@@ -25,10 +25,27 @@ START_SECONDS = 300  # making the demo database takes most of it
 def main() -> int:
     """Exit code 0, or 1 with one sentence on what is wrong and what to do."""
     parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
-    parser.add_argument("act", nargs="?", choices=["run", "up", "down"], default="run", help="foreground (default), start in the background, stop")
-    parser.add_argument("--source", default=os.environ.get("LOCAL_AWS_SOURCE", ""), metavar="URL", help="postgresql://user:password@host:port/database instead of the demo database")
+    parser.add_argument(
+        "act",
+        nargs="?",
+        choices=["run", "up", "down"],
+        default="run",
+        help="foreground (default), start in the background, stop",
+    )
+    parser.add_argument(
+        "--source",
+        default=os.environ.get("LOCAL_AWS_SOURCE", ""),
+        metavar="URL",
+        help="postgresql://user:password@host:port/database instead of the demo database",
+    )
     parser.add_argument("--port", type=int, default=4590)
-    parser.add_argument("--data", type=Path, default=Path(".local_aws"), metavar="DIR", help="where everything is kept (default .local_aws)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(".local_aws"),
+        metavar="DIR",
+        help="where everything is kept (default .local_aws)",
+    )
     options = parser.parse_args()
     options.data = options.data.resolve()
     try:
@@ -42,7 +59,9 @@ def main() -> int:
 def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM; raises LocalAwsError or ServerError when it cannot start."""
     if running := _running(options.data):
-        raise LocalAwsError(f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down` stops it.")
+        raise LocalAwsError(
+            f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down` stops it."
+        )
     options.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,7 +85,9 @@ def up(options: argparse.Namespace) -> None:
     """Start in the background, unless it runs already, and print the export lines once it is ready."""
     running = _running(options.data)
     if running and options.source and running["source"] != _label(_source(options.source)):
-        raise LocalAwsError(f"The stand-in runs with the source {running['source']}; `make down` first, then start it with another one.")
+        raise LocalAwsError(
+            f"The stand-in runs with the source {running['source']}; `make down` first, then start it with another one."
+        )
     if not running:
         running = _start(options)
     _print_exports(running["endpoint"])
@@ -87,9 +108,13 @@ def _start(options: argparse.Namespace) -> dict[str, Any]:
     options.data.mkdir(parents=True, exist_ok=True)
     log = options.data / "local_aws.log"
     command = [sys.executable, "-m", "local_aws", "run", "--port", str(options.port), "--data", str(options.data)]
-    environ = dict(os.environ, LOCAL_AWS_SOURCE=options.source)  # not on the command line, where everybody can read a password
+    environ = dict(
+        os.environ, LOCAL_AWS_SOURCE=options.source
+    )  # not on the command line, where everybody can read a password
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=environ)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=environ
+        )
     shown = 0
 
     def ready() -> bool:

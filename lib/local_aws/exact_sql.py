@@ -71,7 +71,11 @@ def is_binary(node: exp.Expr) -> bool:
     """Whether a node is a string of bytes."""
     if isinstance(node, exp.Substring | exp.Paren | exp.Alias):
         return is_binary(node.this)
-    return isinstance(node, exp.MD5Digest | exp.Encode | exp.Unhex) or type_name(node) in ("BINARY", "VARBINARY", "BLOB")
+    return isinstance(node, exp.MD5Digest | exp.Encode | exp.Unhex) or type_name(node) in (
+        "BINARY",
+        "VARBINARY",
+        "BLOB",
+    )
 
 
 def decimal_of(node: exp.Expr) -> Decimal | None:
@@ -79,7 +83,9 @@ def decimal_of(node: exp.Expr) -> Decimal | None:
     if isinstance(node, exp.Literal) and not node.is_string:
         whole, _, rest = node.name.partition(".")
         return (max(len(whole.lstrip("0") + rest), 1), len(rest)) if node.name.replace(".", "").isdigit() else None
-    if isinstance(node, exp.Paren | exp.Neg | exp.Abs | exp.Min | exp.Max | exp.AnyValue | exp.Nullif | exp.Alias | exp.Window):
+    if isinstance(
+        node, exp.Paren | exp.Neg | exp.Abs | exp.Min | exp.Max | exp.AnyValue | exp.Nullif | exp.Alias | exp.Window
+    ):
         return decimal_of(node.this)
     if isinstance(node, exp.Sum):
         inner = decimal_of(node.this)
@@ -129,7 +135,9 @@ def is_decimal(node: exp.Expr) -> bool:
 
 def is_double(node: exp.Expr) -> bool:
     """Whether a node is floating by its type; 1e0 is."""
-    return type_name(node) in ("DOUBLE", "FLOAT") and not (isinstance(node, exp.Literal) and node.name.replace(".", "").isdigit())
+    return type_name(node) in ("DOUBLE", "FLOAT") and not (
+        isinstance(node, exp.Literal) and node.name.replace(".", "").isdigit()
+    )
 
 
 def divide(node: exp.Div, rule: Callable[[Decimal, Decimal], Decimal]) -> exp.Expr:
@@ -158,7 +166,13 @@ def quotient(left: exp.Expr, right: exp.Expr, left_scale: int, right_scale: int,
 
 def _unscaled(node: exp.Expr, scale: int) -> exp.Expr:
     power = cast(exp.Literal.string(f"1{'0' * scale}"), "HUGEINT")
-    return cast(exp.Mul(this=cast(node.copy(), f"DECIMAL(38,{scale})"), expression=cast(power, "DECIMAL(38,0)")), "HUGEINT") if scale else cast(node.copy(), "HUGEINT")
+    return (
+        cast(
+            exp.Mul(this=cast(node.copy(), f"DECIMAL(38,{scale})"), expression=cast(power, "DECIMAL(38,0)")), "HUGEINT"
+        )
+        if scale
+        else cast(node.copy(), "HUGEINT")
+    )
 
 
 def average(node: exp.Avg, size: Decimal) -> exp.Expr:
@@ -183,7 +197,11 @@ def average(node: exp.Avg, size: Decimal) -> exp.Expr:
 
 def checked_modulo(node: exp.Mod) -> exp.Expr:
     """A remainder that fails for a zero divisor, except between floats."""
-    return node if is_double(node.left) or is_double(node.right) else exp.Mod(this=node.this, expression=_nonzero(node.expression))
+    return (
+        node
+        if is_double(node.left) or is_double(node.right)
+        else exp.Mod(this=node.this, expression=_nonzero(node.expression))
+    )
 
 
 def exact_sum(node: exp.Sum) -> exp.Expr:
@@ -205,7 +223,11 @@ def bytes_function(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Length):
         return call("octet_length", node.this)
     start, length = node.args["start"], node.args.get("length")
-    last = exp.Sub(this=exp.Add(this=start.copy(), expression=length), expression=exp.Literal.number(1)) if length else exp.Neg(this=exp.Literal.number(1))
+    last = (
+        exp.Sub(this=exp.Add(this=start.copy(), expression=length), expression=exp.Literal.number(1))
+        if length
+        else exp.Neg(this=exp.Literal.number(1))
+    )
     return call("array_slice", node.this, start, last)
 
 

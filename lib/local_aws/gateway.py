@@ -26,7 +26,25 @@ if TYPE_CHECKING:
 
 # What moto answers truthfully as a whole: it keeps the records and no engine stands behind them.
 FROM_MOTO = frozenset(
-    ["budgets", "cloudtrail", "cloudwatch", "directconnect", "ec2", "events", "iam", "kms", "lakeformation", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm", "sts", "resourcegroupstaggingapi"]
+    [
+        "budgets",
+        "cloudtrail",
+        "cloudwatch",
+        "directconnect",
+        "ec2",
+        "events",
+        "iam",
+        "kms",
+        "lakeformation",
+        "logs",
+        "s3",
+        "secretsmanager",
+        "sns",
+        "sqs",
+        "ssm",
+        "sts",
+        "resourcegroupstaggingapi",
+    ]
 )
 READS = re.compile(
     r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate)\w*|(GET|HEAD) .*"
@@ -143,8 +161,14 @@ class Gateway:
         try:
             data = b"".join(self.moto(environ, start_response))
         except OSError as failure:
-            full = f"The disk of the stand-in's directory is full ({failure.strerror})" if failure.errno == errno.ENOSPC else repr(failure)
-            raise ApiError("InternalError", f"{full}; free some space or start it elsewhere with --data.", 500) from failure
+            full = (
+                f"The disk of the stand-in's directory is full ({failure.strerror})"
+                if failure.errno == errno.ENOSPC
+                else repr(failure)
+            )
+            raise ApiError(
+                "InternalError", f"{full}; free some space or start it elsewhere with --data.", 500
+            ) from failure
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY_BYTES:
             gc.collect()  # large bodies hang in moto's reference cycles
         return answer_to["status"], answer_to["headers"], [data]
@@ -153,7 +177,11 @@ class Gateway:
         """A bucket is its account's alone, but that its name is taken everybody may learn by trying to create it."""
         bucket = environ["PATH_INFO"].lstrip("/").partition("/")[0]
         owner = self.objects.owner(bucket)
-        creates = environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].strip("/") == bucket and not environ.get("QUERY_STRING")
+        creates = (
+            environ["REQUEST_METHOD"] == "PUT"
+            and environ["PATH_INFO"].strip("/") == bucket
+            and not environ.get("QUERY_STRING")
+        )
         if owner and not creates and owner != get_account_id_from(access_key):
             raise ApiError("AccessDenied", "Access Denied", 403)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from local_aws.stand_in import StandIn
 
-MILLISECONDS = "make_timestamp_ms(((epoch_us({0}) + 300000000000000500) // 1000) - 300000000000000)"  # half up, also before 1970
+MILLISECONDS = (
+    "make_timestamp_ms(((epoch_us({0}) + 300000000000000500) // 1000) - 300000000000000)"  # half up, also before 1970
+)
 INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
 PLAIN = {"BOOLEAN": "BOOLEAN", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE"}
 TEXTS = ("TEXT", "VARCHAR", "CHAR", "NCHAR", "NVARCHAR")
@@ -83,7 +85,9 @@ class LakeTable:
     def _check(self, address: str, fields: tuple[Field, ...]) -> None:
         for (name, kind), found in zip(self.columns.items(), self._matched(fields), strict=True):
             if found and not _readable(kind, found):
-                physical = found.physical.replace("BYTE_ARRAY", "BINARY") if found.physical == "BYTE_ARRAY" else found.physical
+                physical = (
+                    found.physical.replace("BYTE_ARRAY", "BINARY") if found.physical == "BYTE_ARRAY" else found.physical
+                )
                 raise LakeError(
                     "HIVE_BAD_DATA",
                     f"Field {name}'s type {physical} in parquet file {address} is incompatible with type {trino_type(kind)} defined in table schema",
@@ -107,7 +111,9 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
         return None
     storage, keys = described.get("StorageDescriptor", {}), described.get("PartitionKeys", [])
     if described.get("TableType") == "VIRTUAL_VIEW" or "parquet" not in str(storage.get("InputFormat", "")).lower():
-        raise LakeError("NOT_SUPPORTED", f"local_aws reads tables over Parquet files only, and {database}.{name} is none.")
+        raise LakeError(
+            "NOT_SUPPORTED", f"local_aws reads tables over Parquet files only, and {database}.{name} is none."
+        )
     parts = [([], storage["Location"])]
     if keys:
         pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
@@ -122,7 +128,11 @@ def files_below(stand_in: StandIn, location: str) -> list[tuple[str, Path]]:
     prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
     if not stand_in.objects.bucket_exists(bucket):
         raise LakeError("HIVE_FILESYSTEM_ERROR", f"The specified bucket {bucket} does not exist")
-    keys = [key for key in stand_in.objects.keys(bucket, prefix) if not key.rsplit("/", 1)[-1].startswith(("_", ".")) and key[-1] != "/"]
+    keys = [
+        key
+        for key in stand_in.objects.keys(bucket, prefix)
+        if not key.rsplit("/", 1)[-1].startswith(("_", ".")) and key[-1] != "/"
+    ]
     found = [(f"s3://{bucket}/{key}", stand_in.objects.path(bucket, key)) for key in keys]
     return [(address, path) for address, path in found if path.stat().st_size]
 
@@ -175,14 +185,20 @@ def _fields(address: str, path: Path) -> tuple[Field, ...]:
 def _readable(kind: exp.DataType, found: Field) -> bool:
     name = kind.this.name
     if name in INTEGER_BITS:
-        whole = found.logical in ("NONE", "INT") or (found.logical == "DECIMAL" and found.scale == 0 and found.precision <= 18)
-        return found.physical in ("INT32", "INT64") and (whole or (name == "BIGINT" and found.logical in ("TIMESTAMP", "TIME")))
+        whole = found.logical in ("NONE", "INT") or (
+            found.logical == "DECIMAL" and found.scale == 0 and found.precision <= 18
+        )
+        return found.physical in ("INT32", "INT64") and (
+            whole or (name == "BIGINT" and found.logical in ("TIMESTAMP", "TIME"))
+        )
     if name in PLAIN:
         return found.physical == PLAIN[name] or (name == "DOUBLE" and found.physical == "FLOAT")
     if name == "DATE":
         return found.physical == "INT32" and found.logical in ("NONE", "DATE")
     if name == "DECIMAL":
-        return found.logical == "DECIMAL" or (found.physical == "INT32" and found.logical in ("NONE", "INT") and _precision(kind) <= 18)
+        return found.logical == "DECIMAL" or (
+            found.physical == "INT32" and found.logical in ("NONE", "INT") and _precision(kind) <= 18
+        )
     if name == "TIMESTAMP":
         return found.physical == "INT96" or found.logical == "TIMESTAMP"
     if name in TEXTS or name in BINARIES:
@@ -207,7 +223,8 @@ def _value(kind: exp.DataType, found: Field | None) -> str:
     if name in TEXTS:
         return column if found.logical in ("STRING", "ENUM", "JSON") else f"decode({column})"
     same = {
-        "DECIMAL": found.logical == "DECIMAL" and [found.precision, found.scale] == [int(each.name) for each in kind.expressions],
+        "DECIMAL": found.logical == "DECIMAL"
+        and [found.precision, found.scale] == [int(each.name) for each in kind.expressions],
         **{each: found.logical == "INT" and found.bits == bits for each, bits in INTEGER_BITS.items()},
         **{each: found.physical == physical for each, physical in PLAIN.items()},
         "DATE": found.logical == "DATE",

@@ -10,5 +10,25 @@ class LakeFormation(Service):
 
     name = "lakeformation"
     from_moto = frozenset(
-        ["GetDataLakeSettings", "PutDataLakeSettings", "RegisterResource", "DeregisterResource", "DescribeResource", "ListResources", "GrantPermissions", "RevokePermissions", "ListPermissions", "BatchGrantPermissions", "BatchRevokePermissions", "CreateLFTag", "GetLFTag", "ListLFTags", "DeleteLFTag", "UpdateLFTag", "AddLFTagsToResource", "RemoveLFTagsFromResource", "GetResourceLFTags"]
+        [
+            "GetDataLakeSettings",
+            "PutDataLakeSettings",
+            "RegisterResource",
+            "DeregisterResource",
+            "DescribeResource",
+            "ListResources",
+            "GrantPermissions",
+            "RevokePermissions",
+            "ListPermissions",
+            "BatchGrantPermissions",
+            "BatchRevokePermissions",
+            "CreateLFTag",
+            "GetLFTag",
+            "ListLFTags",
+            "DeleteLFTag",
+            "UpdateLFTag",
+            "AddLFTagsToResource",
+            "RemoveLFTagsFromResource",
+            "GetResourceLFTags",
+        ]
     )

@@ -29,7 +29,9 @@ class Field:
     """One top-level column of a file."""
 
     name: str
-    physical: str  # INT32, INT64, INT96, FLOAT, DOUBLE, BOOLEAN, BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, or GROUP where nested
+    physical: (
+        str  # INT32, INT64, INT96, FLOAT, DOUBLE, BOOLEAN, BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, or GROUP where nested
+    )
     logical: str  # STRING, DECIMAL, DATE, TIMESTAMP, INT, …; NONE
     precision: int = 0
     scale: int = 0
@@ -51,7 +53,9 @@ class Field:
         elif self.logical == "TIMESTAMP":
             annotation = f"TIMESTAMP({self.unit.upper().replace('SECONDS', 'S')},{str(self.utc).lower()})"
         kind = words.get(self.physical, self.physical.lower())
-        return f"{'required' if self.required else 'optional'} {kind} {self.name}" + (f" ({annotation})" if annotation else "")
+        return f"{'required' if self.required else 'optional'} {kind} {self.name}" + (
+            f" ({annotation})" if annotation else ""
+        )
 
 
 @dataclass(frozen=True)

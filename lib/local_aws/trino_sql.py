@@ -82,7 +82,9 @@ def parse(sql: str) -> exp.Expr:
     except sqlglot.errors.SqlglotError as wrong:
         errors = getattr(wrong, "errors", None) or [{}]
         where = f"line {errors[0].get('line', 1)}:{errors[0].get('col', 1)}"
-        raise LakeError("SYNTAX_ERROR", f"{where}: mismatched input '{errors[0].get('highlight', sql[:20])}'") from wrong
+        raise LakeError(
+            "SYNTAX_ERROR", f"{where}: mismatched input '{errors[0].get('highlight', sql[:20])}'"
+        ) from wrong
     if len(found) != 1:
         raise LakeError("SYNTAX_ERROR", "Only one sql statement is allowed.")
     return found[0]
@@ -113,9 +115,13 @@ def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType
     """The query in DuckDB's words; `text` is what it was parsed from, `views` are the relations that its tables were replaced by, with their columns' types."""
     _check_functions(tree, text)
     _name_columns(tree)
-    schema = {quote(view): {quote(name): kind.sql("athena") for name, kind in types.items()} for view, types in views.items()}
+    schema = {
+        quote(view): {quote(name): kind.sql("athena") for name, kind in types.items()} for view, types in views.items()
+    }
     try:
-        typed = annotate_types(qualify(tree, schema=schema, dialect="athena", expand_alias_refs=False), schema=schema, dialect="athena")
+        typed = annotate_types(
+            qualify(tree, schema=schema, dialect="athena", expand_alias_refs=False), schema=schema, dialect="athena"
+        )
     except sqlglot.errors.OptimizeError as wrong:
         raise _unresolved(wrong) from wrong
     for node in from_inside(typed):
@@ -123,7 +129,9 @@ def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType
         try:
             _rewrite(node)
         except exact_sql.UntypedError as untyped:
-            raise LakeError("NOT_SUPPORTED", f"local_aws cannot tell the type of the division {untyped}; cast both sides.") from untyped
+            raise LakeError(
+                "NOT_SUPPORTED", f"local_aws cannot tell the type of the division {untyped}; cast both sides."
+            ) from untyped
     return typed.sql(dialect="duckdb")
 
 
@@ -141,7 +149,10 @@ def _check_functions(tree: exp.Expr, text: str) -> None:
     for node in tree.find_all(exp.Func):
         name = text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""
         if name.isidentifier() and name not in FUNCTIONS | KEYWORDS:
-            raise LakeError("FUNCTION_NOT_FOUND", f"{place(node, len(name))}: Function '{name}' not registered, or not done by local_aws")
+            raise LakeError(
+                "FUNCTION_NOT_FOUND",
+                f"{place(node, len(name))}: Function '{name}' not registered, or not done by local_aws",
+            )
         if isinstance(node, exp.MD5Digest):
             node.meta["where"] = place(node, len(name))
 
@@ -161,13 +172,18 @@ def _unresolved(wrong: sqlglot.errors.OptimizeError) -> LakeError:
     if found := re.search(r"Column '(.*?)' could not be resolved(?:.*Line: (\d+), Col: (\d+))?", str(wrong)):
         name, line, last = found[1], found[2] or "1", int(found[3] or 1)
         where = f"line {line}:{max(last - len(name) + 1, 1)}"
-        return LakeError("COLUMN_NOT_FOUND", f"{where}: Column '{name}' cannot be resolved or requester is not authorized to access requested resources")
+        return LakeError(
+            "COLUMN_NOT_FOUND",
+            f"{where}: Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
+        )
     return LakeError("SYNTAX_ERROR", str(wrong))
 
 
 def _check_operands(node: exp.Expr) -> None:
     """Trino compares and computes only like with like."""
-    if isinstance(node, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod):
+    if isinstance(
+        node, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod
+    ):
         _check_pair(node, node.left, node.right)
     elif isinstance(node, exp.Between):
         _check_pair(node, node.this, node.args["low"])
@@ -177,16 +193,33 @@ def _check_operands(node: exp.Expr) -> None:
     elif isinstance(node, exp.DPipe):
         for side in (node.left, node.right):
             if KINDS.get(type_name(side), "text") != "text":
-                raise LakeError("FUNCTION_NOT_FOUND", f"line 1:1: Unexpected parameters ({_type_text(node.left)}, {_type_text(node.right)}) for function concat.")
+                raise LakeError(
+                    "FUNCTION_NOT_FOUND",
+                    f"line 1:1: Unexpected parameters ({_type_text(node.left)}, {_type_text(node.right)}) for function concat.",
+                )
 
 
 def _check_pair(node: exp.Expr, left: exp.Expr, right: exp.Expr) -> None:
     kinds = KINDS.get(type_name(left)), KINDS.get(type_name(right))
     computed = isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod)
     if kinds[0] and kinds[1] and (kinds[0] != kinds[1] or (computed and "text" in kinds)):
-        signs = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">=", exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+        signs = {
+            exp.EQ: "=",
+            exp.NEQ: "<>",
+            exp.LT: "<",
+            exp.LTE: "<=",
+            exp.GT: ">",
+            exp.GTE: ">=",
+            exp.Add: "+",
+            exp.Sub: "-",
+            exp.Mul: "*",
+            exp.Div: "/",
+            exp.Mod: "%",
+        }
         sign = signs.get(type(node), "IN" if isinstance(node, exp.In) else "BETWEEN")
-        raise LakeError("TYPE_MISMATCH", f"line 1:1: Cannot apply operator: {_type_text(left)} {sign} {_type_text(right)}")
+        raise LakeError(
+            "TYPE_MISMATCH", f"line 1:1: Cannot apply operator: {_type_text(left)} {sign} {_type_text(right)}"
+        )
 
 
 def _type_text(node: exp.Expr) -> str:
@@ -218,10 +251,17 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         exact_sql.exact_sum(node)
     elif isinstance(node, exp.Length | exp.Substring) and is_binary(node.this):
         replace(node, exact_sql.bytes_function(node))
-    elif isinstance(node, exp.LowerHex) and isinstance(node.this, exp.MD5Digest) and isinstance(node.this.this, exp.Encode):
+    elif (
+        isinstance(node, exp.LowerHex)
+        and isinstance(node.this, exp.MD5Digest)
+        and isinstance(node.this.this, exp.Encode)
+    ):
         replace(node, call("md5", node.this.this.this))  # the same text, without the way there and back
     elif isinstance(node, exp.MD5Digest | exp.SHA2Digest) and not is_binary(node.this) and type_name(node.this):
-        raise LakeError("FUNCTION_NOT_FOUND", f"{node.meta.get('where', 'line 1:1')}: Unexpected parameters ({_type_text(node.this)}) for function md5. Expected: md5(varbinary)")
+        raise LakeError(
+            "FUNCTION_NOT_FOUND",
+            f"{node.meta.get('where', 'line 1:1')}: Unexpected parameters ({_type_text(node.this)}) for function md5. Expected: md5(varbinary)",
+        )
     elif isinstance(node, exp.Cast):
         _rewrite_cast(node)
     elif isinstance(node, exp.DateDiff):
@@ -233,7 +273,10 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
     elif isinstance(node, exp.Greatest | exp.Least):
         name = "largest" if isinstance(node, exp.Greatest) else "smallest"
         replace(node, call(name, exp.Array(expressions=[node.this, *node.expressions])))
-    elif isinstance(node, exp.Add | exp.Sub | exp.DateAdd | exp.TimestampTrunc | exp.DateTrunc) and type_name(node.this) == "DATE":
+    elif (
+        isinstance(node, exp.Add | exp.Sub | exp.DateAdd | exp.TimestampTrunc | exp.DateTrunc)
+        and type_name(node.this) == "DATE"
+    ):
         _keep_date(node)
     elif isinstance(node, exp.Func):
         _rewrite_by_name(node)
@@ -261,16 +304,26 @@ def _rewrite_cast(node: exp.Cast) -> None:
             replace(node, call("strftime", inner, exp.Literal.string("%Y-%m-%d %H:%M:%S.%g")))
         elif is_double(inner):
             replace(node, call("trino_real_text" if type_name(inner) == "FLOAT" else "trino_double_text", inner))
-        elif (size := exact_sql.decimal_of(inner)) and type_name(inner) == "DECIMAL" and size[0] == size[1] < exact_sql.LONGEST:
+        elif (
+            (size := exact_sql.decimal_of(inner))
+            and type_name(inner) == "DECIMAL"
+            and size[0] == size[1] < exact_sql.LONGEST
+        ):
             node.set("this", cast(inner.copy(), f"DECIMAL({size[0] + 1},{size[1]})"))  # Trino writes 0.5, not .5
-    elif target.this.name == "TIMESTAMP" and not (type_name(inner) == "TIMESTAMP" and inner.type and inner.type == target):
+    elif target.this.name == "TIMESTAMP" and not (
+        type_name(inner) == "TIMESTAMP" and inner.type and inner.type == target
+    ):
         digits = int(target.expressions[0].name) if target.expressions else 3
         target.set("expressions", [])  # TIMESTAMP(0) is a type of its own in DuckDB
         if digits == 3 and not isinstance(inner, exp.Literal):
             replace(node, call("to_milliseconds", inner))
         elif digits not in (0, 3, 6) and not isinstance(inner, exp.Literal):
             raise LakeError("NOT_SUPPORTED", f"local_aws does timestamps of 3 or 6 digits, not timestamp({digits}).")
-    elif target.this.name in exact_sql.INTEGER_DIGITS and is_double(inner) and not isinstance(inner, exp.Floor | exp.Ceil | exp.Round):
+    elif (
+        target.this.name in exact_sql.INTEGER_DIGITS
+        and is_double(inner)
+        and not isinstance(inner, exp.Floor | exp.Ceil | exp.Round)
+    ):
         node.set("this", call("round", inner.copy()))  # Trino rounds half up, DuckDB to even
 
 
