@@ -110,15 +110,15 @@ def _execute(run: Run, execute: Callable[[], None]) -> int:
     print(" · ".join(["lakebook " + run.mode, run.environment, *run.connection.values()]))
     print(f"{run.folder}", flush=True)
     execute()
-    from lakebook import report  # noqa: PLC0415 - nbconvert is slow to import, and nothing waits for it now
+    from lakebook import report, runs  # noqa: PLC0415
 
     print(f"\n{report.summary(run)}\n")
-    failed = next((each for each in run.phases if each.error), None)
-    if failed:
-        print(f"{failed.number} {failed.status}: {failed.error}\nexecuted copy: {run.folder / failed.copy}")
+    print(f"executed copies: {run.folder}")
+    for each in run.phases:
+        if each.error:
+            print(f"{each.number} {each.status}: {each.error}")
+    if run.status != runs.SUCCEEDED:
         print(f"go on with: lakebook resume {run.folder}")
-    else:
-        print(f"executed copies: {run.folder}")
     print(f"report: {report.write(run)}\nseal: {evidence_pack.sealed(run.folder)}", flush=True)
     return EXITS[run.status]
 

@@ -16,7 +16,7 @@ from jupyter_core.utils import run_sync
 if TYPE_CHECKING:
     from pathlib import Path
 
-GRACE_SECONDS = 10  # an interrupted cell has this long to end by itself
+GRACE_SECONDS = 5  # an interrupted cell has this long to end by itself
 WARM_UP = "import contextlib\nfor line in {imports!r}:\n with contextlib.suppress(Exception): exec(line, {{}})"
 
 
@@ -30,6 +30,7 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
     def __init__(self) -> None:
         self.interrupted = False
         self.running: Any = None  # the kernel whose cell runs now
+        self._seconds_of_grace = GRACE_SECONDS
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -74,11 +75,14 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         return {"kernel_name": "python3", "km": manager, "on_cell_execute": begins, "on_cell_executed": ends}
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        first, self.interrupted = not self.interrupted, True
-        if not (first and self.running) or number == signal.SIGALRM:
+        alarm, again = number == signal.SIGALRM, self.interrupted
+        self.interrupted = True
+        self._seconds_of_grace -= alarm
+        if not self.running or (again and not alarm) or not self._seconds_of_grace:
             raise KeyboardInterrupt
-        os.kill(self.running.provisioner.pid, signal.SIGINT)
-        signal.alarm(GRACE_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.running.provisioner.pid, signal.SIGINT)
+        signal.alarm(1)  # and again, as a kernel between two cells ignores it
 
 
 def _imports(notebook: Path) -> list[str]:

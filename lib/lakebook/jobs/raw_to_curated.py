@@ -31,6 +31,7 @@ import boto3
 import pyarrow
 import pyarrow.parquet
 from awsglue.utils import getResolvedOptions
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped] # has none
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
@@ -39,7 +40,7 @@ FOOTERS_AT_A_TIME = 16
 FOOTER_BYTES = 65_536  # enough for most; a longer one is read again
 SETTINGS = {
     "spark.scheduler.mode": "FAIR",
-    "spark.sql.ansi.enabled": "true",  # a cast that fails is an error, not a NULL
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "256m",  # of a partition's rows, before a second file is begun
     "spark.sql.caseSensitive": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
@@ -146,9 +147,7 @@ class Storage:
         tail = self._tail(uri, size, FOOTER_BYTES)
         wanted = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or wanted > size:
-            raise ConversionError(
-                f"{uri} ({size} bytes) is cut short or no Parquet file: it does not end with a footer."
-            )
+            raise ConversionError(f"{uri} ({size} bytes) is cut short or no Parquet file: it does not end as one.")
         if wanted > len(tail):
             tail = self._tail(uri, size, wanted)
         try:
@@ -167,7 +166,10 @@ class Storage:
 
     def _open(self, uri: str) -> tuple[Any, Any]:
         path = self.hadoop.Path(uri)
-        return path, path.getFileSystem(self.configuration)
+        try:
+            return path, path.getFileSystem(self.configuration)
+        except Py4JJavaError as error:
+            raise ConversionError(f"{uri} cannot be reached: {_reason(error)}") from error
 
 
 class RawFile:
@@ -183,7 +185,7 @@ class RawFile:
                 raise ConversionError(f"{uri} has no column {column['raw']!r}; it has {', '.join(types)}.")
             if not can_become(found, declared):
                 raise ConversionError(f"{uri}: the column {column['raw']!r} is {found}, but {declared} was expected.")
-        self.table, self.uri, self.rows = table, uri, footer.num_rows
+        self.table, self.uri, self.rows, self.types = table, uri, footer.num_rows, types
         self.schema = ", ".join(f"{_quoted(column['raw'])} {types[column['raw']]}" for column in table["columns"])
 
 
@@ -205,7 +207,7 @@ def can_become(found: str, declared: str) -> bool:
     have, want = (re.fullmatch(r"decimal\((\d+),(\d+)\)", each) for each in (found, declared))
     if want:
         return have is not None and int(have[2]) <= int(want[2])
-    return found in READABLE_AS[declared]
+    return found in READABLE_AS.get(declared, ())
 
 
 def convert(storage: Storage, table: dict[str, Any], raw: list[RawFile], compression: str) -> dict[str, Any]:
@@ -229,29 +231,39 @@ def convert(storage: Storage, table: dict[str, Any], raw: list[RawFile], compres
 
 
 def _write(spark: SparkSession, table: dict[str, Any], raw: list[RawFile], compression: str) -> None:
-    """Files of equal schema are read together; partitions are gathered so that each gets few files."""
-    frames = [_read(spark, table, schema, raw) for schema in dict.fromkeys(file.schema for file in raw)]
+    """Files of equal schema are read together; partitions are gathered so that each gets few files, and large ones split."""
+    schemas = dict.fromkeys(file.schema for file in raw)
+    frames = [_read(spark, table, [file for file in raw if file.schema == schema]) for schema in schemas]
     names = [each["name"] for each in table["partition_by"]]
-    frame = reduce(DataFrame.unionAll, frames).withColumns(
-        {each["name"]: _partition(each) for each in table["partition_by"]}
-    )
+    derived = {each["name"]: _partition(each) for each in table["partition_by"]}
+    frame = reduce(DataFrame.unionAll, frames).withColumns(derived)
     if names:
-        frame = frame.repartition(*names)
-    writer = frame.write.mode("append")  # the location is known to be empty
-    for name, value in {
-        "compression": compression,
-        "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
-    }.items():
-        writer = writer.option(name, value)
+        hint = f"REBALANCE({', '.join(map(_quoted, names))})"  # DataFrame.hint takes no columns
+        frame = spark.sql(f"SELECT /*+ {hint} */ * FROM {{frame}}", frame=frame)
+    options = {"compression": compression, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
+    writer = frame.write.mode("append").options(**options)  # the location is known to be empty
     writer.partitionBy(*names).parquet(table["location"])
 
 
-def _read(spark: SparkSession, table: dict[str, Any], schema: str, raw: list[RawFile]) -> DataFrame:
-    files = [
-        re.sub(r"([\\{}\[\]*?])", r"\\\1", file.uri) for file in raw if file.schema == schema
-    ]  # names, no patterns
-    columns = [F.col(_quoted(each["raw"])).cast(each["type"]).alias(each["name"]) for each in table["columns"]]
-    return spark.read.schema(schema).parquet(*files).select(*columns)
+def _read(spark: SparkSession, table: dict[str, Any], files: list[RawFile]) -> DataFrame:
+    names = [re.sub(r"([\\{}\[\]*?])", r"\\\1", file.uri) for file in files]  # names, not patterns
+    columns = [_converted(files[0].types[each["raw"]], each).alias(each["name"]) for each in table["columns"]]
+    return spark.read.schema(files[0].schema).parquet(*names).select(*columns)
+
+
+def _converted(found: str, column: dict[str, str]) -> Column:
+    """The column in its declared type; a value that does not fit fails the job.
+
+    Not left to Spark's ANSI mode: a cast takes the mode from its thread's session, which other threads do not have.
+    """
+    raw = F.col(_quoted(column["raw"]))
+    if found == column["type"]:
+        return raw
+    cast = F.expr(f"try_cast({_quoted(column['raw'])} AS {column['type']})")
+    complaint = F.concat(
+        F.lit(f"the column {column['raw']!r} holds "), raw.cast("string"), F.lit(f", which is no {column['type']}")
+    )
+    return F.when(raw.isNotNull(), F.coalesce(cast, F.raise_error(complaint)))
 
 
 def _partition(partition: dict[str, str]) -> Column:
@@ -264,17 +276,12 @@ def _partition(partition: dict[str, str]) -> Column:
 def _measured(storage: Storage, table: dict[str, Any]) -> dict[str, Any]:
     """Rows and bytes of every file below the table's location, and its partitions."""
     location = table["location"]
-    files = [
-        {"uri": uri, "bytes": size, "rows": storage.footer(uri, size).num_rows} for uri, size in storage.files(location)
-    ]
-    folders = (
-        sorted({each["uri"].removeprefix(location).rpartition("/")[0] for each in files})
-        if table["partition_by"]
-        else []
-    )
+    sizes = storage.files(location)
+    files = [{"uri": uri, "bytes": size, "rows": storage.footer(uri, size).num_rows} for uri, size in sizes]
+    folders = {uri.removeprefix(location).rpartition("/")[0] for uri, _ in sizes} if table["partition_by"] else set()
     partitions = [
         {"values": [unquote(part.partition("=")[2]) for part in folder.split("/")], "location": f"{location}{folder}/"}
-        for folder in folders
+        for folder in sorted(folders)
     ]
     totals = {total: sum(each[total] for each in files) for total in ("rows", "bytes")}
     return {**totals, "files": files, "partitions": partitions}
@@ -285,10 +292,13 @@ def _quoted(name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The line of a Spark error that says what is wrong."""
-    text = str(error)
-    told = re.search(r"\[[A-Z][A-Z_.]+\] [^\n]+", text) or re.search(r"[^\n]*(reading|read) file[^\n]+", text)
-    return told[0] if told else text.partition("\n")[0]
+    """What the causes of a Spark error say, without stack traces and that some task failed."""
+    said, cause = [str(error)], getattr(error, "java_exception", None)
+    while cause is not None:
+        said.append(str(cause.getMessage()))
+        cause = cause.getCause()
+    lines = [each.partition("\n")[0] for each in said[1:] or said]
+    return " ".join(each for each in lines if not each.startswith(("Job aborted", "[TASK_WRITE_FAILED]"))) or lines[-1]
 
 
 def _object(uri: str) -> Any:

@@ -1,0 +1,133 @@
+"""One query execution of Athena: a thread that runs its statement, and its states."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from local_aws import athena_queries, athena_results
+from local_aws.lake_tables import LakeError, literal
+from local_aws.service import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local_aws.athena_statements import Kind
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+
+
+class Execution:
+    """A query from its start to its end; `description` is what GetQueryExecution tells."""
+
+    def __init__(self, job: athena_queries.Job, kind: Kind, described: dict[str, Any], slots: threading.Semaphore) -> None:
+        self.job, self.kind, self.slots = job, kind, slots
+        self.state, self.reason = "QUEUED", ""
+        self.submitted, self.completed = now(), None
+        self.started_at = self.ended_at = 0.0
+        self.described = described
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._run, name=f"athena-{job.id}", daemon=True)
+
+    def description(self) -> dict[str, Any]:
+        """The QueryExecution structure of the API."""
+        ran = int(((self.ended_at or time.monotonic()) - self.started_at) * 1000) if self.started_at else 0
+        whole = int(((self.completed or now()) - self.submitted).total_seconds() * 1000)
+        statistics = {"EngineExecutionTimeInMillis": ran, "DataScannedInBytes": self.job.scanned_bytes, "TotalExecutionTimeInMillis": whole}
+        statistics |= {"QueryQueueTimeInMillis": max(whole - ran, 0), "ServiceProcessingTimeInMillis": 0, "ResultReuseInformation": {"ReusedPreviousResult": False}}
+        if self.job.manifest is not None and self.state == "SUCCEEDED":
+            statistics["DataManifestLocation"] = f"{self.job.folder}{self.job.id}-manifest.csv"
+        status: dict[str, Any] = {"State": self.state, "SubmissionDateTime": self.submitted}
+        if self.completed:
+            status["CompletionDateTime"] = self.completed
+        if self.reason:
+            status |= {"StateChangeReason": self.reason, "AthenaError": {"ErrorCategory": 2, "ErrorType": 0, "Retryable": False, "ErrorMessage": self.reason}}
+        return {
+            **self.described,
+            "QueryExecutionId": self.job.id,
+            "StatementType": self.kind.statement,
+            "SubstatementType": self.kind.substatement or None,
+            "Status": status,
+            "Statistics": statistics,
+        }
+
+    def cancel(self) -> None:
+        """End it now, unless it has ended."""
+        with self.lock:
+            if self.state in ENDED:
+                return
+            self.state, self.reason, self.completed, self.ended_at = "CANCELLED", "Query cancelled by user", now(), time.monotonic()
+        self.job.connection.interrupt()
+
+    def _run(self) -> None:
+        with self.slots:
+            with self.lock:
+                if self.state in ENDED:
+                    return
+                self.state, self.started_at = "RUNNING", time.monotonic()
+            reason = self._attempt()
+            with self.lock:
+                if self.state not in ENDED:
+                    self.state, self.reason = ("FAILED", reason) if reason else ("SUCCEEDED", "")
+                    self.completed, self.ended_at = now(), time.monotonic()
+            self.job.connection.close()
+
+    def _attempt(self) -> str:
+        """Why it failed, or nothing."""
+        try:
+            self.kind.run(self.job)
+            self._leave_files()
+        except LakeError as refused:
+            return str(refused)
+        except duckdb.Error as failed:
+            return athena_queries.failure(failed)
+        except ApiError as failed:
+            return f"{failed.code}: {failed.message}"
+        except Exception as bug:  # noqa: BLE001 - a query must end, whatever happens
+            return f"GENERIC_INTERNAL_ERROR: local_aws failed: {bug!r}"
+        return ""
+
+    def _leave_files(self) -> None:
+        base, scratch = f"{self.job.folder}{self.job.id}", self.job.scratch / "text"
+        if self.kind.ending == ".txt":
+            lines = ["\t".join(value or "" for value in row) for row in self.job.result.rows]
+            athena_results.put_text(self.job.stand_in, f"{base}.txt", "".join(f"{line}\n" for line in lines), scratch)
+        if self.job.manifest is not None:
+            athena_results.put_text(self.job.stand_in, f"{base}-manifest.csv", "".join(f"{address}\n" for address in self.job.manifest), scratch)
+        athena_results.put_text(self.job.stand_in, f"{base}{self.kind.ending}.metadata", athena_results.metadata_text(self.job.result.columns), scratch)
+
+
+class Engine:
+    """The DuckDB that all queries share, each with a connection of its own."""
+
+    def __init__(self, prepare: Callable[[duckdb.DuckDBPyConnection], None], stand_in: Any) -> None:
+        self.stand_in, self.directory = stand_in, stand_in.directory / "athena"
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self.connection = duckdb.connect(":memory:")
+        inside = f"allowed_directories = [{literal(str(stand_in.directory))}]"
+        for setting in (inside, f"temp_directory = {literal(str(self.directory / 'spill'))}", "TimeZone = 'UTC'", "python_enable_replacements = false", "autoinstall_known_extensions = false", "enable_external_access = false"):
+            self.connection.execute(f"SET {setting}")
+        self.connection.create_function("trino_double_text", athena_results.trino_double_text, ["DOUBLE"], "VARCHAR")  # type: ignore[list-item, arg-type]
+        self.connection.create_function("trino_real_text", athena_results.trino_real_text, ["FLOAT"], "VARCHAR")  # type: ignore[list-item, arg-type]
+        prepare(self.connection)
+
+    def job(self, sql: str, database: str, folder: str, parameters: list[str], *, enforced: bool) -> athena_queries.Job:
+        """A new job with its own connection and folder."""
+        query_id = str(uuid.uuid4())
+        scratch = self.directory / query_id
+        scratch.mkdir()
+        connection = self.connection.cursor()
+        connection.execute("SET TimeZone = 'UTC'")
+        return athena_queries.Job(self.stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced)
+
+
+def now() -> datetime.datetime:
+    """The present moment, in UTC."""
+    return datetime.datetime.now(datetime.UTC)

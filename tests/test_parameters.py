@@ -1,0 +1,128 @@
+"""The parameters file: what is refused, and with which sentence."""
+
+import nbformat
+import papermill
+import pytest
+from lakebook import parameters
+from lakebook.parameters import ParametersError
+from nbformat.v4 import new_code_cell, new_notebook
+
+CELL = """account: str = "123456789012"  # the account
+prefix: str = "acme"  # first part of every name
+source_secret: str = "a-name"  # a secret's name
+workers: int = 2  # how many
+ratio: float = 0.5  # a share
+strict: bool = True  # stop early
+source_schemas: list = ["a"]  # schemas
+warehouse_keys: dict[str, str] = {}  # keys
+apply: bool = False  # False lists the calls and makes none
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    file = tmp_path / "05_glue.ipynb"
+    cell = new_code_cell(CELL)
+    cell.metadata.tags = ["parameters"]
+    nbformat.write(new_notebook(cells=[new_code_cell("workers: str = 'not a parameter'"), cell]), file)
+    return file
+
+
+def read(notebook, text, *overrides):
+    file = notebook.with_name("parameters.yaml")
+    file.write_text(text)
+    return parameters.read(file, overrides, [notebook])
+
+
+def test_a_notebook_declares_the_annotated_assignments_of_its_tagged_cell(notebook):
+    found = parameters.declared(notebook)
+    assert found["account"] == ("str", "123456789012")
+    assert found["warehouse_keys"] == ("dict", {})
+    assert list(found)[-1] == "apply"
+
+
+def test_the_declarations_are_those_that_papermill_sees(notebook):
+    book = nbformat.read(notebook, 4)
+    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, notebook)
+    seen = papermill.inspect_notebook(str(notebook))
+    assert list(seen) == list(parameters.declared(notebook))
+
+
+def test_values_are_read_with_their_types(notebook):
+    text = 'account: "012345678901"\nworkers: 4\nratio: 1\nstrict: false\nsource_schemas: [a, b]\nwarehouse_keys: {a.b: c}\n'
+    assert read(notebook, text) == {
+        "account": "012345678901",
+        "workers": 4,
+        "ratio": 1,
+        "strict": False,
+        "source_schemas": ["a", "b"],
+        "warehouse_keys": {"a.b": "c"},
+    }
+
+
+def test_an_empty_file_leaves_every_default(notebook):
+    assert read(notebook, "# nothing yet\n") == {}
+
+
+def test_an_override_replaces_the_value_of_the_file_and_is_read_as_yaml(notebook):
+    assert read(notebook, "workers: 4", ("workers", "8"), ("source_schemas", "[x]")) == {
+        "workers": 8,
+        "source_schemas": ["x"],
+    }
+
+
+def test_an_account_number_given_as_an_override_needs_no_quotes(notebook):
+    assert read(notebook, "", ("account", "012345678901")) == {"account": "012345678901"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("prefx: acme", "did you mean prefix?"),
+        ("zzz: 1", "there are account, prefix"),
+        ("account: 123456789012", "with quotes"),
+        ("prefix: no", "with quotes"),
+        ("prefix: [a]", "prefix must be text"),
+        ("prefix:", "prefix has no value"),
+        ("workers: '2'", "workers must be a whole number (05_glue.ipynb declares it as int), not '2'"),
+        ("workers: 2.5", "a whole number"),
+        ("workers: true", "a whole number"),
+        ("ratio: true", "ratio must be a number"),
+        ("strict: 1", "true or false"),
+        ("source_schemas: a", "a list, as in [a, b]"),
+        ("warehouse_keys: [a]", "a mapping"),
+        ("apply: true", "may not say apply"),
+        ("password: hunter2", "pass the secret's name"),
+        ("aws_secret_access_key: abc", "pass the secret's name"),
+        ("warehouse_keys: {db_password: hunter2}", "pass the secret's name"),
+        ("source_secret: postgresql://me:hunter2@host/db", "pass the secret's name"),
+        ("source_schemas: [AKIAABCDEFGHIJKLMNOP]", "pass the secret's name"),
+        ("prefix: [a", "is not YAML: line"),
+        ("- prefix", "must be a mapping"),
+        ("just text", "must be a mapping"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_sentence(notebook, text, sentence):
+    with pytest.raises(ParametersError) as refused:
+        read(notebook, text)
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_missing_file_is_named(notebook):
+    with pytest.raises(ParametersError, match=r"nowhere\.yaml cannot be read: No such file"):
+        parameters.read(notebook.with_name("nowhere.yaml"), [], [notebook])
+
+
+def test_the_name_of_a_secret_is_no_secret(notebook):
+    assert read(notebook, "source_secret: acme-production-source") == {"source_secret": "acme-production-source"}
+
+
+def test_a_broken_parameters_cell_names_its_notebook(tmp_path):
+    cell = new_code_cell("account: str =")
+    cell.metadata.tags = ["parameters"]
+    nbformat.write(new_notebook(cells=[cell]), tmp_path / "01_broken.ipynb")
+    with pytest.raises(ParametersError, match=r"01_broken\.ipynb"):
+        parameters.declared(tmp_path / "01_broken.ipynb")
