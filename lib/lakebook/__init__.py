@@ -1,9 +1,9 @@
 """Take an operational database into an AWS data lake and on to its reports: what the runbook's notebooks import."""
 
 from lakebook.account import connect
-from lakebook.ensure import ensure, plan, wait
+from lakebook.ensure import calls, ensure, plan, wait
 from lakebook.errors import CheckError, LakebookError
 from lakebook.evidence import check, table
 from lakebook.names import Names
 
-__all__ = ["CheckError", "LakebookError", "Names", "check", "connect", "ensure", "plan", "table", "wait"]
+__all__ = ["CheckError", "LakebookError", "Names", "calls", "check", "connect", "ensure", "plan", "table", "wait"]

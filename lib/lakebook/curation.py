@@ -35,7 +35,7 @@ class Conversion:
     partition_by: list[dict[str, str]]  # [{"name", "column", "transform"}]
     inputs: str  # names everything the outcome depends on: files, columns, layout, script
     done: bool  # the catalog already shows a proved snapshot of these inputs, and its files are all there
-    measure: dict[str, Any]  # what the raw layer was found to hold
+    measure: str  # what the raw layer was found to hold, as reconcile.Measure writes it
 
     @property
     def columns(self) -> list[tuple[str, str, str]]:
@@ -105,7 +105,7 @@ def candidate(names: Names, each: Conversion) -> Resource:
     return glue.table(each.table.catalog_name, names.database("staging"), wanted)
 
 
-def published(names: Names, conversions: list[Conversion], measured: dict[str, Any]) -> list[Resource]:
+def published(names: Names, conversions: list[Conversion], measured: dict[str, str]) -> list[Resource]:
     """The curated tables, those in `measured` switched to their judged snapshot with its proof; done ones only have to be as they are."""
     outcome = result(names, [each for each in conversions if not each.done]) or {}
     found = [
@@ -155,7 +155,7 @@ def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
     return [
         {
             "table": each.table.full_name,
-            "rows": each.measure.get("rows"),
+            "rows": json.loads(each.measure or "{}").get("rows"),
             "files": len(there),
             "MiB": round(sum(one["bytes"] for one in there) / 2**20, 1),
         }
@@ -164,7 +164,7 @@ def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
 
 
 def _published(
-    names: Names, each: Conversion, measure: dict[str, Any] | None, outcome: dict[str, Any] | None
+    names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None
 ) -> list[Resource]:
     if not each.done and (measure is None or outcome is None):
         return []
@@ -195,7 +195,7 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
     location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
     done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(s3.objects(location))
     return Conversion(
-        table, [each["uri"] for each in raw.files], location, layout, inputs, done, raw.proof.get("measure", {})
+        table, [each["uri"] for each in raw.files], location, layout, inputs, done, raw.proof.get("measure", "")
     )
 
 

@@ -63,7 +63,7 @@ def raw_layer(names: Names, tables: list[Table], proofs: dict[str, dict[str, Any
     ]
 
 
-def raw_proof(names: Names, table: Table, position: str, measure: dict[str, Any]) -> dict[str, Any]:
+def raw_proof(names: Names, table: Table, position: str, measure: str) -> dict[str, Any]:
     """What phase 03 records of a table whose raw files were found equal to the source at `position`."""
     return {"position": position, "files": fingerprint(s3.objects(raw_location(names, table))), "measure": measure}
 

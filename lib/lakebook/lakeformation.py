@@ -53,8 +53,14 @@ def registered(names: Names) -> list[str]:
 
 def permissions(principal: str) -> pd.DataFrame:
     """What a principal holds: columns resource, permissions."""
-    who = {"DataLakePrincipalIdentifier": principal}
-    held = boto3.client("lakeformation").list_permissions(Principal=who)["PrincipalResourcePermissions"]
+    lake = boto3.client("lakeformation")
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] | None = {}
+    while more is not None:  # botocore has no paginator here, and AWS lists by principal only together with a resource
+        page = lake.list_permissions(**more)
+        found += page["PrincipalResourcePermissions"]
+        more = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
+    held = [each for each in found if each["Principal"]["DataLakePrincipalIdentifier"] == principal]
     rows = [
         (next(f"{kind} {each}" for kind, each in entry["Resource"].items()), ", ".join(entry["Permissions"]))
         for entry in held

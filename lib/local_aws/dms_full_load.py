@@ -28,7 +28,7 @@ GZIP_LEVEL = 1  # level 6 takes three times the processor time of the whole copy
 GROUP_ROWS = 122_880  # of a row group, unless the endpoint's RowGroupLength says otherwise
 GROUP_BYTES = 64 << 20  # or what is in memory, if this is reached first
 BATCH_ROWS, BATCH_ROWS_OF_LOBS = 32_768, 2_048
-DUCKDB = {"threads": 1, "memory_limit": "512MB", "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+DUCKDB: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB", "autoinstall_known_extensions": False, "autoload_known_extensions": False}
 CONSTANT = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())  # written as a string column
 
 
@@ -42,6 +42,20 @@ class LostSourceError(Exception):
 
 class TableError(Exception):
     """One table cannot be loaded: the source's own words."""
+
+
+class Database:
+    """The source, as DuckDB's PostgreSQL extension reads it: the least processor time of all ways to Arrow."""
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self.duckdb = duckdb.connect(config=DUCKDB)
+        self.duckdb.execute(f"load {_literal(str(_extension()))}")
+        self.duckdb.execute(f"attach {_literal(conninfo)} as source (type postgres, read_only)")
+
+    def connect(self) -> psycopg.Connection:
+        """Another connection, without DuckDB; raises psycopg.OperationalError."""
+        return psycopg.connect(self.conninfo, autocommit=True)
 
 
 @dataclass(frozen=True)
@@ -65,9 +79,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Rows:
-    """What to read: rows of one relation, from a source that `conninfo` leads to."""
+    """What to read: rows of one relation."""
 
-    conninfo: str
+    database: Database
     relation: str
     condition: str
     fields: list[Field]
@@ -128,23 +142,21 @@ def _parquet_options(settings: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _batches(rows: Rows) -> Iterator[pyarrow.RecordBatchReader]:
-    """What the source delivers, by DuckDB's PostgreSQL extension: the least processor time of all ways to Arrow."""
+    """What the source delivers of the fields, column by column."""
     expressions = [f"{each.carried.sql} as c{n}" for n, each in enumerate(rows.fields) if each.carried]
-    with duckdb.connect(config=DUCKDB) as connection:
+    with rows.database.duckdb.cursor() as cursor:
         try:
-            connection.execute(f"load {_literal(str(_extension()))}")
-            connection.execute(f"attach {_literal(rows.conninfo)} as source (type postgres, read_only)")
             query = f"from postgres_query('source', {_literal(rows.select(expressions))})"
-            yield connection.execute(query).to_arrow_reader(BATCH_ROWS_OF_LOBS if rows.has_lobs else BATCH_ROWS)
+            yield cursor.execute(query).to_arrow_reader(BATCH_ROWS_OF_LOBS if rows.has_lobs else BATCH_ROWS)
         except (duckdb.Error, pyarrow.ArrowInvalid, OSError) as error:
             raise _explained(error, rows) from None  # DuckDB's own words may hold the password
 
 
 def _explained(error: Exception, rows: Rows) -> Exception:
     """The source's own words, by asking it again without the data; whether it is there at all is seen on the way."""
-    words = str(error).replace(rows.conninfo, "the source").strip().splitlines()
+    words = str(error).replace(rows.database.conninfo, "the source").strip().splitlines()
     try:
-        with psycopg.connect(rows.conninfo, autocommit=True) as connection:
+        with rows.database.connect() as connection:
             connection.execute(f"select from {rows.relation} limit 0".encode())
     except psycopg.OperationalError as lost:
         return LostSourceError(" ".join(str(lost).split()))
@@ -188,13 +200,13 @@ def _write_csv(rows: Rows, settings: dict[str, Any], folder: Path, advance: Call
     expressions = [f"{_csv(each)} as {quote(each.name)}" for each in rows.fields]
     header = settings.get("AddColumnName", False)
     copy = sql.SQL("copy ({}) to stdout (format csv, delimiter {}, null {}, header {})").format(
-        sql.SQL(rows.select(expressions)),  # type: ignore[arg-type] # built of quoted names
+        sql.SQL(rows.select(expressions)),
         sql.Literal(settings.get("CsvDelimiter", ",")),
         sql.Literal(settings.get("CsvNullValue", "NULL")),
         sql.Literal(header),
     )
     try:
-        with psycopg.connect(rows.conninfo, autocommit=True) as connection, connection.cursor().copy(copy) as lines, target:
+        with rows.database.connect() as connection, connection.cursor().copy(copy) as lines, target:
             if header:
                 target.header = bytes(next(iter(lines), b""))
             for line in lines:
@@ -235,18 +247,19 @@ class _CsvFiles:
     def write(self, line: bytes) -> None:
         """Add one row."""
         if self._file is None or self.bytes + len(line) > self.largest_bytes:
-            self._next()
-        self._file.write(line)  # type: ignore[union-attr]
+            self._file = self._next()
+        self._file.write(line)
         self.bytes += len(line)
         self.rows += 1
 
-    def _next(self) -> None:
+    def _next(self) -> IO[bytes]:
         self.__exit__()
         name = f"LOAD{len(self.files) + 1:08X}.csv"
         self.files.append(self.folder / (f"{name}.gz" if self.compressed else name))
-        self._file = gzip.open(self.files[-1], "wb", GZIP_LEVEL) if self.compressed else self.files[-1].open("wb")  # noqa: SIM115 - closed in __exit__
-        self._file.write(self.header)
+        file: Any = gzip.GzipFile(self.files[-1], "wb", GZIP_LEVEL) if self.compressed else self.files[-1].open("wb")
+        file.write(self.header)
         self.bytes = len(self.header)
+        return file  # type: ignore[no-any-return] # GzipFile is an IO[bytes] in all but name
 
 
 def _extension() -> Path:

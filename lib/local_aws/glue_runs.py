@@ -87,9 +87,11 @@ class Run:
         if state != "SUCCEEDED":
             with self.lock:
                 self._kill()
-        with contextlib.suppress(Exception):  # the stand-in may be going down
+        try:
             self._adopt(started)
             self._deliver_log()
+        except Exception as bug:  # noqa: BLE001 - what nobody can see was not done
+            state, message = "FAILED", message or f"local_aws could not publish what the run left: {bug!r}"
         self._end(state, message)
         self._tidy()
 

@@ -9,6 +9,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from local_aws.lake_tables import literal, quote
 from local_aws.parquet_files import Field, NotParquetError, footer
 from local_aws.redshift_database import Database, definitions, relation_exists, utc_now
@@ -16,8 +18,6 @@ from local_aws.redshift_sql import RedshiftError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import duckdb
 
 NAME = r'(?:"[^"]+"|\w+)'
 COPY = re.compile(rf"COPY\s+(?P<table>{NAME}(?:\.{NAME})?)\s*(?:\((?P<columns>[^)]*)\))?\s+FROM\s+'(?P<source>[^']+)'\s*(?P<options>.*)", re.IGNORECASE | re.DOTALL)
@@ -46,19 +46,18 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
     record = {"query_id": query_id, "table_name": table, "start_time": utc_now(), "data_source": found["source"], "file_format": "parquet", "user_id": 100}
     try:
         rows = _load(database, connection, f"{quote(schema)}.{quote(table)}", columns, found["source"], record, manifest=manifest)
-    except RedshiftError as refused:
+    except (RedshiftError, duckdb.Error) as refused:
         _note(database, record, "failed", str(refused))
         raise
     _note(database, record | {"loaded_rows": rows}, "completed", "")
     return rows
 
 
-def failed(database: Database, query_id: int, message: str) -> None:
-    """Note in SYS_LOAD_HISTORY that DuckDB refused the rows of a load, or that its transaction was rolled back."""
+def rolled_back(database: Database, query_id: int) -> None:
+    """Note in SYS_LOAD_HISTORY that the transaction of a load was rolled back."""
     for each in database.loads:
-        if each["query_id"] == query_id:
-            each |= {"status": "failed", "error_count": 1, "loaded_rows": 0}
-            database.errors.append({**each, "file_name": each["data_source"], "column_name": "", "column_type": "", "error_code": 1204, "error_message": message})
+        if each["query_id"] == query_id and each["status"] == "completed":
+            each |= {"status": "aborted", "loaded_rows": 0}
 
 
 def _load(database: Database, connection: duckdb.DuckDBPyConnection, target: str, columns: list[dict[str, Any]], source: str, record: dict[str, Any], *, manifest: bool) -> int:

@@ -81,7 +81,7 @@ def name_columns(tree: exp.Expr) -> None:
 def _column_name(node: exp.Expr) -> str:
     if isinstance(node, exp.Cast):
         return node.this.name if isinstance(node.this, exp.Column) else _column_name(node.this) if isinstance(node.this, exp.Func) else node.to.sql("redshift").lower().partition("(")[0]
-    if isinstance(node, exp.Window | exp.Paren):
+    if isinstance(node, exp.Window | exp.Paren | exp.WithinGroup):
         return _column_name(node.this)
     if isinstance(node, exp.Case):
         return "case"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from local_aws.lake_tables import MILLISECONDS, LakeError, quote
 if TYPE_CHECKING:
     import duckdb
 
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
 MACROS = (
     "from_base_16(digits) AS ('0x' || digits)::bigint",
     f"to_milliseconds(x) AS {MILLISECONDS.format('x::timestamp')}",

@@ -40,10 +40,10 @@ FOOTERS_AT_A_TIME = 16
 FOOTER_BYTES = 65_536  # enough for most; a longer one is read again
 SETTINGS = {
     "spark.scheduler.mode": "FAIR",
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "256m",  # of a partition's rows, before a second file is begun
     "spark.sql.caseSensitive": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.files.maxRecordsPerFile": "10000000",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
@@ -231,15 +231,14 @@ def convert(storage: Storage, table: dict[str, Any], raw: list[RawFile], compres
 
 
 def _write(spark: SparkSession, table: dict[str, Any], raw: list[RawFile], compression: str) -> None:
-    """Files of equal schema are read together; partitions are gathered so that each gets few files, and large ones split."""
+    """Files of equal schema are read together; partitions are gathered so that each gets few files."""
     schemas = dict.fromkeys(file.schema for file in raw)
     frames = [_read(spark, table, [file for file in raw if file.schema == schema]) for schema in schemas]
     names = [each["name"] for each in table["partition_by"]]
     derived = {each["name"]: _partition(each) for each in table["partition_by"]}
     frame = reduce(DataFrame.unionAll, frames).withColumns(derived)
     if names:
-        hint = f"REBALANCE({', '.join(map(_quoted, names))})"  # DataFrame.hint takes no columns
-        frame = spark.sql(f"SELECT /*+ {hint} */ * FROM {{frame}}", frame=frame)
+        frame = frame.repartition(*names)
     options = {"compression": compression, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
     writer = frame.write.mode("append").options(**options)  # the location is known to be empty
     writer.partitionBy(*names).parquet(table["location"])

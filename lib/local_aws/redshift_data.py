@@ -1,0 +1,441 @@
+"""Amazon Redshift Data API for Serverless workgroups: every statement in a thread of its own, over one DuckDB file per database."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import re
+import shutil
+import threading
+import time
+import uuid
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from botocore.exceptions import ClientError
+
+from local_aws import redshift_copy
+from local_aws.redshift_database import Database, definitions, relation_exists, system_view
+from local_aws.redshift_sql import RedshiftError
+from local_aws.redshift_statements import READS, Outcome, Session
+from local_aws.redshift_types import RedshiftType
+from local_aws.service import ApiError, Call, Service
+
+if TYPE_CHECKING:
+    from local_aws.stand_in import StandIn
+
+ROWS_PER_PAGE = 1000
+LONGEST_STATEMENT_BYTES, MOST_STATEMENTS, MOST_ACTIVE = 100 << 10, 40, 500
+ENDED = ("FINISHED", "FAILED", "ABORTED")
+NOT_HERE = ("WithEvent", "SecretArn", "DbUser")
+DATABASE_NAME = re.compile(r"[A-Za-z_][\w$-]{0,126}")
+numbers = count(1_000_001)
+
+
+class Part:
+    """One SQL statement: its state, and what it gave."""
+
+    def __init__(self, part_id: str, sql: str) -> None:
+        self.id, self.sql, self.number, self.uuid = part_id, sql, next(numbers), str(uuid.uuid4())
+        self.status, self.error = "SUBMITTED", ""
+        self.created = self.updated = _now()
+        self.began = self.ended = 0.0
+        self.outcome = Outcome(-1)
+
+    def move(self, status: str) -> None:
+        """Go on to another state."""
+        self.status, self.updated = status, _now()
+        if status == "STARTED":
+            self.began = time.monotonic()
+        elif status in ENDED:
+            self.ended = time.monotonic()
+
+    def description(self) -> dict[str, Any]:
+        """What DescribeStatement tells of a statement and of a sub-statement alike; the duration is in nanoseconds."""
+        table = self.outcome.table
+        duration = int((self.ended - self.began) * 1e9) if self.began and self.ended else -1
+        shown = {"Id": self.id, "Status": self.status, "CreatedAt": self.created, "UpdatedAt": self.updated, "QueryString": self.sql, "Duration": duration}
+        shown |= {"HasResultSet": table is not None, "ResultRows": self.outcome.rows, "ResultSize": table.nbytes if table is not None else -1}
+        shown |= {"RedshiftQueryId": self.number if self.began else 0, "RedshiftQueryUuid": self.uuid}
+        return {**shown, **({"Error": self.error} if self.error else {})}
+
+
+class Statement:
+    """What ExecuteStatement or BatchExecuteStatement started."""
+
+    def __init__(self, told: dict[str, Any], sqls: list[str], session: OpenSession, *, batch: bool) -> None:
+        self.told, self.session, self.batch = told, session, batch
+        statement_id = str(uuid.uuid4())
+        self.parts = [Part(f"{statement_id}:{place}" if batch else statement_id, sql) for place, sql in enumerate(sqls, 1)]
+        self.whole = Part(statement_id, "; ".join(sqls)) if batch else self.parts[0]
+        self.parameters = {each["name"]: each["value"] for each in told.get("Parameters", [])}
+        self.done = threading.Event()
+        self.cancelled = False
+        self.thread = threading.Thread(target=self._run, name=f"redshift-{statement_id}", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            with self.session.turn:
+                self._in_order()
+        finally:
+            self.session.leave()
+            self.done.set()
+
+    def _in_order(self) -> None:
+        if self.cancelled:
+            return self._end("ABORTED", "")
+        self.whole.move("PICKED")
+        session, database = self.session.sql, self.session.sql.database
+        writes = not all(READS.match(part.sql.strip()) for part in self.parts)
+        lock = database.writer if writes else threading.RLock()
+        with lock:
+            if self.cancelled:
+                return self._end("ABORTED", "")
+            self.whole.move("STARTED")
+            try:
+                session.connection.execute("BEGIN")
+                for part in self.parts:
+                    self._one(part)
+                session.connection.execute("COMMIT")
+            except Exception as failed:  # noqa: BLE001 - a statement must end, whatever happens
+                return self._fail(failed)
+        return self._end("FINISHED", "")
+
+    def _one(self, part: Part) -> None:
+        part.move("STARTED")
+        try:
+            part.outcome = self.session.sql.run(part.sql, self.parameters, part.number)
+        except RedshiftError as refused:
+            part.error = f"ERROR: {refused}"
+            part.move("FAILED")
+            raise
+        if self.batch:
+            part.move("FINISHED")
+
+    def _fail(self, failed: Exception) -> None:
+        if self.session.sql.connection is not None:
+            try:
+                self.session.sql.connection.execute("ROLLBACK")
+            except Exception:  # noqa: BLE001, S110 - there may be no transaction any more
+                pass
+        if self.cancelled:
+            return self._end("ABORTED", "")
+        text = str(failed) if isinstance(failed, RedshiftError) else f"local_aws failed: {failed!r}"
+        place = next((number for number, part in enumerate(self.parts, 1) if part.status == "FAILED"), len(self.parts))
+        for part in self.parts[place:]:
+            part.error = "Connection or an prior query failed."
+            part.move("ABORTED")
+        for part in self.parts:
+            redshift_copy.rolled_back(self.session.sql.database, part.number)
+        return self._end("FAILED", f"Query #{place} failed with ERROR: {text}" if self.batch else f"ERROR: {text}")
+
+    def _end(self, status: str, error: str) -> None:
+        self.whole.error = error
+        if self.batch and status == "FINISHED":
+            self.whole.outcome = Outcome(sum(part.outcome.rows for part in self.parts))
+        elif status != "FINISHED":
+            for part in self.parts:
+                if part.status not in ENDED:
+                    part.move(status)
+        self.whole.move(status)
+
+    def description(self) -> dict[str, Any]:
+        """What DescribeStatement tells."""
+        told, database = self.told, self.session.sql.database
+        shown = {**self.whole.description(), "WorkgroupName": database.workgroup, "Database": database.name, "ResultFormat": "JSON", "RedshiftPid": 1_073_742_000}
+        if self.batch:
+            shown |= {"SubStatements": [part.description() for part in self.parts], "HasResultSet": any(part.outcome.table is not None for part in self.parts)}
+            del shown["QueryString"]
+        if self.session.id:
+            shown["SessionId"] = self.session.id
+        return {**shown, **({"QueryParameters": told["Parameters"]} if told.get("Parameters") else {})}
+
+
+class OpenSession:
+    """A session with the database, for one statement or kept for several."""
+
+    def __init__(self, database: Database, keep_seconds: int) -> None:
+        self.sql, self.keep_seconds = Session(database), keep_seconds
+        self.id = str(uuid.uuid4()) if keep_seconds else ""
+        self.turn = threading.Lock()
+        self.last_used = time.monotonic()
+        self.busy = 0
+
+    def leave(self) -> None:
+        """A statement has ended; a session for one statement ends with it."""
+        self.busy -= 1
+        self.last_used = time.monotonic()
+        if not self.id:
+            self.sql.connection.close()
+
+    @property
+    def expired(self) -> bool:
+        """Whether nobody used it for longer than it was to be kept."""
+        return not self.busy and time.monotonic() - self.last_used > self.keep_seconds
+
+
+class RedshiftData(Service):
+    """Statements against the databases of Serverless workgroups; clusters are refused."""
+
+    name: ClassVar[str] = "redshift-data"
+
+    def __init__(self, stand_in: StandIn) -> None:
+        super().__init__(stand_in)
+        self.directory = stand_in.directory / "redshift"
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.databases: dict[tuple[str, str], Database] = {}
+        self.statements: dict[str, Statement] = {}
+        self.sessions: dict[str, OpenSession] = {}
+        self.tokens: dict[str, tuple[dict[str, Any], Statement]] = {}
+        self.lock = threading.RLock()
+
+    def stop(self) -> None:
+        """Cancel what runs and close the databases."""
+        for statement in self.statements.values():
+            self._cancel(statement)
+        for statement in self.statements.values():
+            statement.thread.join(timeout=10)
+        for database in self.databases.values():
+            database.close()
+
+    # Statements
+
+    def ExecuteStatement(self, call: Call) -> dict[str, Any]:
+        """The id of one statement that now waits to run."""
+        return self._submit(call, [call.parameters["Sql"]], batch=False)
+
+    def BatchExecuteStatement(self, call: Call) -> dict[str, Any]:
+        """The id of a transaction of statements, one after the other, all or none."""
+        if call.parameters.get("ExecutionMode", "TRANSACTION") != "TRANSACTION":
+            raise ApiError("NotInLocalAws", "local_aws does BatchExecuteStatement as one transaction only.", 501)
+        return self._submit(call, call.parameters["Sqls"], batch=True)
+
+    def _submit(self, call: Call, sqls: list[str], *, batch: bool) -> dict[str, Any]:
+        told = call.parameters
+        _check_request(told, sqls)
+        with self.lock:
+            token = told.get("ClientToken")
+            if token and token in self.tokens:
+                before, statement = self.tokens[token]
+                if before != told:
+                    raise ApiError("ValidationException", "The ClientToken was used before with other parameters.")
+            else:
+                if sum(not each.done.is_set() for each in self.statements.values()) >= MOST_ACTIVE:
+                    raise ApiError("ActiveStatementsExceededException", "The number of active statements exceeds the limit of 500.")
+                session = self._session(told)
+                session.busy += 1
+                statement = Statement(told, sqls, session, batch=batch)
+                self.statements[statement.whole.id] = statement
+                if token:
+                    self.tokens[token] = (told, statement)
+                statement.thread.start()
+        _wait(statement, told)
+        database = statement.session.sql.database
+        answer = {"Id": statement.whole.id, "CreatedAt": statement.whole.created, "Database": database.name, "WorkgroupName": database.workgroup}
+        if "WaitTimeSeconds" in told:
+            answer |= {"Status": statement.whole.status, "HasResultSet": statement.description()["HasResultSet"]}
+        return {**answer, **({"SessionId": statement.session.id} if statement.session.id else {})}
+
+    def _session(self, told: dict[str, Any]) -> OpenSession:
+        for session_id in [key for key, each in self.sessions.items() if each.expired]:
+            self.sessions.pop(session_id).sql.connection.close()
+        if session_id := told.get("SessionId"):
+            if "WorkgroupName" in told or "Database" in told:
+                raise ApiError("ValidationException", "WorkgroupName and Database cannot be given together with SessionId.")
+            if session_id not in self.sessions:
+                raise ApiError("ResourceNotFoundException", f"Session {session_id} is not available.")
+            session = self.sessions[session_id]
+            session.keep_seconds = told.get("SessionKeepAliveSeconds", session.keep_seconds)
+            return session
+        session = OpenSession(self._database(told, told.get("Database")), told.get("SessionKeepAliveSeconds", 0))
+        if session.id:
+            self.sessions[session.id] = session
+        return session
+
+    def DescribeStatement(self, call: Call) -> dict[str, Any]:
+        """The state of a statement; WaitTimeSeconds waits for its end."""
+        statement_id, _, place = call.parameters["Id"].partition(":")
+        statement = self._find(statement_id)
+        _wait(statement, call.parameters)
+        if place:
+            return {**_sub(statement, place).description(), "WorkgroupName": statement.session.sql.database.workgroup}
+        return statement.description()
+
+    def GetStatementResult(self, call: Call) -> dict[str, Any]:
+        """A page of the rows of a statement, typed as far as JSON can be."""
+        statement_id, _, place = call.parameters["Id"].partition(":")
+        statement = self._find(statement_id)
+        _wait(statement, call.parameters)
+        if statement.batch and not place:
+            raise ApiError("ValidationException", "BatchExecuteStatement result can only be retrieved with sub-statement id.")
+        part = _sub(statement, place) if place else statement.whole
+        if part.status != "FINISHED" or part.outcome.table is None or statement.whole.status != "FINISHED":
+            raise ApiError("ResourceNotFoundException", "Query does not have result. Please check query status with DescribeStatement.")
+        start = int(call.parameters.get("NextToken") or 0)
+        page = part.outcome.table.slice(start, ROWS_PER_PAGE)
+        rest = {"NextToken": str(start + ROWS_PER_PAGE)} if start + ROWS_PER_PAGE < part.outcome.table.num_rows else {}
+        fields = [_field(kind) for _, kind in part.outcome.columns]
+        rows = zip(*(column.to_pylist() for column in page.columns), strict=True)
+        records = [[{"isNull": True} if value is None else {name: value} for name, value in zip(fields, row, strict=True)] for row in rows]
+        metadata = [_metadata(name, kind, nullable=True) for name, kind in part.outcome.columns]
+        return {"Records": records, "ColumnMetadata": metadata, "TotalNumRows": part.outcome.table.num_rows, **rest}
+
+    def ListStatements(self, call: Call) -> dict[str, Any]:
+        """The statements of the last day, the newest first; those that finished unless another Status is asked for."""
+        told = call.parameters
+        wanted = told.get("Status", "FINISHED")
+        found = []
+        for statement in reversed(list(self.statements.values())):
+            database, name = statement.session.sql.database, statement.told.get("StatementName", "")
+            if (wanted in ("ALL", statement.whole.status)) and told.get("WorkgroupName") in (None, database.workgroup) and told.get("Database") in (None, database.name) and name.startswith(told.get("StatementName", "")):
+                sqls = {"QueryStrings": [part.sql for part in statement.parts]} if statement.batch else {"QueryString": statement.whole.sql}
+                whole = statement.whole
+                found.append({"Id": whole.id, "Status": whole.status, "StatementName": name or None, "CreatedAt": whole.created, "UpdatedAt": whole.updated, "IsBatchStatement": statement.batch, "ResultFormat": "JSON", **sqls})
+        return _page("Statements", found, told)
+
+    def CancelStatement(self, call: Call) -> dict[str, Any]:
+        """Whether the statement was still to be cancelled; ValidationException when it has ended."""
+        statement = self._find(call.parameters["Id"])
+        if statement.done.is_set():
+            raise ApiError("ValidationException", f"Could not cancel a query that is already in {statement.whole.status} state with ID: {statement.whole.id}")
+        self._cancel(statement)
+        return {"Status": True}
+
+    def _cancel(self, statement: Statement) -> None:
+        if not statement.done.is_set():
+            statement.cancelled = True
+            statement.session.sql.connection.interrupt()
+
+    def _find(self, statement_id: str) -> Statement:
+        if statement_id not in self.statements:
+            raise ApiError("ResourceNotFoundException", "Query does not exist.")
+        return self.statements[statement_id]
+
+    # What is in the databases
+
+    def ListDatabases(self, call: Call) -> dict[str, Any]:
+        """The databases of a workgroup that exist: its namespace's own."""
+        database = self._database(call.parameters, call.parameters.get("Database"))
+        return _page("Databases", [database.name], call.parameters)
+
+    def ListSchemas(self, call: Call) -> dict[str, Any]:
+        """The schemas of a database."""
+        rows = self._view(call, "svv_all_schemas")
+        return _page("Schemas", [row[1] for row in rows if _like(row[1], call.parameters.get("SchemaPattern"))], call.parameters)
+
+    def ListTables(self, call: Call) -> dict[str, Any]:
+        """The tables and views of a database."""
+        told = call.parameters
+        rows = [row for row in self._view(call, "svv_all_tables") if _like(row[1], told.get("SchemaPattern")) and _like(row[2], told.get("TablePattern"))]
+        return _page("Tables", [{"schema": row[1], "name": row[2], "type": row[3]} for row in rows], told)
+
+    def DescribeTable(self, call: Call) -> dict[str, Any]:
+        """The columns of a table."""
+        told = call.parameters
+        session = Session(self._database(told, told.get("ConnectedDatabase") or told["Database"]))
+        schema, table = told.get("Schema", "public").lower(), told.get("Table", "").lower()
+        if not relation_exists(session.connection, schema, table):
+            return {"ColumnList": [], "TableName": f"{schema}.{table}"}
+        columns = []
+        for each in definitions(session.connection, schema, table):
+            kind = RedshiftType(each["name"], each["duckdb"], each["api"], each["copy"], each["length"], each["precision"], each["scale"])
+            place = {"schemaName": schema, "tableName": table, "columnDefault": each["default_value"]}
+            columns.append({**_metadata(each["column_name"], kind, nullable=not each["not_null"]), **place})
+        return {"TableName": table, **_page("ColumnList", columns, told)}
+
+    def _view(self, call: Call, name: str) -> list[list[Any]]:
+        told = call.parameters
+        session = Session(self._database(told, told.get("ConnectedDatabase") or told["Database"]))
+        found = system_view(session.database, session.connection, name)
+        session.connection.close()
+        return found[1] if found else []
+
+    def _database(self, told: dict[str, Any], name: str | None) -> Database:
+        """The database a call is about; raises ApiError ValidationException unless its workgroup is AVAILABLE."""
+        if "ClusterIdentifier" in told:
+            raise ApiError("NotInLocalAws", "local_aws has Redshift Serverless only: give WorkgroupName instead of ClusterIdentifier.", 501)
+        if others := [member for member in NOT_HERE if told.get(member)]:
+            raise ApiError("NotInLocalAws", f"local_aws does not do redshift-data with {', '.join(others)}.", 501)
+        if "WorkgroupName" not in told:
+            raise ApiError("ValidationException", "Either ClusterIdentifier or WorkgroupName must be given.")
+        serverless = self.stand_in.client("redshift-serverless")
+        try:
+            workgroup = serverless.get_workgroup(workgroupName=told["WorkgroupName"].rpartition("/")[2])["workgroup"]
+            namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
+        except ClientError as absent:
+            raise ApiError("ValidationException", f"Redshift endpoint doesn't exist in this region: {absent.response['Error']['Message']}") from absent
+        if workgroup["status"] not in ("AVAILABLE", "MODIFYING"):
+            raise ApiError("ValidationException", f"Redshift workgroup {workgroup['workgroupName']} is {workgroup['status']}; it must be AVAILABLE.")
+        return self._opened(workgroup["workgroupName"], namespace, name)
+
+    def _opened(self, workgroup: str, namespace: dict[str, Any], name: str | None) -> Database:
+        name = (name or namespace["dbName"]).lower()
+        if not DATABASE_NAME.fullmatch(name) or name != namespace["dbName"]:
+            raise ApiError("ValidationException", f'FATAL: database "{name}" does not exist')
+        with self.lock:
+            key = (namespace["namespaceId"], name)
+            if key not in self.databases:
+                database = Database(self.stand_in, name, self.directory / key[0] / f"{name}.duckdb", workgroup)
+                database.open()
+                self.databases[key] = database
+            database = self.databases[key]
+            database.workgroup, database.default_role = workgroup, namespace.get("defaultIamRoleArn", "")
+            database.iam_roles = re.findall(r"iamRoleArn=([^,)]+)", " ".join(namespace.get("iamRoles", [])))
+        return database
+
+
+def _check_request(told: dict[str, Any], sqls: list[str]) -> None:
+    if told.get("ResultFormat", "JSON") != "JSON":
+        raise ApiError("NotInLocalAws", "local_aws gives results as JSON only.", 501)
+    if len(sqls) > MOST_STATEMENTS:
+        raise ApiError("ValidationException", f"The maximum number of SQL statements in a batch is {MOST_STATEMENTS}; there are {len(sqls)}.")
+    if any(not sql.strip() for sql in sqls):
+        raise ApiError("ValidationException", "Sql must not be empty.")
+    if any(len(sql.encode()) > LONGEST_STATEMENT_BYTES for sql in sqls):
+        raise ApiError("ValidationException", "The SQL statement is longer than the limit of 100 KB.")
+    used = {name for sql in sqls for name in re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", re.sub(r"'(?:[^']|'')*'", "", sql))}
+    given = {each["name"] for each in told.get("Parameters", [])}
+    if missing := sorted(used - given) if given else []:
+        raise ApiError("ValidationException", f"Parameters list is missing parameters: {missing}")
+    if unused := sorted(given - used):
+        raise ApiError("ValidationException", f"Parameters list contains unused parameters. Unused parameters: {unused}")
+
+
+def _wait(statement: Statement, told: dict[str, Any]) -> None:
+    if seconds := told.get("WaitTimeSeconds"):
+        statement.done.wait(min(seconds, 30))
+
+
+def _sub(statement: Statement, place: str) -> Part:
+    if not statement.batch or not place.isdigit() or not 1 <= int(place) <= len(statement.parts):
+        raise ApiError("ResourceNotFoundException", "Query does not exist.")
+    return statement.parts[int(place) - 1]
+
+
+def _field(kind: RedshiftType) -> str:
+    """The member of a record's field that carries a type; decimals, dates and timestamps are texts."""
+    return {"int2": "longValue", "int4": "longValue", "int8": "longValue", "float4": "doubleValue", "float8": "doubleValue", "bool": "booleanValue"}.get(kind.api, "stringValue")
+
+
+def _metadata(name: str, kind: RedshiftType, *, nullable: bool) -> dict[str, Any]:
+    digits = {"int2": 5, "int4": 10, "int8": 19, "float4": 8, "float8": 17, "bool": 1, "date": 13, "timestamp": 29, "timestamptz": 35}
+    precision = kind.precision or kind.length or digits.get(kind.api, 0)
+    signed = kind.api in ("int2", "int4", "int8", "float4", "float8", "numeric")
+    flags = {"isCaseSensitive": kind.api in ("varchar", "bpchar"), "isCurrency": False, "isSigned": signed, "nullable": int(nullable)}
+    return {**flags, "label": name, "name": name, "length": 0, "precision": precision, "scale": kind.scale, "schemaName": "", "tableName": "", "typeName": kind.api}
+
+
+def _like(name: str, pattern: str | None) -> bool:
+    return pattern is None or fnmatch.fnmatchcase(name, pattern.replace("%", "*").replace("_", "?"))
+
+
+def _page(member: str, items: list[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    start, size = int(parameters.get("NextToken") or 0), parameters.get("MaxResults") or 1000
+    rest = {"NextToken": str(start + size)} if len(items) > start + size else {}
+    return {member: items[start : start + size], **rest}
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+

@@ -1,0 +1,322 @@
+"""One SQL statement of Redshift, run by DuckDB inside the transaction of its session."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow
+from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
+
+from local_aws import redshift_copy, redshift_ddl, redshift_external, redshift_sql
+from local_aws.lake_tables import LakeError, quote
+from local_aws.redshift_database import Database, column_types, relation_exists, schema_exists, system_view
+from local_aws.redshift_sql import RedshiftError, call
+from local_aws.redshift_types import RedshiftType, of_duckdb, result_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
+LONGEST_RESULT_BYTES = 500 << 20  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
+READS = re.compile(r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass
+class Outcome:
+    """What a statement gives: rows that were touched or selected, and the answer if it has one."""
+
+    rows: int = 0
+    columns: list[tuple[str, RedshiftType]] = field(default_factory=list)
+    table: pyarrow.Table | None = None
+
+
+class Session:
+    """A connection with its search path and temporary tables."""
+
+    def __init__(self, database: Database) -> None:
+        self.database, self.connection = database, database.connect()
+        self.schema = "public"
+
+    def run(self, sql: str, parameters: dict[str, str], query_id: int) -> Outcome:
+        """Run one statement in the transaction under way; raises RedshiftError."""
+        text = _without_comments(sql).strip().rstrip(";").strip()
+        try:
+            for pattern, run in TEXTS:
+                if re.match(pattern, text, re.IGNORECASE | re.DOTALL):
+                    return run(self, text, query_id)
+            trees = redshift_sql.parse(redshift_ddl.without_inline_keys(text))
+            if len(trees) != 1:
+                raise RedshiftError("cannot insert multiple commands into a prepared statement")
+            _fill(trees[0], parameters)
+            return self._tree(trees[0], text)
+        except duckdb.Error as failed:
+            raise RedshiftError(failure(failed)) from failed
+        except LakeError as failed:
+            raise RedshiftError(f"Spectrum Scan Error\n  Detail: {failed}") from failed
+
+    def _tree(self, tree: exp.Expr, text: str) -> Outcome:
+        if isinstance(tree, exp.Query):
+            return self.select(tree, text)
+        if isinstance(tree, exp.Insert | exp.Update | exp.Delete | exp.Merge):
+            return self._change(tree, text)
+        run = redshift_ddl.RUNS.get(type(tree))
+        if run is None:
+            raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
+        rows = run(self, tree, text)
+        return Outcome(rows or 0)
+
+    # Queries
+
+    def select(self, tree: exp.Query, text: str) -> Outcome:
+        """The rows of a query."""
+        sql = self.query(tree, text).sql(dialect="duckdb")
+        described = [(name, kind) for name, kind, *_ in self.connection.execute(f"DESCRIBE {sql}").fetchall()]
+        values = ", ".join(f"{result_text(quote(f'c{place}'), kind)} AS {quote(f'c{place}')}" for place, (_, kind) in enumerate(described))
+        names = ", ".join(quote(f"c{place}") for place in range(len(described)))
+        table = self.connection.execute(f"SELECT {values} FROM ({sql}) AS answer({names})").to_arrow_table()
+        if table.nbytes > LONGEST_RESULT_BYTES:
+            raise RedshiftError("Query result size limit exceeded: the Data API returns at most 500 MB")
+        return Outcome(table.num_rows, [(name, of_duckdb(kind)) for name, kind in described], table)
+
+    def query(self, tree: exp.Expr, text: str) -> exp.Expr:
+        """A query in DuckDB's words, its tables resolved."""
+        redshift_sql.check_functions(tree, text)
+        redshift_sql.name_columns(tree)
+        schema: dict[str, dict[str, dict[str, str]]] = {}
+        for table in _sources(tree):
+            self.resolve(table, schema)
+        return redshift_sql.translate(tree, schema)
+
+    def resolve(self, table: exp.Table, schema: dict[str, dict[str, dict[str, str]]]) -> None:
+        """Point a table of a query at what holds its rows, and note its columns' types; raises RedshiftError."""
+        owner, name = table.db, table.name
+        if table.catalog and table.catalog != self.database.name:
+            raise RedshiftError(f"cross-database reference to database {table.catalog} is not done by local_aws")
+        table.set("catalog", None)
+        view = None if self._there(owner, name) else system_view(self.database, self.connection, f"information_schema.{name}" if owner == "information_schema" else name)
+        if view is not None and owner in ("", "pg_catalog", "information_schema"):
+            owner, name = "", self._temporary_view(name, *view)
+        elif external := redshift_external.external_database(self.connection, owner):
+            owner, name = "", redshift_external.view(self.database, self.connection, external, name, f"{table.db}.{table.name}")
+        elif owner and not schema_exists(self.connection, owner):
+            raise RedshiftError(f'schema "{owner}" does not exist')
+        else:
+            owner = self._owner(owner, name)
+        if not table.args.get("alias"):
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
+        table.set("this", exp.to_identifier(name, quoted=True))
+        table.set("db", exp.to_identifier(owner or "temp", quoted=True))
+        columns = column_types(self.connection, owner, name)
+        schema.setdefault(owner or "temp", {})[name] = {column: _sqlglot(kind) for column, kind in columns.items()}
+
+    def _there(self, owner: str, name: str) -> bool:
+        return relation_exists(self.connection, owner or self.schema, name) or (not owner and relation_exists(self.connection, "", name))
+
+    def _owner(self, owner: str, name: str) -> str:
+        """The schema of a relation, "" for a temporary one; raises RedshiftError when there is none."""
+        if not owner and relation_exists(self.connection, "", name):
+            return ""
+        if not relation_exists(self.connection, owner or self.schema, name):
+            raise RedshiftError(f'relation "{f"{owner}." if owner else ""}{name}" does not exist')
+        return owner or self.schema
+
+    def _temporary_view(self, name: str, columns: dict[str, str], rows: list[list[Any]]) -> str:
+        place = f"system_{name}"
+        listed = ", ".join(f"{quote(column)} {kind}" for column, kind in columns.items())
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(place)} ({listed})")
+        if rows:
+            self.connection.executemany(f"INSERT INTO {quote(place)} VALUES ({', '.join('?' * len(columns))})", rows)
+        return place
+
+    # Changes
+
+    def target(self, table: exp.Table) -> tuple[str, str]:
+        """The schema and name of a table to be changed; raises RedshiftError."""
+        if table.db and not schema_exists(self.connection, table.db):
+            raise RedshiftError(f'schema "{table.db}" does not exist')
+        return self._owner(table.db, table.name), table.name
+
+    def names_of(self, text: str) -> tuple[str, str]:
+        """`"s"."t"` as (s, t), folded to lower case; the schema is the session's when it is not said."""
+        parts = [part.strip('"').lower() for part in re.findall(r'"[^"]+"|[^.\s]+', text)]
+        return (parts[-2] if len(parts) > 1 else self.schema, parts[-1])
+
+    def _change(self, tree: exp.Expr, text: str) -> Outcome:
+        if isinstance(tree, exp.Insert):
+            self._insert(tree, text)
+        else:
+            self._typed_change(tree, text)
+        if isinstance(tree, exp.Merge):
+            self._check_single_matches(tree)
+        cursor = self.connection.execute(tree.sql(dialect="duckdb"))
+        return Outcome(int(cursor.fetchall()[0][0]))
+
+    def _check_single_matches(self, tree: exp.Merge) -> None:
+        """A row of the target may match one row of the source at most (r_MERGE)."""
+        target, source, on = (tree.args[each].sql(dialect="duckdb") for each in ("this", "using", "on"))
+        twice = f"SELECT 1 FROM {target} JOIN {source} ON {on} GROUP BY {quote(tree.this.alias)}.rowid HAVING count(*) > 1 LIMIT 1"
+        if self.connection.execute(twice).fetchall():
+            raise RedshiftError("Found multiple matches to update the same tuple.")
+
+    def _insert(self, tree: exp.Insert, text: str) -> None:
+        table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        self._place(table)
+        source = tree.expression
+        if isinstance(source, exp.Select | exp.SetOperation):
+            tree.set("expression", self.query(source, text))
+        elif source is not None:
+            redshift_sql.check_functions(source, text)
+            for each in list(source.find_all(exp.CurrentTimestamp)):
+                each.replace(call("this_second"))
+
+    def _place(self, table: exp.Table) -> None:
+        owner, name = self.target(table)
+        table.set("this", exp.to_identifier(name, quoted=True))
+        table.set("db", exp.to_identifier(owner or "temp", quoted=True))
+
+    def _typed_change(self, tree: exp.Expr, text: str) -> None:
+        """Translate the expressions of UPDATE, DELETE and MERGE as those of a SELECT over the same tables."""
+        target = tree.this
+        others = _other_tables(tree)
+        places = _expressions(tree)
+        select = exp.Select(expressions=[exp.alias_(each.copy(), f"e{place}") for place, each in enumerate(places)] or [exp.alias_(exp.Literal.number(1), "e0")])
+        tables = [target.copy(), *(each.copy() for each in others)]
+        select.set("from_", exp.From(this=tables[0]))
+        for each in tables[1:]:
+            select.append("joins", exp.Join(this=each, kind="CROSS"))
+        translated = self.query(select, text)
+        for place, each in zip(places, translated.expressions, strict=False):
+            place.replace(each.this)
+        self._place(target)
+        found = [node for node in translated.find_all(exp.Table) if node.find_ancestor(exp.Select) is translated]
+        for other, resolved in zip(others, found[1:], strict=False):
+            other.replace(resolved.copy())
+        if not target.args.get("alias"):
+            target.set("alias", exp.TableAlias(this=exp.to_identifier(found[0].alias, quoted=True)) if isinstance(tree, exp.Merge | exp.Update) else None)
+
+
+def _other_tables(tree: exp.Expr) -> list[exp.Expr]:
+    """The tables that a change reads beside its target."""
+    if isinstance(tree, exp.Merge):
+        if not isinstance(tree.args["using"], exp.Table):
+            raise RedshiftError("MERGE source must be a table, not a subquery")
+        return [tree.args["using"]]
+    if isinstance(tree, exp.Delete):
+        return list(tree.args.get("using") or [])
+    source = tree.args.get("from_")
+    if source is None:
+        return []
+    return [source.this, *(join.this for join in source.this.args.get("joins") or [])]
+
+
+def _expressions(tree: exp.Expr) -> list[exp.Expr]:
+    """The expressions of a change that are evaluated."""
+    found: list[exp.Expr] = []
+    if isinstance(tree, exp.Merge):
+        found.append(tree.args["on"])
+        for when in tree.args["whens"].expressions:
+            then = when.args["then"]
+            if isinstance(then, exp.Update):
+                found += [each.expression for each in then.expressions]
+            elif isinstance(then, exp.Insert) and then.expression is not None:
+                found += then.expression.expressions
+        return found
+    if isinstance(tree, exp.Update):
+        found += [each.expression for each in tree.expressions]
+    where = tree.args.get("where")
+    return [*found, where.this] if where else found
+
+
+def _sources(tree: exp.Expr) -> list[exp.Table]:
+    found = {id(source): source for scope in traverse_scope(tree) for source in scope.sources.values() if isinstance(source, exp.Table)}
+    return [each for each in found.values() if isinstance(each.this, exp.Identifier)]
+
+
+def _sqlglot(kind: str) -> str:
+    """DuckDB's type as sqlglot's Redshift names it."""
+    words = {"VARCHAR": "VARCHAR", "BLOB": "VARBYTE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "FLOAT": "REAL", "DOUBLE": "DOUBLE PRECISION", "JSON": "SUPER", "HUGEINT": "DECIMAL(38,0)"}
+    return words.get(kind, kind)
+
+
+def _fill(tree: exp.Expr, parameters: dict[str, str]) -> None:
+    for each in list(tree.find_all(exp.Placeholder)):
+        if each.name not in parameters:
+            raise RedshiftError(f'syntax error at or near ":{each.name}"')
+        each.replace(exp.Literal.string(parameters[each.name]))
+
+
+def _without_comments(sql: str) -> str:
+    return re.sub(r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""", lambda found: found[1] or " ", sql, flags=re.DOTALL)
+
+
+def failure(error: duckdb.Error) -> str:
+    """DuckDB's error in Redshift's words."""
+    text = str(error).split("\n\nLINE")[0].split("\nLINE")[0].split("\nDid you mean")[0].strip()
+    kind, _, rest = text.partition(": ")
+    for pattern, said in FAILURES:
+        if found := re.search(pattern, text, re.DOTALL):
+            return found.expand(said)
+    return rest if kind != "Invalid Input Error" else rest.partition("\n")[0]
+
+
+FAILURES = (
+    (r"Divide by zero", "Divide by zero"),
+    (r"CHECK constraint failed", "Value too long for character type"),
+    (r"NOT NULL constraint failed: .*?\.?([^.\s]+)$", r"Cannot insert a NULL value into column \1"),
+    (r"Table with name \"?(\S+?)\"? does not exist", r'relation "\1" does not exist'),
+    (r"(?:Table|View) with name \"?(\S+?)\"? already exists", r'Relation "\1" already exists'),
+    (r"Schema with name \"?(\S+?)\"? already exists", r'Schema "\1" already exists'),
+    (r"Referenced column \"(.*?)\" not found|Column \"(.*?)\" referenced that exists", r'column "\1\2" does not exist'),
+    (r"column \"(.*?)\" must appear in the GROUP BY", r'column "\1" must appear in the GROUP BY clause or be used in an aggregate function'),
+    (r"Function with name (\S+) does not exist", r"function \1 does not exist, or local_aws does not do it"),
+    (r"Out of Range Error|out of range", "Numeric data overflow (result precision)"),
+    (r"Could not convert string [\"'](.*?)[\"'] to INT", r'invalid input syntax for integer: "\1"'),
+    (r"Could not convert string [\"'](.*?)[\"'] to (?:DOUBLE|FLOAT|DECIMAL)", r'invalid input syntax for type numeric: "\1"'),
+    (r"columns but \d+ values were supplied", "INSERT has more expressions than target columns"),
+)
+
+
+def _copy(session: Session, text: str, query_id: int) -> Outcome:
+    return Outcome(redshift_copy.copy(session.database, session.connection, text, session.names_of, query_id))
+
+
+def _explain(session: Session, text: str, _query_id: int) -> Outcome:
+    """DuckDB's plan, not Redshift's, of a query that is checked as if it ran."""
+    tree = redshift_sql.parse(re.sub(r"^EXPLAIN(\s+VERBOSE)?\s+", "", text, flags=re.IGNORECASE))[0]
+    if not isinstance(tree, exp.Query):
+        raise RedshiftError("local_aws does EXPLAIN of queries only")
+    plan = session.connection.execute(f"EXPLAIN {session.query(tree, text).sql(dialect='duckdb')}").fetchall()[0][1]
+    lines = pyarrow.table({"c0": plan.splitlines()})
+    return Outcome(lines.num_rows, [("QUERY PLAN", of_duckdb("VARCHAR"))], lines)
+
+
+def _nothing(_session: Session, _text: str, _query_id: int) -> Outcome:
+    """VACUUM and ANALYZE have nothing to do in DuckDB, which keeps its own statistics."""
+    return Outcome()
+
+
+def _set(session: Session, text: str, _query_id: int) -> Outcome:
+    found = re.fullmatch(r"SET\s+search_path\s*(?:TO|=)\s*(.+)", text, re.IGNORECASE)
+    if not found:
+        raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
+    names = [name.strip().strip("'\"").lower() for name in found[1].split(",")]
+    session.schema = next((name for name in names if name != "$user"), "public")
+    session.connection.execute(f"SET search_path = '{','.join([session.schema, 'main'])}'")
+    return Outcome()
+
+
+TEXTS: list[tuple[str, Callable[[Session, str, int], Outcome]]] = [
+    (r"COPY\b", _copy),
+    (r"UNLOAD\b", lambda session, text, _: Outcome(redshift_external.unload(session, text))),
+    (r"CREATE\s+EXTERNAL\s+SCHEMA\b", lambda session, text, _: Outcome(redshift_external.create_schema(session, text))),
+    (r"CREATE\s+SCHEMA\b", lambda session, text, _: Outcome(redshift_ddl.create_schema(session, text))),
+    (r"COMMENT\b", lambda session, text, _: Outcome(redshift_ddl.comment(session, text))),
+    (r"EXPLAIN\b", _explain),
+    (r"(VACUUM|ANALYZE)\b", _nothing),
+    (r"SET\b", _set),
+]
