@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+SIGN_OF_LIFE_SECONDS = 10
 ROLE_PROPAGATION_SECONDS = 30  # IAM is eventually consistent: a new role is usable within seconds
 
 
@@ -116,21 +117,23 @@ def wait(
     timeout_seconds: float = 900,
     poll_seconds: float = 0.5,
     slowest_poll_seconds: float = 15,
+    silent_seconds: float = 0,
 ) -> None:
-    """Ask for a state until it is None (done), printing each change; raises LakebookError with the last state on timeout.
+    """Ask for a state until it is None (done), printing each change and a sign of life every ten seconds.
 
-    Polls quickly at first and ever more slowly, up to `slowest_poll_seconds`.
+    Polls quickly at first and ever more slowly, up to `slowest_poll_seconds`; says nothing in the first `silent_seconds`.
+    Raises LakebookError with the last state on timeout.
     """
-    start, last = time.monotonic(), None
+    start, said, said_at = time.monotonic(), None, 0.0
     while (seen := state()) is not None:
         seconds = time.monotonic() - start
-        if seen != last:
+        if seconds >= silent_seconds and (seen != said or seconds - said_at >= SIGN_OF_LIFE_SECONDS):
             print(f"{seconds:6.1f} s  {what}: {seen}", flush=True)
+            said, said_at = seen, seconds
         if seconds > timeout_seconds:
             raise LakebookError(
                 f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again."
             )
-        last = seen
         time.sleep(min(poll_seconds + seconds / 20, slowest_poll_seconds))
 
 

@@ -198,4 +198,4 @@ def _awaits_run(name: str, answer: dict[str, Any]) -> str | None:
         raise LakebookError(
             f"The Glue job {name} ended {state}: {reason} (log group /aws-glue/jobs/error, stream {run['Id']}); the lake is as it was."
         )
-    return None if state == "SUCCEEDED" else f"{state}, {run.get('ExecutionTime', 0)} s"
+    return None if state == "SUCCEEDED" else str(state)

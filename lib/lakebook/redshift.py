@@ -84,7 +84,7 @@ class Warehouse:
         """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text); raises LakebookError."""
         data = boto3.client("redshift-data")
         answer = data.execute_statement(WorkgroupName=self.workgroup, Database=self.database, Sql=sql)
-        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600)
+        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, poll_seconds=0.1, silent_seconds=2)
         pages = list(data.get_paginator("get_statement_result").paginate(Id=answer["Id"]))
         names = [each["name"] for each in pages[0]["ColumnMetadata"]]
         rows = [[_value(field) for field in record] for page in pages for record in page["Records"]]

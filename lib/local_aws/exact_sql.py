@@ -81,7 +81,9 @@ def is_binary(node: exp.Expr) -> bool:
 def decimal_of(node: exp.Expr) -> Decimal | None:
     """Precision and scale of a node that is a decimal or a whole number, None where they cannot be told."""
     if isinstance(node, exp.Literal) and not node.is_string:
-        whole, _, rest = node.name.partition(".")
+        whole, point, rest = node.name.partition(".")
+        if not point:
+            return (INTEGER_DIGITS["INT"] if len(whole) < INTEGER_DIGITS["INT"] else INTEGER_DIGITS["BIGINT"], 0) if whole.isdigit() else None
         return (max(len(whole.lstrip("0") + rest), 1), len(rest)) if node.name.replace(".", "").isdigit() else None
     if isinstance(
         node, exp.Paren | exp.Neg | exp.Abs | exp.Min | exp.Max | exp.AnyValue | exp.Nullif | exp.Alias | exp.Window
