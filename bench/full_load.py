@@ -8,13 +8,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import psycopg
-from lakebook import Names, dms, ec2, ensure, postgresql
-from lakebook.dms_table_mapping import table_mapping
-from local_aws import SOURCE_SECRET
 
 from bench.process_tree import Cost, Watch, cost_of
 from bench.stand_in import StandInProcess
 from bench.tpch import BENCH_BIN, TABLES
+from lakebook import Names, dms, ec2, ensure, postgresql
+from lakebook.dms_table_mapping import table_mapping
+from local_aws import SOURCE_SECRET
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,8 +3,9 @@
 import socket
 
 import boto3
-import local_aws
 import pytest
+
+import local_aws
 
 _connect = socket.socket.connect
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from lakebook import postgresql
 from local_aws.postgresql import Server
-from moto import mock_aws
 
 SCHEMAS = ["nasty", 'Sché"ma']
 SECRET = "nasty"

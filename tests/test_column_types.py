@@ -2,9 +2,10 @@ import re
 from pathlib import Path
 
 import pytest
+from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
+
 from lakebook import column_types
 from lakebook.postgresql import Column
-from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
 
 ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
     "i2": ("INT2", "smallint", "smallint"),

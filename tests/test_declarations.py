@@ -4,6 +4,7 @@ import json
 
 import boto3
 import pytest
+
 from lakebook import LakebookError, ec2, ensure, glue, iam, lakeformation, s3
 from lakebook.ensure import Call, calls, wait
 from lakebook.names import Names

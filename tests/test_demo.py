@@ -6,6 +6,7 @@ import json
 import awswrangler as wr
 import psycopg
 import pytest
+
 from local_aws import demo
 from local_aws.postgresql import Server, ServerError
 

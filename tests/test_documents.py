@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-import local_aws
 import nbformat
 import pytest
 import yaml
+
+import local_aws
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))

@@ -10,6 +10,7 @@ import glue_runner
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
+
 from local_aws import glue_runs
 
 WRITES_PARQUET = """

@@ -6,9 +6,10 @@ import sys
 import urllib.request
 
 import boto3
-import local_aws
 import pytest
 from botocore.exceptions import ClientError
+
+import local_aws
 from local_aws import coverage, server
 from local_aws.s3 import Objects
 

@@ -3,9 +3,10 @@
 import nbformat
 import papermill
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
 from lakebook import parameters
 from lakebook.parameters import ParametersError
-from nbformat.v4 import new_code_cell, new_notebook
 
 CELL = """account: str = "123456789012"  # the account
 prefix: str = "acme"  # first part of every name

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from local_aws import postgresql
 from local_aws.postgresql import Server, ServerError, Source
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import boto3
 import glue_runner
-import lakebook.jobs
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+import lakebook.jobs
 
 SCRIPT = (Path(lakebook.jobs.__file__).parent / "raw_to_curated.py").read_text()
 UTC = datetime.UTC

@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 import requests
 import sqlglot
+from nasty_source import LOB_MAX_KILOBYTES, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
+from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+
 from lakebook import evidence, postgresql, reconcile
 from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, row_text
 from lakebook.column_types import curated_type
 from lakebook.errors import CheckError
 from lakebook.reconcile import Measure, Relation, Result
-from nasty_source import LOB_MAX_KILOBYTES, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
-from sqlglot import exp
-from sqlglot.optimizer.annotate_types import annotate_types
-from sqlglot.optimizer.qualify import qualify
 
 # ruff: noqa: F811 - fixtures
 

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
 from lakebook import evidence_pack, report
 from lakebook.evidence import RECORD
 from lakebook.runs import PhaseRun, Run
-from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 CONNECTION = {
     "caller": "arn:aws:iam::123456789012:user/me",

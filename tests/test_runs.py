@@ -10,9 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
 from lakebook import evidence_pack, phases, preflight, runs
 from lakebook.__main__ import main
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 ACCOUNT = "123456789012"
 DECLARED = f"""environment: str = "rehearsal"  # the environment

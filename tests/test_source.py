@@ -4,11 +4,12 @@ import socket
 import string
 
 import pytest
+from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
+
 from lakebook import postgresql
 from lakebook.catalog_names import catalog_name, catalog_names
 from lakebook.dms_table_mapping import table_mapping
 from lakebook.errors import LakebookError
-from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
 
 # ruff: noqa: F811 - fixtures
 

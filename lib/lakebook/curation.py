@@ -163,9 +163,7 @@ def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
     ]
 
 
-def _published(
-    names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None
-) -> list[Resource]:
+def _published(names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None) -> list[Resource]:
     if not each.done and (measure is None or outcome is None):
         return []
     database, name = names.database("curated"), each.table.catalog_name

@@ -150,7 +150,11 @@ def measure_all(tables: Sequence[Table], one: Callable[[Table], Measure], worker
     def measured(table: Table) -> Measure:
         start = time.monotonic()
         found = one(table)
-        print(f"{table.full_name:{width}}  {found.rows:>13,} rows  {time.monotonic() - start:6.1f} s\n", end="", flush=True)
+        print(
+            f"{table.full_name:{width}}  {found.rows:>13,} rows  {time.monotonic() - start:6.1f} s\n",
+            end="",
+            flush=True,
+        )
         return found
 
     with ThreadPoolExecutor(max_workers=workers) as pool:

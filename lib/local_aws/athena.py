@@ -11,6 +11,7 @@ from local_aws import trino_sql
 from local_aws.athena_execution import ENDED, Engine, Execution, now
 from local_aws.athena_queries import CATALOG
 from local_aws.athena_statements import kind_of
+from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError
 from local_aws.service import ApiError, Call, Service
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 QUERIES_AT_ONCE = 4  # the others wait in the queue
 LONGEST_QUERY_BYTES = 262_144  # https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
 ENGINE_VERSION = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
-NOT_HERE = ("ExecutionRole", "ManagedQueryResultsConfiguration", "ManagedQueryResultsConfigurationUpdates", "IdentityCenterConfiguration", "BytesScannedCutoffPerQuery")
+NOT_HERE = (
+    "ExecutionRole",
+    "ManagedQueryResultsConfiguration",
+    "ManagedQueryResultsConfigurationUpdates",
+    "IdentityCenterConfiguration",
+    "BytesScannedCutoffPerQuery",
+)
 SETTINGS = ("EnforceWorkGroupConfiguration", "PublishCloudWatchMetricsEnabled", "RequesterPaysEnabled")
 
 
@@ -55,7 +62,9 @@ class Athena(Service):
         with self.lock:
             if told["Name"] in self.workgroups:
                 raise _invalid("WorkGroup is already created")
-            self.workgroups[told["Name"]] = _workgroup(told["Name"], told.get("Configuration", {}), told.get("Description", ""))
+            self.workgroups[told["Name"]] = _workgroup(
+                told["Name"], told.get("Configuration", {}), told.get("Description", "")
+            )
         return {}
 
     def GetWorkGroup(self, call: Call) -> dict[str, Any]:
@@ -73,9 +82,16 @@ class Athena(Service):
             configuration = group["Configuration"]
             configuration |= {name: updates[name] for name in SETTINGS if name in updates}
             changes = updates.get("ResultConfigurationUpdates", {})
-            results = {**configuration.get("ResultConfiguration", {}), **{name: value for name, value in changes.items() if not name.startswith("Remove")}}
-            removed = {name.removeprefix("Remove") for name, value in changes.items() if name.startswith("Remove") and value}
-            configuration["ResultConfiguration"] = {name: value for name, value in results.items() if name not in removed}
+            results = {
+                **configuration.get("ResultConfiguration", {}),
+                **{name: value for name, value in changes.items() if not name.startswith("Remove")},
+            }
+            removed = {
+                name.removeprefix("Remove") for name, value in changes.items() if name.startswith("Remove") and value
+            }
+            configuration["ResultConfiguration"] = {
+                name: value for name, value in results.items() if name not in removed
+            }
         return {}
 
     def DeleteWorkGroup(self, call: Call) -> dict[str, Any]:
@@ -94,7 +110,13 @@ class Athena(Service):
 
     def ListWorkGroups(self, call: Call) -> dict[str, Any]:
         """All workgroups in short."""
-        short = [{**{name: group[name] for name in ("Name", "State", "Description", "CreationTime")}, "EngineVersion": ENGINE_VERSION} for group in self.workgroups.values()]
+        short = [
+            {
+                **{name: group[name] for name in ("Name", "State", "Description", "CreationTime")},
+                "EngineVersion": ENGINE_VERSION,
+            }
+            for group in self.workgroups.values()
+        ]
         return _page("WorkGroups", short, call.parameters, 50)
 
     def _workgroup(self, name: str) -> dict[str, Any]:
@@ -137,9 +159,18 @@ class Athena(Service):
         if context.get("Catalog", CATALOG).lower() != CATALOG:
             raise ApiError("NotInLocalAws", "local_aws has no catalog but AwsDataCatalog.", 501)
         results = self._results(group, told)
-        folder, enforced = results["OutputLocation"].rstrip("/") + "/", group["Configuration"]["EnforceWorkGroupConfiguration"]
+        folder, enforced = (
+            results["OutputLocation"].rstrip("/") + "/",
+            group["Configuration"]["EnforceWorkGroupConfiguration"],
+        )
         database = context.get("Database", "").strip("`")
-        job = self.engine.job(sql.strip().rstrip(";"), database, folder, told.get("ExecutionParameters", []), enforced=enforced and bool(group["Configuration"].get("ResultConfiguration", {}).get("OutputLocation")))
+        job = self.engine.job(
+            sql.strip().rstrip(";"),
+            database,
+            folder,
+            told.get("ExecutionParameters", []),
+            enforced=enforced and bool(group["Configuration"].get("ResultConfiguration", {}).get("OutputLocation")),
+        )
         described = {
             "Query": sql,
             "ResultConfiguration": {**results, "OutputLocation": f"{folder}{job.id}{kind.ending}"},
@@ -158,7 +189,9 @@ class Athena(Service):
         chosen: dict[str, Any] = own if enforced or not asked.get("OutputLocation") else asked
         location = chosen.get("OutputLocation", "")
         if not location.startswith("s3://"):
-            raise _invalid("No output location provided. An output location is required either through the Workgroup result configuration setting or as an API input.")
+            raise _invalid(
+                "No output location provided. An output location is required either through the Workgroup result configuration setting or as an API input."
+            )
         if not self.stand_in.objects.bucket_exists(location.removeprefix("s3://").partition("/")[0]):
             raise _invalid(f"Unable to verify/create output bucket {location.removeprefix('s3://').partition('/')[0]}")
         return chosen
@@ -170,8 +203,19 @@ class Athena(Service):
     def BatchGetQueryExecution(self, call: Call) -> dict[str, Any]:
         """Several queries, and the ids that are unknown."""
         wanted = call.parameters["QueryExecutionIds"]
-        absent = [{"QueryExecutionId": each, "ErrorCode": "INTERNAL_ERROR", "ErrorMessage": f"QueryExecution {each} was not found"} for each in wanted if each not in self.executions]
-        return {"QueryExecutions": [self.executions[each].description() for each in wanted if each in self.executions], "UnprocessedQueryExecutionIds": absent}
+        absent = [
+            {
+                "QueryExecutionId": each,
+                "ErrorCode": "INTERNAL_ERROR",
+                "ErrorMessage": f"QueryExecution {each} was not found",
+            }
+            for each in wanted
+            if each not in self.executions
+        ]
+        return {
+            "QueryExecutions": [self.executions[each].description() for each in wanted if each in self.executions],
+            "UnprocessedQueryExecutionIds": absent,
+        }
 
     def ListQueryExecutions(self, call: Call) -> dict[str, Any]:
         """The ids of a workgroup's queries, the newest first."""
@@ -188,14 +232,22 @@ class Athena(Service):
         """A page of the rows of a query that succeeded."""
         execution = self._find(call.parameters["QueryExecutionId"])
         if execution.state != "SUCCEEDED":
-            state = "did not finish successfully. Final query state: " + execution.state if execution.state in ENDED else f"has not yet finished. Current state: {execution.state}"
+            state = (
+                "did not finish successfully. Final query state: " + execution.state
+                if execution.state in ENDED
+                else f"has not yet finished. Current state: {execution.state}"
+            )
             raise _invalid(f"Query {state}")
         start, size = int(call.parameters.get("NextToken") or 0), call.parameters.get("MaxResults") or 1000
         result = execution.job.result
         rows, more = result.page(start, size)
         rest = {"NextToken": str(start + len(rows))} if more else {}
         count = execution.job.update_count if execution.job.update_count is not None else 0
-        return {"ResultSet": {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": result.columns}}, "UpdateCount": count, **rest}
+        return {
+            "ResultSet": {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": result.columns}},
+            "UpdateCount": count,
+            **rest,
+        }
 
     def _find(self, query_id: str) -> Execution:
         if query_id not in self.executions:
@@ -210,42 +262,70 @@ class Athena(Service):
 
     def GetDatabase(self, call: Call) -> dict[str, Any]:
         """A database of Glue; MetadataException when there is none."""
-        return {"Database": _database(self._ask(call, "get_database", Name=call.parameters["DatabaseName"])["Database"])}
+        return {
+            "Database": _database(self._ask(call, "get_database", Name=call.parameters["DatabaseName"])["Database"])
+        }
 
     def ListDatabases(self, call: Call) -> dict[str, Any]:
         """The databases of Glue."""
         pages = self._glue(call).get_paginator("get_databases").paginate()
-        return _page("DatabaseList", [_database(each) for page in pages for each in page["DatabaseList"]], call.parameters, 50)
+        return _page(
+            "DatabaseList", [_database(each) for page in pages for each in page["DatabaseList"]], call.parameters, 50
+        )
 
     def GetTableMetadata(self, call: Call) -> dict[str, Any]:
         """A table of Glue; MetadataException when there is none."""
         told = call.parameters
-        return {"TableMetadata": _table(self._ask(call, "get_table", DatabaseName=told["DatabaseName"], Name=told["TableName"])["Table"])}
+        return {
+            "TableMetadata": _table(
+                self._ask(call, "get_table", DatabaseName=told["DatabaseName"], Name=told["TableName"])["Table"]
+            )
+        }
 
     def ListTableMetadata(self, call: Call) -> dict[str, Any]:
         """The tables of a database of Glue."""
         told = call.parameters
         self._ask(call, "get_database", Name=told["DatabaseName"])
-        pages = self._glue(call).get_paginator("get_tables").paginate(DatabaseName=told["DatabaseName"], **({"Expression": told["Expression"]} if "Expression" in told else {}))
+        pages = (
+            self._glue(call)
+            .get_paginator("get_tables")
+            .paginate(
+                DatabaseName=told["DatabaseName"],
+                **({"Expression": told["Expression"]} if "Expression" in told else {}),
+            )
+        )
         return _page("TableMetadataList", [_table(each) for page in pages for each in page["TableList"]], told, 50)
 
     def _glue(self, call: Call) -> Any:
         if call.parameters["CatalogName"].lower() != CATALOG:
             raise _invalid(f"DataCatalog {call.parameters['CatalogName']} was not found")
-        return self.stand_in.client("glue")
+        return client(self.stand_in, "glue")
 
     def _ask(self, call: Call, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = getattr(self._glue(call), operation)(**parameters)
         except ClientError as refused:
-            raise ApiError("MetadataException", f"{refused.response['Error']['Code']}: {refused.response['Error']['Message']}") from refused
+            raise ApiError(
+                "MetadataException", f"{refused.response['Error']['Code']}: {refused.response['Error']['Message']}"
+            ) from refused
         return answer
 
 
 def _workgroup(name: str, configuration: dict[str, Any], description: str) -> dict[str, Any]:
     _refuse(configuration, *NOT_HERE)
-    defaults = {"EnforceWorkGroupConfiguration": name != "primary", "PublishCloudWatchMetricsEnabled": False, "RequesterPaysEnabled": False, "ResultConfiguration": {}}
-    return {"Name": name, "State": "ENABLED", "Description": description, "CreationTime": now(), "Configuration": {**defaults, **configuration, "EngineVersion": ENGINE_VERSION}}
+    defaults = {
+        "EnforceWorkGroupConfiguration": name != "primary",
+        "PublishCloudWatchMetricsEnabled": False,
+        "RequesterPaysEnabled": False,
+        "ResultConfiguration": {},
+    }
+    return {
+        "Name": name,
+        "State": "ENABLED",
+        "Description": description,
+        "CreationTime": now(),
+        "Configuration": {**defaults, **configuration, "EngineVersion": ENGINE_VERSION},
+    }
 
 
 def _check_syntax(sql: str) -> None:
@@ -261,7 +341,12 @@ def _invalid(message: str) -> ApiError:
 
 
 def _refuse(told: dict[str, Any], *names: str) -> None:
-    if found := [name for name in names if told.get(name) not in (None, [], {}) and not (name == "ManagedQueryResultsConfiguration" and not told[name].get("Enabled"))]:
+    if found := [
+        name
+        for name in names
+        if told.get(name) not in (None, [], {})
+        and not (name == "ManagedQueryResultsConfiguration" and not told[name].get("Enabled"))
+    ]:
         raise ApiError("NotInLocalAws", f"local_aws does not do athena with {', '.join(found)}.", 501)
 
 
@@ -271,7 +356,11 @@ def _database(described: dict[str, Any]) -> dict[str, Any]:
 
 def _table(described: dict[str, Any]) -> dict[str, Any]:
     def column(each: dict[str, str]) -> dict[str, str]:
-        return {"Name": each["Name"], "Type": each["Type"], **({"Comment": each["Comment"]} if each.get("Comment") else {})}
+        return {
+            "Name": each["Name"],
+            "Type": each["Type"],
+            **({"Comment": each["Comment"]} if each.get("Comment") else {}),
+        }
 
     return {
         "Name": described["Name"],
@@ -288,5 +377,3 @@ def _page(member: str, items: list[Any], parameters: dict[str, Any], size: int) 
     start, size = int(parameters.get("NextToken") or 0), parameters.get("MaxResults") or size
     rest = {"NextToken": str(start + size)} if len(items) > start + size else {}
     return {member: items[start : start + size], **rest}
-
-

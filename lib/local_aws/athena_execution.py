@@ -26,10 +26,13 @@ ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 class Execution:
     """A query from its start to its end; `description` is what GetQueryExecution tells."""
 
-    def __init__(self, job: athena_queries.Job, kind: Kind, described: dict[str, Any], slots: threading.Semaphore) -> None:
+    def __init__(
+        self, job: athena_queries.Job, kind: Kind, described: dict[str, Any], slots: threading.Semaphore
+    ) -> None:
         self.job, self.kind, self.slots = job, kind, slots
         self.state, self.reason = "QUEUED", ""
-        self.submitted, self.completed = now(), None
+        self.submitted = now()
+        self.completed: datetime.datetime | None = None
         self.started_at = self.ended_at = 0.0
         self.described = described
         self.lock = threading.Lock()
@@ -39,15 +42,26 @@ class Execution:
         """The QueryExecution structure of the API."""
         ran = int(((self.ended_at or time.monotonic()) - self.started_at) * 1000) if self.started_at else 0
         whole = int(((self.completed or now()) - self.submitted).total_seconds() * 1000)
-        statistics = {"EngineExecutionTimeInMillis": ran, "DataScannedInBytes": self.job.scanned_bytes, "TotalExecutionTimeInMillis": whole}
-        statistics |= {"QueryQueueTimeInMillis": max(whole - ran, 0), "ServiceProcessingTimeInMillis": 0, "ResultReuseInformation": {"ReusedPreviousResult": False}}
+        statistics: dict[str, Any] = {
+            "EngineExecutionTimeInMillis": ran,
+            "DataScannedInBytes": self.job.scanned_bytes,
+            "TotalExecutionTimeInMillis": whole,
+        }
+        statistics |= {
+            "QueryQueueTimeInMillis": max(whole - ran, 0),
+            "ServiceProcessingTimeInMillis": 0,
+            "ResultReuseInformation": {"ReusedPreviousResult": False},
+        }
         if self.job.manifest is not None and self.state == "SUCCEEDED":
             statistics["DataManifestLocation"] = f"{self.job.folder}{self.job.id}-manifest.csv"
         status: dict[str, Any] = {"State": self.state, "SubmissionDateTime": self.submitted}
         if self.completed:
             status["CompletionDateTime"] = self.completed
         if self.reason:
-            status |= {"StateChangeReason": self.reason, "AthenaError": {"ErrorCategory": 2, "ErrorType": 0, "Retryable": False, "ErrorMessage": self.reason}}
+            status |= {
+                "StateChangeReason": self.reason,
+                "AthenaError": {"ErrorCategory": 2, "ErrorType": 0, "Retryable": False, "ErrorMessage": self.reason},
+            }
         return {
             **self.described,
             "QueryExecutionId": self.job.id,
@@ -62,8 +76,19 @@ class Execution:
         with self.lock:
             if self.state in ENDED:
                 return
-            self.state, self.reason, self.completed, self.ended_at = "CANCELLED", "Query cancelled by user", now(), time.monotonic()
-        self.job.connection.interrupt()
+            self.state, self.reason, self.completed, self.ended_at = (
+                "CANCELLED",
+                "Query cancelled by user",
+                now(),
+                time.monotonic(),
+            )
+        threading.Thread(target=self._interrupt, daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Again and again, since DuckDB forgets an interrupt between two of a statement's own queries."""
+        while self.thread.is_alive():
+            self.job.connection.interrupt()
+            self.thread.join(0.05)
 
     def _run(self) -> None:
         with self.slots:
@@ -99,8 +124,18 @@ class Execution:
             lines = ["\t".join(value or "" for value in row) for row in self.job.result.rows]
             athena_results.put_text(self.job.stand_in, f"{base}.txt", "".join(f"{line}\n" for line in lines), scratch)
         if self.job.manifest is not None:
-            athena_results.put_text(self.job.stand_in, f"{base}-manifest.csv", "".join(f"{address}\n" for address in self.job.manifest), scratch)
-        athena_results.put_text(self.job.stand_in, f"{base}{self.kind.ending}.metadata", athena_results.metadata_text(self.job.result.columns), scratch)
+            athena_results.put_text(
+                self.job.stand_in,
+                f"{base}-manifest.csv",
+                "".join(f"{address}\n" for address in self.job.manifest),
+                scratch,
+            )
+        athena_results.put_text(
+            self.job.stand_in,
+            f"{base}{self.kind.ending}.metadata",
+            athena_results.metadata_text(self.job.result.columns),
+            scratch,
+        )
 
 
 class Engine:
@@ -112,10 +147,17 @@ class Engine:
         self.directory.mkdir(parents=True)
         self.connection = duckdb.connect(":memory:")
         inside = f"allowed_directories = [{literal(str(stand_in.directory))}]"
-        for setting in (inside, f"temp_directory = {literal(str(self.directory / 'spill'))}", "TimeZone = 'UTC'", "python_enable_replacements = false", "autoinstall_known_extensions = false", "enable_external_access = false"):
+        for setting in (
+            inside,
+            f"temp_directory = {literal(str(self.directory / 'spill'))}",
+            "TimeZone = 'UTC'",
+            "python_enable_replacements = false",
+            "autoinstall_known_extensions = false",
+            "enable_external_access = false",
+        ):
             self.connection.execute(f"SET {setting}")
-        self.connection.create_function("trino_double_text", athena_results.trino_double_text, ["DOUBLE"], "VARCHAR")  # type: ignore[list-item, arg-type]
-        self.connection.create_function("trino_real_text", athena_results.trino_real_text, ["FLOAT"], "VARCHAR")  # type: ignore[list-item, arg-type]
+        self.connection.create_function("trino_double_text", athena_results.trino_double_text, ["DOUBLE"], "VARCHAR")
+        self.connection.create_function("trino_real_text", athena_results.trino_real_text, ["FLOAT"], "VARCHAR")
         prepare(self.connection)
 
     def job(self, sql: str, database: str, folder: str, parameters: list[str], *, enforced: bool) -> athena_queries.Job:
@@ -125,7 +167,9 @@ class Engine:
         scratch.mkdir()
         connection = self.connection.cursor()
         connection.execute("SET TimeZone = 'UTC'")
-        return athena_queries.Job(self.stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced)
+        return athena_queries.Job(
+            self.stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced
+        )
 
 
 def now() -> datetime.datetime:

@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from local_aws import athena_results, trino_sql
+from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError, LakeTable, duckdb_type, files_below, glue_type, lake_table, literal, quote
 
 if TYPE_CHECKING:
@@ -25,11 +26,23 @@ PARQUET = {
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
-UNLOAD = re.compile(r"UNLOAD\s*\((?P<query>.*)\)\s*TO\s*'(?P<location>[^']+)'\s*(WITH\s*\((?P<settings>.*)\))?\s*;?\s*", re.IGNORECASE | re.DOTALL)
+UNLOAD = re.compile(
+    r"UNLOAD\s*\((?P<query>.*)\)\s*TO\s*'(?P<location>[^']+)'\s*(WITH\s*\((?P<settings>.*)\))?\s*;?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 INFORMATION = {
     "schemata": ["catalog_name", "schema_name"],
     "tables": ["table_catalog", "table_schema", "table_name", "table_type"],
-    "columns": ["table_catalog", "table_schema", "table_name", "column_name", "ordinal_position", "column_default", "is_nullable", "data_type"],
+    "columns": [
+        "table_catalog",
+        "table_schema",
+        "table_name",
+        "column_name",
+        "ordinal_position",
+        "column_default",
+        "is_nullable",
+        "data_type",
+    ],
 }
 CATALOG = "awsdatacatalog"
 
@@ -55,7 +68,9 @@ class Job:
     def query(self, tree: exp.Expr) -> tuple[str, list[tuple[str, str]]]:
         """A query in DuckDB's words, and its columns with DuckDB's types; raises LakeError."""
         self._fill_parameters(tree)
-        aliases = {each.alias.lower(): each.alias for each in getattr(tree, "selects", []) if isinstance(each, exp.Alias)}
+        aliases = {
+            each.alias.lower(): each.alias for each in getattr(tree, "selects", []) if isinstance(each, exp.Alias)
+        }
         views: dict[str, dict[str, exp.DataType]] = {}
         known: dict[tuple[str, str], str] = {}
         for source in trino_sql.sources(tree, self.database):
@@ -66,15 +81,23 @@ class Job:
             trino_sql.rename(source, known[key])
         sql = trino_sql.translate(tree, self.sql, views)
         described = self.connection.execute(f"DESCRIBE {sql}").fetchall()
-        columns = [(aliases.get(name.lower(), name), "BIGINT" if kind == "HUGEINT" else kind) for name, kind, *_ in described]
-        values = ", ".join(f"CAST({quote(f'c{n}')} AS {kind}) AS {quote(f'c{n}')}" if "HUGEINT" in described[n][1] else quote(f"c{n}") for n, (_, kind) in enumerate(columns))
+        columns = [
+            (aliases.get(name.lower(), name), "BIGINT" if kind == "HUGEINT" else kind) for name, kind, *_ in described
+        ]
+        values = ", ".join(
+            f"CAST({quote(f'c{n}')} AS {kind}) AS {quote(f'c{n}')}" if "HUGEINT" in described[n][1] else quote(f"c{n}")
+            for n, (_, kind) in enumerate(columns)
+        )
         names = ", ".join(quote(f"c{n}") for n in range(len(columns)))
         return f"SELECT {values} FROM ({sql}) AS q({names})", columns
 
     def _fill_parameters(self, tree: exp.Expr) -> None:
         places = sorted(tree.find_all(exp.Placeholder), key=lambda each: each.meta.get("start", 0))
         if len(places) != len(self.parameters):
-            raise LakeError("INVALID_PARAMETER_USAGE", f"line 1:1: Incorrect number of parameters: expected {len(places)} but found {len(self.parameters)}")
+            raise LakeError(
+                "INVALID_PARAMETER_USAGE",
+                f"line 1:1: Incorrect number of parameters: expected {len(places)} but found {len(self.parameters)}",
+            )
         for place, text in zip(places, self.parameters, strict=True):
             place.replace(sqlglot.parse_one(text, read="athena"))
 
@@ -92,13 +115,17 @@ class Job:
 
     def _absent(self, source: trino_sql.Source) -> LakeError:
         if not source.database:
-            return LakeError("MISSING_SCHEMA_NAME", f"{source.position}: Schema must be specified when session schema is not set")
-        glue = self.stand_in.client("glue")
+            return LakeError(
+                "MISSING_SCHEMA_NAME", f"{source.position}: Schema must be specified when session schema is not set"
+            )
+        glue = client(self.stand_in, "glue")
         try:
             glue.get_database(Name=source.database)
         except glue.exceptions.EntityNotFoundException:
             return LakeError("SCHEMA_NOT_FOUND", f"{source.position}: Schema '{source.database}' does not exist")
-        return LakeError("TABLE_NOT_FOUND", f"{source.position}: Table '{CATALOG}.{source.database}.{source.name}' does not exist")
+        return LakeError(
+            "TABLE_NOT_FOUND", f"{source.position}: Table '{CATALOG}.{source.database}.{source.name}' does not exist"
+        )
 
     def _information(self, view: str, name: str) -> dict[str, exp.DataType]:
         """The catalog as information_schema shows it, in a temporary table."""
@@ -113,17 +140,43 @@ class Job:
 
 def information(stand_in: StandIn, name: str) -> list[list[Any]]:
     """The rows of one table of information_schema."""
-    glue = stand_in.client("glue")
-    databases = [each["Name"] for page in glue.get_paginator("get_databases").paginate() for each in page["DatabaseList"]]
+    glue = client(stand_in, "glue")
+    databases = [
+        each["Name"] for page in glue.get_paginator("get_databases").paginate() for each in page["DatabaseList"]
+    ]
     if name == "schemata":
         return [[CATALOG, each] for each in [*databases, "information_schema"]]
-    found = [each for database in databases for page in glue.get_paginator("get_tables").paginate(DatabaseName=database) for each in page["TableList"]]
+    found = [
+        each
+        for database in databases
+        for page in glue.get_paginator("get_tables").paginate(DatabaseName=database)
+        for each in page["TableList"]
+    ]
     if name == "tables":
-        return [[CATALOG, each["DatabaseName"], each["Name"], "VIEW" if each.get("TableType") == "VIRTUAL_VIEW" else "BASE TABLE"] for each in found]
+        return [
+            [
+                CATALOG,
+                each["DatabaseName"],
+                each["Name"],
+                "VIEW" if each.get("TableType") == "VIRTUAL_VIEW" else "BASE TABLE",
+            ]
+            for each in found
+        ]
     return [
-        [CATALOG, each["DatabaseName"], each["Name"], column["Name"].lower(), place, None, "YES", athena_type(column["Type"])]
+        [
+            CATALOG,
+            each["DatabaseName"],
+            each["Name"],
+            column["Name"].lower(),
+            place,
+            None,
+            "YES",
+            athena_type(column["Type"]),
+        ]
         for each in found
-        for place, column in enumerate([*each.get("StorageDescriptor", {}).get("Columns", []), *each.get("PartitionKeys", [])], 1)
+        for place, column in enumerate(
+            [*each.get("StorageDescriptor", {}).get("Columns", []), *each.get("PartitionKeys", [])], 1
+        )
     ]
 
 
@@ -153,21 +206,35 @@ def create_table_as(job: Job) -> None:
             "The Create Table As Select query failed because it was submitted with an 'external_location' property to an Athena Workgroup that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the query.",
         )
     if lake_table_exists(job.stand_in, database, name):
-        raise LakeError("TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists")
+        raise LakeError(
+            "TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists"
+        )
     _expect_parquet(settings)
     sql, columns = job.query(tree.expression)
     _check_names([column for column, _ in columns])
     location = settings.get("external_location", f"{job.folder}tables/{job.id}").rstrip("/") + "/"
     keys = [each.lower() for each in settings.get("partitioned_by", [])]
     if keys != [column.lower() for column, _ in columns[len(columns) - len(keys) :]]:
-        raise LakeError("INVALID_TABLE_PROPERTY", f"Partition keys must be the last columns in the table and in the same order as the table properties: [{', '.join(keys)}]")
+        raise LakeError(
+            "INVALID_TABLE_PROPERTY",
+            f"Partition keys must be the last columns in the table and in the same order as the table properties: [{', '.join(keys)}]",
+        )
     if files_below(job.stand_in, location):
-        raise LakeError("HIVE_PATH_ALREADY_EXISTS", f"Target directory for table '{database}.{name}' already exists: {location}. You may need to manually clean the data at location '{location}' before retrying. Athena will not delete data in your account.")
+        raise LakeError(
+            "HIVE_PATH_ALREADY_EXISTS",
+            f"Target directory for table '{database}.{name}' already exists: {location}. You may need to manually clean the data at location '{location}' before retrying. Athena will not delete data in your account.",
+        )
     written = [] if settings.get("no_data") else write_files(job, sql, columns, location, len(keys))
     described = [{"Name": column.lower(), "Type": _hive_type(column, kind)} for column, kind in columns]
     storage = {"Columns": described[: len(columns) - len(keys)], "Location": location, **PARQUET}
-    table = {"Name": name, "TableType": "EXTERNAL_TABLE", "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false"}, "StorageDescriptor": storage, "PartitionKeys": described[len(columns) - len(keys) :]}
-    job.stand_in.client("glue").create_table(DatabaseName=database, TableInput=table)
+    table = {
+        "Name": name,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false"},
+        "StorageDescriptor": storage,
+        "PartitionKeys": described[len(columns) - len(keys) :],
+    }
+    client(job.stand_in, "glue").create_table(DatabaseName=database, TableInput=table)
     _register(job, database, name, storage, written)
     job.manifest = [address for _, address in written]
 
@@ -180,13 +247,21 @@ def insert(job: Job) -> None:
     database, name = target.db.lower() or job.database.lower(), target.name.lower()
     table = lake_table(job.stand_in, database, name)
     if table is None:
-        raise LakeError("TABLE_NOT_FOUND", f"{trino_sql.position(target.this)}: Table '{CATALOG}.{database}.{name}' does not exist")
+        raise LakeError(
+            "TABLE_NOT_FOUND", f"{trino_sql.position(target.this)}: Table '{CATALOG}.{database}.{name}' does not exist"
+        )
     sql, columns = job.query(tree.expression)
     wanted = [each.name.lower() for each in schema.expressions] if isinstance(schema, exp.Schema) else list(table.types)
     if len(wanted) != len(columns) or not set(wanted) <= set(table.types):
-        raise LakeError("TYPE_MISMATCH", f"line 1:1: Insert query has {len(columns)} expression(s) but expected {len(table.types)} target column(s). Mismatch at column {min(len(wanted), len(columns)) + 1}")
+        raise LakeError(
+            "TYPE_MISMATCH",
+            f"line 1:1: Insert query has {len(columns)} expression(s) but expected {len(table.types)} target column(s). Mismatch at column {min(len(wanted), len(columns)) + 1}",
+        )
     values = {column: f"c{place}" for place, column in enumerate(wanted)}
-    casts = ", ".join(f"CAST({quote(values[c]) if c in values else 'NULL'} AS {duckdb_type(kind)}) AS {quote(f'c{n}')}" for n, (c, kind) in enumerate(table.types.items()))
+    casts = ", ".join(
+        f"CAST({quote(values[c]) if c in values else 'NULL'} AS {duckdb_type(kind)}) AS {quote(f'c{n}')}"
+        for n, (c, kind) in enumerate(table.types.items())
+    )
     location = table.described["StorageDescriptor"]["Location"].rstrip("/") + "/"
     typed = [(column, duckdb_type(kind)) for column, kind in table.types.items()]
     written = write_files(job, f"SELECT {casts} FROM ({sql})", typed, location, len(table.partition_keys))
@@ -199,48 +274,75 @@ def unload(job: Job) -> None:
     found = UNLOAD.fullmatch(job.sql.strip())
     if not found:
         raise LakeError("SYNTAX_ERROR", "line 1:1: UNLOAD takes (query) TO 's3://…/' WITH (format = 'PARQUET')")
-    settings = {name.lower(): value.strip("'") for name, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\w+)", found["settings"] or "")}
+    settings = {
+        name.lower(): value.strip("'")
+        for name, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\w+)", found["settings"] or "")
+    }
     _expect_parquet(settings)
     location = found["location"].rstrip("/") + "/"
     if files_below(job.stand_in, location):
-        raise LakeError("HIVE_PATH_ALREADY_EXISTS", f"Target directory already exists: {location}. You may need to manually clean the data at location '{location}' before retrying. Athena will not delete data in your account.")
+        raise LakeError(
+            "HIVE_PATH_ALREADY_EXISTS",
+            f"Target directory already exists: {location}. You may need to manually clean the data at location '{location}' before retrying. Athena will not delete data in your account.",
+        )
     job.sql = found["query"]
     sql, columns = job.query(trino_sql.parse(found["query"]))
     job.manifest = [address for _, address in write_files(job, sql, columns, location, 0)]
 
 
-def write_files(job: Job, sql: str, columns: list[tuple[str, str]], location: str, keys: int) -> list[tuple[list[str], str]]:
+def write_files(
+    job: Job, sql: str, columns: list[tuple[str, str]], location: str, keys: int
+) -> list[tuple[list[str], str]]:
     """Write the rows of a query (c0, c1, …) as Parquet below a location; the partition values and address of each file."""
     names = [name.lower() for name, _ in columns]
     selected = ", ".join(f"{quote(f'c{place}')} AS {quote(name)}" for place, name in enumerate(names))
-    target, parted = job.scratch / "written", f", PARTITION_BY ({', '.join(map(quote, names[len(names) - keys :]))})" if keys else ""
+    target, parted = (
+        job.scratch / "written",
+        f", PARTITION_BY ({', '.join(map(quote, names[len(names) - keys :]))})" if keys else "",
+    )
     target.mkdir()
     place = target if keys else target / "rows.parquet"
-    job.update_count = job.connection.execute(f"COPY (SELECT {selected} FROM ({sql})) TO {literal(str(place))} (FORMAT parquet{parted})").fetchall()[0][0]
+    job.update_count = job.connection.execute(
+        f"COPY (SELECT {selected} FROM ({sql})) TO {literal(str(place))} (FORMAT parquet{parted})"
+    ).fetchall()[0][0]
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     written: list[tuple[list[str], str]] = []
     for number, file in enumerate(sorted(target.rglob("*.parquet")) if job.update_count else []):
         folder = file.relative_to(target).parent
         key = f"{prefix}{folder}/".replace("./", "") + f"{job.id.replace('-', '')}_{number:05}.parquet"
         job.stand_in.objects.put_file(bucket, key, file)
-        written.append(([urllib.parse.unquote(part.partition("=")[2]) for part in folder.parts], f"s3://{bucket}/{key}"))
+        written.append(
+            ([urllib.parse.unquote(part.partition("=")[2]) for part in folder.parts], f"s3://{bucket}/{key}")
+        )
     shutil.rmtree(target)
     return written
 
 
-def _register(job: Job, database: str, name: str, storage: dict[str, Any], written: list[tuple[list[str], str]], known: LakeTable | None = None) -> None:
+def _register(
+    job: Job,
+    database: str,
+    name: str,
+    storage: dict[str, Any],
+    written: list[tuple[list[str], str]],
+    known: LakeTable | None = None,
+) -> None:
     """Catalogue the partitions that were written and are not there yet."""
     have = {tuple(values) for values, _ in known.parts} if known else set()
     for values, address in written:
         if values and tuple(values) not in have:
             have.add(tuple(values))
-            described = {"Values": values, "StorageDescriptor": {**storage, "Location": address.rpartition("/")[0] + "/"}}
-            job.stand_in.client("glue").create_partition(DatabaseName=database, TableName=name, PartitionInput=described)
+            described = {
+                "Values": values,
+                "StorageDescriptor": {**storage, "Location": address.rpartition("/")[0] + "/"},
+            }
+            client(job.stand_in, "glue").create_partition(
+                DatabaseName=database, TableName=name, PartitionInput=described
+            )
 
 
 def lake_table_exists(stand_in: StandIn, database: str, name: str) -> bool:
     """Whether the catalog has a table; raises LakeError when it has no such database."""
-    glue = stand_in.client("glue")
+    glue = client(stand_in, "glue")
     try:
         glue.get_database(Name=database)
     except glue.exceptions.EntityNotFoundException as absent:
@@ -261,7 +363,13 @@ def failure(error: duckdb.Error) -> str:
     if "must appear in the GROUP BY" in text:
         column = re.search(r'column "(.*?)"', text)
         return f"EXPRESSION_NOT_AGGREGATE: line 1:1: '{column[1] if column else '?'}' must be an aggregate expression or appear in GROUP BY clause"
-    codes = {"Conversion Error": "INVALID_CAST_ARGUMENT", "Out of Range Error": "NUMERIC_VALUE_OUT_OF_RANGE", "Binder Error": "SYNTAX_ERROR: line 1:1", "Parser Error": "SYNTAX_ERROR: line 1:1", "Catalog Error": "FUNCTION_NOT_FOUND: line 1:1"}
+    codes = {
+        "Conversion Error": "INVALID_CAST_ARGUMENT",
+        "Out of Range Error": "NUMERIC_VALUE_OUT_OF_RANGE",
+        "Binder Error": "SYNTAX_ERROR: line 1:1",
+        "Parser Error": "SYNTAX_ERROR: line 1:1",
+        "Catalog Error": "FUNCTION_NOT_FOUND: line 1:1",
+    }
     if isinstance(error, duckdb.IOException | duckdb.InvalidInputException) and ".parquet" in text.lower():
         return f"HIVE_CURSOR_ERROR: {rest}"
     return f"{codes.get(kind, 'GENERIC_INTERNAL_ERROR')}: {rest}"
@@ -278,12 +386,22 @@ def _settings(properties: exp.Properties | None) -> dict[str, Any]:
         elif isinstance(each, exp.WithDataProperty):
             found["no_data"] = bool(each.args.get("no"))
         elif isinstance(each, exp.Property) and each.this is not None:
-            found[each.this.name.lower()] = each.args["value"].name if isinstance(each.args.get("value"), exp.Literal) else each.args.get("value")
+            found[each.this.name.lower()] = (
+                each.args["value"].name if isinstance(each.args.get("value"), exp.Literal) else each.args.get("value")
+            )
     return found
 
 
 def _expect_parquet(settings: dict[str, Any]) -> None:
-    known = {"format", "external_location", "partitioned_by", "no_data", "write_compression", "parquet_compression", "compression"}
+    known = {
+        "format",
+        "external_location",
+        "partitioned_by",
+        "no_data",
+        "write_compression",
+        "parquet_compression",
+        "compression",
+    }
     if others := sorted(set(settings) - known):
         raise LakeError("NOT_SUPPORTED", f"local_aws does not do the property {', '.join(others)}")
     if str(settings.get("format", "PARQUET")).upper() != "PARQUET":
@@ -302,5 +420,8 @@ def _hive_type(column: str, kind: str) -> str:
     if kind == '"NULL"':
         raise LakeError("COLUMN_TYPE_UNKNOWN", f"line 1:1: Column type is unknown: {column}")
     if kind == "TIMESTAMP WITH TIME ZONE":
-        raise LakeError("NOT_SUPPORTED", "Unsupported Hive type: timestamp(3) with time zone. Supported VARCHAR types: VARCHAR(<=65535), VARCHAR.")
+        raise LakeError(
+            "NOT_SUPPORTED",
+            "Unsupported Hive type: timestamp(3) with time zone. Supported VARCHAR types: VARCHAR(<=65535), VARCHAR.",
+        )
     return exp.DataType.build(kind, dialect="duckdb").sql("hive").lower().replace(", ", ",").replace(": ", ":")

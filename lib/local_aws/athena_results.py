@@ -59,7 +59,8 @@ class Result:
         if self.file is None:
             return self.rows[start : start + count]
         with pyarrow.memory_map(str(self.file)) as source:
-            reader, rows, position = pyarrow.ipc.open_file(source), [], 0
+            reader, position = pyarrow.ipc.open_file(source), 0
+            rows: list[list[str | None]] = []
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)
                 if position + batch.num_rows > start and len(rows) < count:
@@ -174,15 +175,12 @@ def _strings(column: pyarrow.Array) -> pyarrow.Array:
     if pyarrow.types.is_string(column.type):
         return column
     if pyarrow.types.is_floating(column.type):
-        shortest = (
-            (lambda each: str(numpy.float32(each)))
-            if column.type == pyarrow.float32()
-            else (lambda each: repr(float(each)))
-        )
-        return pyarrow.array(
-            [None if each is None else _java(each, shortest(each), plain=True) for each in column.to_pylist()],
-            pyarrow.string(),
-        )
+        single = column.type == pyarrow.float32()
+        shortest = [
+            each if each is None else str(numpy.float32(each)) if single else repr(each) for each in column.to_pylist()
+        ]
+        pairs = zip(column.to_pylist(), shortest, strict=True)
+        return pyarrow.array([text and _java(each, text, plain=True) for each, text in pairs], pyarrow.string())
     if pyarrow.types.is_nested(column.type):
         return pyarrow.array(
             [None if each is None else _nested(each, column.type) for each in column.to_pylist()], pyarrow.string()

@@ -10,6 +10,7 @@ from sqlglot import exp
 from local_aws import athena_queries, trino_sql
 from local_aws.athena_queries import PARQUET, Job
 from local_aws.athena_results import Result, column_info
+from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _table(job: Job, text: str) -> dict[str, Any]:
     database, name = _names(text, job.database)
     if not athena_queries.lake_table_exists(job.stand_in, database, name):
         raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
-    found: dict[str, Any] = job.stand_in.client("glue").get_table(DatabaseName=database, Name=name)["Table"]
+    found: dict[str, Any] = client(job.stand_in, "glue").get_table(DatabaseName=database, Name=name)["Table"]
     return found
 
 
@@ -66,20 +67,26 @@ def _like(names: list[str], pattern: str | None) -> list[list[str | None]]:
 
 def create_database(job: Job) -> None:
     """A database of the catalog."""
-    found = _matched(rf"CREATE\s+(?:DATABASE|SCHEMA)\s+(IF\s+NOT\s+EXISTS\s+)?({NAME})(?:\s+COMMENT\s+'([^']*)')?(?:\s+LOCATION\s+'([^']*)')?", job)
-    glue = job.stand_in.client("glue")
+    found = _matched(
+        rf"CREATE\s+(?:DATABASE|SCHEMA)\s+(IF\s+NOT\s+EXISTS\s+)?({NAME})(?:\s+COMMENT\s+'([^']*)')?(?:\s+LOCATION\s+'([^']*)')?",
+        job,
+    )
+    glue = client(job.stand_in, "glue")
     described = {"Name": found[2].strip('`"').lower(), "Description": found[3], "LocationUri": found[4]}
     try:
         glue.create_database(DatabaseInput={name: value for name, value in described.items() if value})
     except glue.exceptions.AlreadyExistsException as there:
         if not found[1]:
-            raise LakeError("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Database {described['Name']} already exists") from there
+            raise LakeError(
+                "FAILED",
+                f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Database {described['Name']} already exists",
+            ) from there
 
 
 def drop_database(job: Job) -> None:
     """The database gone; with tables in it only by CASCADE."""
     found = _matched(rf"DROP\s+(?:DATABASE|SCHEMA)\s+(IF\s+EXISTS\s+)?({NAME})(\s+(?:CASCADE|RESTRICT))?", job)
-    glue, name = job.stand_in.client("glue"), found[2].strip('`"').lower()
+    glue, name = client(job.stand_in, "glue"), found[2].strip('`"').lower()
     try:
         tables = glue.get_tables(DatabaseName=name)["TableList"]
     except glue.exceptions.EntityNotFoundException as absent:
@@ -87,7 +94,10 @@ def drop_database(job: Job) -> None:
             return
         raise LakeError("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from absent
     if tables and "cascade" not in (found[3] or "").lower():
-        raise LakeError("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. InvalidOperationException(message:Database {name} is not empty. One or more tables exist.)")
+        raise LakeError(
+            "FAILED",
+            f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. InvalidOperationException(message:Database {name} is not empty. One or more tables exist.)",
+        )
     glue.delete_database(Name=name)
 
 
@@ -96,28 +106,43 @@ def create_table(job: Job) -> None:
     tree = trino_sql.parse(job.sql)
     schema, properties = tree.this, tree.args.get("properties")
     if not isinstance(schema, exp.Schema) or not properties or not properties.find(exp.ExternalProperty):
-        raise LakeError("NOT_SUPPORTED", "local_aws creates tables by CREATE EXTERNAL TABLE and CREATE TABLE … AS; it has no Iceberg.")
+        raise LakeError(
+            "NOT_SUPPORTED",
+            "local_aws creates tables by CREATE EXTERNAL TABLE and CREATE TABLE … AS; it has no Iceberg.",
+        )
     database, name = _names(schema.this.sql(dialect="athena"), job.database)
     if athena_queries.lake_table_exists(job.stand_in, database, name):
         if tree.args.get("exists"):
             return
-        raise LakeError("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException(message:Table {name} already exists.)")
+        raise LakeError(
+            "FAILED",
+            f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException(message:Table {name} already exists.)",
+        )
     location, stored = properties.find(exp.LocationProperty), properties.find(exp.FileFormatProperty)
     serde = properties.find(exp.RowFormatSerdeProperty)
     if not ((stored and stored.this.name.upper() == "PARQUET") or (serde and "parquet" in serde.this.name.lower())):
         raise LakeError("NOT_SUPPORTED", "local_aws reads tables over Parquet only: say STORED AS PARQUET.")
     if location is None:
         raise LakeError("FAILED", "SemanticException Cannot create table: LOCATION must be specified")
-    settings = {one.this.name: one.args["value"].name for one in (serde.args["serde_properties"].expressions if serde and serde.args.get("serde_properties") else [])}
+    settings = {
+        one.this.name: one.args["value"].name
+        for one in (serde.args["serde_properties"].expressions if serde and serde.args.get("serde_properties") else [])
+    }
     parted = properties.find(exp.PartitionedByProperty)
     comment = properties.find(exp.SchemaCommentProperty)
     storage = {"Columns": _columns(schema.expressions), "Location": location.this.name, **PARQUET}
     storage["SerdeInfo"] = {**PARQUET["SerdeInfo"], "Parameters": {"serialization.format": "1", **settings}}  # type: ignore[dict-item]
     parameters = {one.this.name: one.args["value"].name for one in properties.expressions if type(one) is exp.Property}
-    described = {"Name": name, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage, "PartitionKeys": _columns(parted.this.expressions) if parted else [], "Parameters": {"EXTERNAL": "TRUE", **parameters}}
+    described: dict[str, Any] = {
+        "Name": name,
+        "TableType": "EXTERNAL_TABLE",
+        "StorageDescriptor": storage,
+        "PartitionKeys": _columns(parted.this.expressions) if parted else [],
+        "Parameters": {"EXTERNAL": "TRUE", **parameters},
+    }
     if comment:
         described["Parameters"]["comment"] = comment.this.name
-    job.stand_in.client("glue").create_table(DatabaseName=database, TableInput=described)
+    client(job.stand_in, "glue").create_table(DatabaseName=database, TableInput=described)
 
 
 def _columns(definitions: list[exp.ColumnDef]) -> list[dict[str, str]]:
@@ -134,26 +159,40 @@ def drop_table(job: Job) -> None:
     found = _matched(rf"DROP\s+TABLE\s+(IF\s+EXISTS\s+)?{TABLE}", job)
     database, name = _names(found[2], job.database)
     if athena_queries.lake_table_exists(job.stand_in, database, name):
-        job.stand_in.client("glue").delete_table(DatabaseName=database, Name=name)
+        client(job.stand_in, "glue").delete_table(DatabaseName=database, Name=name)
     elif not found[1]:
         raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
 
 
 def alter_partitions(job: Job) -> None:
     """Partitions added or dropped by name."""
-    found = _matched(rf"ALTER\s+TABLE\s+{TABLE}\s+(ADD|DROP)(\s+IF\s+(?:NOT\s+)?EXISTS)?((?:\s*,?\s*PARTITION\s*\([^)]*\)(?:\s*LOCATION\s*'[^']*')?)+)", job)
-    table, glue = _table(job, found[1]), job.stand_in.client("glue")
+    found = _matched(
+        rf"ALTER\s+TABLE\s+{TABLE}\s+(ADD|DROP)(\s+IF\s+(?:NOT\s+)?EXISTS)?((?:\s*,?\s*PARTITION\s*\([^)]*\)(?:\s*LOCATION\s*'[^']*')?)+)",
+        job,
+    )
+    table, glue = _table(job, found[1]), client(job.stand_in, "glue")
     keys, storage = [each["Name"] for each in table["PartitionKeys"]], table["StorageDescriptor"]
     for spec, location in re.findall(r"PARTITION\s*\(([^)]*)\)(?:\s*LOCATION\s*'([^']*)')?", found[4], re.IGNORECASE):
-        values = {name.lower(): value.strip("'\"") for name, value in re.findall(r"`?(\w+)`?\s*=\s*('[^']*'|\"[^\"]*\"|[^,\s]+)", spec)}
+        values = {
+            name.lower(): value.strip("'\"")
+            for name, value in re.findall(r"`?(\w+)`?\s*=\s*('[^']*'|\"[^\"]*\"|[^,\s]+)", spec)
+        }
         where = {"DatabaseName": table["DatabaseName"], "TableName": table["Name"]}
         ordered = [values[key] for key in keys if key in values]
         try:
             if found[2].upper() == "DROP":
                 glue.delete_partition(**where, PartitionValues=ordered)
             else:
-                path = location or storage["Location"].rstrip("/") + "/" + "/".join(f"{key}={values.get(key)}" for key in keys) + "/"
-                glue.create_partition(**where, PartitionInput={"Values": ordered, "StorageDescriptor": {**storage, "Location": path}})
+                path = (
+                    location
+                    or storage["Location"].rstrip("/")
+                    + "/"
+                    + "/".join(f"{key}={values.get(key)}" for key in keys)
+                    + "/"
+                )
+                glue.create_partition(
+                    **where, PartitionInput={"Values": ordered, "StorageDescriptor": {**storage, "Location": path}}
+                )
         except (glue.exceptions.AlreadyExistsException, glue.exceptions.EntityNotFoundException) as refused:
             if not found[3]:
                 raise LakeError("FAILED", f"SemanticException {refused.response['Error']['Message']}") from refused
@@ -162,32 +201,62 @@ def alter_partitions(job: Job) -> None:
 def repair(job: Job) -> None:
     """The partitions that files lie in and the catalog lacks, added."""
     table = _table(job, _matched(rf"MSCK\s+REPAIR\s+TABLE\s+{TABLE}", job)[1])
-    glue, storage = job.stand_in.client("glue"), table["StorageDescriptor"]
-    keys, where = [each["Name"] for each in table["PartitionKeys"]], {"DatabaseName": table["DatabaseName"], "TableName": table["Name"]}
+    glue, storage = client(job.stand_in, "glue"), table["StorageDescriptor"]
+    keys, where = (
+        [each["Name"] for each in table["PartitionKeys"]],
+        {"DatabaseName": table["DatabaseName"], "TableName": table["Name"]},
+    )
     bucket, _, prefix = storage["Location"].removeprefix("s3://").partition("/")
     prefix = prefix.rstrip("/") + "/"
-    have = {tuple(each["Values"]) for page in glue.get_paginator("get_partitions").paginate(**where) for each in page["Partitions"]}
+    have = {
+        tuple(each["Values"])
+        for page in glue.get_paginator("get_partitions").paginate(**where)
+        for each in page["Partitions"]
+    }
     pattern = re.compile("/".join(f"{re.escape(key)}=([^/]+)" for key in keys) + "/", re.IGNORECASE)
-    folders = {found[0]: found.groups() for key in job.stand_in.objects.keys(bucket, prefix) if (found := pattern.match(key[len(prefix) :]))}
+    folders = {
+        found[0]: found.groups()
+        for key in job.stand_in.objects.keys(bucket, prefix)
+        if (found := pattern.match(key[len(prefix) :]))
+    }
     added = {folder: values for folder, values in folders.items() if values not in have} if keys else {}
     for folder, values in added.items():
-        glue.create_partition(**where, PartitionInput={"Values": list(values), "StorageDescriptor": {**storage, "Location": f"s3://{bucket}/{prefix}{folder}"}})
+        glue.create_partition(
+            **where,
+            PartitionInput={
+                "Values": list(values),
+                "StorageDescriptor": {**storage, "Location": f"s3://{bucket}/{prefix}{folder}"},
+            },
+        )
     if added:
-        listed = "\t".join(f"{table['Name']}:{folder.rstrip('/')}" for folder in added)
-        _answer(job, ["repair"], [[f"Partitions not in metastore:\t{listed}"], *([f"Repair: Added partition to metastore {table['Name']}:{folder.rstrip('/')}"] for folder in added)])
+        names = [f"{table['Name']}:{folder.rstrip('/')}" for folder in added]
+        lines = ["\t".join(["Partitions not in metastore:", *names])]
+        lines += [f"Repair: Added partition to metastore {name}" for name in names]
+        _answer(job, ["repair"], [[line] for line in lines])
 
 
 def show_databases(job: Job) -> None:
     """The names of the catalog's databases."""
     pattern = _matched(r"SHOW\s+(?:DATABASES|SCHEMAS)(?:\s+LIKE)?(?:\s+'([^']*)')?", job)[1]
-    _answer(job, ["database_name"], _like([row[1] for row in athena_queries.information(job.stand_in, "schemata") if row[1] != "information_schema"], pattern))
+    _answer(
+        job,
+        ["database_name"],
+        _like(
+            [row[1] for row in athena_queries.information(job.stand_in, "schemata") if row[1] != "information_schema"],
+            pattern,
+        ),
+    )
 
 
 def show_tables(job: Job) -> None:
     """The names of a database's tables."""
     found = _matched(rf"SHOW\s+TABLES(?:\s+IN\s+({NAME}))?(?:\s+LIKE)?(?:\s+'([^']*)')?", job)
     database = (found[1] or job.database).strip('`"').lower()
-    _answer(job, ["tab_name"], _like([row[2] for row in athena_queries.information(job.stand_in, "tables") if row[1] == database], found[2]))
+    _answer(
+        job,
+        ["tab_name"],
+        _like([row[2] for row in athena_queries.information(job.stand_in, "tables") if row[1] == database], found[2]),
+    )
 
 
 def show_partitions(job: Job) -> None:
@@ -195,9 +264,20 @@ def show_partitions(job: Job) -> None:
     table = _table(job, _matched(rf"SHOW\s+PARTITIONS\s+{TABLE}", job)[1])
     keys = [each["Name"] for each in table["PartitionKeys"]]
     if not keys:
-        raise LakeError("FAILED", f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Table {table['Name']} is not a partitioned table")
-    pages = job.stand_in.client("glue").get_paginator("get_partitions").paginate(DatabaseName=table["DatabaseName"], TableName=table["Name"])
-    names = ["/".join(f"{key}={value}" for key, value in zip(keys, each["Values"], strict=True)) for page in pages for each in page["Partitions"]]
+        raise LakeError(
+            "FAILED",
+            f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Table {table['Name']} is not a partitioned table",
+        )
+    pages = (
+        client(job.stand_in, "glue")
+        .get_paginator("get_partitions")
+        .paginate(DatabaseName=table["DatabaseName"], TableName=table["Name"])
+    )
+    names = [
+        "/".join(f"{key}={value}" for key, value in zip(keys, each["Values"], strict=True))
+        for page in pages
+        for each in page["Partitions"]
+    ]
     _answer(job, ["partition"], [[name] for name in sorted(names)])
 
 
@@ -205,7 +285,11 @@ def show_columns(job: Job) -> None:
     """The names of a table's columns."""
     found = _matched(rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{TABLE}(?:\s+(?:IN|FROM)\s+({NAME}))?", job)
     table = _table(job, f"{found[2]}.{found[1]}" if found[2] else found[1])
-    _answer(job, ["field"], [[each["Name"]] for each in [*table["StorageDescriptor"]["Columns"], *table.get("PartitionKeys", [])]])
+    _answer(
+        job,
+        ["field"],
+        [[each["Name"]] for each in [*table["StorageDescriptor"]["Columns"], *table.get("PartitionKeys", [])]],
+    )
 
 
 def describe(job: Job) -> None:
@@ -218,7 +302,13 @@ def describe(job: Job) -> None:
 
     rows = [line(each) for each in [*table["StorageDescriptor"]["Columns"], *keys]]
     if keys:
-        rows += [["", "", ""], ["# Partition Information", "", ""], [f"{'# col_name':20}", f"{'data_type':20}", f"{'comment':20}"], ["", "", ""], *map(line, keys)]
+        rows += [
+            ["", "", ""],
+            ["# Partition Information", "", ""],
+            [f"{'# col_name':20}", f"{'data_type':20}", f"{'comment':20}"],
+            ["", "", ""],
+            *map(line, keys),
+        ]
     _answer(job, ["col_name", "data_type", "comment"], rows)
 
 
@@ -238,7 +328,10 @@ def refused(job: Job) -> None:
 
 KINDS: list[tuple[str, Kind]] = [
     (r"\(|SELECT\b|WITH\b|VALUES\b", Kind("DML", "SELECT", ".csv", athena_queries.select)),
-    (r"CREATE\s+TABLE\b.*\bAS\s*\(?\s*(SELECT|WITH|VALUES)\b", Kind("DDL", "CREATE_TABLE_AS_SELECT", "", athena_queries.create_table_as)),
+    (
+        r"CREATE\s+TABLE\b.*\bAS\s*\(?\s*(SELECT|WITH|VALUES)\b",
+        Kind("DDL", "CREATE_TABLE_AS_SELECT", "", athena_queries.create_table_as),
+    ),
     (r"INSERT\s+INTO\b", Kind("DML", "INSERT", "", athena_queries.insert)),
     (r"UNLOAD\b", Kind("DML", "UNLOAD", "", athena_queries.unload)),
     (r"CREATE\s+(DATABASE|SCHEMA)\b", Kind("DDL", "CREATE_DATABASE", ".txt", create_database)),
@@ -253,5 +346,8 @@ KINDS: list[tuple[str, Kind]] = [
     (r"SHOW\s+COLUMNS\b", Kind("UTILITY", "SHOW_COLUMNS", ".txt", show_columns)),
     (r"DESC(RIBE)?\b", Kind("UTILITY", "DESCRIBE_TABLE", ".txt", describe)),
     (r"EXPLAIN\b", Kind("UTILITY", "EXPLAIN", ".txt", explain)),
-    (r"(ALTER|ANALYZE|CREATE|DELETE|DROP|EXECUTE|DEALLOCATE|GRANT|MERGE|OPTIMIZE|PREPARE|REVOKE|SHOW|TABLE|UPDATE|VACUUM|USING)\b", Kind("DDL", "", ".txt", refused)),
+    (
+        r"(ALTER|ANALYZE|CREATE|DELETE|DROP|EXECUTE|DEALLOCATE|GRANT|MERGE|OPTIMIZE|PREPARE|REVOKE|SHOW|TABLE|UPDATE|VACUUM|USING)\b",
+        Kind("DDL", "", ".txt", refused),
+    ),
 ]

@@ -26,7 +26,11 @@ class Dms(Tasks):
     def ListTagsForResource(self, call: Call) -> dict[str, Any]:
         """The tags of one resource, or of several."""
         arns = call.parameters.get("ResourceArnList") or [call.parameters["ResourceArn"]]
-        return {"TagList": [{"Key": k, "Value": v, "ResourceArn": arn} for arn in arns for k, v in find_tags(self, arn).items()]}
+        return {
+            "TagList": [
+                {"Key": k, "Value": v, "ResourceArn": arn} for arn in arns for k, v in find_tags(self, arn).items()
+            ]
+        }
 
     def RemoveTagsFromResource(self, call: Call) -> dict[str, Any]:
         """Nothing."""

@@ -138,13 +138,21 @@ class Endpoints(Instances):
         if "SecretsManagerSecretId" in settings:
             told = self._secret(settings["SecretsManagerSecretId"])
         database = endpoint.get("DatabaseName") or settings.get("DatabaseName") or "postgres"
-        return dms_source.conninfo(told["ServerName"], told["Port"], told["Username"], told["Password"], database, endpoint["SslMode"], application)
+        return dms_source.conninfo(
+            told["ServerName"],
+            told["Port"],
+            told["Username"],
+            told["Password"],
+            database,
+            endpoint["SslMode"],
+            application,
+        )
 
     def _secret(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads(self.stand_in.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
-            keys = {"Username": "username", "Password": "password", "ServerName": "host", "Port": "port"}
-            return {member: content[key] for member, key in keys.items()} | {"Port": int(content["port"])}
+            keys = {"Username": "username", "Password": "password", "ServerName": "host"}
+            return {member: content[key] + "" for member, key in keys.items()} | {"Port": int(content["port"])}
         except ClientError as error:
             raise ConnectionFailure(f"The secret {name} cannot be read: {error.response['Error']['Message']}") from None
         except (KeyError, ValueError, TypeError):
@@ -175,7 +183,9 @@ class Endpoints(Instances):
             s3.put_object(**where, Body=b"")
             s3.delete_object(**where)
         except ClientError as error:
-            raise ConnectionFailure(f"Cannot write to the bucket {bucket}: {error.response['Error']['Message']}") from None
+            raise ConnectionFailure(
+                f"Cannot write to the bucket {bucket}: {error.response['Error']['Message']}"
+            ) from None
 
     def _check_idle(self, arn: str) -> None:
         running = ("starting", "running", "stopping", "testing", "modifying")
@@ -205,7 +215,11 @@ class Endpoints(Instances):
 
     def _check_credentials(self, endpoint: Record, settings: dict[str, Any]) -> None:
         """Either a secret with a role to read it, or clear credentials."""
-        shown = [each for each in CLEAR if each in endpoint or (each == "Password" and endpoint["EndpointArn"] in self.passwords)]
+        shown = [
+            each
+            for each in CLEAR
+            if each in endpoint or (each == "Password" and endpoint["EndpointArn"] in self.passwords)
+        ]
         secret = [each for each in ("SecretsManagerSecretId", "SecretsManagerAccessRoleArn") if settings.get(each)]
         if secret and shown:
             text = "Give either SecretsManagerSecretId with SecretsManagerAccessRoleArn or Username, Password, ServerName and Port, not both."

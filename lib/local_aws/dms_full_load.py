@@ -23,12 +23,19 @@ from local_aws.dms_types import Carried, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
 GZIP_LEVEL = 1  # level 6 takes three times the processor time of the whole copy and saves a tenth of the space
 GROUP_ROWS = 122_880  # of a row group, unless the endpoint's RowGroupLength says otherwise
+DICTIONARY_BYTES = 64 << 10  # larger dictionaries cost time and save little
 GROUP_BYTES = 64 << 20  # or what is in memory, if this is reached first
-BATCH_ROWS, BATCH_ROWS_OF_LOBS = 32_768, 2_048
-DUCKDB: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB", "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+BATCH_ROWS, BATCH_ROWS_OF_LOBS = 30_720, 2_048  # parts of a row group; DuckDB's vectors have 2,048
+DUCKDB: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": "512MB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 CONSTANT = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())  # written as a string column
 
 
@@ -45,17 +52,31 @@ class TableError(Exception):
 
 
 class Database:
-    """The source, as DuckDB's PostgreSQL extension reads it: the least processor time of all ways to Arrow."""
+    """The source, as DuckDB's PostgreSQL extension reads it: the least processor time of all ways to Arrow.
+
+    Raises LostSourceError when the source cannot be reached.
+    """
 
     def __init__(self, conninfo: str) -> None:
         self.conninfo = conninfo
+        with self.connect():
+            """Let psycopg say why there is no connection: DuckDB's words hold the password."""
         self.duckdb = duckdb.connect(config=DUCKDB)
         self.duckdb.execute(f"load {_literal(str(_extension()))}")
         self.duckdb.execute(f"attach {_literal(conninfo)} as source (type postgres, read_only)")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.duckdb.close()
+
     def connect(self) -> psycopg.Connection:
-        """Another connection, without DuckDB; raises psycopg.OperationalError."""
-        return psycopg.connect(self.conninfo, autocommit=True)
+        """Another connection, without DuckDB; raises LostSourceError."""
+        try:
+            return psycopg.connect(self.conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise LostSourceError(" ".join(str(error).split())) from None
 
 
 @dataclass(frozen=True)
@@ -133,7 +154,7 @@ def _parquet_options(settings: dict[str, Any]) -> dict[str, Any]:
         "use_dictionary": settings.get("EncodingType") != "plain",
         "write_statistics": settings.get("EnableStatistics", True),
         "data_page_size": settings.get("DataPageSize"),
-        "dictionary_pagesize_limit": settings.get("DictPageSizeLimit"),
+        "dictionary_pagesize_limit": settings.get("DictPageSizeLimit", DICTIONARY_BYTES),
         "coerce_timestamps": "ms" if settings.get("ParquetTimestampInMillisecond") else None,
         "allow_truncated_timestamps": True,
         "store_schema": False,
@@ -158,8 +179,8 @@ def _explained(error: Exception, rows: Rows) -> Exception:
     try:
         with rows.database.connect() as connection:
             connection.execute(f"select from {rows.relation} limit 0".encode())
-    except psycopg.OperationalError as lost:
-        return LostSourceError(" ".join(str(lost).split()))
+    except LostSourceError as lost:
+        return lost
     except psycopg.Error as refusal:
         return TableError(refusal.diag.message_primary or str(refusal))
     return TableError(" ".join(words))
@@ -171,7 +192,10 @@ def _completed(
     """The batches with the constant columns among the source's, named and typed as in the file."""
     for batch in batches:
         delivered = iter(batch.columns)
-        columns = [next(delivered).cast(each.carried.type, safe=False) if each.carried else _constant(each, len(batch)) for each in fields]
+        columns = [
+            next(delivered).cast(each.carried.type, safe=False) if each.carried else _constant(each, len(batch))
+            for each in fields
+        ]
         yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -196,7 +220,11 @@ def _groups(batches: Iterator[pyarrow.RecordBatch], group_rows: int) -> Iterator
 
 def _write_csv(rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]) -> list[Path]:
     """PostgreSQL's own CSV: quoted where RFC 4180 asks for it, and where a text would be taken for NULL."""
-    target = _CsvFiles(folder, compressed=settings.get("CompressionType") == "gzip", largest_bytes=int(settings.get("MaxFileSize") or 1_048_576) * 1024)
+    target = _CsvFiles(
+        folder,
+        compressed=settings.get("CompressionType") == "gzip",
+        largest_bytes=int(settings.get("MaxFileSize") or 1_048_576) * 1024,
+    )
     expressions = [f"{_csv(each)} as {quote(each.name)}" for each in rows.fields]
     header = settings.get("AddColumnName", False)
     copy = sql.SQL("copy ({}) to stdout (format csv, delimiter {}, null {}, header {})").format(

@@ -62,7 +62,9 @@ class Instances(Records):
         with self.lock:
             group = find(self.subnet_groups, name, "Replication subnet group")
             if any(each["ReplicationSubnetGroup"] is group for each in self.instances.values()):
-                raise invalid_state(f"Replication subnet group {name} is in use by a replication instance: delete that first")
+                raise invalid_state(
+                    f"Replication subnet group {name} is in use by a replication instance: delete that first"
+                )
             del self.subnet_groups[name]
         return {}
 
@@ -78,7 +80,11 @@ class Instances(Records):
             code = "ReplicationSubnetGroupDoesNotCoverEnoughAZs"
             raise ApiError(code, "The subnets must be in at least two Availability Zones.")
         shown = [
-            {"SubnetIdentifier": each["SubnetId"], "SubnetAvailabilityZone": {"Name": each["AvailabilityZone"]}, "SubnetStatus": "Active"}
+            {
+                "SubnetIdentifier": each["SubnetId"],
+                "SubnetAvailabilityZone": {"Name": each["AvailabilityZone"]},
+                "SubnetStatus": "Active",
+            }
             for each in subnets
         ]
         return {"VpcId": subnets[0]["VpcId"], "Subnets": shown}

@@ -51,11 +51,19 @@ class Plan:
 
     @classmethod
     def of(
-        cls, connection: psycopg.Connection, mapping_text: str, settings: Settings, source: Record, target: Record, started: datetime
+        cls,
+        connection: psycopg.Connection,
+        mapping_text: str,
+        settings: Settings,
+        source: Record,
+        target: Record,
+        started: datetime,
     ) -> Plan:
         """The plan for what the source holds now."""
         mapping = dms_table_mapping.parse(mapping_text)
-        found = [(table, mapping.select(table.schema, table.name, table.kind)) for table in dms_source.tables(connection)]
+        found = [
+            (table, mapping.select(table.schema, table.name, table.kind)) for table in dms_source.tables(connection)
+        ]
         chosen = [(table, selected) for table, selected in found if selected]
         columns = dms_source.columns(connection, [table.oid for table, _ in chosen])
         planner = _Planner(mapping, settings, source["PostgreSQLSettings"], target["S3Settings"], started)

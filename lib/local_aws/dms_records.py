@@ -49,15 +49,15 @@ class Records(Service):
         )
         return f"arn:aws:dms:{self.stand_in.region}:{ACCOUNT}:{kind}:{end}"
 
-    def later(self, act: Callable[[], object], seconds: float = SETTLING_SECONDS) -> None:
-        """Do something after a while, with the state locked."""
+    def later(self, act: Callable[[], object]) -> None:
+        """Do something when the thing has settled, with the state locked."""
 
         def locked() -> None:
             self._timers.discard(timer)
             with self.lock:
                 act()
 
-        timer = threading.Timer(seconds, locked)
+        timer = threading.Timer(SETTLING_SECONDS, locked)
         timer.daemon = True
         self._timers.add(timer)
         timer.start()
@@ -93,7 +93,9 @@ def find(records: dict[str, Record], arn: str, what: str) -> Record:
     return records[arn]
 
 
-def matching(call: Call, records: Iterable[Record], members: dict[str, str | tuple[str, ...]], what: str) -> list[Record]:
+def matching(
+    call: Call, records: Iterable[Record], members: dict[str, str | tuple[str, ...]], what: str
+) -> list[Record]:
     """The records that fulfil all of the call's filters; `members` tells what each filter compares.
 
     Raises ResourceNotFoundFault when filters are given and nothing fulfils them.

@@ -128,7 +128,9 @@ def parse(text: str) -> Mapping:
     for rule in transformations:
         _check_transformation(rule)
     if not any(rule["rule-action"] in ("include", "explicit") for rule in selections):
-        raise MappingError("The table mapping includes nothing: it needs at least one selection rule with action include or explicit.")
+        raise MappingError(
+            "The table mapping includes nothing: it needs at least one selection rule with action include or explicit."
+        )
     return Mapping(selections, transformations)
 
 

@@ -48,7 +48,10 @@ class Run:
         self.fresh_start: datetime = before.fresh_start if before and kind == "resume-processing" else self.started
         self.ended: datetime | None = None
         self.application = f"local_aws dms {uuid.uuid4().hex}"
-        self.source, self.target = service.endpoints[task["SourceEndpointArn"]], service.endpoints[task["TargetEndpointArn"]]
+        self.source, self.target = (
+            service.endpoints[task["SourceEndpointArn"]],
+            service.endpoints[task["TargetEndpointArn"]],
+        )
         self.log = TaskLog(service.stand_in, settings["Logging"])
         self.thread = threading.Thread(target=self._run, name="dms task", daemon=True)
         self._stopped = threading.Event()
@@ -81,13 +84,19 @@ class Run:
         try:
             end = self._load()
         except (TaskError, ConnectionFailure, LostSourceError, ApiError, psycopg.Error) as error:
-            reason = dms_source.failure(error) if isinstance(error, psycopg.Error) else getattr(error, "reason", str(error))
+            reason = (
+                dms_source.failure(error) if isinstance(error, psycopg.Error) else getattr(error, "reason", str(error))
+            )
             end = {"Status": "failed", "StopReason": FATAL, "LastFailureMessage": f"Last Error {reason}"}
         except Exception as bug:  # noqa: BLE001 - a bug of ours must not leave the task running for ever
             end = {"Status": "failed", "StopReason": FATAL, "LastFailureMessage": f"local_aws failed: {bug!r}"}
         if self._stopped.is_set():
             end = {"Status": "stopped", "StopReason": STOPPED}
-        self.log.write("TASK_MANAGER", f"Task finished: {end.get('LastFailureMessage') or end['StopReason']}", "E" if end["Status"] == "failed" else "I")
+        self.log.write(
+            "TASK_MANAGER",
+            f"Task finished: {end.get('LastFailureMessage') or end['StopReason']}",
+            "E" if end["Status"] == "failed" else "I",
+        )
         self.log.close()
         with self.service.lock:
             self.ended = datetime.now(UTC)
@@ -95,23 +104,33 @@ class Run:
 
     def _load(self) -> Record:
         """All tables; the members of the task that say how it ended."""
-        database = self._connect()
+        with self._connect() as database:
+            plan = self._plan(database)
+            due = [each for each in plan.tables if self.statistics[each.key]["TableState"] != "Table completed"]
+            at_once = min(int(self.settings["FullLoadSettings"]["MaxFullLoadSubTasks"]), os.cpu_count() or 1)
+            with ThreadPoolExecutor(at_once, "dms table") as pool:
+                list(pool.map(lambda each: self._load_table(database, each), due))
+        if self._broken:
+            raise self._broken
+        return {"Status": "stopped", "StopReason": FINISHED}
+
+    def _plan(self, database: Database) -> Plan:
+        """What there is to load; the task is `running` from now on."""
         with database.connect() as connection:
-            plan = Plan.of(connection, self.task["TableMappings"], self.settings, self.source, self.target, self.started)
+            plan = Plan.of(
+                connection, self.task["TableMappings"], self.settings, self.source, self.target, self.started
+            )
         if not plan.tables and self.settings["ErrorBehavior"]["FailOnNoTablesCaptured"]:
             raise TaskError(NO_TABLES)
         self.statistics.update({each.key: self.kept.get(each.key) or self._statistics(each) for each in plan.tables})
         with self.service.lock:
             if not self._stopped.is_set():
                 self.task.update(Status="running", ReplicationTaskStartDate=self.started)
-        self.log.write("TASK_MANAGER", f"Task '{self.task['ReplicationTaskIdentifier']}' running full load only, {len(plan.tables)} tables")
-        due = [each for each in plan.tables if self.statistics[each.key]["TableState"] != "Table completed"]
-        at_once = min(int(self.settings["FullLoadSettings"]["MaxFullLoadSubTasks"]), os.cpu_count() or 1)
-        with ThreadPoolExecutor(at_once, "dms table") as pool:
-            list(pool.map(lambda each: self._load_table(database, each), due))
-        if self._broken:
-            raise self._broken
-        return {"Status": "stopped", "StopReason": FINISHED}
+        self.log.write(
+            "TASK_MANAGER",
+            f"Task '{self.task['ReplicationTaskIdentifier']}' running full load only, {len(plan.tables)} tables",
+        )
+        return plan
 
     def _connect(self) -> Database:
         bucket = self.target["S3Settings"]["BucketName"]
@@ -132,7 +151,11 @@ class Run:
         name = f"'{table.key[0]}'.'{table.key[1]}'"
         try:
             self._deliver(database, table, statistics)
-            state, text, level = "Table completed", f"Load finished for table {name}. {statistics['FullLoadRows']} rows received.", "I"
+            state, text, level = (
+                "Table completed",
+                f"Load finished for table {name}. {statistics['FullLoadRows']} rows received.",
+                "I",
+            )
         except (TableError, ApiError, OSError) as error:
             state, text, level = "Table error", f"Table {name} was errored/suspended: {error}", "E"
             if self.settings["ErrorBehavior"]["TableErrorPolicy"] == "STOP_TASK":
@@ -171,8 +194,6 @@ class Run:
         try:
             with database.connect() as connection:
                 counts = connection.execute(table.cuts_query.encode()).fetchone() or ()
-        except psycopg.OperationalError as lost:
-            raise LostSourceError(dms_source.failure(lost)) from None
         except psycopg.Error as refusal:
             raise TableError(dms_source.failure(refusal)) from None
         cut = {column: count for column, count in zip(table.cuts, counts, strict=True) if count}
@@ -180,7 +201,9 @@ class Run:
             text = f"{count} values of column '{column}' of table '{table.key[0]}'.'{table.key[1]}' are truncated to LobMaxSize"
             self.log.write("SOURCE_UNLOAD", text, "W")
         if cut and self.source["PostgreSQLSettings"].get("FailTasksOnLobTruncation"):
-            raise TaskError(f"LOB truncation in table {table.key[0]}.{table.key[1]}, column {', '.join(cut)}, and FailTasksOnLobTruncation is set")
+            raise TaskError(
+                f"LOB truncation in table {table.key[0]}.{table.key[1]}, column {', '.join(cut)}, and FailTasksOnLobTruncation is set"
+            )
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[Path]:
@@ -193,5 +216,10 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _end_sessions(self) -> None:
-        with contextlib.suppress(psycopg.Error, ConnectionFailure), dms_source.connect(self.service.conninfo(self.source)) as connection:
-            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s", [self.application])
+        with (
+            contextlib.suppress(psycopg.Error, ConnectionFailure),
+            dms_source.connect(self.service.conninfo(self.source)) as connection,
+        ):
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s", [self.application]
+            )

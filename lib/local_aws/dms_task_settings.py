@@ -69,7 +69,7 @@ def read(text: str | None) -> Settings:
         told = json.loads(text or "{}")
     except ValueError as error:
         raise invalid(f"Invalid task settings JSON ({error})") from error
-    if not isinstance(told, dict) or not all(isinstance(each, dict | None) for each in told.values()):
+    if not isinstance(told, dict) or not all(isinstance(each, dict | bool | None) for each in told.values()):
         raise invalid("Invalid task settings JSON: it must be an object of objects")
     if unknown := sorted(set(told) - set(DEFAULTS) - {"TTSettings", "DataResyncSettings"}):
         raise invalid(f"Invalid task settings JSON: there are no settings {', '.join(unknown)}")
@@ -82,7 +82,10 @@ def merged(settings: Settings, told: Settings) -> Settings:
     """The settings with those told in place of the ones they had; raises ApiError for what cannot be."""
     new = copy.deepcopy(settings)
     for name, group in told.items():
-        new[name] = {**(new.get(name) or {}), **group} if group is not None else new.get(name)
+        if isinstance(group, dict):
+            new[name] = {**(new.get(name) or {}), **group}
+        elif group is not None:
+            new[name] = group
     _check(new)
     return new
 
@@ -101,7 +104,9 @@ def _check(settings: Settings) -> None:
         raise invalid("LobMaxSize is a number of kilobytes above 0")
     if settings["ValidationSettings"]["EnableValidation"]:
         raise not_here("the validation of a DMS task")
-    if settings["ControlTablesSettings"]["ControlSchema"] or any(value is True for value in settings["ControlTablesSettings"].values()):
+    if settings["ControlTablesSettings"]["ControlSchema"] or any(
+        value is True for value in settings["ControlTablesSettings"].values()
+    ):
         raise not_here("the control tables of a DMS task")
     for name in ("CharacterSetSettings", "PostProcessingRules"):
         if settings[name]:

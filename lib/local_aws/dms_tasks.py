@@ -39,10 +39,14 @@ class Tasks(Endpoints):
         """A task that is `creating`, and soon `ready`."""
         told = call.parameters
         _check_kind(told)
-        settings = dms_task_settings.merged(dms_task_settings.DEFAULTS, dms_task_settings.read(told.get("ReplicationTaskSettings")))
+        settings = dms_task_settings.merged(
+            dms_task_settings.DEFAULTS, dms_task_settings.read(told.get("ReplicationTaskSettings"))
+        )
         _check_mapping(told["TableMappings"])
         with self.lock:
-            check_new(self.tasks.values(), "ReplicationTaskIdentifier", told["ReplicationTaskIdentifier"], "Replication Task")
+            check_new(
+                self.tasks.values(), "ReplicationTaskIdentifier", told["ReplicationTaskIdentifier"], "Replication Task"
+            )
             self.available(told["ReplicationInstanceArn"])
             for kind, member in (("source", "SourceEndpointArn"), ("target", "TargetEndpointArn")):
                 if find(self.endpoints, told[member], "Endpoint")["EndpointType"] != kind:
@@ -164,14 +168,20 @@ class Tasks(Endpoints):
         """The task as DMS describes it now."""
         run = self.runs.get(task["ReplicationTaskArn"])
         settings = json.dumps(self.settings[task["ReplicationTaskArn"]])
-        return {**task, "ReplicationTaskSettings": settings, **({"ReplicationTaskStats": run.progress()} if run else {})}
+        return {
+            **task,
+            "ReplicationTaskSettings": settings,
+            **({"ReplicationTaskStats": run.progress()} if run else {}),
+        }
 
     def _use(self, settings: dms_task_settings.Settings, task: Record) -> None:
         """Keep the settings, naming the log that they ask for."""
         if settings["Logging"]["EnableLogging"]:
             instance = self.instances[task["ReplicationInstanceArn"]]["ReplicationInstanceIdentifier"]
             end = task["ReplicationTaskArn"].rsplit(":", 1)[-1]
-            settings["Logging"].update(CloudWatchLogGroup=f"dms-tasks-{instance}", CloudWatchLogStream=f"dms-task-{end}")
+            settings["Logging"].update(
+                CloudWatchLogGroup=f"dms-tasks-{instance}", CloudWatchLogStream=f"dms-task-{end}"
+            )
         self.settings[task["ReplicationTaskArn"]] = settings
 
     def _check_start(self, kind: str, *, fresh: bool) -> None:

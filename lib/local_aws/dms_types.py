@@ -19,7 +19,9 @@ AS_THEY_ARE = {
     "float4": pyarrow.float32(),
     "float8": pyarrow.float64(),
 }
-TEXTS = frozenset(["text", "varchar", "bpchar", "citext", "name", "json", "jsonb", "uuid", "xml", "enum"])  # ::text is their output
+TEXTS = frozenset(
+    ["text", "varchar", "bpchar", "citext", "name", "json", "jsonb", "uuid", "xml", "enum"]
+)  # ::text is their output
 WORDS = frozenset(["uuid", "enum", "inet", "cidr", "macaddr", "bit", "varbit"])  # strings that are no LOBs
 SHORTENED = frozenset(["range", "multirange", "point", "line", "lseg", "box", "circle"])  # STRING(255)
 SHORTENED_CHARACTERS = 255
@@ -159,6 +161,8 @@ def _interval(c: str) -> str:
 def _cut(text: str, longest_bytes: int) -> str:
     """The text's first bytes, less those of a character that would be cut in two (its further bytes are 10xxxxxx)."""
     utf8 = f"convert_to({text}, 'UTF8')"
-    whole = [f"when get_byte({utf8}, {longest_bytes - back}) & 192 <> 128 then {longest_bytes - back}" for back in range(4)]
+    whole = [
+        f"when get_byte({utf8}, {longest_bytes - back}) & 192 <> 128 then {longest_bytes - back}" for back in range(4)
+    ]
     cut = f"convert_from(substring({utf8} from 1 for case {' '.join(whole)} end), 'UTF8')"
     return f"case when octet_length({text}) > {longest_bytes} then {cut} else {text} end"

@@ -83,7 +83,11 @@ def decimal_of(node: exp.Expr) -> Decimal | None:
     if isinstance(node, exp.Literal) and not node.is_string:
         whole, point, rest = node.name.partition(".")
         if not point:
-            return (INTEGER_DIGITS["INT"] if len(whole) < INTEGER_DIGITS["INT"] else INTEGER_DIGITS["BIGINT"], 0) if whole.isdigit() else None
+            return (
+                (INTEGER_DIGITS["INT"] if len(whole) < INTEGER_DIGITS["INT"] else INTEGER_DIGITS["BIGINT"], 0)
+                if whole.isdigit()
+                else None
+            )
         return (max(len(whole.lstrip("0") + rest), 1), len(rest)) if node.name.replace(".", "").isdigit() else None
     if isinstance(
         node, exp.Paren | exp.Neg | exp.Abs | exp.Min | exp.Max | exp.AnyValue | exp.Nullif | exp.Alias | exp.Window
@@ -118,7 +122,7 @@ def _widest(nodes: list[exp.Expr]) -> Decimal | None:
     return min(max(p - s for p, s in known) + scale, LONGEST), scale
 
 
-def _combined(node: exp.Expr) -> Decimal | None:
+def _combined(node: exp.Binary) -> Decimal | None:
     left, right = decimal_of(node.left), decimal_of(node.right)
     if left is None or right is None:
         return None

@@ -79,7 +79,7 @@ def _settings(stand_in: StandIn, folder: Path, engine: Path) -> dict[str, str]:
 def _java_options(folder: Path, engine: Path) -> list[str]:
     """UTC, temporary files in the job's folder, and classes from an archive: it halves the start of 9 seconds."""
     base, classes = engine / BASE_CLASSES, engine / CLASSES
-    options = ["-Duser.timezone=UTC", f"-Djava.io.tmpdir={folder}", "-Xlog:disable"]
+    options = ["-Duser.timezone=UTC", f"-Djava.io.tmpdir={folder}", "-Xlog:disable", "-XX:+UseParallelGC"]
     if classes.exists():
         return [*options, f"-XX:SharedArchiveFile={base}:{classes}"]
     return [*options, f"-XX:SharedArchiveFile={base}", f"-XX:ArchiveClassesAtExit={folder / CLASSES}"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from local_aws.engine_clients import client
 from local_aws.parquet_files import Field, NotParquetError, footer
 
 if TYPE_CHECKING:
@@ -95,16 +96,19 @@ class LakeTable:
 
     def _branch(self, values: tuple[str, ...], fields: tuple[Field, ...], paths: list[Path]) -> str:
         columns = zip(self.columns.items(), self._matched(fields), strict=True)
-        selected = [f"{_value(kind, found)} AS {quote(name)}" for (name, kind), found in columns]
+        places = {id(each): f"c{place}" for place, each in enumerate(fields)}  # DuckDB does not tell "A" from "a"
+        selected = [
+            f"{_value(kind, found, places.get(id(found), ''))} AS {quote(name)}" for (name, kind), found in columns
+        ]
         keys = zip(self.partition_keys.items(), values, strict=True)
         selected += [f"{_partition_value(kind, value)} AS {quote(name)}" for (name, kind), value in keys]
         listed = ", ".join(literal(str(path)) for path in paths)
-        return f"SELECT {', '.join(selected)} FROM read_parquet([{listed}], hive_partitioning=false)"
+        return f"SELECT {', '.join(selected)} FROM read_parquet([{listed}], hive_partitioning=false) AS f({', '.join(places.values())})"
 
 
 def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
     """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here."""
-    glue = stand_in.client("glue")
+    glue = client(stand_in, "glue")
     try:
         described = glue.get_table(DatabaseName=database, Name=name)["Table"]
     except glue.exceptions.EntityNotFoundException:
@@ -114,7 +118,7 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
         raise LakeError(
             "NOT_SUPPORTED", f"local_aws reads tables over Parquet files only, and {database}.{name} is none."
         )
-    parts = [([], storage["Location"])]
+    parts: list[tuple[list[str], str]] = [([], storage["Location"])]
     if keys:
         pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         found = [each for page in pages for each in page["Partitions"]]
@@ -210,11 +214,11 @@ def _precision(kind: exp.DataType) -> int:
     return int(kind.expressions[0].name)
 
 
-def _value(kind: exp.DataType, found: Field | None) -> str:
+def _value(kind: exp.DataType, found: Field | None, column: str) -> str:
     """A column of a file as the catalog's type, cast only where the file's own differs."""
     if found is None:
         return f"CAST(NULL AS {duckdb_type(kind)})"
-    column, name = quote(found.name), kind.this.name
+    name = kind.this.name
     if name == "TIMESTAMP":
         column = f"CAST({column} AS TIMESTAMP)" if found.utc else column
         return column if found.unit == "milliseconds" else MILLISECONDS.format(column)

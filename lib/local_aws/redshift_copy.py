@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from local_aws.engine_clients import client
 from local_aws.lake_tables import literal, quote
 from local_aws.parquet_files import Field, NotParquetError, footer
 from local_aws.redshift_database import Database, definitions, relation_exists, utc_now
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = r'(?:"[^"]+"|\w+)'
-COPY = re.compile(rf"COPY\s+(?P<table>{NAME}(?:\.{NAME})?)\s*(?:\((?P<columns>[^)]*)\))?\s+FROM\s+'(?P<source>[^']+)'\s*(?P<options>.*)", re.IGNORECASE | re.DOTALL)
+COPY = re.compile(
+    rf"COPY\s+(?P<table>{NAME}(?:\.{NAME})?)\s*(?:\((?P<columns>[^)]*)\))?\s+FROM\s+'(?P<source>[^']+)'\s*(?P<options>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 ROLE = re.compile(r"IAM_ROLE\s+(?:'(?P<role>[^']+)'|(?P<default>default))", re.IGNORECASE)
 FORMAT = re.compile(r"(?:FORMAT\s+(?:AS\s+)?)?\bPARQUET\b", re.IGNORECASE)
-NOT_HERE = ("FILLRECORD", "ACCEPTINVCHARS", "EXPLICIT_IDS", "SERIALIZETOJSON")  # allowed with Parquet, but not done here
+NOT_HERE = (
+    "FILLRECORD",
+    "ACCEPTINVCHARS",
+    "EXPLICIT_IDS",
+    "SERIALIZETOJSON",
+)  # allowed with Parquet, but not done here
 CODES = {"Spectrum Scan Error": 15007}
 
 
@@ -34,7 +43,7 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
         raise RedshiftError('syntax error at or near "COPY"')
     schema, table = schema_of(found["table"])
     if not relation_exists(connection, schema, table):
-        raise RedshiftError(f'Cannot COPY into nonexistent table {table}')
+        raise RedshiftError(f"Cannot COPY into nonexistent table {table}")
     manifest = _options(database, found["options"])
     columns = definitions(connection, schema, table)
     if found["columns"]:
@@ -43,9 +52,18 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
         if absent := [name for name in wanted if name not in named]:
             raise RedshiftError(f'column "{absent[0]}" of relation "{table}" does not exist')
         columns = [named[name] for name in wanted]
-    record = {"query_id": query_id, "table_name": table, "start_time": utc_now(), "data_source": found["source"], "file_format": "parquet", "user_id": 100}
+    record = {
+        "query_id": query_id,
+        "table_name": table,
+        "start_time": utc_now(),
+        "data_source": found["source"],
+        "file_format": "parquet",
+        "user_id": 100,
+    }
     try:
-        rows = _load(database, connection, f"{quote(schema)}.{quote(table)}", columns, found["source"], record, manifest=manifest)
+        rows = _load(
+            database, connection, f"{quote(schema)}.{quote(table)}", columns, found["source"], record, manifest=manifest
+        )
     except (RedshiftError, duckdb.Error) as refused:
         _note(database, record, "failed", str(refused))
         raise
@@ -60,10 +78,23 @@ def rolled_back(database: Database, query_id: int) -> None:
             each |= {"status": "aborted", "loaded_rows": 0}
 
 
-def _load(database: Database, connection: duckdb.DuckDBPyConnection, target: str, columns: list[dict[str, Any]], source: str, record: dict[str, Any], *, manifest: bool) -> int:
+def _load(
+    database: Database,
+    connection: duckdb.DuckDBPyConnection,
+    target: str,
+    columns: list[dict[str, Any]],
+    source: str,
+    record: dict[str, Any],
+    *,
+    manifest: bool,
+) -> int:
     files = _manifest_files(database, source) if manifest else _prefix_files(database, source)
     sizes = {address: path.stat().st_size for address, path in files}
-    record |= {"source_file_count": len(files), "source_file_bytes": sum(sizes.values()), "loaded_bytes": sum(sizes.values())}
+    record |= {
+        "source_file_count": len(files),
+        "source_file_bytes": sum(sizes.values()),
+        "loaded_bytes": sum(sizes.values()),
+    }
     prefix = source if not manifest else files[0][0].rpartition("/")[0]
     kinds: dict[tuple[Field, ...], list[Path]] = {}
     for address, path in files:
@@ -75,7 +106,9 @@ def _load(database: Database, connection: duckdb.DuckDBPyConnection, target: str
         values = ", ".join(_value(each["duckdb"], one) for each, one in zip(columns, fields, strict=True))
         listed = ", ".join(literal(str(path)) for path in paths)
         names = ", ".join(quote(each["column_name"]) for each in columns)
-        rows += connection.execute(f"INSERT INTO {target} ({names}) SELECT {values} FROM read_parquet([{listed}], hive_partitioning=false)").fetchall()[0][0]
+        rows += connection.execute(
+            f"INSERT INTO {target} ({names}) SELECT {values} FROM read_parquet([{listed}], hive_partitioning=false)"
+        ).fetchall()[0][0]
     return rows
 
 
@@ -83,7 +116,11 @@ def _options(database: Database, text: str) -> bool:
     """Whether the source is a manifest; raises RedshiftError for a missing role, another format and options that Parquet does not take."""
     role = ROLE.search(text)
     if not role:
-        raise RedshiftError("COPY needs IAM_ROLE 'arn:…' or IAM_ROLE default: local_aws takes no other credentials" if re.search("credentials|access_key", text, re.IGNORECASE) else "Must specify an IAM role: CREDENTIALS or IAM_ROLE is required")
+        raise RedshiftError(
+            "COPY needs IAM_ROLE 'arn:…' or IAM_ROLE default: local_aws takes no other credentials"
+            if re.search("credentials|access_key", text, re.IGNORECASE)
+            else "Must specify an IAM role: CREDENTIALS or IAM_ROLE is required"
+        )
     check_role(database, role["role"] or "")
     rest = ROLE.sub(" ", text)
     if not FORMAT.search(rest):
@@ -105,14 +142,18 @@ def check_role(database: Database, role: str) -> str:
         raise RedshiftError("Cannot find default IAM role: no default IAM role is associated with the namespace")
     absent = arn not in database.iam_roles
     if not absent:
-        iam = database.stand_in.client("iam")
+        iam = client(database.stand_in, "iam")
         try:
             iam.get_role(RoleName=arn.rpartition("/")[2])
         except iam.exceptions.NoSuchEntityException:
             absent = True
     if absent:
-        user = f"arn:aws:redshift-serverless:{database.stand_in.region}:{arn.split(':')[4]}:workgroup/{database.workgroup}"
-        raise RedshiftError(detailed(f"User {user} is not authorized to assume IAM Role {arn}", f"IAM Role={arn}", 8001))
+        user = (
+            f"arn:aws:redshift-serverless:{database.stand_in.region}:{arn.split(':')[4]}:workgroup/{database.workgroup}"
+        )
+        raise RedshiftError(
+            detailed(f"User {user} is not authorized to assume IAM Role {arn}", f"IAM Role={arn}", 8001)
+        )
     return arn
 
 
@@ -133,7 +174,13 @@ def _prefix_files(database: Database, source: str) -> list[tuple[str, Path]]:
     if not source.startswith("s3://"):
         raise RedshiftError(f"COPY from {source.partition('://')[0]} is not done by local_aws: only from s3://")
     if not objects.bucket_exists(bucket):
-        raise RedshiftError(detailed("S3ServiceException:The specified bucket does not exist,Status 404,Error NoSuchBucket", f"Listing bucket={bucket} prefix={prefix}", 8001))
+        raise RedshiftError(
+            detailed(
+                "S3ServiceException:The specified bucket does not exist,Status 404,Error NoSuchBucket",
+                f"Listing bucket={bucket} prefix={prefix}",
+                8001,
+            )
+        )
     keys = [key for key in objects.keys(bucket, prefix) if not key.endswith("/")]
     if not keys:
         raise RedshiftError(detailed(f"The specified S3 prefix '{prefix}' does not exist", "", 8001))
@@ -144,10 +191,18 @@ def _manifest_files(database: Database, source: str) -> list[tuple[str, Path]]:
     """https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html"""
     path = database.stand_in.objects.path(*_split(source))
     if not path.is_file():
-        raise RedshiftError(detailed("Problem reading manifest file - S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey", source, 8001))
+        raise RedshiftError(
+            detailed(
+                "Problem reading manifest file - S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey",
+                source,
+                8001,
+            )
+        )
     try:
         entries = json.loads(path.read_bytes())["entries"]
-        listed = [(each["url"], bool(each.get("mandatory")), each.get("meta", {}).get("content_length")) for each in entries]
+        listed = [
+            (each["url"], bool(each.get("mandatory")), each.get("meta", {}).get("content_length")) for each in entries
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise RedshiftError(detailed(f"Invalid JSON in manifest file {source}", str(wrong), 8001)) from wrong
     files = []
@@ -155,12 +210,26 @@ def _manifest_files(database: Database, source: str) -> list[tuple[str, Path]]:
         file = database.stand_in.objects.path(*_split(address))
         if not file.is_file():
             if mandatory:
-                raise RedshiftError(detailed(f"Mandatory url {address} in the manifest {source} does not exist", address, 8001))
+                raise RedshiftError(
+                    detailed(f"Mandatory url {address} in the manifest {source} does not exist", address, 8001)
+                )
             continue
         if length is None:
-            raise RedshiftError(detailed(f"Manifest {source} has no meta.content_length for {address}, which columnar files need", address, 8001))
+            raise RedshiftError(
+                detailed(
+                    f"Manifest {source} has no meta.content_length for {address}, which columnar files need",
+                    address,
+                    8001,
+                )
+            )
         if length != file.stat().st_size:
-            raise RedshiftError(detailed(f"File {address} has {file.stat().st_size} bytes, but meta.content_length in the manifest {source} says {length}", address, 8001))
+            raise RedshiftError(
+                detailed(
+                    f"File {address} has {file.stat().st_size} bytes, but meta.content_length in the manifest {source} says {length}",
+                    address,
+                    8001,
+                )
+            )
         files.append((address, file))
     if not files:
         raise RedshiftError(detailed(f"No file of the manifest {source} exists", source, 8001))
@@ -179,7 +248,9 @@ def _fields(database: Database, address: str, path: Path) -> tuple[Field, ...]:
         raise RedshiftError(detailed("Spectrum Scan Error", context)) from broken
 
 
-def _check(database: Database, address: str, prefix: str, columns: list[dict[str, Any]], fields: tuple[Field, ...]) -> None:
+def _check(
+    database: Database, address: str, prefix: str, columns: list[dict[str, Any]], fields: tuple[Field, ...]
+) -> None:
     if len(columns) != len(fields):
         context = f"Unmatched number of columns between table and file. Table columns: {len(columns)}, Data columns: {len(fields)}, File name: {_web(database, address)}"
         raise RedshiftError(detailed("Spectrum Scan Error", context))
@@ -190,7 +261,9 @@ def _check(database: Database, address: str, prefix: str, columns: list[dict[str
             context = f"File '{_web(database, address)}' has an incompatible Parquet schema for column '{where}'. Column type: {column['copy']}, Parquet schema:\n{schema}"
             raise RedshiftError(detailed("Spectrum Scan Error", context))
         if found.unit == "nanoseconds":
-            raise RedshiftError(f"local_aws refuses {address}: column {found.name} has nanoseconds, which Redshift loads as absurd dates without an error; write microseconds")
+            raise RedshiftError(
+                f"local_aws refuses {address}: column {found.name} has nanoseconds, which Redshift loads as absurd dates without an error; write microseconds"
+            )
 
 
 def _fits(column: dict[str, Any], found: Field) -> bool:
@@ -198,18 +271,21 @@ def _fits(column: dict[str, Any], found: Field) -> bool:
     whole = {"SMALLINT": ("INT32", (16, 8)), "INT": ("INT32", (32,)), "BIGINT": ("INT64", (64,))}
     if kind in whole:
         physical, bits = whole[kind]
-        return found.physical == physical and ((found.logical == "NONE" and kind != "SMALLINT") or (found.logical == "INT" and found.bits in bits))
+        return found.physical == physical and (
+            (found.logical == "NONE" and kind != "SMALLINT") or (found.logical == "INT" and found.bits in bits)
+        )
     if kind in ("REAL", "DOUBLE", "BOOLEAN"):
-        return found.physical == kind.replace("REAL", "FLOAT")
+        return found.physical == str(kind).replace("REAL", "FLOAT")
     if kind == "DATE":
         return found.logical == "DATE"
     if kind in ("TIMESTAMP", "TIMESTAMPTZ"):
         return found.physical == "INT96" or found.logical == "TIMESTAMP"
     if kind.startswith("DECIMAL"):
-        return found.logical == "DECIMAL" and (found.precision, found.scale) == (column["precision"], column["scale"])
+        sizes = (found.precision, found.scale) == (column["precision"], column["scale"])
+        return found.logical == "DECIMAL" and sizes
     if kind in ("VARCHAR", "CHAR"):
         return found.physical == "BYTE_ARRAY" and found.logical != "DECIMAL"
-    return kind == "VARBYTE" and found.physical == "BYTE_ARRAY" and found.logical in ("NONE", "STRING")
+    return bool(kind == "VARBYTE") and found.physical == "BYTE_ARRAY" and found.logical in ("NONE", "STRING")
 
 
 def _value(duckdb_type: str, found: Field) -> str:
@@ -225,6 +301,23 @@ def _value(duckdb_type: str, found: Field) -> str:
 def _note(database: Database, record: dict[str, Any], status: str, message: str) -> None:
     end = utc_now()
     whole = {"loaded_rows": 0, "loaded_bytes": 0, "source_file_count": 0, "source_file_bytes": 0, **record}
-    database.loads.append({**whole, "status": status, "end_time": end, "duration": int((end - record["start_time"]).total_seconds() * 1e6), "error_count": 1 if message else 0})
+    database.loads.append(
+        {
+            **whole,
+            "status": status,
+            "end_time": end,
+            "duration": int((end - record["start_time"]).total_seconds() * 1e6),
+            "error_count": 1 if message else 0,
+        }
+    )
     if message:
-        database.errors.append({**record, "file_name": record["data_source"], "column_name": "", "column_type": "", "error_code": 15007, "error_message": message.partition("\n")[0]})
+        database.errors.append(
+            {
+                **record,
+                "file_name": record["data_source"],
+                "column_name": "",
+                "column_type": "",
+                "error_code": 15007,
+                "error_message": message.partition("\n")[0],
+            }
+        )

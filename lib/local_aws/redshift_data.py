@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fnmatch
 import re
@@ -12,9 +13,11 @@ import uuid
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import duckdb
 from botocore.exceptions import ClientError
 
 from local_aws import redshift_copy
+from local_aws.engine_clients import client
 from local_aws.redshift_database import Database, definitions, relation_exists, system_view
 from local_aws.redshift_sql import RedshiftError
 from local_aws.redshift_statements import READS, Outcome, Session
@@ -54,8 +57,19 @@ class Part:
         """What DescribeStatement tells of a statement and of a sub-statement alike; the duration is in nanoseconds."""
         table = self.outcome.table
         duration = int((self.ended - self.began) * 1e9) if self.began and self.ended else -1
-        shown = {"Id": self.id, "Status": self.status, "CreatedAt": self.created, "UpdatedAt": self.updated, "QueryString": self.sql, "Duration": duration}
-        shown |= {"HasResultSet": table is not None, "ResultRows": self.outcome.rows, "ResultSize": table.nbytes if table is not None else -1}
+        shown = {
+            "Id": self.id,
+            "Status": self.status,
+            "CreatedAt": self.created,
+            "UpdatedAt": self.updated,
+            "QueryString": self.sql,
+            "Duration": duration,
+        }
+        shown |= {
+            "HasResultSet": table is not None,
+            "ResultRows": self.outcome.rows,
+            "ResultSize": table.nbytes if table is not None else -1,
+        }
         shown |= {"RedshiftQueryId": self.number if self.began else 0, "RedshiftQueryUuid": self.uuid}
         return {**shown, **({"Error": self.error} if self.error else {})}
 
@@ -66,7 +80,9 @@ class Statement:
     def __init__(self, told: dict[str, Any], sqls: list[str], session: OpenSession, *, batch: bool) -> None:
         self.told, self.session, self.batch = told, session, batch
         statement_id = str(uuid.uuid4())
-        self.parts = [Part(f"{statement_id}:{place}" if batch else statement_id, sql) for place, sql in enumerate(sqls, 1)]
+        self.parts = [
+            Part(f"{statement_id}:{place}" if batch else statement_id, sql) for place, sql in enumerate(sqls, 1)
+        ]
         self.whole = Part(statement_id, "; ".join(sqls)) if batch else self.parts[0]
         self.parameters = {each["name"]: each["value"] for each in told.get("Parameters", [])}
         self.done = threading.Event()
@@ -113,11 +129,8 @@ class Statement:
             part.move("FINISHED")
 
     def _fail(self, failed: Exception) -> None:
-        if self.session.sql.connection is not None:
-            try:
-                self.session.sql.connection.execute("ROLLBACK")
-            except Exception:  # noqa: BLE001, S110 - there may be no transaction any more
-                pass
+        with contextlib.suppress(duckdb.Error):  # there may be no transaction any more
+            self.session.sql.connection.execute("ROLLBACK")
         if self.cancelled:
             return self._end("ABORTED", "")
         text = str(failed) if isinstance(failed, RedshiftError) else f"local_aws failed: {failed!r}"
@@ -139,12 +152,31 @@ class Statement:
                     part.move(status)
         self.whole.move(status)
 
+    def interrupt(self) -> None:
+        """End what runs now; again and again, since DuckDB forgets an interrupt between two of a statement's own queries."""
+        while not self.done.wait(0.05):
+            self.session.sql.connection.interrupt()
+
+    @property
+    def has_result(self) -> bool:
+        """Whether any statement has rows to fetch."""
+        return any(part.outcome.table is not None for part in self.parts)
+
     def description(self) -> dict[str, Any]:
         """What DescribeStatement tells."""
         told, database = self.told, self.session.sql.database
-        shown = {**self.whole.description(), "WorkgroupName": database.workgroup, "Database": database.name, "ResultFormat": "JSON", "RedshiftPid": 1_073_742_000}
+        shown = {
+            **self.whole.description(),
+            "WorkgroupName": database.workgroup,
+            "Database": database.name,
+            "ResultFormat": "JSON",
+            "RedshiftPid": 1_073_742_000,
+        }
         if self.batch:
-            shown |= {"SubStatements": [part.description() for part in self.parts], "HasResultSet": any(part.outcome.table is not None for part in self.parts)}
+            shown |= {
+                "SubStatements": [part.description() for part in self.parts],
+                "HasResultSet": self.has_result,
+            }
             del shown["QueryString"]
         if self.session.id:
             shown["SessionId"] = self.session.id
@@ -221,7 +253,9 @@ class RedshiftData(Service):
                     raise ApiError("ValidationException", "The ClientToken was used before with other parameters.")
             else:
                 if sum(not each.done.is_set() for each in self.statements.values()) >= MOST_ACTIVE:
-                    raise ApiError("ActiveStatementsExceededException", "The number of active statements exceeds the limit of 500.")
+                    raise ApiError(
+                        "ActiveStatementsExceededException", "The number of active statements exceeds the limit of 500."
+                    )
                 session = self._session(told)
                 session.busy += 1
                 statement = Statement(told, sqls, session, batch=batch)
@@ -231,20 +265,27 @@ class RedshiftData(Service):
                 statement.thread.start()
         _wait(statement, told)
         database = statement.session.sql.database
-        answer = {"Id": statement.whole.id, "CreatedAt": statement.whole.created, "Database": database.name, "WorkgroupName": database.workgroup}
+        answer: dict[str, Any] = {
+            "Id": statement.whole.id,
+            "CreatedAt": statement.whole.created,
+            "Database": database.name,
+            "WorkgroupName": database.workgroup,
+        }
         if "WaitTimeSeconds" in told:
-            answer |= {"Status": statement.whole.status, "HasResultSet": statement.description()["HasResultSet"]}
+            answer |= {"Status": statement.whole.status, "HasResultSet": statement.has_result}
         return {**answer, **({"SessionId": statement.session.id} if statement.session.id else {})}
 
     def _session(self, told: dict[str, Any]) -> OpenSession:
         for session_id in [key for key, each in self.sessions.items() if each.expired]:
             self.sessions.pop(session_id).sql.connection.close()
-        if session_id := told.get("SessionId"):
+        if wanted := told.get("SessionId"):
             if "WorkgroupName" in told or "Database" in told:
-                raise ApiError("ValidationException", "WorkgroupName and Database cannot be given together with SessionId.")
-            if session_id not in self.sessions:
-                raise ApiError("ResourceNotFoundException", f"Session {session_id} is not available.")
-            session = self.sessions[session_id]
+                raise ApiError(
+                    "ValidationException", "WorkgroupName and Database cannot be given together with SessionId."
+                )
+            if wanted not in self.sessions:
+                raise ApiError("ResourceNotFoundException", f"Session {wanted} is not available.")
+            session = self.sessions[wanted]
             session.keep_seconds = told.get("SessionKeepAliveSeconds", session.keep_seconds)
             return session
         session = OpenSession(self._database(told, told.get("Database")), told.get("SessionKeepAliveSeconds", 0))
@@ -267,16 +308,24 @@ class RedshiftData(Service):
         statement = self._find(statement_id)
         _wait(statement, call.parameters)
         if statement.batch and not place:
-            raise ApiError("ValidationException", "BatchExecuteStatement result can only be retrieved with sub-statement id.")
+            raise ApiError(
+                "ValidationException", "BatchExecuteStatement result can only be retrieved with sub-statement id."
+            )
         part = _sub(statement, place) if place else statement.whole
         if part.status != "FINISHED" or part.outcome.table is None or statement.whole.status != "FINISHED":
-            raise ApiError("ResourceNotFoundException", "Query does not have result. Please check query status with DescribeStatement.")
+            raise ApiError(
+                "ResourceNotFoundException",
+                "Query does not have result. Please check query status with DescribeStatement.",
+            )
         start = int(call.parameters.get("NextToken") or 0)
         page = part.outcome.table.slice(start, ROWS_PER_PAGE)
         rest = {"NextToken": str(start + ROWS_PER_PAGE)} if start + ROWS_PER_PAGE < part.outcome.table.num_rows else {}
         fields = [_field(kind) for _, kind in part.outcome.columns]
         rows = zip(*(column.to_pylist() for column in page.columns), strict=True)
-        records = [[{"isNull": True} if value is None else {name: value} for name, value in zip(fields, row, strict=True)] for row in rows]
+        records = [
+            [{"isNull": True} if value is None else {name: value} for name, value in zip(fields, row, strict=True)]
+            for row in rows
+        ]
         metadata = [_metadata(name, kind, nullable=True) for name, kind in part.outcome.columns]
         return {"Records": records, "ColumnMetadata": metadata, "TotalNumRows": part.outcome.table.num_rows, **rest}
 
@@ -287,24 +336,47 @@ class RedshiftData(Service):
         found = []
         for statement in reversed(list(self.statements.values())):
             database, name = statement.session.sql.database, statement.told.get("StatementName", "")
-            if (wanted in ("ALL", statement.whole.status)) and told.get("WorkgroupName") in (None, database.workgroup) and told.get("Database") in (None, database.name) and name.startswith(told.get("StatementName", "")):
-                sqls = {"QueryStrings": [part.sql for part in statement.parts]} if statement.batch else {"QueryString": statement.whole.sql}
+            if (
+                (wanted in ("ALL", statement.whole.status))
+                and told.get("WorkgroupName") in (None, database.workgroup)
+                and told.get("Database") in (None, database.name)
+                and name.startswith(told.get("StatementName", ""))
+            ):
+                sqls = (
+                    {"QueryStrings": [part.sql for part in statement.parts]}
+                    if statement.batch
+                    else {"QueryString": statement.whole.sql}
+                )
                 whole = statement.whole
-                found.append({"Id": whole.id, "Status": whole.status, "StatementName": name or None, "CreatedAt": whole.created, "UpdatedAt": whole.updated, "IsBatchStatement": statement.batch, "ResultFormat": "JSON", **sqls})
+                found.append(
+                    {
+                        "Id": whole.id,
+                        "Status": whole.status,
+                        "StatementName": name or None,
+                        "CreatedAt": whole.created,
+                        "UpdatedAt": whole.updated,
+                        "IsBatchStatement": statement.batch,
+                        "ResultFormat": "JSON",
+                        **sqls,
+                    }
+                )
         return _page("Statements", found, told)
 
     def CancelStatement(self, call: Call) -> dict[str, Any]:
         """Whether the statement was still to be cancelled; ValidationException when it has ended."""
         statement = self._find(call.parameters["Id"])
         if statement.done.is_set():
-            raise ApiError("ValidationException", f"Could not cancel a query that is already in {statement.whole.status} state with ID: {statement.whole.id}")
+            raise ApiError(
+                "ValidationException",
+                f"Could not cancel a query that is already in {statement.whole.status} state with ID: {statement.whole.id}",
+            )
         self._cancel(statement)
         return {"Status": True}
 
     def _cancel(self, statement: Statement) -> None:
         if not statement.done.is_set():
             statement.cancelled = True
-            statement.session.sql.connection.interrupt()
+            threading.Thread(target=statement.interrupt, daemon=True).start()
 
     def _find(self, statement_id: str) -> Statement:
         if statement_id not in self.statements:
@@ -321,12 +393,18 @@ class RedshiftData(Service):
     def ListSchemas(self, call: Call) -> dict[str, Any]:
         """The schemas of a database."""
         rows = self._view(call, "svv_all_schemas")
-        return _page("Schemas", [row[1] for row in rows if _like(row[1], call.parameters.get("SchemaPattern"))], call.parameters)
+        return _page(
+            "Schemas", [row[1] for row in rows if _like(row[1], call.parameters.get("SchemaPattern"))], call.parameters
+        )
 
     def ListTables(self, call: Call) -> dict[str, Any]:
         """The tables and views of a database."""
         told = call.parameters
-        rows = [row for row in self._view(call, "svv_all_tables") if _like(row[1], told.get("SchemaPattern")) and _like(row[2], told.get("TablePattern"))]
+        rows = [
+            row
+            for row in self._view(call, "svv_all_tables")
+            if _like(row[1], told.get("SchemaPattern")) and _like(row[2], told.get("TablePattern"))
+        ]
         return _page("Tables", [{"schema": row[1], "name": row[2], "type": row[3]} for row in rows], told)
 
     def DescribeTable(self, call: Call) -> dict[str, Any]:
@@ -338,7 +416,15 @@ class RedshiftData(Service):
             return {"ColumnList": [], "TableName": f"{schema}.{table}"}
         columns = []
         for each in definitions(session.connection, schema, table):
-            kind = RedshiftType(each["name"], each["duckdb"], each["api"], each["copy"], each["length"], each["precision"], each["scale"])
+            kind = RedshiftType(
+                each["name"],
+                each["duckdb"],
+                each["api"],
+                each["copy"],
+                each["length"],
+                each["precision"],
+                each["scale"],
+            )
             place = {"schemaName": schema, "tableName": table, "columnDefault": each["default_value"]}
             columns.append({**_metadata(each["column_name"], kind, nullable=not each["not_null"]), **place})
         return {"TableName": table, **_page("ColumnList", columns, told)}
@@ -353,19 +439,29 @@ class RedshiftData(Service):
     def _database(self, told: dict[str, Any], name: str | None) -> Database:
         """The database a call is about; raises ApiError ValidationException unless its workgroup is AVAILABLE."""
         if "ClusterIdentifier" in told:
-            raise ApiError("NotInLocalAws", "local_aws has Redshift Serverless only: give WorkgroupName instead of ClusterIdentifier.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws has Redshift Serverless only: give WorkgroupName instead of ClusterIdentifier.",
+                501,
+            )
         if others := [member for member in NOT_HERE if told.get(member)]:
             raise ApiError("NotInLocalAws", f"local_aws does not do redshift-data with {', '.join(others)}.", 501)
         if "WorkgroupName" not in told:
             raise ApiError("ValidationException", "Either ClusterIdentifier or WorkgroupName must be given.")
-        serverless = self.stand_in.client("redshift-serverless")
+        serverless = client(self.stand_in, "redshift-serverless")
         try:
             workgroup = serverless.get_workgroup(workgroupName=told["WorkgroupName"].rpartition("/")[2])["workgroup"]
             namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
         except ClientError as absent:
-            raise ApiError("ValidationException", f"Redshift endpoint doesn't exist in this region: {absent.response['Error']['Message']}") from absent
+            raise ApiError(
+                "ValidationException",
+                f"Redshift endpoint doesn't exist in this region: {absent.response['Error']['Message']}",
+            ) from absent
         if workgroup["status"] not in ("AVAILABLE", "MODIFYING"):
-            raise ApiError("ValidationException", f"Redshift workgroup {workgroup['workgroupName']} is {workgroup['status']}; it must be AVAILABLE.")
+            raise ApiError(
+                "ValidationException",
+                f"Redshift workgroup {workgroup['workgroupName']} is {workgroup['status']}; it must be AVAILABLE.",
+            )
         return self._opened(workgroup["workgroupName"], namespace, name)
 
     def _opened(self, workgroup: str, namespace: dict[str, Any], name: str | None) -> Database:
@@ -388,17 +484,24 @@ def _check_request(told: dict[str, Any], sqls: list[str]) -> None:
     if told.get("ResultFormat", "JSON") != "JSON":
         raise ApiError("NotInLocalAws", "local_aws gives results as JSON only.", 501)
     if len(sqls) > MOST_STATEMENTS:
-        raise ApiError("ValidationException", f"The maximum number of SQL statements in a batch is {MOST_STATEMENTS}; there are {len(sqls)}.")
+        raise ApiError(
+            "ValidationException",
+            f"The maximum number of SQL statements in a batch is {MOST_STATEMENTS}; there are {len(sqls)}.",
+        )
     if any(not sql.strip() for sql in sqls):
         raise ApiError("ValidationException", "Sql must not be empty.")
     if any(len(sql.encode()) > LONGEST_STATEMENT_BYTES for sql in sqls):
         raise ApiError("ValidationException", "The SQL statement is longer than the limit of 100 KB.")
-    used = {name for sql in sqls for name in re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", re.sub(r"'(?:[^']|'')*'", "", sql))}
+    used = {
+        name for sql in sqls for name in re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", re.sub(r"'(?:[^']|'')*'", "", sql))
+    }
     given = {each["name"] for each in told.get("Parameters", [])}
     if missing := sorted(used - given) if given else []:
         raise ApiError("ValidationException", f"Parameters list is missing parameters: {missing}")
     if unused := sorted(given - used):
-        raise ApiError("ValidationException", f"Parameters list contains unused parameters. Unused parameters: {unused}")
+        raise ApiError(
+            "ValidationException", f"Parameters list contains unused parameters. Unused parameters: {unused}"
+        )
 
 
 def _wait(statement: Statement, told: dict[str, Any]) -> None:
@@ -414,15 +517,47 @@ def _sub(statement: Statement, place: str) -> Part:
 
 def _field(kind: RedshiftType) -> str:
     """The member of a record's field that carries a type; decimals, dates and timestamps are texts."""
-    return {"int2": "longValue", "int4": "longValue", "int8": "longValue", "float4": "doubleValue", "float8": "doubleValue", "bool": "booleanValue"}.get(kind.api, "stringValue")
+    return {
+        "int2": "longValue",
+        "int4": "longValue",
+        "int8": "longValue",
+        "float4": "doubleValue",
+        "float8": "doubleValue",
+        "bool": "booleanValue",
+    }.get(kind.api, "stringValue")
 
 
 def _metadata(name: str, kind: RedshiftType, *, nullable: bool) -> dict[str, Any]:
-    digits = {"int2": 5, "int4": 10, "int8": 19, "float4": 8, "float8": 17, "bool": 1, "date": 13, "timestamp": 29, "timestamptz": 35}
+    digits = {
+        "int2": 5,
+        "int4": 10,
+        "int8": 19,
+        "float4": 8,
+        "float8": 17,
+        "bool": 1,
+        "date": 13,
+        "timestamp": 29,
+        "timestamptz": 35,
+    }
     precision = kind.precision or kind.length or digits.get(kind.api, 0)
     signed = kind.api in ("int2", "int4", "int8", "float4", "float8", "numeric")
-    flags = {"isCaseSensitive": kind.api in ("varchar", "bpchar"), "isCurrency": False, "isSigned": signed, "nullable": int(nullable)}
-    return {**flags, "label": name, "name": name, "length": 0, "precision": precision, "scale": kind.scale, "schemaName": "", "tableName": "", "typeName": kind.api}
+    flags = {
+        "isCaseSensitive": kind.api in ("varchar", "bpchar"),
+        "isCurrency": False,
+        "isSigned": signed,
+        "nullable": int(nullable),
+    }
+    return {
+        **flags,
+        "label": name,
+        "name": name,
+        "length": 0,
+        "precision": precision,
+        "scale": kind.scale,
+        "schemaName": "",
+        "tableName": "",
+        "typeName": kind.api,
+    }
 
 
 def _like(name: str, pattern: str | None) -> bool:
@@ -437,5 +572,3 @@ def _page(member: str, items: list[Any], parameters: dict[str, Any]) -> dict[str
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
-
-

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from local_aws import redshift_database
 from local_aws.lake_tables import quote
@@ -37,7 +37,13 @@ def without_inline_keys(sql: str) -> str:
             depth -= 1
         elif token.token_type == TokenType.COMMA and depth == 1:
             start = tokens[place + 1]
-        elif depth == 1 and token.text.lower() in ("distkey", "sortkey") and following != TokenType.L_PAREN and start is not token and start:
+        elif (
+            depth == 1
+            and token.text.lower() in ("distkey", "sortkey")
+            and following != TokenType.L_PAREN
+            and start is not token
+            and start
+        ):
             cuts.append((token.start, token.end + 1))
             keys.append(f'{token.text}("{start.text}")')
     for first, last in reversed(cuts):
@@ -58,7 +64,9 @@ def create(session: Session, tree: exp.Create, text: str) -> int:
 
 def _place(session: Session, tree: exp.Create, table: exp.Table) -> tuple[str, str]:
     """Where a new table goes: schema ("" for a temporary one) and name; raises RedshiftError."""
-    temporary = table.name.startswith("#") or bool(tree.args.get("properties") and tree.args["properties"].find(exp.TemporaryProperty))
+    temporary = table.name.startswith("#") or bool(
+        tree.args.get("properties") and tree.args["properties"].find(exp.TemporaryProperty)
+    )
     schema = "" if temporary else table.db or session.schema
     if schema and not schema_exists(session.connection, schema):
         raise RedshiftError(f'schema "{schema}" does not exist')
@@ -90,8 +98,13 @@ def _create_table(session: Session, tree: exp.Create) -> int:
     for column in columns:  # a primary key is not enforced, but its columns take no NULL
         if column.name in _primary_key(tree) and not column.not_null:
             column.not_null = True
-    lines = [line if " NOT NULL" in line or not column.not_null else f"{line} NOT NULL" for column, line in zip(columns, lines, strict=True)]
-    session.connection.execute(f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)} ({', '.join(lines)})")
+    lines = [
+        line if " NOT NULL" in line or not column.not_null else f"{line} NOT NULL"
+        for column, line in zip(columns, lines, strict=True)
+    ]
+    session.connection.execute(
+        f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)} ({', '.join(lines)})"
+    )
     if schema:
         redshift_database.remember(session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"])
     return 0
@@ -101,7 +114,12 @@ def _column(session: Session, each: exp.ColumnDef, layout: dict[str, Any], table
     kind = declared(each.args["kind"]) if each.args.get("kind") else None
     if kind is None:
         raise RedshiftError(f"local_aws does not have the type of column {each.name}: {each.sql(dialect='redshift')}")
-    column = Column(each.name, kind, distkey=each.name == layout["distkey"], sortkey=layout["sortkeys"].index(each.name) + 1 if each.name in layout["sortkeys"] else 0)
+    column = Column(
+        each.name,
+        kind,
+        distkey=each.name == layout["distkey"],
+        sortkey=layout["sortkeys"].index(each.name) + 1 if each.name in layout["sortkeys"] else 0,
+    )
     for constraint in each.constraints:
         one = constraint.kind
         if isinstance(one, exp.NotNullColumnConstraint):
@@ -127,7 +145,9 @@ def _definition(column: Column) -> str:
 def _identity(session: Session, one: exp.Expr, column: str) -> str:
     sequence = f"local_aws.{quote(column)}"
     first, step = one.args.get("start"), one.args.get("increment")
-    session.connection.execute(f"CREATE OR REPLACE SEQUENCE {sequence} START {first.name if first else 1} INCREMENT {step.name if step else 1}")
+    session.connection.execute(
+        f"CREATE OR REPLACE SEQUENCE {sequence} START {first.name if first else 1} INCREMENT {step.name if step else 1}"
+    )
     return f"nextval('{sequence}')"
 
 
@@ -139,8 +159,20 @@ def _copied(session: Session, each: exp.LikeProperty, layout: dict[str, Any]) ->
     columns = []
     for noted in redshift_database.definitions(session.connection, schema, name):
         kind = declared(exp.DataType.build(noted["type"].replace("binary varying", "varbyte"), dialect="redshift"))
-        columns.append(Column(noted["column_name"], kind or of_duckdb(noted["duckdb"]), noted["not_null"], "", noted["encoding"], noted["distkey"], noted["sortkey"]))
-    found = session.connection.execute("SELECT diststyle, sortstyle FROM local_aws.tables WHERE schema_name = ? AND table_name = ?", [schema, name]).fetchall()
+        columns.append(
+            Column(
+                noted["column_name"],
+                kind or of_duckdb(noted["duckdb"]),
+                noted["not_null"],
+                "",
+                noted["encoding"],
+                noted["distkey"],
+                noted["sortkey"],
+            )
+        )
+    found = session.connection.execute(
+        "SELECT diststyle, sortstyle FROM local_aws.tables WHERE schema_name = ? AND table_name = ?", [schema, name]
+    ).fetchall()
     layout["diststyle"], layout["sortstyle"] = found[0]
     return columns
 
@@ -171,9 +203,17 @@ def _check_keys(columns: list[Column], layout: dict[str, Any], tree: exp.Create)
     for place, name in enumerate(names):
         if name in names[:place]:
             raise RedshiftError(f'column "{name}" specified more than once')
-    for kind, keys in (("distkey", [layout["distkey"]] if layout["distkey"] else []), ("sortkey", layout["sortkeys"]), ("key", _primary_key(tree))):
+    for kind, keys in (
+        ("distkey", [layout["distkey"]] if layout["distkey"] else []),
+        ("sortkey", layout["sortkeys"]),
+        ("key", _primary_key(tree)),
+    ):
         if absent := [key for key in keys if key not in names]:
-            raise RedshiftError(f'{kind} column "{absent[0]}" not found in the columns definition' if kind != "key" else f'column "{absent[0]}" named in key does not exist')
+            raise RedshiftError(
+                f'{kind} column "{absent[0]}" not found in the columns definition'
+                if kind != "key"
+                else f'column "{absent[0]}" named in key does not exist'
+            )
 
 
 def _create_table_as(session: Session, tree: exp.Create, text: str) -> int:
@@ -183,11 +223,21 @@ def _create_table_as(session: Session, tree: exp.Create, text: str) -> int:
     if not isinstance(tree.expression, exp.Query):
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
     sql = session.query(tree.expression, text).sql(dialect="duckdb")
-    rows = session.connection.execute(f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)} AS {sql}").fetchall()[0][0]
+    rows = session.connection.execute(
+        f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)} AS {sql}"
+    ).fetchall()[0][0]
     if schema:
         layout = _layout(tree)
         kinds = column_types(session.connection, schema, name)
-        columns = [Column(column, of_duckdb(kind), distkey=column == layout["distkey"], sortkey=layout["sortkeys"].index(column) + 1 if column in layout["sortkeys"] else 0) for column, kind in kinds.items()]
+        columns = [
+            Column(
+                column,
+                of_duckdb(kind),
+                distkey=column == layout["distkey"],
+                sortkey=layout["sortkeys"].index(column) + 1 if column in layout["sortkeys"] else 0,
+            )
+            for column, kind in kinds.items()
+        ]
         redshift_database.remember(session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"])
     return int(rows)
 
@@ -217,7 +267,9 @@ def _drop_one(session: Session, tree: exp.Drop, table: exp.Table) -> None:
             if tree.args.get("exists"):
                 return
             raise RedshiftError(f'schema "{name}" does not exist')
-        if not cascade and any(row[0] == name for row in session.connection.execute("SELECT schema_name FROM duckdb_tables()").fetchall()):
+        if not cascade and any(
+            row[0] == name for row in session.connection.execute("SELECT schema_name FROM duckdb_tables()").fetchall()
+        ):
             raise RedshiftError(f"cannot drop schema {name} because other objects depend on it")
         session.connection.execute(f"DROP SCHEMA {quote(name)}{cascade}")
         session.connection.execute("DELETE FROM local_aws.external_schemas WHERE schema_name = ?", [name])
@@ -255,10 +307,21 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
         if column.not_null and not default:
             raise RedshiftError("ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression")
         run(f"ALTER TABLE {_identifier(schema, name)} ADD COLUMN {quote(column.name)} {column.type.duckdb}{default}")
-        redshift_database.add_column(session.connection, schema, name, column, 1 + len(redshift_database.definitions(session.connection, schema, name)))
+        redshift_database.add_column(
+            session.connection,
+            schema,
+            name,
+            column,
+            1 + len(redshift_database.definitions(session.connection, schema, name)),
+        )
     elif isinstance(action, exp.RenameColumn):
-        run(f"ALTER TABLE {_identifier(schema, name)} RENAME COLUMN {quote(action.this.name)} TO {quote(action.args['to'].name)}")
-        run(f"UPDATE local_aws.columns SET column_name = ? {noted} AND column_name = ?", [action.args["to"].name, *where, action.this.name])
+        run(
+            f"ALTER TABLE {_identifier(schema, name)} RENAME COLUMN {quote(action.this.name)} TO {quote(action.args['to'].name)}"
+        )
+        run(
+            f"UPDATE local_aws.columns SET column_name = ? {noted} AND column_name = ?",
+            [action.args["to"].name, *where, action.this.name],
+        )
     elif isinstance(action, exp.Drop) and action.kind == "COLUMN":
         dropped = (action.args.get("tables") or [action.this])[0].name
         run(f"ALTER TABLE {_identifier(schema, name)} DROP COLUMN {quote(dropped)}")
@@ -279,7 +342,11 @@ def truncate(session: Session, tree: exp.TruncateTable, _text: str) -> int:
 
 def create_schema(session: Session, text: str) -> int:
     """A schema."""
-    found = re.fullmatch(rf"CREATE\s+SCHEMA\s+(IF\s+NOT\s+EXISTS\s+)?({NAME})(?:\s+AUTHORIZATION\s+({NAME}))?(?:\s+QUOTA\s+.*)?", text, re.IGNORECASE | re.DOTALL)
+    found = re.fullmatch(
+        rf"CREATE\s+SCHEMA\s+(IF\s+NOT\s+EXISTS\s+)?({NAME})(?:\s+AUTHORIZATION\s+({NAME}))?(?:\s+QUOTA\s+.*)?",
+        text,
+        re.IGNORECASE | re.DOTALL,
+    )
     if not found:
         raise RedshiftError('syntax error at or near "SCHEMA"')
     name = found[2].strip('"').lower()
@@ -293,7 +360,11 @@ def create_schema(session: Session, text: str) -> int:
 
 def comment(session: Session, text: str) -> int:
     """A comment on a table, a view or a column."""
-    found = re.fullmatch(rf"COMMENT\s+ON\s+(TABLE|VIEW|COLUMN)\s+({NAME}(?:\.{NAME})*)\s+IS\s+(NULL|'(?:[^'\\]|''|\\.)*')", text, re.IGNORECASE | re.DOTALL)
+    found = re.fullmatch(
+        rf"COMMENT\s+ON\s+(TABLE|VIEW|COLUMN)\s+({NAME}(?:\.{NAME})*)\s+IS\s+(NULL|'(?:[^'\\]|''|\\.)*')",
+        text,
+        re.IGNORECASE | re.DOTALL,
+    )
     if not found:
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
     parts = [part.strip('"').lower() for part in re.findall(r'"[^"]+"|\w+', found[2])]
@@ -303,9 +374,18 @@ def comment(session: Session, text: str) -> int:
         raise RedshiftError(f'relation "{name}" does not exist')
     if column and column not in column_types(session.connection, schema, name):
         raise RedshiftError(f'column "{column}" of relation "{name}" does not exist')
-    words = re.sub(r"\\(.)", r"\1", found[3]) if found[3].upper() != "NULL" else "NULL"  # Redshift reads a backslash as an escape
-    session.connection.execute(f"COMMENT ON {found[1]} {_identifier(schema, name)}{f'.{quote(column)}' if column else ''} IS {words}")
+    words = (
+        re.sub(r"\\(.)", r"\1", found[3]) if found[3].upper() != "NULL" else "NULL"
+    )  # Redshift reads a backslash as an escape
+    session.connection.execute(
+        f"COMMENT ON {found[1]} {_identifier(schema, name)}{f'.{quote(column)}' if column else ''} IS {words}"
+    )
     return 0
 
 
-RUNS: dict[type[exp.Expr], Callable[[Session, Any, str], int]] = {exp.Create: create, exp.Drop: drop, exp.Alter: alter, exp.TruncateTable: truncate}
+RUNS: dict[type[exp.Expr], Callable[[Session, Any, str], int]] = {
+    exp.Create: create,
+    exp.Drop: drop,
+    exp.Alter: alter,
+    exp.TruncateTable: truncate,
+}

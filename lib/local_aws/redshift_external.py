@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from local_aws import redshift_sql
+from local_aws.engine_clients import client
 from local_aws.lake_tables import lake_table, literal, quote
 from local_aws.redshift_copy import ROLE, check_role, detailed
 from local_aws.redshift_database import schema_exists
@@ -20,13 +21,21 @@ if TYPE_CHECKING:
     from local_aws.redshift_database import Database
     from local_aws.redshift_statements import Session
 
-SCHEMA = re.compile(r"CREATE\s+EXTERNAL\s+SCHEMA\s+(IF\s+NOT\s+EXISTS\s+)?(\"[^\"]+\"|\w+)\s+FROM\s+DATA\s+CATALOG\s+DATABASE\s+'([^']+)'\s*(.*)", re.IGNORECASE | re.DOTALL)
-UNLOAD = re.compile(r"UNLOAD\s*\(\s*(?:'(?P<quoted>(?:[^']|'')*)'|\$\$(?P<dollar>.*?)\$\$)\s*\)\s*TO\s*'(?P<target>s3://[^']+)'\s*(?P<options>.*)", re.IGNORECASE | re.DOTALL)
+SCHEMA = re.compile(
+    r"CREATE\s+EXTERNAL\s+SCHEMA\s+(IF\s+NOT\s+EXISTS\s+)?(\"[^\"]+\"|\w+)\s+FROM\s+DATA\s+CATALOG\s+DATABASE\s+'([^']+)'\s*(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+UNLOAD = re.compile(
+    r"UNLOAD\s*\(\s*(?:'(?P<quoted>(?:[^']|'')*)'|\$\$(?P<dollar>.*?)\$\$)\s*\)\s*TO\s*'(?P<target>s3://[^']+)'\s*(?P<options>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def external_database(connection: duckdb.DuckDBPyConnection, schema: str) -> str:
     """The database of the Data Catalog behind an external schema, "" where it is none."""
-    found = connection.execute("SELECT database_name FROM local_aws.external_schemas WHERE schema_name = ?", [schema]).fetchall()
+    found = connection.execute(
+        "SELECT database_name FROM local_aws.external_schemas WHERE schema_name = ?", [schema]
+    ).fetchall()
     return str(found[0][0]) if found else ""
 
 
@@ -35,19 +44,27 @@ def create_schema(session: Session, text: str) -> int:
     found = SCHEMA.fullmatch(text)
     role = ROLE.search(found[4]) if found else None
     if not found or not role:
-        raise RedshiftError("local_aws does CREATE EXTERNAL SCHEMA name FROM DATA CATALOG DATABASE 'database' IAM_ROLE 'arn'")
+        raise RedshiftError(
+            "local_aws does CREATE EXTERNAL SCHEMA name FROM DATA CATALOG DATABASE 'database' IAM_ROLE 'arn'"
+        )
     if rest := re.sub(r"\bREGION\s+'[^']*'", "", ROLE.sub("", found[4]), flags=re.IGNORECASE).strip():
         raise RedshiftError(f"local_aws does not do CREATE EXTERNAL SCHEMA with {rest}")
-    arn, name, database = check_role(session.database, role["role"] or ""), found[2].strip('"').lower(), found[3].lower()
+    arn, name, database = (
+        check_role(session.database, role["role"] or ""),
+        found[2].strip('"').lower(),
+        found[3].lower(),
+    )
     if schema_exists(session.connection, name):
         if found[1]:
             return 0
         raise RedshiftError(f'Schema "{name}" already exists')
-    glue = session.database.stand_in.client("glue")
+    glue = client(session.database.stand_in, "glue")
     try:
         glue.get_database(Name=database)
     except glue.exceptions.EntityNotFoundException as absent:
-        raise RedshiftError(detailed(f"EntityNotFoundException: Database {database} not found.", "Glue", 8001)) from absent
+        raise RedshiftError(
+            detailed(f"EntityNotFoundException: Database {database} not found.", "Glue", 8001)
+        ) from absent
     session.connection.execute(f"CREATE SCHEMA {quote(name)}")
     session.connection.execute("INSERT INTO local_aws.external_schemas VALUES (?, ?, ?)", [name, database, arn])
     return 0
@@ -76,7 +93,9 @@ def unload(session: Session, text: str) -> int:
     if not re.search(r"\bPARQUET\b", rest, re.IGNORECASE):
         raise RedshiftError("local_aws does UNLOAD with FORMAT AS PARQUET only")
     overwrite = re.search(r"\b(ALLOWOVERWRITE|CLEANPATH)\b", rest, re.IGNORECASE)
-    if left := re.sub(r"\b(FORMAT|AS|PARQUET|ALLOWOVERWRITE|CLEANPATH|PARALLEL|ON|OFF|TRUE|FALSE)\b", " ", rest, flags=re.IGNORECASE).split():
+    if left := re.sub(
+        r"\b(FORMAT|AS|PARQUET|ALLOWOVERWRITE|CLEANPATH|PARALLEL|ON|OFF|TRUE|FALSE)\b", " ", rest, flags=re.IGNORECASE
+    ).split():
         raise RedshiftError(f"local_aws does not do UNLOAD with {left[0].upper()}")
     query = found["dollar"] or found["quoted"].replace("''", "'")
     trees = redshift_sql.parse(query)
@@ -89,10 +108,20 @@ def _write(session: Session, sql: str, target: str, *, clean: bool) -> int:
     objects = session.database.stand_in.objects
     bucket, _, prefix = target.removeprefix("s3://").partition("/")
     if not objects.bucket_exists(bucket):
-        raise RedshiftError(detailed("S3ServiceException:The specified bucket does not exist,Status 404,Error NoSuchBucket", target, 8001))
+        raise RedshiftError(
+            detailed(
+                "S3ServiceException:The specified bucket does not exist,Status 404,Error NoSuchBucket", target, 8001
+            )
+        )
     if there := objects.keys(bucket, prefix):
         if not clean:
-            raise RedshiftError(detailed("Specified unload destination on S3 is not empty. Consider using a different bucket / prefix, manually removing the target files in S3, or using the ALLOWOVERWRITE option.", "", 8001))
+            raise RedshiftError(
+                detailed(
+                    "Specified unload destination on S3 is not empty. Consider using a different bucket / prefix, manually removing the target files in S3, or using the ALLOWOVERWRITE option.",
+                    "",
+                    8001,
+                )
+            )
         objects.delete(bucket, there)
     scratch = session.database.path.parent / f"{uuid.uuid4().hex}.parquet"
     rows = int(session.connection.execute(f"COPY ({sql}) TO {literal(str(scratch))} (FORMAT parquet)").fetchall()[0][0])

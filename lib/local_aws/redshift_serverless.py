@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
+from local_aws.engine_clients import client
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
 if TYPE_CHECKING:
@@ -20,8 +21,36 @@ if TYPE_CHECKING:
 
 SECONDS = 1.0  # that a change takes
 NAME = re.compile(r"[a-z0-9-]{3,64}")
-NAMESPACE_MEMBERS = frozenset(["namespaceName", "dbName", "adminUsername", "adminUserPassword", "manageAdminPassword", "iamRoles", "defaultIamRoleArn", "kmsKeyId", "logExports", "tags", "adminPasswordSecretKmsKeyId"])
-WORKGROUP_MEMBERS = frozenset(["workgroupName", "namespaceName", "baseCapacity", "maxCapacity", "subnetIds", "securityGroupIds", "publiclyAccessible", "enhancedVpcRouting", "configParameters", "port", "tags"])
+NAMESPACE_MEMBERS = frozenset(
+    [
+        "namespaceName",
+        "dbName",
+        "adminUsername",
+        "adminUserPassword",
+        "manageAdminPassword",
+        "iamRoles",
+        "defaultIamRoleArn",
+        "kmsKeyId",
+        "logExports",
+        "tags",
+        "adminPasswordSecretKmsKeyId",
+    ]
+)
+WORKGROUP_MEMBERS = frozenset(
+    [
+        "workgroupName",
+        "namespaceName",
+        "baseCapacity",
+        "maxCapacity",
+        "subnetIds",
+        "securityGroupIds",
+        "publiclyAccessible",
+        "enhancedVpcRouting",
+        "configParameters",
+        "port",
+        "tags",
+    ]
+)
 
 
 class RedshiftServerless(Service):
@@ -73,7 +102,11 @@ class RedshiftServerless(Service):
 
     def ListNamespaces(self, call: Call) -> dict[str, Any]:
         """All namespaces."""
-        return _page("namespaces", [_shown(self.namespace(name)) for name in list(self.namespaces) if self._there("namespace", name)], call.parameters)
+        return _page(
+            "namespaces",
+            [_shown(self.namespace(name)) for name in list(self.namespaces) if self._there("namespace", name)],
+            call.parameters,
+        )
 
     def UpdateNamespace(self, call: Call) -> dict[str, Any]:
         """The namespace with other roles, log exports or administrator; ConflictException while it changes."""
@@ -82,7 +115,11 @@ class RedshiftServerless(Service):
             namespace = self.namespace(told["namespaceName"])
             self._idle("namespace", namespace["namespaceName"], namespace)
             self._check_roles(told.get("iamRoles", namespace["iamRoles"]), told.get("defaultIamRoleArn"))
-            namespace |= {name: told[name] for name in ("iamRoles", "defaultIamRoleArn", "logExports", "adminUsername", "kmsKeyId") if name in told}
+            namespace |= {
+                name: told[name]
+                for name in ("iamRoles", "defaultIamRoleArn", "logExports", "adminUsername", "kmsKeyId")
+                if name in told
+            }
             if told.get("manageAdminPassword") and "adminPasswordSecretArn" not in namespace:
                 namespace["adminPasswordSecretArn"] = self._secret(namespace)
             self._begin("namespace", namespace["namespaceName"], namespace, "MODIFYING")
@@ -91,15 +128,25 @@ class RedshiftServerless(Service):
     def DeleteNamespace(self, call: Call) -> dict[str, Any]:
         """The namespace on its way out, its data with it; ConflictException while it has a workgroup."""
         if "finalSnapshotName" in call.parameters:
-            raise ApiError("NotInLocalAws", "local_aws has no snapshots: delete the namespace without finalSnapshotName.", 501)
+            raise ApiError(
+                "NotInLocalAws", "local_aws has no snapshots: delete the namespace without finalSnapshotName.", 501
+            )
         with self.lock:
             namespace = self.namespace(call.parameters["namespaceName"])
             name = namespace["namespaceName"]
-            if any(each["namespaceName"] == name for key, each in list(self.workgroups.items()) if self._there("workgroup", key)):
-                raise ApiError("ConflictException", f"There is a workgroup associated with the namespace {name}: delete it first.")
+            if any(
+                each["namespaceName"] == name
+                for key, each in list(self.workgroups.items())
+                if self._there("workgroup", key)
+            ):
+                raise ApiError(
+                    "ConflictException", f"There is a workgroup associated with the namespace {name}: delete it first."
+                )
             self._begin("namespace", name, namespace, "DELETING")
             if "adminPasswordSecretArn" in namespace:
-                self.stand_in.client("secretsmanager").delete_secret(SecretId=namespace["adminPasswordSecretArn"], ForceDeleteWithoutRecovery=True)
+                client(self.stand_in, "secretsmanager").delete_secret(
+                    SecretId=namespace["adminPasswordSecretArn"], ForceDeleteWithoutRecovery=True
+                )
         return {"namespace": _shown(namespace)}
 
     # Workgroups
@@ -112,8 +159,14 @@ class RedshiftServerless(Service):
             if self._there("workgroup", name):
                 raise ApiError("ConflictException", f"A workgroup with the name {name} already exists.")
             namespace = self.namespace(told["namespaceName"])
-            if any(each["namespaceName"] == namespace["namespaceName"] for key, each in list(self.workgroups.items()) if self._there("workgroup", key)):
-                raise ApiError("ConflictException", f"The namespace {namespace['namespaceName']} already has a workgroup.")
+            if any(
+                each["namespaceName"] == namespace["namespaceName"]
+                for key, each in list(self.workgroups.items())
+                if self._there("workgroup", key)
+            ):
+                raise ApiError(
+                    "ConflictException", f"The namespace {namespace['namespaceName']} already has a workgroup."
+                )
             _check_capacity(told)
             subnets = self._subnets(told.get("subnetIds", []))
             workgroup_id = str(uuid.uuid4())
@@ -130,7 +183,11 @@ class RedshiftServerless(Service):
                 "enhancedVpcRouting": told.get("enhancedVpcRouting", False),
                 "configParameters": told.get("configParameters", []),
                 "port": port,
-                "endpoint": {"address": f"{name}.{ACCOUNT}.{self.stand_in.region}.redshift-serverless.amazonaws.com", "port": port, "vpcEndpoints": []},
+                "endpoint": {
+                    "address": f"{name}.{ACCOUNT}.{self.stand_in.region}.redshift-serverless.amazonaws.com",
+                    "port": port,
+                    "vpcEndpoints": [],
+                },
                 "creationDate": datetime.datetime.now(datetime.UTC),
                 **({"maxCapacity": told["maxCapacity"]} if "maxCapacity" in told else {}),
             }
@@ -145,7 +202,11 @@ class RedshiftServerless(Service):
 
     def ListWorkgroups(self, call: Call) -> dict[str, Any]:
         """All workgroups."""
-        return _page("workgroups", [dict(self.workgroup(name)) for name in list(self.workgroups) if self._there("workgroup", name)], call.parameters)
+        return _page(
+            "workgroups",
+            [dict(self.workgroup(name)) for name in list(self.workgroups) if self._there("workgroup", name)],
+            call.parameters,
+        )
 
     def UpdateWorkgroup(self, call: Call) -> dict[str, Any]:
         """The workgroup with other settings a second later."""
@@ -172,7 +233,9 @@ class RedshiftServerless(Service):
 
     def ListTagsForResource(self, call: Call) -> dict[str, Any]:
         """The tags of a namespace or a workgroup."""
-        return {"tags": [{"key": key, "value": value} for key, value in self._tags(call.parameters["resourceArn"]).items()]}
+        return {
+            "tags": [{"key": key, "value": value} for key, value in self._tags(call.parameters["resourceArn"]).items()]
+        }
 
     def TagResource(self, call: Call) -> dict[str, Any]:
         """Tags added or replaced."""
@@ -219,30 +282,45 @@ class RedshiftServerless(Service):
 
     def _idle(self, kind: str, name: str, record: dict[str, Any]) -> None:
         if record["status"] != "AVAILABLE":
-            raise ApiError("ConflictException", f"There is an operation running on the {kind} {name}. Try again when it is AVAILABLE; it is {record['status']}.")
+            raise ApiError(
+                "ConflictException",
+                f"There is an operation running on the {kind} {name}. Try again when it is AVAILABLE; it is {record['status']}.",
+            )
 
     def _check_roles(self, roles: list[str], default: str | None) -> None:
-        iam = self.stand_in.client("iam")
+        iam = client(self.stand_in, "iam")
         for role in roles:
             try:
                 trust = iam.get_role(RoleName=role.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
             except ClientError as absent:
-                raise ApiError("ValidationException", f"The IAM role {role} is not valid: there is no such role.") from absent
+                raise ApiError(
+                    "ValidationException", f"The IAM role {role} is not valid: there is no such role."
+                ) from absent
             if not re.search(r"redshift(-serverless)?\.amazonaws\.com", json.dumps(trust)):
-                raise ApiError("ValidationException", f"The IAM role {role} is not valid: redshift.amazonaws.com may not assume it.")
+                raise ApiError(
+                    "ValidationException",
+                    f"The IAM role {role} is not valid: redshift.amazonaws.com may not assume it.",
+                )
         if default and default not in roles:
             raise ApiError("ValidationException", f"The default IAM role {default} must be one of iamRoles.")
 
     def _subnets(self, subnet_ids: list[str]) -> list[str]:
         """The subnets, or the default VPC's; raises ApiError ValidationException unless they are in three Availability Zones."""
-        ec2 = self.stand_in.client("ec2")
+        ec2 = client(self.stand_in, "ec2")
         try:
-            wanted: dict[str, Any] = {"SubnetIds": subnet_ids} if subnet_ids else {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+            wanted: dict[str, Any] = (
+                {"SubnetIds": subnet_ids}
+                if subnet_ids
+                else {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+            )
             found = ec2.describe_subnets(**wanted)["Subnets"]
         except ClientError as absent:
             raise ApiError("ValidationException", absent.response["Error"]["Message"]) from absent
         if len({each["AvailabilityZone"] for each in found}) < 3:
-            raise ApiError("ValidationException", "Amazon Redshift Serverless needs at least three subnets, in three Availability Zones.")
+            raise ApiError(
+                "ValidationException",
+                "Amazon Redshift Serverless needs at least three subnets, in three Availability Zones.",
+            )
         if len({each["VpcId"] for each in found}) > 1:
             raise ApiError("ValidationException", "All subnets must be in the same VPC.")
         return sorted(each["SubnetId"] for each in found)
@@ -251,7 +329,9 @@ class RedshiftServerless(Service):
         """The ARN of a new secret with the administrator's credentials."""
         content = {"username": namespace["adminUsername"], "password": secrets.token_urlsafe(24)}
         name = f"redshift!{namespace['namespaceName']}-{namespace['adminUsername']}"
-        return str(self.stand_in.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(content))["ARN"])
+        return str(
+            client(self.stand_in, "secretsmanager").create_secret(Name=name, SecretString=json.dumps(content))["ARN"]
+        )
 
     def _arn(self, kind: str, record_id: str) -> str:
         return f"arn:aws:redshift-serverless:{self.stand_in.region}:{ACCOUNT}:{kind}/{record_id}"
@@ -269,20 +349,30 @@ class RedshiftServerless(Service):
 
 def _known(call: Call, members: frozenset[str]) -> dict[str, Any]:
     if others := sorted(set(call.parameters) - members):
-        raise ApiError("NotInLocalAws", f"local_aws does not do redshift-serverless {call.operation} with {', '.join(others)}.", 501)
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not do redshift-serverless {call.operation} with {', '.join(others)}.",
+            501,
+        )
     return dict(call.parameters)
 
 
 def _name(name: str) -> str:
     if not NAME.fullmatch(name):
-        raise ApiError("ValidationException", f"1 validation error detected: Value '{name}' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z0-9-]+, of 3 to 64 characters")
+        raise ApiError(
+            "ValidationException",
+            f"1 validation error detected: Value '{name}' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z0-9-]+, of 3 to 64 characters",
+        )
     return name
 
 
 def _check_capacity(told: dict[str, Any]) -> None:
     capacity = told.get("baseCapacity", 128)
     if capacity != 4 and (capacity % 8 or not 8 <= capacity <= 1024):
-        raise ApiError("ValidationException", f"The base capacity {capacity} is not valid: it is 4, or a multiple of 8 from 8 to 1024 RPUs.")
+        raise ApiError(
+            "ValidationException",
+            f"The base capacity {capacity} is not valid: it is 4, or a multiple of 8 from 8 to 1024 RPUs.",
+        )
 
 
 def _shown(namespace: dict[str, Any]) -> dict[str, Any]:

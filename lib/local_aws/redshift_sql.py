@@ -33,7 +33,7 @@ FUNCTIONS = frozenset(
     listagg ln log lower lpad ltrim max md5 median min mod nth_value ntile nullif nvl nvl2 octet_length percent_rank percentile_cont pi position
     pow power radians rand random rank regexp_count regexp_replace repeat replace reverse right round row_number rpad rtrim sha sha1 sha2 sign
     sin split_part sqrt stddev stddev_pop stddev_samp strpos strtol substr substring sum sysdate tan textlen to_char to_date to_hex to_number
-    to_timestamp translate trim trunc upper var_pop var_samp variance""".split()
+    to_timestamp translate trim trunc upper var_pop var_samp variance""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "exists", "any", "all", "some", "in", "row", "values"])
 ZERO = "Divide by zero"
@@ -56,7 +56,7 @@ def parse(sql: str) -> list[exp.Expr]:
         found = [each for each in sqlglot.parse(sql, read="redshift") if each is not None]
     except sqlglot.errors.SqlglotError as wrong:
         errors = getattr(wrong, "errors", None) or [{}]
-        raise RedshiftError(f'syntax error at or near "{errors[0].get("highlight", sql.split()[0] if sql.split() else "")}"') from wrong
+        raise RedshiftError(f'syntax error at or near "{errors[0].get("highlight", sql[:20])}"') from wrong
     return [normalize_identifiers(each, dialect="redshift") for each in found]
 
 
@@ -80,7 +80,13 @@ def name_columns(tree: exp.Expr) -> None:
 
 def _column_name(node: exp.Expr) -> str:
     if isinstance(node, exp.Cast):
-        return node.this.name if isinstance(node.this, exp.Column) else _column_name(node.this) if isinstance(node.this, exp.Func) else node.to.sql("redshift").lower().partition("(")[0]
+        return (
+            node.this.name
+            if isinstance(node.this, exp.Column)
+            else _column_name(node.this)
+            if isinstance(node.this, exp.Func)
+            else node.to.sql("redshift").lower().partition("(")[0]
+        )
     if isinstance(node, exp.Window | exp.Paren | exp.WithinGroup):
         return _column_name(node.this)
     if isinstance(node, exp.Case):
@@ -90,9 +96,18 @@ def _column_name(node: exp.Expr) -> str:
 
 def translate(tree: exp.Expr, schema: dict[str, dict[str, dict[str, str]]]) -> exp.Expr:
     """A query with DuckDB's meaning; `schema` is schema -> table -> column -> type as sqlglot names types."""
-    quoted = {quote(owner): {quote(name): {quote(column): kind for column, kind in columns.items()} for name, columns in tables.items()} for owner, tables in schema.items()}
+    quoted: dict[str, object] = {
+        quote(owner): {
+            quote(name): {quote(column): kind for column, kind in columns.items()} for name, columns in tables.items()
+        }
+        for owner, tables in schema.items()
+    }
     try:
-        typed = annotate_types(qualify(tree, schema=quoted, dialect="redshift", validate_qualify_columns=bool(schema)), schema=quoted, dialect="redshift")
+        typed = annotate_types(
+            qualify(tree, schema=quoted, dialect="redshift", validate_qualify_columns=bool(schema)),
+            schema=quoted,
+            dialect="redshift",
+        )
     except sqlglot.errors.OptimizeError as wrong:
         found = re.search(r"Column '(.*?)' could not be resolved", str(wrong))
         name = found[1].rpartition(".")[2].strip('"') if found else ""
@@ -101,7 +116,9 @@ def translate(tree: exp.Expr, schema: dict[str, dict[str, dict[str, str]]]) -> e
         try:
             _rewrite(node)
         except exact_sql.UntypedError as untyped:
-            raise RedshiftError(f"local_aws cannot tell the type of the division {untyped}; cast both sides") from untyped
+            raise RedshiftError(
+                f"local_aws cannot tell the type of the division {untyped}; cast both sides"
+            ) from untyped
     return typed
 
 
@@ -117,7 +134,10 @@ def _quotient(left: exact_sql.Decimal, right: exact_sql.Decimal) -> exact_sql.De
 def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each thing that differs
     if isinstance(node, exp.Div):
         new = exact_sql.divide(node, _quotient)
-        replace(node, new if new is not node else exp.Div(this=node.left.copy(), expression=call("nonzero", node.right.copy())))
+        replace(
+            node,
+            new if new is not node else exp.Div(this=node.left.copy(), expression=call("nonzero", node.right.copy())),
+        )
     elif isinstance(node, exp.Mod):
         replace(node, exp.Mod(this=node.left.copy(), expression=call("nonzero", node.right.copy())))
     elif isinstance(node, exp.Avg):
@@ -126,6 +146,12 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         exact_sql.exact_sum(node)
     elif isinstance(node, exp.Length | exp.Substring) and is_binary(node.this):
         replace(node, exact_sql.bytes_function(node))
+    elif (
+        isinstance(node, exp.Anonymous)
+        and node.name.lower() == "octet_length"
+        and type_name(node.expressions[0]) in ("VARCHAR", "TEXT", "CHAR")
+    ):
+        replace(node, call("strlen", node.expressions[0]))
     elif isinstance(node, exp.FromBase):
         if node.expression.name != "16":
             raise RedshiftError("local_aws does strtol with base 16 only")
@@ -157,7 +183,12 @@ def _rewrite_average(node: exp.Avg) -> None:
             if outer is not node:
                 copied.set("this", aggregate)
             parts.append(copied)
-        outer.replace(cast(exp.IntDiv(this=parts[0], expression=exp.Nullif(this=parts[1], expression=exp.Literal.number(0))), "BIGINT"))
+        outer.replace(
+            cast(
+                exp.IntDiv(this=parts[0], expression=exp.Nullif(this=parts[1], expression=exp.Literal.number(0))),
+                "BIGINT",
+            )
+        )
     elif size:
         exact_sql.average(node, (exact_sql.LONGEST, size[1]))
 
@@ -169,7 +200,11 @@ def _rewrite_cast(node: exp.Cast) -> None:
         target.set("expressions", [])
         if is_double(inner):
             node.set("this", call("double_text", inner.copy()))
-        elif (size := exact_sql.decimal_of(inner)) and type_name(inner) == "DECIMAL" and size[0] == size[1] < exact_sql.LONGEST:
+        elif (
+            (size := exact_sql.decimal_of(inner))
+            and type_name(inner) == "DECIMAL"
+            and size[0] == size[1] < exact_sql.LONGEST
+        ):
             node.set("this", cast(inner.copy(), f"DECIMAL({size[0] + 1},{size[1]})"))
         if width.isdigit():
             replace(node, call("cut_text", node.copy(), exp.Literal.number(width)))

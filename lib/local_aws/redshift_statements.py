@@ -13,9 +13,10 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
 from local_aws import redshift_copy, redshift_ddl, redshift_external, redshift_sql
+from local_aws.exact_sql import call
 from local_aws.lake_tables import LakeError, quote
 from local_aws.redshift_database import Database, column_types, relation_exists, schema_exists, system_view
-from local_aws.redshift_sql import RedshiftError, call
+from local_aws.redshift_sql import RedshiftError
 from local_aws.redshift_types import RedshiftType, of_duckdb, result_text
 
 if TYPE_CHECKING:
@@ -76,7 +77,10 @@ class Session:
         """The rows of a query."""
         sql = self.query(tree, text).sql(dialect="duckdb")
         described = [(name, kind) for name, kind, *_ in self.connection.execute(f"DESCRIBE {sql}").fetchall()]
-        values = ", ".join(f"{result_text(quote(f'c{place}'), kind)} AS {quote(f'c{place}')}" for place, (_, kind) in enumerate(described))
+        values = ", ".join(
+            f"{result_text(quote(f'c{place}'), kind)} AS {quote(f'c{place}')}"
+            for place, (_, kind) in enumerate(described)
+        )
         names = ", ".join(quote(f"c{place}") for place in range(len(described)))
         table = self.connection.execute(f"SELECT {values} FROM ({sql}) AS answer({names})").to_arrow_table()
         if table.nbytes > LONGEST_RESULT_BYTES:
@@ -98,11 +102,20 @@ class Session:
         if table.catalog and table.catalog != self.database.name:
             raise RedshiftError(f"cross-database reference to database {table.catalog} is not done by local_aws")
         table.set("catalog", None)
-        view = None if self._there(owner, name) else system_view(self.database, self.connection, f"information_schema.{name}" if owner == "information_schema" else name)
+        view = (
+            None
+            if self._there(owner, name)
+            else system_view(
+                self.database, self.connection, f"information_schema.{name}" if owner == "information_schema" else name
+            )
+        )
         if view is not None and owner in ("", "pg_catalog", "information_schema"):
             owner, name = "", self._temporary_view(name, *view)
         elif external := redshift_external.external_database(self.connection, owner):
-            owner, name = "", redshift_external.view(self.database, self.connection, external, name, f"{table.db}.{table.name}")
+            owner, name = (
+                "",
+                redshift_external.view(self.database, self.connection, external, name, f"{table.db}.{table.name}"),
+            )
         elif owner and not schema_exists(self.connection, owner):
             raise RedshiftError(f'schema "{owner}" does not exist')
         else:
@@ -115,7 +128,9 @@ class Session:
         schema.setdefault(owner or "temp", {})[name] = {column: _sqlglot(kind) for column, kind in columns.items()}
 
     def _there(self, owner: str, name: str) -> bool:
-        return relation_exists(self.connection, owner or self.schema, name) or (not owner and relation_exists(self.connection, "", name))
+        return relation_exists(self.connection, owner or self.schema, name) or (
+            not owner and relation_exists(self.connection, "", name)
+        )
 
     def _owner(self, owner: str, name: str) -> str:
         """The schema of a relation, "" for a temporary one; raises RedshiftError when there is none."""
@@ -184,7 +199,10 @@ class Session:
         target = tree.this
         others = _other_tables(tree)
         places = _expressions(tree)
-        select = exp.Select(expressions=[exp.alias_(each.copy(), f"e{place}") for place, each in enumerate(places)] or [exp.alias_(exp.Literal.number(1), "e0")])
+        select = exp.Select(
+            expressions=[exp.alias_(each.copy(), f"e{place}") for place, each in enumerate(places)]
+            or [exp.alias_(exp.Literal.number(1), "e0")]
+        )
         tables = [target.copy(), *(each.copy() for each in others)]
         select.set("from_", exp.From(this=tables[0]))
         for each in tables[1:]:
@@ -197,7 +215,12 @@ class Session:
         for other, resolved in zip(others, found[1:], strict=False):
             other.replace(resolved.copy())
         if not target.args.get("alias"):
-            target.set("alias", exp.TableAlias(this=exp.to_identifier(found[0].alias, quoted=True)) if isinstance(tree, exp.Merge | exp.Update) else None)
+            target.set(
+                "alias",
+                exp.TableAlias(this=exp.to_identifier(found[0].alias, quoted=True))
+                if isinstance(tree, exp.Merge | exp.Update)
+                else None,
+            )
 
 
 def _other_tables(tree: exp.Expr) -> list[exp.Expr]:
@@ -233,13 +256,26 @@ def _expressions(tree: exp.Expr) -> list[exp.Expr]:
 
 
 def _sources(tree: exp.Expr) -> list[exp.Table]:
-    found = {id(source): source for scope in traverse_scope(tree) for source in scope.sources.values() if isinstance(source, exp.Table)}
+    found = {
+        id(source): source
+        for scope in traverse_scope(tree)
+        for source in scope.sources.values()
+        if isinstance(source, exp.Table)
+    }
     return [each for each in found.values() if isinstance(each.this, exp.Identifier)]
 
 
 def _sqlglot(kind: str) -> str:
     """DuckDB's type as sqlglot's Redshift names it."""
-    words = {"VARCHAR": "VARCHAR", "BLOB": "VARBYTE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "FLOAT": "REAL", "DOUBLE": "DOUBLE PRECISION", "JSON": "SUPER", "HUGEINT": "DECIMAL(38,0)"}
+    words = {
+        "VARCHAR": "VARCHAR",
+        "BLOB": "VARBYTE",
+        "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+        "FLOAT": "REAL",
+        "DOUBLE": "DOUBLE PRECISION",
+        "JSON": "SUPER",
+        "HUGEINT": "DECIMAL(38,0)",
+    }
     return words.get(kind, kind)
 
 
@@ -251,7 +287,9 @@ def _fill(tree: exp.Expr, parameters: dict[str, str]) -> None:
 
 
 def _without_comments(sql: str) -> str:
-    return re.sub(r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""", lambda found: found[1] or " ", sql, flags=re.DOTALL)
+    return re.sub(
+        r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""", lambda found: found[1] or " ", sql, flags=re.DOTALL
+    )
 
 
 def failure(error: duckdb.Error) -> str:
@@ -272,11 +310,20 @@ FAILURES = (
     (r"(?:Table|View) with name \"?(\S+?)\"? already exists", r'Relation "\1" already exists'),
     (r"Schema with name \"?(\S+?)\"? already exists", r'Schema "\1" already exists'),
     (r"Referenced column \"(.*?)\" not found|Column \"(.*?)\" referenced that exists", r'column "\1\2" does not exist'),
-    (r"column \"(.*?)\" must appear in the GROUP BY", r'column "\1" must appear in the GROUP BY clause or be used in an aggregate function'),
+    (
+        r"column \"(.*?)\" must appear in the GROUP BY",
+        r'column "\1" must appear in the GROUP BY clause or be used in an aggregate function',
+    ),
     (r"Function with name (\S+) does not exist", r"function \1 does not exist, or local_aws does not do it"),
-    (r"Out of Range Error|out of range", "Numeric data overflow (result precision)"),
+    (
+        r"Out of Range Error|out of range|Could not cast value \S+ to DECIMAL",
+        "Numeric data overflow (result precision)",
+    ),
     (r"Could not convert string [\"'](.*?)[\"'] to INT", r'invalid input syntax for integer: "\1"'),
-    (r"Could not convert string [\"'](.*?)[\"'] to (?:DOUBLE|FLOAT|DECIMAL)", r'invalid input syntax for type numeric: "\1"'),
+    (
+        r"Could not convert string [\"'](.*?)[\"'] to (?:DOUBLE|FLOAT|DECIMAL)",
+        r'invalid input syntax for type numeric: "\1"',
+    ),
     (r"columns but \d+ values were supplied", "INSERT has more expressions than target columns"),
 )
 
@@ -306,7 +353,7 @@ def _set(session: Session, text: str, _query_id: int) -> Outcome:
         raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
     names = [name.strip().strip("'\"").lower() for name in found[1].split(",")]
     session.schema = next((name for name in names if name != "$user"), "public")
-    session.connection.execute(f"SET search_path = '{','.join([session.schema, 'main'])}'")
+    session.connection.execute(f"SET search_path = '{session.schema},main'")
     return Outcome()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlglot import exp
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 LONGEST_VARCHAR, LONGEST_VARBYTE = 65_535, 16_777_216
 # sqlglot's name -> system views' name, DuckDB's, the Data API's, COPY's
@@ -65,7 +67,14 @@ def declared(kind: exp.DataType) -> RedshiftType | None:
         return RedshiftType("binary varying", "BLOB", "varbyte", "VARBYTE", length=length)
     if name == "DECIMAL":
         precision, scale = int(numbers[0]) if numbers else 18, int(numbers[1]) if len(numbers) > 1 else 0
-        return RedshiftType("numeric", f"DECIMAL({precision},{scale})", "numeric", f"DECIMAL({precision},{scale})", precision=precision, scale=scale)
+        return RedshiftType(
+            "numeric",
+            f"DECIMAL({precision},{scale})",
+            "numeric",
+            f"DECIMAL({precision},{scale})",
+            precision=precision,
+            scale=scale,
+        )
     return None
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
 MACROS = (
+    "nan() AS 'nan'::double",
+    "infinity() AS 'inf'::double",
     "from_base_16(digits) AS ('0x' || digits)::bigint",
     f"to_milliseconds(x) AS {MILLISECONDS.format('x::timestamp')}",
     "regexp_found(x, pattern, part) AS CASE WHEN regexp_matches(x, pattern) THEN regexp_extract(x, pattern, part) END",
@@ -40,10 +42,10 @@ FUNCTIONS = frozenset(
     from_hex from_unixtime from_utf8 greatest hour if infinity is_finite is_infinite is_nan json_array_length json_extract json_extract_scalar
     json_parse lag last_day_of_month last_value lead least length levenshtein_distance ln localtimestamp log log10 log2 lower lpad ltrim map_keys
     map_values max max_by md5 min min_by minute mod month nan none_match now nth_value ntile nullif percent_rank pi pow power quarter radians rand
-    random rank regexp_extract regexp_like regexp_replace regr_intercept regr_slope repeat replace reverse round row_number rpad rtrim second
+    random rank regexp_extract regexp_like regexp_replace regr_intercept regr_slope replace reverse round row_number rpad rtrim second
     sequence sha256 sha512 sign sin split split_part sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring sum tan to_hex
     to_unixtime to_utf8 transform translate trim truncate try_cast unnest upper url_decode url_encode uuid var_pop var_samp variance week
-    width_bucket year""".split()
+    width_bucket year""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "row", "map", "exists", "any", "all", "some"])
 TIMESTAMPS = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ")
@@ -67,7 +69,7 @@ class Source:
     @property
     def position(self) -> str:
         """`line 1:15`."""
-        return position(self.node.this)
+        return position(self.node.parts[0])
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -117,7 +119,7 @@ def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType
     """The query in DuckDB's words; `text` is what it was parsed from, `views` are the relations that its tables were replaced by, with their columns' types."""
     _check_functions(tree, text)
     _name_columns(tree)
-    schema = {
+    schema: dict[str, object] = {
         quote(view): {quote(name): kind.sql("athena") for name, kind in types.items()} for view, types in views.items()
     }
     try:
@@ -205,7 +207,7 @@ def _check_pair(node: exp.Expr, left: exp.Expr, right: exp.Expr) -> None:
     kinds = KINDS.get(type_name(left)), KINDS.get(type_name(right))
     computed = isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod)
     if kinds[0] and kinds[1] and (kinds[0] != kinds[1] or (computed and "text" in kinds)):
-        signs = {
+        signs: dict[type[exp.Expr], str] = {
             exp.EQ: "=",
             exp.NEQ: "<>",
             exp.LT: "<",

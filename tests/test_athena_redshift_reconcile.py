@@ -1,0 +1,120 @@
+"""The runbook's reconciliation, through Athena and Redshift of the stand-in, over tables with every kind of value."""
+
+import json
+import time
+
+import boto3
+import pytest
+from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, server  # noqa: F401 - a fixture
+from test_reconcile import NAMES, Lake
+
+from lakebook import glue, postgresql, reconcile, warehouse
+from lakebook.column_types import curated_type
+from lakebook.redshift import Warehouse
+
+# ruff: noqa: F811 - fixtures
+
+BUCKET, DATABASE, NAME = "reconcile-engines", "reconcile_engines", "reconcile-engines"
+
+
+@pytest.fixture(scope="module")
+def source(stand_in, server):
+    content = json.dumps(server.source("postgres", "nasty").to_secret())
+    boto3.client("secretsmanager").create_secret(Name=NAME, SecretString=content)
+    connection = postgresql.connect(NAME)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def tables(source):
+    return {table.name: table for table in postgresql.tables(source, SCHEMAS)}
+
+
+@pytest.fixture(scope="module")
+def lake(server, tables):
+    return Lake(server, tables)
+
+
+@pytest.fixture(scope="module")
+def curated(stand_in, lake, tables, tmp_path_factory):
+    """Every table as Parquet under its catalog name, and catalogued."""
+    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    boto3.client("glue").create_database(DatabaseInput={"Name": DATABASE})
+    for table in tables.values():
+        file = tmp_path_factory.mktemp("curated") / "1.parquet"
+        lake.duckdb.execute(f"copy \"{table.catalog_name}\" to '{file}' (format parquet)")
+        boto3.client("s3").upload_file(str(file), BUCKET, f"{table.catalog_name}/1.parquet")
+        columns = [(column.catalog_name, curated_type(column), "") for column in table.columns]
+        described = glue.parquet_table(columns, f"s3://{BUCKET}/{table.catalog_name}/", "", {})
+        boto3.client("glue").create_table(DatabaseName=DATABASE, TableInput={"Name": table.catalog_name, **described})
+    return tables
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_athena_measures_what_the_source_should_deliver(curated, source, name):
+    table = curated[name]
+    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    measured = reconcile.measure_athena(
+        DATABASE, table.catalog_name, table, LOB_MAX_KILOBYTES, "primary", f"s3://{BUCKET}/results/"
+    )
+    assert reconcile.compare(expected, measured) == []
+
+
+@pytest.fixture(scope="module")
+def loaded(curated):
+    """Every table in Redshift as the runbook defines it, loaded by COPY."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "redshift.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    role = boto3.client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    serverless = boto3.client("redshift-serverless")
+    serverless.create_namespace(namespaceName=NAME, dbName="warehouse", iamRoles=[role])
+    serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME)
+    while serverless.get_workgroup(workgroupName=NAME)["workgroup"]["status"] != "AVAILABLE":
+        time.sleep(0.1)
+    data = boto3.client("redshift-data")
+    places = {}
+    for table in curated.values():
+        place = warehouse.WarehouseTable(table, "", {}, "", LOB_MAX_KILOBYTES)
+        places[table.name] = place
+        copy = f"COPY {place.identifier} FROM 's3://{BUCKET}/{table.catalog_name}/' IAM_ROLE '{role}' FORMAT AS PARQUET"
+        sqls = [f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"', place.ddl, *place.comments, copy]
+        found = data.batch_execute_statement(WorkgroupName=NAME, Database="warehouse", Sqls=sqls)
+        while (found := data.describe_statement(Id=found["Id"], WaitTimeSeconds=5))["Status"] not in (
+            "FINISHED",
+            "FAILED",
+            "ABORTED",
+        ):
+            pass
+        assert found["Status"] == "FINISHED", found["Error"]
+    return places
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_redshift_measures_what_the_source_should_deliver(loaded, curated, source, name):
+    table = curated[name]
+    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    schema, _, place = loaded[name].name.partition(".")
+    measured = reconcile.measure_redshift(NAME, "warehouse", schema, place, table, LOB_MAX_KILOBYTES)
+    assert reconcile.compare(expected, measured) == []
+
+
+def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, curated, source):
+    table = curated["parts"]
+    schema, _, place = loaded["parts"].name.partition(".")
+    Warehouse(NAME, "warehouse").query("select 1 as one")
+    data = boto3.client("redshift-data")
+    data.execute_statement(
+        WorkgroupName=NAME, Database="warehouse", Sql=f"delete from {schema}.{place} where id = 77", WaitTimeSeconds=20
+    )
+    ours = reconcile.source(source, table, LOB_MAX_KILOBYTES)
+    found = reconcile.differing_keys(
+        ours, reconcile.redshift(NAME, "warehouse", schema, place, table), table, LOB_MAX_KILOBYTES
+    )
+    assert found.missing == ["77, 2020-08-17"]
+    lake = reconcile.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
+    assert str(reconcile.differing_keys(ours, lake, table, LOB_MAX_KILOBYTES)) == "no differing key found"
