@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import boto3
 import pytest
@@ -93,8 +94,7 @@ def test_an_absent_object_is_aws_own_error(bucket):
 def test_every_call_is_in_the_log_and_reads_are_not_changing(stand_in, aws):
     aws("sts").get_caller_identity()
     directory = json.load(urllib.request.urlopen(stand_in["AWS_ENDPOINT_URL"] + "/_local_aws"))["directory"]
-    with open(f"{directory}/calls.jsonl") as log:
-        last = [json.loads(line) for line in log][-1]
+    last = json.loads((Path(directory) / "calls.jsonl").read_text().splitlines()[-1])
     assert (last["service"], last["operation"], last["changing"]) == ("sts", "GetCallerIdentity", False)
 
 
@@ -103,7 +103,7 @@ def test_a_port_in_use_is_one_clear_sentence(stand_in, tmp_path):
     with pytest.raises(server.LocalAwsError, match=f"Port {port} is in use"), server.serving(tmp_path, port):
         pass
     command = [sys.executable, "-m", "local_aws", "--port", str(port), "--data", str(tmp_path / "data")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert len(ended.stderr.strip().splitlines()) == 1
 

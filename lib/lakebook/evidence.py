@@ -23,7 +23,7 @@ pd.set_option("display.max_rows", None)
 
 def record(kind: str, **content: Any) -> None:
     """Keep a record in the executed copy: `kind` and its content as JSON, invisible to readers; `lakebook report` reads it."""
-    if get_ipython() is None:  # type: ignore[no-untyped-call]
+    if get_ipython() is None:
         return  # no notebook, no copy
     plain = json.loads(json.dumps({"kind": kind, "time": round(time.time(), 3), **content}, default=str))
     display({RECORD: plain}, raw=True)  # type: ignore[no-untyped-call]

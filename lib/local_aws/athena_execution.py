@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from local_aws.athena_statements import Kind
 
+MEMORY = "3GB"  # of all queries together; what needs more spills to disk
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -150,6 +151,7 @@ class Engine:
         for setting in (
             inside,
             f"temp_directory = {literal(str(self.directory / 'spill'))}",
+            f"memory_limit = '{MEMORY}'",
             "TimeZone = 'UTC'",
             "python_enable_replacements = false",
             "autoinstall_known_extensions = false",

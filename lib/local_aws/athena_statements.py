@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlglot import exp
 
-from local_aws import athena_queries, trino_sql
-from local_aws.athena_queries import PARQUET, Job
+from local_aws import athena_queries, athena_writes, trino_sql
+from local_aws.athena_queries import Job
 from local_aws.athena_results import Result, column_info
+from local_aws.athena_writes import PARQUET, lake_table_exists
 from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError
 
@@ -50,7 +51,7 @@ def _matched(pattern: str, job: Job) -> re.Match[str]:
 
 def _table(job: Job, text: str) -> dict[str, Any]:
     database, name = _names(text, job.database)
-    if not athena_queries.lake_table_exists(job.stand_in, database, name):
+    if not lake_table_exists(job.stand_in, database, name):
         raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
     found: dict[str, Any] = client(job.stand_in, "glue").get_table(DatabaseName=database, Name=name)["Table"]
     return found
@@ -111,7 +112,7 @@ def create_table(job: Job) -> None:
             "local_aws creates tables by CREATE EXTERNAL TABLE and CREATE TABLE … AS; it has no Iceberg.",
         )
     database, name = _names(schema.this.sql(dialect="athena"), job.database)
-    if athena_queries.lake_table_exists(job.stand_in, database, name):
+    if lake_table_exists(job.stand_in, database, name):
         if tree.args.get("exists"):
             return
         raise LakeError(
@@ -158,7 +159,7 @@ def drop_table(job: Job) -> None:
     """The table gone from the catalog; its files stay."""
     found = _matched(rf"DROP\s+TABLE\s+(IF\s+EXISTS\s+)?{TABLE}", job)
     database, name = _names(found[2], job.database)
-    if athena_queries.lake_table_exists(job.stand_in, database, name):
+    if lake_table_exists(job.stand_in, database, name):
         client(job.stand_in, "glue").delete_table(DatabaseName=database, Name=name)
     elif not found[1]:
         raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
@@ -330,10 +331,10 @@ KINDS: list[tuple[str, Kind]] = [
     (r"\(|SELECT\b|WITH\b|VALUES\b", Kind("DML", "SELECT", ".csv", athena_queries.select)),
     (
         r"CREATE\s+TABLE\b.*\bAS\s*\(?\s*(SELECT|WITH|VALUES)\b",
-        Kind("DDL", "CREATE_TABLE_AS_SELECT", "", athena_queries.create_table_as),
+        Kind("DDL", "CREATE_TABLE_AS_SELECT", "", athena_writes.create_table_as),
     ),
-    (r"INSERT\s+INTO\b", Kind("DML", "INSERT", "", athena_queries.insert)),
-    (r"UNLOAD\b", Kind("DML", "UNLOAD", "", athena_queries.unload)),
+    (r"INSERT\s+INTO\b", Kind("DML", "INSERT", "", athena_writes.insert)),
+    (r"UNLOAD\b", Kind("DML", "UNLOAD", "", athena_writes.unload)),
     (r"CREATE\s+(DATABASE|SCHEMA)\b", Kind("DDL", "CREATE_DATABASE", ".txt", create_database)),
     (r"DROP\s+(DATABASE|SCHEMA)\b", Kind("DDL", "DROP_DATABASE", ".txt", drop_database)),
     (r"CREATE\s+(EXTERNAL\s+)?TABLE\b", Kind("DDL", "CREATE_TABLE", ".txt", create_table)),

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import importlib.util
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,14 +137,30 @@ def _write_parquet(rows: Rows, settings: dict[str, Any], folder: Path, advance: 
     group_rows = int(settings.get("RowGroupLength") or GROUP_ROWS)
     written = 0
     with _batches(rows) as batches, pyarrow.parquet.ParquetWriter(file, schema, **options) as writer:
-        for group in _groups(_completed(batches, rows.fields, schema), group_rows):
-            writer.write_table(group, row_group_size=group_rows)
-            written += len(group)
-            advance(len(group))
+        for length in _written(writer, _groups(_completed(batches, rows.fields, schema), group_rows), group_rows):
+            written += length
+            advance(length)
     if written:
         return [file]
     file.unlink()
     return []
+
+
+def _written(writer: pyarrow.parquet.ParquetWriter, groups: Iterator[pyarrow.Table], group_rows: int) -> Iterator[int]:
+    """Write each group while the next one is read; the rows of each once it is written."""
+    with ThreadPoolExecutor(1, "dms parquet") as pool:
+        under_way: deque[tuple[Future[None], int]] = deque()
+        for group in groups:
+            under_way.append((pool.submit(writer.write_table, group, row_group_size=group_rows), len(group)))
+            if len(under_way) > 1:
+                yield _result(*under_way.popleft())
+        for each in under_way:
+            yield _result(*each)
+
+
+def _result(writing: Future[None], length: int) -> int:
+    writing.result()
+    return length
 
 
 def _parquet_options(settings: dict[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Gateway:
         self.log_file, self.log = log, log.open("a", buffering=1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request and log it (WSGI)."""
         if environ["PATH_INFO"] == "/_local_aws":
             return self._identity(start_response)
         access_key, region, service = wire.caller(environ)
@@ -71,8 +72,6 @@ class Gateway:
         operation = error = ""
         try:
             operation = wire.operation_name(service, environ, body)
-            if not operation:
-                raise ApiError("InvalidAction", "The request names no operation.")
             status, headers, data = self._answer(environ, body, service, operation, region, access_key)
         except botocore.exceptions.UnknownServiceError:
             status, headers, data = 501, [], [b""]

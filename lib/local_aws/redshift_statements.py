@@ -15,9 +15,10 @@ from sqlglot.optimizer.scope import traverse_scope
 from local_aws import redshift_copy, redshift_ddl, redshift_external, redshift_sql
 from local_aws.exact_sql import call
 from local_aws.lake_tables import LakeError, quote
-from local_aws.redshift_database import Database, column_types, relation_exists, schema_exists, system_view
+from local_aws.redshift_database import Database, column_types, relation_exists, schema_exists
 from local_aws.redshift_sql import RedshiftError
 from local_aws.redshift_types import RedshiftType, of_duckdb, result_text
+from local_aws.redshift_views import system_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable

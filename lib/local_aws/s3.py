@@ -44,7 +44,7 @@ class Objects:
     def owner(self, bucket: str) -> str | None:
         """The account that has the bucket, in whichever account it is: the names of all accounts are one name space."""
         _, account = moto_s3.s3_backends.bucket_accounts.get(bucket, (None, None))
-        return account
+        return account  # type: ignore[no-any-return]
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys below a prefix, sorted; raises ApiError NoSuchBucket."""

@@ -8,11 +8,11 @@ import os
 import socket
 import threading
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 from local_aws.service import Service
 from local_aws.stand_in import StandIn

@@ -41,7 +41,7 @@ def caller(environ: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def operation_name(service: str, environ: dict[str, Any], body: bytes) -> str:
-    """The operation a request asks for, or its method and path where AWS's REST routes name none (S3)."""
+    """The operation a request asks for, or its method and path where AWS's REST routes name none (S3); raises ApiError."""
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target).rsplit(".", 1)[-1]
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
