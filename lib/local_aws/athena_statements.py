@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlglot import exp
 
 from local_aws import athena_queries, athena_writes, trino_sql
-from local_aws.athena_queries import Job
 from local_aws.athena_results import Result, column_info
 from local_aws.athena_writes import PARQUET, lake_table_exists
 from local_aws.engine_clients import client
@@ -16,6 +15,8 @@ from local_aws.lake_tables import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from local_aws.athena_queries import Job
 
 __all__ = ["KINDS", "Kind", "kind_of"]
 NAME = r"(?:`[^`]+`|\"[^\"]+\"|\w+)"

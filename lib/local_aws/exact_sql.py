@@ -53,7 +53,9 @@ def call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
 
 def cast(node: exp.Expr, kind: str) -> exp.Cast:
     """A cast to a type as DuckDB names it."""
-    return exp.Cast(this=node, to=exp.DataType.build(kind, dialect="duckdb"))
+    made = exp.Cast(this=node, to=exp.DataType.build(kind, dialect="duckdb"))
+    made.type = made.to
+    return made
 
 
 def type_name(node: exp.Expr) -> str:
@@ -96,6 +98,8 @@ def decimal_of(node: exp.Expr) -> Decimal | None:
     if isinstance(node, exp.Sum):
         inner = decimal_of(node.this)
         return inner and ((LONGEST, inner[1]) if not is_integer(node.this) else (19, 0))
+    if isinstance(node, exp.Round) and (inner := decimal_of(node.this)) and not is_integer(node.this):
+        return min(inner[0] + 1, LONGEST), inner[1]
     if isinstance(node, exp.Coalesce):
         return _widest([node.this, *node.expressions])
     if isinstance(node, exp.Case):
@@ -133,17 +137,13 @@ def _combined(node: exp.Binary) -> Decimal | None:
 
 
 def is_decimal(node: exp.Expr) -> bool:
-    """Whether a node is a decimal that is no whole number by its type."""
-    if isinstance(node, exp.Literal) and not node.is_string:
-        return "." in node.name and decimal_of(node) is not None
-    return type_name(node) == "DECIMAL"
+    """Whether a node is a decimal that is no whole number by its type; sqlglot takes 1.5 for a double."""
+    return not is_integer(node) and (type_name(node) == "DECIMAL" or decimal_of(node) is not None)
 
 
 def is_double(node: exp.Expr) -> bool:
-    """Whether a node is floating by its type; 1e0 is."""
-    return type_name(node) in ("DOUBLE", "FLOAT") and not (
-        isinstance(node, exp.Literal) and node.name.replace(".", "").isdigit()
-    )
+    """Whether a node is floating by its type; 1e0 is, 1.5 isn't."""
+    return type_name(node) in ("DOUBLE", "FLOAT") and decimal_of(node) is None
 
 
 def divide(node: exp.Div, rule: Callable[[Decimal, Decimal], Decimal]) -> exp.Expr:

@@ -167,6 +167,7 @@ def definitions(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -
 def records(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any] | None = None
 ) -> list[dict[str, Any]]:
+    """The rows of a query as dicts."""
     cursor = connection.execute(sql, parameters or [])
     names = [each[0] for each in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -159,7 +159,6 @@ class Statement:
             "WorkgroupName": database.workgroup,
             "Database": database.name,
             "ResultFormat": "JSON",
-            "RedshiftPid": 1_073_742_000,
         }
         if self.batch:
             shown |= {

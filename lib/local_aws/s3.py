@@ -177,17 +177,21 @@ def _keep_contents_in_files(objects: Objects) -> None:
     class Keys(_VersionedKeyStore):
         bucket = ""
 
+        # under one lock with adopt(), which must never see an entry whose file is not there yet
         def setlist(self, key: str, list_: Any) -> None:
-            super().setlist(key, list_)
-            objects.link(self.bucket, key, self.getlist(key, []))
+            with objects.lock:
+                super().setlist(key, list_)
+                objects.link(self.bucket, key, self.getlist(key, []))
 
         def __setitem__(self, key: str, value: Any) -> None:
-            super().__setitem__(key, value)
-            objects.link(self.bucket, key, self.getlist(key, []))
+            with objects.lock:
+                super().__setitem__(key, value)
+                objects.link(self.bucket, key, self.getlist(key, []))
 
         def pop(self, key: str, *_default: Any) -> None:
-            super().pop(key)
-            objects.link(self.bucket, key, [])
+            with objects.lock:
+                super().pop(key)
+                objects.link(self.bucket, key, [])
 
     def with_files(self: Any, name: str, *arguments: Any, **settings: Any) -> None:
         original_init(self, name, *arguments, **settings)
