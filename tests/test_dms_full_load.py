@@ -15,6 +15,7 @@ from test_source import DELIVERED
 
 from lakebook import postgresql
 from local_aws.dms_types import MICROSECONDS
+from local_aws.postgresql import Server
 
 # ruff: noqa: F811 - fixtures
 
@@ -507,3 +508,26 @@ def test_rows_are_counted_while_they_are_loaded(place, admin):
     assert len(seen) > 3
     assert place.states(arn)["steady"] == ("Table completed", 600_000)
     admin.execute("drop view nasty.steady")
+
+
+def test_a_source_that_is_lost_fails_the_task(place, tmp_path):
+    with Server(tmp_path) as other:
+        with other.connect() as admin:
+            admin.execute(
+                "create table early (a int); insert into early values (1); create view slow as select pg_sleep(0.05) is null as t from generate_series(1, 1000)"
+            )
+        source = place.source(
+            DatabaseName="postgres",
+            SecretsManagerSecretId=place.secret(**other.source("postgres", "postgres").to_secret()),
+        )
+        arn = place.task(included({"schema-name": "public", "table-name": "%", "table-type": "all"}), source=source)
+        place.start(arn)
+        wait(
+            lambda: place.states(arn),
+            lambda states: states.get("slow", ("", 0))[0] == "Full load" and states["early"][0] == "Table completed",
+        )
+        other.stop()
+        ended = place.wait(arn, "stopped", "failed")
+    assert (ended["Status"], ended["StopReason"]) == ("failed", "Stop Reason FATAL_ERROR")
+    assert "Connection refused" in ended["LastFailureMessage"]
+    assert place.states(arn) == {"early": ("Table completed", 1), "slow": ("Table error", 0)}
