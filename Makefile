@@ -17,7 +17,7 @@ plan: .venv/installed  ## list the calls that a rehearsal would still make
 	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook plan parameters/rehearsal.yaml
 
 lab: .venv/installed  ## JupyterLab on the stand-in
-	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/jupyter lab notebooks
+	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
 down: .venv/installed  ## stop the stand-in and its PostgreSQL
 	@$(STAND_IN) down
