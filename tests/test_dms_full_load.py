@@ -529,5 +529,5 @@ def test_a_source_that_is_lost_fails_the_task(place, tmp_path):
         other.stop()
         ended = place.wait(arn, "stopped", "failed")
     assert (ended["Status"], ended["StopReason"]) == ("failed", "Stop Reason FATAL_ERROR")
-    assert "Connection refused" in ended["LastFailureMessage"]
+    assert f'connection to server at "127.0.0.1", port {other.port} failed' in ended["LastFailureMessage"]
     assert place.states(arn) == {"early": ("Table completed", 1), "slow": ("Table error", 0)}

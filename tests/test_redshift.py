@@ -177,6 +177,21 @@ def test_a_workgroup_comes_is_tagged_and_goes(serverless):
     assert serverless.delete_namespace(namespaceName="short-lived")["namespace"]["status"] == "DELETING"
 
 
+def test_the_data_of_a_deleted_namespace_is_gone(serverless, data):
+    for attempt in range(2):
+        serverless.create_namespace(namespaceName="again")
+        serverless.create_workgroup(workgroupName="again", namespaceName="again")
+        wait_until_available(serverless, "again")
+        started = data.execute_statement(WorkgroupName="again", Database="dev", Sql="create table kept (a integer)")
+        assert describe(started["Id"])["Status"] == "FINISHED", attempt
+        serverless.delete_workgroup(workgroupName="again")
+        while any(each["workgroupName"] == "again" for each in serverless.list_workgroups()["workgroups"]):
+            time.sleep(0.1)
+        serverless.delete_namespace(namespaceName="again")
+        while any(each["namespaceName"] == "again" for each in serverless.list_namespaces()["namespaces"]):
+            time.sleep(0.1)
+
+
 # Statements
 
 

@@ -285,6 +285,14 @@ class RedshiftData(Service):
             )
         return self._opened(workgroup["workgroupName"], namespace, name)
 
+    def _remove_deleted(self) -> None:
+        """Close and remove the databases of namespaces that are no more."""
+        pages = client(self.stand_in, "redshift-serverless").get_paginator("list_namespaces").paginate()
+        there = {each["namespaceId"] for page in pages for each in page["namespaces"]}
+        for key in [key for key in self.databases if key[0] not in there]:
+            self.databases.pop(key).close()
+            shutil.rmtree(self.directory / key[0], ignore_errors=True)
+
     def _opened(self, workgroup: str, namespace: dict[str, Any], name: str | None) -> Database:
         name = (name or namespace["dbName"]).lower()
         if not DATABASE_NAME.fullmatch(name) or name != namespace["dbName"]:
@@ -292,6 +300,7 @@ class RedshiftData(Service):
         with self.lock:
             key = (namespace["namespaceId"], name)
             if key not in self.databases:
+                self._remove_deleted()
                 database = Database(self.stand_in, name, self.directory / key[0] / f"{name}.duckdb", workgroup)
                 database.open()
                 self.databases[key] = database
