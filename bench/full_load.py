@@ -82,7 +82,7 @@ def _ours(url: str, target: Path) -> Cost:
         tables = postgresql.tables(postgresql.connect(SOURCE_SECRET), ["public"])
         source = {"secret": SOURCE_SECRET, "database": "tpch"}
         ensure(
-            dms.replication(NAMES, source, table_mapping(tables), ec2.subnets([]), "dms.t3.medium", 50, 63, 8),
+            dms.replication(NAMES, source, table_mapping(tables), ec2.subnets([]), "dms.t3.medium", 50, 63, 8, "none"),
             apply=True,
         )
         with Watch(process.pid) as watch:

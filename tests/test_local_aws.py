@@ -1,5 +1,6 @@
 """The stand-in as a whole: it refuses what it does not do, keeps objects as files, and tells where it runs."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -135,3 +136,13 @@ def test_the_two_packages_never_import_each_other():
 
 def test_boto3_clients_need_nothing_but_the_environment(stand_in):
     assert boto3.client("s3").meta.endpoint_url == stand_in["AWS_ENDPOINT_URL"]
+
+
+def test_a_full_disk_is_one_clear_sentence_and_changes_nothing(bucket, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("local_aws.s3._Content.write", full)
+    with pytest.raises(ClientError, match="disk of the stand-in's directory is full"):
+        bucket.put_object(Bucket="object-tests", Key="k", Body=b"x")
+    assert "Contents" not in bucket.list_objects_v2(Bucket="object-tests")

@@ -141,6 +141,7 @@ def replication(
     allocated_storage_gib: int,
     lob_max_kilobytes: int,
     tables_at_once: int,
+    compression: str,
 ) -> list[Resource]:
     """All that a full load needs, in order: roles, raw bucket, subnet group, instance, endpoints with tested connections, task.
 
@@ -175,7 +176,9 @@ def replication(
             "postgres",
             PostgreSQLSettings=source_settings(source["secret"], names.role_arn("dms-secret"), source["database"]),
         ),
-        endpoint(ends[1], "target", "s3", S3Settings=s3_settings(names.raw_bucket, names.role_arn("dms-s3"))),
+        endpoint(
+            ends[1], "target", "s3", S3Settings=s3_settings(names.raw_bucket, names.role_arn("dms-s3"), compression)
+        ),
         *(tested_connection(each, instance) for each in ends),
         full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
     ]
@@ -222,14 +225,14 @@ def task_settings(lob_max_kilobytes: int, tables_at_once: int) -> dict[str, Any]
     }
 
 
-def s3_settings(bucket: str, role_arn: str) -> dict[str, Any]:
+def s3_settings(bucket: str, role_arn: str, compression: str) -> dict[str, Any]:
     """Settings of the S3 target: Parquet with Op and timestamp columns on every row, so that readers never mix schemas."""
     return {
         "BucketName": bucket,
         "ServiceAccessRoleArn": role_arn,
         "DataFormat": "parquet",
         "ParquetVersion": "parquet-2-0",
-        "CompressionType": "gzip",
+        "CompressionType": compression,
         "EncryptionMode": "sse-s3",
         "IncludeOpForFullLoad": True,
         "TimestampColumnName": "dms_timestamp",
