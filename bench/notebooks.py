@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 COPY_OUT = """
-import pathlib, sys, psycopg, pyarrow.csv, pyarrow.parquet
+import pathlib, re, sys, psycopg, pyarrow, pyarrow.csv, pyarrow.parquet
 url, target, *tables = sys.argv[1:]
+PLAIN = {"smallint": pyarrow.int16(), "integer": pyarrow.int32(), "bigint": pyarrow.int64(), "double precision": pyarrow.float64(),
+         "real": pyarrow.float32(), "boolean": pyarrow.bool_(), "date": pyarrow.date32(), "timestamp without time zone": pyarrow.timestamp("us")}
+def arrow(kind):
+    sized = re.fullmatch(r"numeric\\((\\d+),(\\d+)\\)", kind)
+    return pyarrow.decimal128(int(sized[1]), int(sized[2])) if sized else PLAIN.get(kind, pyarrow.string())
 for table in tables:
     file = pathlib.Path(target) / (table.replace('"', '') + ".csv")
     with psycopg.connect(url) as connection, file.open("wb") as out:
-        with connection.cursor().copy(f"copy {table} to stdout (format csv, header)") as copy:
+        columns = connection.execute("select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = %s::regclass and attnum > 0", [table])
+        types = {name: arrow(kind) for name, kind in columns.fetchall()}
+        with connection.cursor().copy(f"copy {table} to stdout (format csv)") as copy:
             for block in copy:
                 out.write(block)
-    options = pyarrow.csv.ParseOptions(newlines_in_values=True)
-    reader = pyarrow.csv.open_csv(file, parse_options=options, read_options=pyarrow.csv.ReadOptions(block_size=64 << 20))
-    with pyarrow.parquet.ParquetWriter(file.with_suffix(".parquet"), reader.schema) as writer:
-        for batch in reader:
+    with pyarrow.parquet.ParquetWriter(file.with_suffix(".parquet"), pyarrow.schema(types.items())) as writer:
+        for batch in pyarrow.csv.open_csv(file, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+                                          read_options=pyarrow.csv.ReadOptions(block_size=64 << 20, column_names=list(types)),
+                                          convert_options=pyarrow.csv.ConvertOptions(column_types=types, true_values=["t"], false_values=["f"], strings_can_be_null=True)) if file.stat().st_size else ():
             writer.write_batch(batch)
     file.unlink()
 """

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from local_aws.postgresql import Server
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
@@ -127,3 +129,36 @@ def test_every_notebook_runs_under_nbval_with_its_defaults(rehearsal, applied_ag
         command, cwd=ROOT, env=rehearsal.environment, capture_output=True, text=True, check=False, timeout=900
     )
     assert ended.returncode == 0, ended.stdout[-4000:]
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory):
+    """A rehearsal whose source is a database with every type and name that PostgreSQL allows."""
+    directory = tmp_path_factory.mktemp("nasty")
+    with Server(directory / "postgresql") as server:
+        with server.connect() as admin:
+            admin.autocommit = True
+            admin.execute("create database nasty")
+        with server.connect("nasty") as admin:
+            admin.execute((ROOT / "tests" / "nasty.sql").read_text())
+        running = Rehearsal(directory, server.url(database="nasty"))
+        yield running
+        running.stop()
+        server.remove()
+
+
+def test_a_database_with_every_type_and_name_goes_the_same_way_twice(nasty):
+    own = ["-p", "source_schemas", "[nasty, 'Sché\"ma']", "-p", "partition_by", "{}", "-p", "warehouse_keys", "{}"]
+    first = nasty.run("apply", "parameters/rehearsal.yaml", *own)
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = nasty.changing_calls()
+    second = nasty.run("apply", "parameters/rehearsal.yaml", *own)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert [each for each in nasty.changing_calls()[len(before) :] if not is_question(each)] == []
+
+
+def test_known_losses_that_nobody_accepted_stop_the_run_before_anything_is_made(nasty):
+    own = ["-p", "source_schemas", "[nasty]", "-p", "accept_known_losses", "false"]
+    ended = nasty.run("apply", "parameters/rehearsal.yaml", "--to", "03", *own)
+    assert ended.returncode == 1
+    assert "known losses not accepted" in ended.stdout + ended.stderr

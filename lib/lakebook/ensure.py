@@ -115,7 +115,7 @@ def wait(
     what: str,
     state: Callable[[], str | None],
     timeout_seconds: float = 900,
-    poll_seconds: float = 0.5,
+    poll_seconds: float = 0.25,
     slowest_poll_seconds: float = 15,
     silent_seconds: float = 0,
 ) -> None:
@@ -134,7 +134,7 @@ def wait(
             raise LakebookError(
                 f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again."
             )
-        time.sleep(min(poll_seconds + seconds / 20, slowest_poll_seconds))
+        time.sleep(min(poll_seconds + seconds / 40, slowest_poll_seconds))
 
 
 def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 MARKER = "page-"
-SETTLING_SECONDS = 1.0  # how long a thing is `creating`, `modifying`, `deleting`
+SETTLING_SECONDS = 0.5  # how long a thing is `creating`, `modifying`, `deleting`
 
 
 class Records(Service):
