@@ -11,7 +11,6 @@ from local_aws import trino_sql
 from local_aws.athena_execution import ENDED, Engine, Execution, now
 from local_aws.athena_queries import CATALOG
 from local_aws.athena_statements import kind_of
-from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError
 from local_aws.service import ApiError, Call, Service
 
@@ -299,7 +298,7 @@ class Athena(Service):
     def _glue(self, call: Call) -> Any:
         if call.parameters["CatalogName"].lower() != CATALOG:
             raise _invalid(f"DataCatalog {call.parameters['CatalogName']} was not found")
-        return client(self.stand_in, "glue")
+        return self.stand_in.client("glue")
 
     def _ask(self, call: Call, operation: str, **parameters: Any) -> dict[str, Any]:
         try:

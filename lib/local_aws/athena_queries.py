@@ -11,7 +11,6 @@ import sqlglot
 from sqlglot import exp
 
 from local_aws import athena_results, trino_sql
-from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError, duckdb_type, glue_type, lake_table, quote
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Job:
             return LakeError(
                 "MISSING_SCHEMA_NAME", f"{source.position}: Schema must be specified when session schema is not set"
             )
-        glue = client(self.stand_in, "glue")
+        glue = self.stand_in.client("glue")
         try:
             glue.get_database(Name=source.database)
         except glue.exceptions.EntityNotFoundException:
@@ -129,7 +128,7 @@ class Job:
 
 def information(stand_in: StandIn, name: str) -> list[list[Any]]:
     """The rows of one table of information_schema."""
-    glue = client(stand_in, "glue")
+    glue = stand_in.client("glue")
     databases = [
         each["Name"] for page in glue.get_paginator("get_databases").paginate() for each in page["DatabaseList"]
     ]

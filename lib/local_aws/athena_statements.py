@@ -10,7 +10,6 @@ from sqlglot import exp
 from local_aws import athena_queries, athena_writes, trino_sql
 from local_aws.athena_results import Result, column_info
 from local_aws.athena_writes import PARQUET, lake_table_exists
-from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _table(job: Job, text: str) -> dict[str, Any]:
     database, name = _names(text, job.database)
     if not lake_table_exists(job.stand_in, database, name):
         raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
-    found: dict[str, Any] = client(job.stand_in, "glue").get_table(DatabaseName=database, Name=name)["Table"]
+    found: dict[str, Any] = job.stand_in.client("glue").get_table(DatabaseName=database, Name=name)["Table"]
     return found
 
 
@@ -73,7 +72,7 @@ def create_database(job: Job) -> None:
         rf"CREATE\s+(?:DATABASE|SCHEMA)\s+(IF\s+NOT\s+EXISTS\s+)?({NAME})(?:\s+COMMENT\s+'([^']*)')?(?:\s+LOCATION\s+'([^']*)')?",
         job,
     )
-    glue = client(job.stand_in, "glue")
+    glue = job.stand_in.client("glue")
     described = {"Name": found[2].strip('`"').lower(), "Description": found[3], "LocationUri": found[4]}
     try:
         glue.create_database(DatabaseInput={name: value for name, value in described.items() if value})
@@ -88,7 +87,7 @@ def create_database(job: Job) -> None:
 def drop_database(job: Job) -> None:
     """The database gone; with tables in it only by CASCADE."""
     found = _matched(rf"DROP\s+(?:DATABASE|SCHEMA)\s+(IF\s+EXISTS\s+)?({NAME})(\s+(?:CASCADE|RESTRICT))?", job)
-    glue, name = client(job.stand_in, "glue"), found[2].strip('`"').lower()
+    glue, name = job.stand_in.client("glue"), found[2].strip('`"').lower()
     try:
         tables = glue.get_tables(DatabaseName=name)["TableList"]
     except glue.exceptions.EntityNotFoundException as absent:
@@ -144,7 +143,7 @@ def create_table(job: Job) -> None:
     }
     if comment:
         described["Parameters"]["comment"] = comment.this.name
-    client(job.stand_in, "glue").create_table(DatabaseName=database, TableInput=described)
+    job.stand_in.client("glue").create_table(DatabaseName=database, TableInput=described)
 
 
 def _columns(definitions: list[exp.ColumnDef]) -> list[dict[str, str]]:
@@ -161,7 +160,7 @@ def drop_table(job: Job) -> None:
     found = _matched(rf"DROP\s+TABLE\s+(IF\s+EXISTS\s+)?{TABLE}", job)
     database, name = _names(found[2], job.database)
     if lake_table_exists(job.stand_in, database, name):
-        client(job.stand_in, "glue").delete_table(DatabaseName=database, Name=name)
+        job.stand_in.client("glue").delete_table(DatabaseName=database, Name=name)
     elif not found[1]:
         raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
 
@@ -172,7 +171,7 @@ def alter_partitions(job: Job) -> None:
         rf"ALTER\s+TABLE\s+{TABLE}\s+(ADD|DROP)(\s+IF\s+(?:NOT\s+)?EXISTS)?((?:\s*,?\s*PARTITION\s*\([^)]*\)(?:\s*LOCATION\s*'[^']*')?)+)",
         job,
     )
-    table, glue = _table(job, found[1]), client(job.stand_in, "glue")
+    table, glue = _table(job, found[1]), job.stand_in.client("glue")
     keys, storage = [each["Name"] for each in table["PartitionKeys"]], table["StorageDescriptor"]
     for spec, location in re.findall(r"PARTITION\s*\(([^)]*)\)(?:\s*LOCATION\s*'([^']*)')?", found[4], re.IGNORECASE):
         values = {
@@ -203,7 +202,7 @@ def alter_partitions(job: Job) -> None:
 def repair(job: Job) -> None:
     """The partitions that files lie in and the catalog lacks, added."""
     table = _table(job, _matched(rf"MSCK\s+REPAIR\s+TABLE\s+{TABLE}", job)[1])
-    glue, storage = client(job.stand_in, "glue"), table["StorageDescriptor"]
+    glue, storage = job.stand_in.client("glue"), table["StorageDescriptor"]
     keys, where = (
         [each["Name"] for each in table["PartitionKeys"]],
         {"DatabaseName": table["DatabaseName"], "TableName": table["Name"]},
@@ -271,7 +270,7 @@ def show_partitions(job: Job) -> None:
             f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Table {table['Name']} is not a partitioned table",
         )
     pages = (
-        client(job.stand_in, "glue")
+        job.stand_in.client("glue")
         .get_paginator("get_partitions")
         .paginate(DatabaseName=table["DatabaseName"], TableName=table["Name"])
     )

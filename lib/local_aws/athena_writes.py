@@ -11,7 +11,6 @@ from sqlglot import exp
 
 from local_aws import trino_sql
 from local_aws.athena_queries import CATALOG, Job
-from local_aws.engine_clients import client
 from local_aws.lake_tables import LakeError, LakeTable, duckdb_type, files_below, lake_table, literal, quote
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def create_table_as(job: Job) -> None:
         "StorageDescriptor": storage,
         "PartitionKeys": described[len(columns) - len(keys) :],
     }
-    client(job.stand_in, "glue").create_table(DatabaseName=database, TableInput=table)
+    job.stand_in.client("glue").create_table(DatabaseName=database, TableInput=table)
     _register(job, database, name, storage, written)
     job.manifest = [address for _, address in written]
 
@@ -169,14 +168,14 @@ def _register(
                 "Values": values,
                 "StorageDescriptor": {**storage, "Location": address.rpartition("/")[0] + "/"},
             }
-            client(job.stand_in, "glue").create_partition(
+            job.stand_in.client("glue").create_partition(
                 DatabaseName=database, TableName=name, PartitionInput=described
             )
 
 
 def lake_table_exists(stand_in: StandIn, database: str, name: str) -> bool:
     """Whether the catalog has a table; raises LakeError when it has no such database."""
-    glue = client(stand_in, "glue")
+    glue = stand_in.client("glue")
     try:
         glue.get_database(Name=database)
     except glue.exceptions.EntityNotFoundException as absent:

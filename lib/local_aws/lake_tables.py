@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from local_aws.engine_clients import client
 from local_aws.parquet_files import Field, NotParquetError, footer
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class LakeTable:
 
 def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
     """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here."""
-    glue = client(stand_in, "glue")
+    glue = stand_in.client("glue")
     try:
         described = glue.get_table(DatabaseName=database, Name=name)["Table"]
     except glue.exceptions.EntityNotFoundException:

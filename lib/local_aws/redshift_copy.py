@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from local_aws.engine_clients import client
 from local_aws.lake_tables import literal, quote
 from local_aws.parquet_files import Field, NotParquetError, footer
 from local_aws.redshift_database import Database, definitions, relation_exists, utc_now
@@ -142,7 +141,7 @@ def check_role(database: Database, role: str) -> str:
         raise RedshiftError("Cannot find default IAM role: no default IAM role is associated with the namespace")
     absent = arn not in database.iam_roles
     if not absent:
-        iam = client(database.stand_in, "iam")
+        iam = database.stand_in.client("iam")
         try:
             iam.get_role(RoleName=arn.rpartition("/")[2])
         except iam.exceptions.NoSuchEntityException:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from local_aws.engine_clients import client
 from local_aws.redshift_database import Database, definitions, relation_exists
 from local_aws.redshift_runs import OpenSession, Part, Statement
 from local_aws.redshift_statements import Session
@@ -269,7 +268,7 @@ class RedshiftData(Service):
             raise ApiError("NotInLocalAws", f"local_aws does not do redshift-data with {', '.join(others)}.", 501)
         if "WorkgroupName" not in told:
             raise ApiError("ValidationException", "Either ClusterIdentifier or WorkgroupName must be given.")
-        serverless = client(self.stand_in, "redshift-serverless")
+        serverless = self.stand_in.client("redshift-serverless")
         try:
             workgroup = serverless.get_workgroup(workgroupName=told["WorkgroupName"].rpartition("/")[2])["workgroup"]
             namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
@@ -287,7 +286,7 @@ class RedshiftData(Service):
 
     def _remove_deleted(self) -> None:
         """Close and remove the databases of namespaces that are no more."""
-        pages = client(self.stand_in, "redshift-serverless").get_paginator("list_namespaces").paginate()
+        pages = self.stand_in.client("redshift-serverless").get_paginator("list_namespaces").paginate()
         there = {each["namespaceId"] for page in pages for each in page["namespaces"]}
         for key in [key for key in self.databases if key[0] not in there]:
             self.databases.pop(key).close()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from local_aws import redshift_sql
-from local_aws.engine_clients import client
 from local_aws.lake_tables import lake_table, literal, quote
 from local_aws.redshift_copy import ROLE, check_role, detailed
 from local_aws.redshift_database import schema_exists
@@ -58,7 +57,7 @@ def create_schema(session: Session, text: str) -> int:
         if found[1]:
             return 0
         raise RedshiftError(f'Schema "{name}" already exists')
-    glue = client(session.database.stand_in, "glue")
+    glue = session.database.stand_in.client("glue")
     try:
         glue.get_database(Name=database)
     except glue.exceptions.EntityNotFoundException as absent:

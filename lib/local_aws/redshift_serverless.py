@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from local_aws.engine_clients import client
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class RedshiftServerless(Service):
                 )
             self._begin("namespace", name, namespace, "DELETING")
             if "adminPasswordSecretArn" in namespace:
-                client(self.stand_in, "secretsmanager").delete_secret(
+                self.stand_in.client("secretsmanager").delete_secret(
                     SecretId=namespace["adminPasswordSecretArn"], ForceDeleteWithoutRecovery=True
                 )
         return {"namespace": _shown(namespace)}
@@ -288,7 +287,7 @@ class RedshiftServerless(Service):
             )
 
     def _check_roles(self, roles: list[str], default: str | None) -> None:
-        iam = client(self.stand_in, "iam")
+        iam = self.stand_in.client("iam")
         for role in roles:
             try:
                 trust = iam.get_role(RoleName=role.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
@@ -306,7 +305,7 @@ class RedshiftServerless(Service):
 
     def _subnets(self, subnet_ids: list[str]) -> list[str]:
         """The subnets, or the default VPC's; raises ApiError ValidationException unless they are in three Availability Zones."""
-        ec2 = client(self.stand_in, "ec2")
+        ec2 = self.stand_in.client("ec2")
         try:
             wanted: dict[str, Any] = (
                 {"SubnetIds": subnet_ids}
@@ -330,7 +329,7 @@ class RedshiftServerless(Service):
         content = {"username": namespace["adminUsername"], "password": secrets.token_urlsafe(24)}
         name = f"redshift!{namespace['namespaceName']}-{namespace['adminUsername']}"
         return str(
-            client(self.stand_in, "secretsmanager").create_secret(Name=name, SecretString=json.dumps(content))["ARN"]
+            self.stand_in.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(content))["ARN"]
         )
 
     def _arn(self, kind: str, record_id: str) -> str:
