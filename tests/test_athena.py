@@ -1,6 +1,7 @@
 """Athena through unmodified awswrangler and boto3: queries over the catalog, results in S3, and AWS's own refusals."""
 
 import datetime
+import re
 import time
 import uuid
 from decimal import Decimal
@@ -11,6 +12,9 @@ import duckdb
 import pandas as pd
 import pytest
 from botocore.exceptions import ClientError
+from sqlglot import exp
+
+from local_aws import trino_sql
 
 LAKE, OUT = "athena-lake", "athena-out"
 DATABASE = "athena_tests"
@@ -629,3 +633,16 @@ def test_unload_needs_an_empty_place(name, lake):
         f"unload (select 1 as a) to 's3://{OUT}/{name}/' with (format = 'PARQUET')"
     )
     assert "PARQUET only" in reason(f"unload (select 1 as a) to 's3://{OUT}/{name}2/' with (format = 'AVRO')")
+
+
+def test_texts_that_cannot_be_null_are_joined_in_one_call():
+    text = "select coalesce(a, '-') || chr(31) || coalesce(b, chr(30)) || 'c' as joined, a || b || 'c' as may_be_null from t"
+    tree = trino_sql.parse(text)
+    [table] = trino_sql.sources(tree, "d")
+    trino_sql.rename(table, "v")
+    kinds = dict.fromkeys(("a", "b"), exp.DataType.build("varchar"))
+    assert re.findall(r"concat\(|\|\|", trino_sql.translate(tree, text, {"v": kinds}), re.IGNORECASE) == [
+        "CONCAT(",
+        "||",
+        "||",
+    ]

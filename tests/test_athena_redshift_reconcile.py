@@ -6,10 +6,11 @@ import time
 import boto3
 import pytest
 from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, server  # noqa: F401 - a fixture
-from test_reconcile import NAMES, Lake
+from test_reconcile import NAMES, Lake, measured, measured_source
 
-from lakebook import glue, postgresql, reconcile, warehouse
+from lakebook import glue, postgresql, reconcile, relations, warehouse
 from lakebook.column_types import curated_type
+from lakebook.differing_keys import differing_keys
 from lakebook.redshift import Warehouse
 
 # ruff: noqa: F811 - fixtures
@@ -54,11 +55,8 @@ def curated(stand_in, lake, tables, tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_athena_measures_what_the_source_should_deliver(curated, source, name):
     table = curated[name]
-    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
-    measured = reconcile.measure_athena(
-        DATABASE, table.catalog_name, table, LOB_MAX_KILOBYTES, "primary", f"s3://{BUCKET}/results/"
-    )
-    assert reconcile.compare(expected, measured) == []
+    in_lake = relations.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
+    assert reconcile.compare(measured_source(source, table), measured(in_lake, table)) == []
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +95,10 @@ def loaded(curated):
 @pytest.mark.parametrize("name", NAMES)
 def test_redshift_measures_what_the_source_should_deliver(loaded, curated, source, name):
     table = curated[name]
-    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    expected = measured_source(source, table)
     schema, _, place = loaded[name].name.partition(".")
-    measured = reconcile.measure_redshift(NAME, "warehouse", schema, place, table, LOB_MAX_KILOBYTES)
-    assert reconcile.compare(expected, measured) == []
+    in_warehouse = relations.redshift(NAME, "warehouse", schema, place, table)
+    assert reconcile.compare(expected, measured(in_warehouse, table)) == []
 
 
 def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, curated, source):
@@ -111,10 +109,8 @@ def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, cur
     data.execute_statement(
         WorkgroupName=NAME, Database="warehouse", Sql=f"delete from {schema}.{place} where id = 77", WaitTimeSeconds=20
     )
-    ours = reconcile.source(source, table, LOB_MAX_KILOBYTES)
-    found = reconcile.differing_keys(
-        ours, reconcile.redshift(NAME, "warehouse", schema, place, table), table, LOB_MAX_KILOBYTES
-    )
+    ours = relations.source(source, table, LOB_MAX_KILOBYTES)
+    found = differing_keys(ours, relations.redshift(NAME, "warehouse", schema, place, table), table, LOB_MAX_KILOBYTES)
     assert found.missing == ["77, 2020-08-17"]
-    lake = reconcile.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
-    assert str(reconcile.differing_keys(ours, lake, table, LOB_MAX_KILOBYTES)) == "no differing key found"
+    lake = relations.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
+    assert str(differing_keys(ours, lake, table, LOB_MAX_KILOBYTES)) == "no differing key found"

@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from lakebook import LakebookError, ec2, ensure, glue, iam, lakeformation, s3
-from lakebook.ensure import Call, calls, wait
+from lakebook.ensure import Call, Resource, calls, wait
 from lakebook.names import Names
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -161,3 +161,25 @@ def test_no_subnets_named_means_those_of_the_default_vpc(stand_in):
 
 def test_names_derive_from_the_parameters_alone():
     assert (NAMES.raw_bucket, NAMES.database("curated")) == ("acme-declared-raw", "acme_declared_curated")
+
+
+def test_what_is_needed_is_listed_in_the_order_of_the_resources():
+    def needs(number):
+        return lambda: iter([number])
+
+    wanted = [Resource(str(number), needs(number)) for number in range(50)]
+    assert calls(wanted) == [(str(number), number) for number in range(50)]
+
+
+def test_after_an_error_no_other_resource_is_begun():
+    begun = []
+
+    def needs(name):
+        begun.append(name)
+        raise LakebookError(name)
+        yield
+
+    wanted = [Resource(name, lambda name=name: needs(name)) for name in "abcdefgh"]
+    with pytest.raises(LakebookError, match="a"):
+        ensure(wanted, apply=True, at_once=2)
+    assert len(begun) < len(wanted)

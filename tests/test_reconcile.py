@@ -12,11 +12,13 @@ from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
-from lakebook import evidence, postgresql, reconcile
+from lakebook import evidence, postgresql, reconcile, relations
 from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, row_text
 from lakebook.column_types import curated_type
+from lakebook.differing_keys import Keys, differing_keys
 from lakebook.errors import CheckError
-from lakebook.reconcile import Measure, Relation, Result
+from lakebook.reconcile import Measure, Result
+from lakebook.relations import Relation
 
 # ruff: noqa: F811 - fixtures
 
@@ -126,11 +128,15 @@ def measured(relation, table):
     return reconcile.measure(relation, table, LOB_MAX_KILOBYTES)
 
 
+def measured_source(source, table):
+    return measured(relations.source(source, table, LOB_MAX_KILOBYTES), table)
+
+
 @pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("name", NAMES)
 def test_each_engine_measures_what_the_source_should_deliver(lake, source, tables, name, dialect):
     table = tables[name]
-    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    expected = measured_source(source, table)
     assert reconcile.compare(expected, measured(lake.relation(dialect, table), table)) == []
 
 
@@ -147,7 +153,7 @@ def test_every_value_has_the_same_canonical_text_in_each_engine(lake, source, ev
                 "order by c0",
             )
         ]
-        for each in (reconcile.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(dialect, everything))
+        for each in (relations.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(dialect, everything))
     )
     for column, left, right in zip(
         everything.columns, zip(*ours[0], strict=True), zip(*theirs[0], strict=True), strict=True
@@ -184,13 +190,13 @@ def test_changing_any_single_value_changes_the_measure_and_names_the_key(lake, s
     lake.duckdb.execute("create or replace table changed as from nasty_everything")
     lake.duckdb.execute(f'update changed set "{name}" = {CHANGES[name]} where id = 1')
     relation = lake.relation(dialect, everything, "changed")
-    expected = reconcile.measure_source(source, everything, LOB_MAX_KILOBYTES)
+    expected = measured_source(source, everything)
     assert reconcile.compare(expected, measured(relation, everything))
     assert measured(relation, everything).row_hash != expected.row_hash
-    keys = reconcile.differing_keys(
-        reconcile.source(source, everything, LOB_MAX_KILOBYTES), relation, everything, LOB_MAX_KILOBYTES
+    keys = differing_keys(
+        relations.source(source, everything, LOB_MAX_KILOBYTES), relation, everything, LOB_MAX_KILOBYTES
     )
-    assert keys == reconcile.Keys([], [], ["1"])
+    assert keys == Keys([], [], ["1"])
 
 
 @pytest.mark.parametrize(
@@ -207,8 +213,8 @@ def test_missing_extra_and_changed_rows_are_told_apart_by_key(lake, source, tabl
     table = tables["parts"]
     lake.duckdb.execute("create or replace table changed as from nasty_parts")
     lake.duckdb.execute(change)
-    ours = reconcile.source(source, table, LOB_MAX_KILOBYTES)
-    found = reconcile.differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
+    ours = relations.source(source, table, LOB_MAX_KILOBYTES)
+    found = differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
     assert [sorted(kind) for kind in (found.missing, found.extra, found.changed)] == list(keys)
 
 
@@ -216,8 +222,8 @@ def test_no_more_than_a_few_buckets_of_rows_are_fetched(lake, source, tables, mo
     monkeypatch.setattr("lakebook.differing_keys.FETCHED_ROWS", 10)
     table = tables["parts"]
     lake.duckdb.execute("""create or replace table changed as select id, k || '!' as k, "at" from nasty_parts""")
-    found = reconcile.differing_keys(
-        reconcile.source(source, table, LOB_MAX_KILOBYTES),
+    found = differing_keys(
+        relations.source(source, table, LOB_MAX_KILOBYTES),
         lake.relation(REDSHIFT, table, "changed"),
         table,
         LOB_MAX_KILOBYTES,
@@ -231,8 +237,8 @@ def test_rows_of_a_table_without_a_key_are_told_by_their_hash_and_number(lake, s
     table = tables["no_key"]
     lake.duckdb.execute("create or replace table changed as from nasty_no_key")
     lake.duckdb.execute("delete from changed where a = 1; insert into changed values (9, 'new')")
-    ours = reconcile.source(source, table, LOB_MAX_KILOBYTES)
-    found = reconcile.differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
+    ours = relations.source(source, table, LOB_MAX_KILOBYTES)
+    found = differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
     assert [line.partition(" ")[2] for line in found.missing] == ["(2 times)", "(2 times)"]
     assert [line.partition(" ")[2] for line in found.extra] == ["(1 times)"]
 
@@ -241,7 +247,7 @@ def test_a_duplicated_row_that_makes_up_for_a_lost_one_is_noticed(lake, source, 
     table = tables["no_key"]
     lake.duckdb.execute("create or replace table changed as from nasty_no_key")
     lake.duckdb.execute("update changed set b = 'r0' where a = 1 and b = 'r1'")
-    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    expected = measured_source(source, table)
     found = measured(lake.relation(ATHENA, table, "changed"), table)
     assert found.rows == expected.rows
     assert found.row_hash != expected.row_hash
@@ -252,7 +258,7 @@ def test_values_swapped_between_rows_are_noticed_by_the_hash_alone(lake, source,
     lake.duckdb.execute(
         "create or replace table changed as select id, case id when 1 then 'k2' when 2 then 'k1' else k end as k, \"at\" from nasty_parts"
     )
-    expected = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+    expected = measured_source(source, table)
     assert reconcile.compare(expected, measured(lake.relation(REDSHIFT, table, "changed"), table)) == [
         "counts, sums, minima and maxima agree, but the rows' hashes do not"
     ]
@@ -277,7 +283,7 @@ def test_milliseconds_are_exact_for_every_timestamp_postgresql_knows(source):
 
 def test_a_measure_survives_json(source, tables):
     for name in NAMES:
-        found = reconcile.measure_source(source, tables[name], LOB_MAX_KILOBYTES)
+        found = measured_source(source, tables[name])
         assert Measure.from_json(found.to_json()) == found
         assert len(found.to_json().encode()) < 512_000
 
@@ -290,7 +296,7 @@ def test_the_source_is_measured_by_parallel_workers(source, admin):
         )
         admin.execute("analyze nasty.many")
         table = {each.name: each for each in postgresql.tables(source, ["nasty"])}["many"]
-        relation = reconcile.source(source, table, LOB_MAX_KILOBYTES)
+        relation = relations.source(source, table, LOB_MAX_KILOBYTES)
         plans = []
         recording = dataclasses.replace(
             relation, run=lambda sql: plans.append(postgresql.query(source, "explain " + sql)) or relation.run(sql)
@@ -304,7 +310,7 @@ def test_the_source_is_measured_by_parallel_workers(source, admin):
 
 def test_many_tables_are_measured_at_once_over_one_source_connection(source, tables, capsys):
     found = reconcile.measure_all(
-        list(tables.values()), lambda table: reconcile.measure_source(source, table, LOB_MAX_KILOBYTES), workers=4
+        list(tables.values()), lambda table: relations.source(source, table, LOB_MAX_KILOBYTES), LOB_MAX_KILOBYTES, 4
     )
     assert list(found) == [table.catalog_name for table in tables.values()]
     assert found["nasty_parts"].rows == 500
@@ -315,17 +321,17 @@ def test_an_answer_of_athena_keeps_empty_texts_and_nulls_apart(secrets, tables):
     answer = [{"Data": [{"VarCharValue": "a"}, {"VarCharValue": "b"}]}, {"Data": [{"VarCharValue": ""}, {}]}]
     queue = {"results": [{"rows": answer, "column_info": []}], "region": "eu-central-1"}
     requests.post("http://motoapi.amazonaws.com/moto-api/static/athena/query-results", json=queue, timeout=5)
-    relation = reconcile.athena("curated", "t", tables["no_key"], "primary", "s3://results/")
+    relation = relations.athena("curated", "t", tables["no_key"], "primary", "s3://results/")
     assert relation.run("select a, b from t") == [["", None]]
 
 
 def test_athena_is_asked_for_the_catalogs_names_in_every_layer(tables):
-    relation = reconcile.athena("d", "t", tables["Order items"], "primary")
+    relation = relations.athena("d", "t", tables["Order items"], "primary")
     assert relation.expressions == ('"select"', '"unicode__"', '"we_ird"')
 
 
 def test_no_text_of_the_source_is_kept_in_a_measure(source, tables):
-    found = reconcile.measure_source(source, tables["Order items"], LOB_MAX_KILOBYTES)
+    found = measured_source(source, tables["Order items"])
     strings = [each for each in found.columns.values() if each.type == "string" and each.min]
     assert all(len(each.min) == 12 and set(each.min) <= set("0123456789abcdef") for each in strings)
 
@@ -341,7 +347,7 @@ def test_the_gate_tells_match_known_loss_and_what_is_not_carried(source, tables,
     losses = postgresql.losses(source, list(tables.values()), LOB_MAX_KILOBYTES)
     results = []
     for table in tables.values():
-        found = reconcile.measure_source(source, table, LOB_MAX_KILOBYTES)
+        found = measured_source(source, table)
         results.append(Result(table, found, found if found.rows and table.carried else None))
     verdict = reconcile.gate("raw = source", results, losses).set_index("table")
     assert verdict["status"].to_dict() == {
@@ -358,12 +364,12 @@ def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_know
     everything = tables["everything"]
     lake.duckdb.execute("create or replace table changed as from nasty_everything")
     lake.duckdb.execute("delete from changed where id = 4")
-    ours, theirs = reconcile.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(ATHENA, everything, "changed")
+    ours, theirs = relations.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(ATHENA, everything, "changed")
     result = Result(
         everything,
         measured(ours, everything),
         measured(theirs, everything),
-        lambda: reconcile.differing_keys(ours, theirs, everything, LOB_MAX_KILOBYTES),
+        lambda: differing_keys(ours, theirs, everything, LOB_MAX_KILOBYTES),
     )
     losses = postgresql.losses(source, [everything], LOB_MAX_KILOBYTES)
     with pytest.raises(CheckError, match=r"nasty.everything: 7 rows expected, 6 found.*missing: 4"):
@@ -374,8 +380,8 @@ def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_know
 def test_rows_that_never_arrived_and_rows_that_should_not_have_are_mismatches(source, tables, records):
     for name, arrived in (
         ("parts", None),
-        ("array_no_key", reconcile.measure_source(source, tables["array_no_key"], LOB_MAX_KILOBYTES)),
+        ("array_no_key", measured_source(source, tables["array_no_key"])),
     ):
-        expected = reconcile.measure_source(source, tables[name], LOB_MAX_KILOBYTES)
+        expected = measured_source(source, tables[name])
         with pytest.raises(CheckError, match=f"nasty.{name}"):
             reconcile.gate("raw = source", [Result(tables[name], expected, arrived)], NO_LOSSES)

@@ -292,6 +292,23 @@ def test_a_killed_run_is_not_whole_until_it_is_resumed(project):
     assert (latest().folder / "02_waits.attempt-1.ipynb").exists()
 
 
+def test_no_kernel_outlives_a_killed_command(project):
+    write(
+        project,
+        "01_waits",
+        "import os, pathlib, time",
+        "pathlib.Path('pid').write_text(str(os.getpid()))\nprint('waiting', flush=True)\ntime.sleep(60)",
+    )
+    with command(project, "apply", "p.yaml") as process:
+        read_until(process, "   01  waiting")
+        process.kill()
+    pid = (project / "pid").read_text()
+    deadline = time.monotonic() + 10
+    while Path("/proc", pid).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path("/proc", pid).exists()
+
+
 def test_verify_names_every_file_that_is_not_as_it_was_sealed(two_phases, capsys):
     assert main(["apply", "p.yaml", "-p", "wanted", "2"]) == 0
     folder = latest().folder

@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lakebook import aws
 from lakebook.errors import LakebookError
 from lakebook.evidence import record
 from lakebook.names import Names
@@ -20,7 +21,7 @@ def connect(environment: str, account: str, region: str, prefix: str) -> Names:
     Raises LakebookError before anything is touched: no credentials, nothing answers, another account.
     """
     boto3.setup_default_session(region_name=region)
-    sts = boto3.client("sts")
+    sts = aws.client("sts")
     try:
         caller = sts.get_caller_identity()
     except (BotoCoreError, ClientError) as error:

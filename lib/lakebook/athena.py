@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import boto3
-
+from lakebook import aws
 from lakebook.ensure import Call, current, resource
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 @resource
 def workgroup(name: str, output: str) -> Iterator[Call]:
     """A workgroup that keeps every result below `output` (s3://…/), whatever its clients ask."""
-    athena = boto3.client("athena")
+    athena = aws.client("athena")
     have = current(athena.get_work_group, "InvalidRequestException", WorkGroup=name)
     results = {"OutputLocation": output, "EncryptionConfiguration": {"EncryptionOption": "SSE_S3"}}
     if have is None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from lakebook import column_types, glue, lake, s3
+from lakebook import aws, column_types, glue, lake, s3
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 
@@ -78,7 +76,7 @@ def converted(
         told, (bucket, key), client = (
             manifest(due, compression),
             s3.split(_uri(names, "manifests", due)),
-            boto3.client("s3"),
+            aws.client("s3"),
         )
         for each in due:
             yield from s3.emptied(each.location)  # what a run that failed half-way has left
@@ -93,7 +91,7 @@ def result(names: Names, due: list[Conversion]) -> dict[str, Any] | None:
     if not s3.objects(uri):
         return None
     bucket, key = s3.split(uri)
-    outcome: dict[str, Any] = json.loads(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())["tables"]
+    outcome: dict[str, Any] = json.loads(aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())["tables"]
     written = {each["uri"]: each["bytes"] for table in outcome.values() for each in table["files"]}
     there = {each["uri"]: each["bytes"] for conversion in due for each in s3.objects(conversion.location)}
     return outcome if written == there else None

@@ -6,10 +6,9 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pandas as pd
 
-from lakebook import iam, s3
+from lakebook import aws, iam, s3
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
 
@@ -26,7 +25,7 @@ ROLE_NOT_READY = "AccessDeniedFault"
 @resource
 def subnet_group(name: str, subnet_ids: list[str]) -> Iterator[Call]:
     """Where the replication instance lives: subnets in at least two Availability Zones."""
-    dms = boto3.client("dms")
+    dms = aws.client("dms")
     have = _one(dms.describe_replication_subnet_groups, "ReplicationSubnetGroups", "replication-subnet-group-id", name)
     want = {
         "ReplicationSubnetGroupIdentifier": name,
@@ -44,7 +43,7 @@ def replication_instance(
     name: str, instance_class: str, allocated_storage_gib: int, subnet_group_name: str
 ) -> Iterator[Call]:
     """The machine that copies: never public, ready when its status is `available`."""
-    dms = boto3.client("dms")
+    dms = aws.client("dms")
     have = _instance(name)
     want = {"ReplicationInstanceClass": instance_class, "AllocatedStorage": allocated_storage_gib}
     if have is None:
@@ -67,7 +66,7 @@ def replication_instance(
 @resource
 def endpoint(name: str, kind: str, engine: str, **settings: dict[str, Any]) -> Iterator[Call]:
     """A `source` or `target` endpoint; `settings` is the engine's own member, e.g. `S3Settings={…}`."""
-    dms = boto3.client("dms")
+    dms = aws.client("dms")
     have = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
     if have is None:
         want = {"EndpointIdentifier": name, "EndpointType": kind, "EngineName": engine, **settings}
@@ -79,7 +78,7 @@ def endpoint(name: str, kind: str, engine: str, **settings: dict[str, Any]) -> I
 @resource
 def tested_connection(endpoint_name: str, instance_name: str) -> Iterator[Call]:
     """Proof that the instance reaches an endpoint: DMS's own connection test, successful since the endpoint last changed."""
-    dms = boto3.client("dms")
+    dms = aws.client("dms")
     have = _connection(endpoint_name, instance_name)
     if have is None or have["Status"] != "successful":
         arguments = {
@@ -99,7 +98,7 @@ def full_load_task(
     name: str, source: str, target: str, instance_name: str, table_mapping: dict[str, Any], settings: dict[str, Any]
 ) -> Iterator[Call]:
     """The task that copies the tables of the mapping once; what AWS adds to the settings by itself does not count as drift."""
-    dms, have = boto3.client("dms"), task(name)
+    dms, have = aws.client("dms"), task(name)
     want = {"TableMappings": json.dumps(table_mapping), "ReplicationTaskSettings": json.dumps(settings)}
     if have is None:
         ends = {
@@ -121,7 +120,7 @@ def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Ca
     """One run of the task, from the first row of every table; none is needed where what it would deliver is `proved`."""
     if proved:
         return
-    dms, have = boto3.client("dms"), task(name)
+    dms, have = aws.client("dms"), task(name)
     fresh = have is None or not have.get("ReplicationTaskStats", {}).get("FreshStartDate")
     arguments = {
         "ReplicationTaskArn": have and have["ReplicationTaskArn"],
@@ -186,13 +185,13 @@ def replication(
 
 def task(name: str) -> dict[str, Any] | None:
     """The task as DMS describes it, or None."""
-    return _one(boto3.client("dms").describe_replication_tasks, "ReplicationTasks", "replication-task-id", name)
+    return _one(aws.client("dms").describe_replication_tasks, "ReplicationTasks", "replication-task-id", name)
 
 
 def table_states(name: str) -> pd.DataFrame:
     """What became of each table: schema, table, state (`Table completed`, `Table error`, …), rows; empty before the first run."""
     have = task(name)
-    pages = boto3.client("dms").get_paginator("describe_table_statistics")
+    pages = aws.client("dms").get_paginator("describe_table_statistics")
     found = (
         [
             each
@@ -286,7 +285,7 @@ def _awaits_full_load(name: str, _answer: dict[str, Any]) -> str | None:
 
 def _instance(name: str) -> dict[str, Any] | None:
     return _one(
-        boto3.client("dms").describe_replication_instances, "ReplicationInstances", "replication-instance-id", name
+        aws.client("dms").describe_replication_instances, "ReplicationInstances", "replication-instance-id", name
     )
 
 
@@ -295,7 +294,7 @@ def _instance_arn(name: str) -> str | None:
 
 
 def _endpoint_arn(name: str) -> str | None:
-    return (_one(boto3.client("dms").describe_endpoints, "Endpoints", "endpoint-id", name) or {}).get("EndpointArn")
+    return (_one(aws.client("dms").describe_endpoints, "Endpoints", "endpoint-id", name) or {}).get("EndpointArn")
 
 
 def _connection(endpoint_name: str, instance_name: str) -> dict[str, Any] | None:
@@ -303,7 +302,7 @@ def _connection(endpoint_name: str, instance_name: str) -> dict[str, Any] | None
     if None in arns.values():
         return None
     filters = [{"Name": name, "Values": [arn]} for name, arn in arns.items()]
-    found = current(boto3.client("dms").describe_connections, GONE, Filters=filters)
+    found = current(aws.client("dms").describe_connections, GONE, Filters=filters)
     return found["Connections"][0] if found and found["Connections"] else None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import boto3
-
+from lakebook import aws
 from lakebook.errors import LakebookError
 
 
@@ -12,7 +11,7 @@ def subnets(subnet_ids: list[str]) -> list[str]:
     filters = [{"Name": "default-for-az", "Values": ["true"]}]
     if subnet_ids:
         return subnet_ids
-    found = boto3.client("ec2").describe_subnets(Filters=filters)["Subnets"]
+    found = aws.client("ec2").describe_subnets(Filters=filters)["Subnets"]
     if not found:
         raise LakebookError(
             "subnet_ids is empty and the account has no default VPC; name private subnets in at least two Availability Zones."

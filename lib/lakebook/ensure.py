@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIGN_OF_LIFE_SECONDS = 10
+COMPARED_AT_ONCE = 8  # resources; AWS answers many questions at a time
 ROLE_PROPAGATION_SECONDS = 30  # IAM is eventually consistent: a new role is usable within seconds
 
 
@@ -81,7 +83,10 @@ def resource(needs: Callable[..., Iterator[Call]]) -> Callable[..., Resource]:
 
 def calls(resources: Iterable[Resource]) -> list[tuple[str, Call]]:
     """The calls AWS still needs, in order, with the resource each is for; empty when all is as declared."""
-    return [(each.name, call) for each in resources for call in each]
+    resources = list(resources)
+    with ThreadPoolExecutor(COMPARED_AT_ONCE) as pool:
+        needed = pool.map(lambda each: [(each.name, call) for call in each], resources)
+        return [pair for pairs in needed for pair in pairs]
 
 
 def plan(resources: Iterable[Resource]) -> pd.DataFrame:
@@ -89,16 +94,27 @@ def plan(resources: Iterable[Resource]) -> pd.DataFrame:
     return _table("plan", calls(resources))
 
 
-def ensure(resources: Iterable[Resource], *, apply: bool) -> pd.DataFrame:
-    """Make the calls still needed, one by one, and return those made as a table; makes none unless `apply`."""
-    made: list[tuple[str, Call]] = []
-    for each in resources if apply else []:
-        for call in each:
-            print(f"{call.action}  {each.name}", flush=True)
-            call.run()
-            record("call", resource=each.name, action=call.action)
-            made.append((each.name, call))
-    return _table("calls", made)
+def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> pd.DataFrame:
+    """Make the calls still needed, in order, and return those made as a table; makes none unless `apply`.
+
+    Resources that do not need each other may be brought up several `at_once`; after an error no other is begun.
+    """
+    due = list(resources) if apply else []
+    if at_once == 1:
+        return _table("calls", [pair for each in due for pair in _made(each)])
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        return _table("calls", [pair for pairs in pool.map(lambda each: list(_made(each)), due) for pair in pairs])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
+    for call in wanted:
+        print(f"{call.action}  {wanted.name}", flush=True)
+        call.run()
+        record("call", resource=wanted.name, action=call.action)
+        yield wanted.name, call
 
 
 def current(method: Callable[..., dict[str, Any]], missing: str, **arguments: Any) -> dict[str, Any] | None:
@@ -115,7 +131,7 @@ def wait(
     what: str,
     state: Callable[[], str | None],
     timeout_seconds: float = 900,
-    poll_seconds: float = 0.25,
+    poll_seconds: float = 0.05,
     slowest_poll_seconds: float = 15,
     silent_seconds: float = 0,
 ) -> None:

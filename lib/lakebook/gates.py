@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import pandas as pd
 
 from lakebook import lake, reconcile, relations
 from lakebook.differing_keys import differing_keys
-from lakebook.reconcile import Measure, Result, measure, measure_all
+from lakebook.reconcile import Measure, Result, measure_all
 from lakebook.warehouse import contents
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
 
 
+def measuring(
+    connection: Any, tables: list[Table], lob_max_kilobytes: int, *, when: bool
+) -> Future[dict[str, Measure]] | None:
+    """Begin to measure the source, in a thread, so that it is measured while DMS copies it; None unless `when`."""
+    if not when:
+        return None
+    source = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes)
+    return ThreadPoolExecutor(1, "source").submit(measure_all, tables, source, lob_max_kilobytes)
+
+
 def raw_equals_source(
     names: Names,
     connection: Any,
@@ -34,28 +44,26 @@ def raw_equals_source(
     losses: pd.DataFrame,
     position: str,
     lob_max_kilobytes: int,
+    expected: Future[dict[str, Measure]] | None,
     *,
-    proved: bool,
     apply: bool,
 ) -> dict[str, dict[str, Any]]:
     """Compare every raw table with the source as DMS should deliver it; the proofs to record, by catalog name.
 
-    None are new where the same comparison was `proved` before. Raises CheckError on any difference.
+    `expected` is what `measuring` began; where it is None the same comparison was proved before, and no proof is new.
+    Raises CheckError on any difference.
     """
     name, carried = "raw = source", [each for each in tables if each.carried]
     if not apply:
         return _later(name)
-    if proved:
+    if expected is None:
         known = {each.source.catalog_name: Measure.from_json(each.proof["measure"]) for each in lake.raw_tables(names)}
         reconcile.gate(f"{name}, proved before", _results(tables, known, known, None), losses)
         return {}
-    source = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes)
-    raw = _layer(names, "raw")
-    with ThreadPoolExecutor() as pool:  # the source and Athena work at the same time
-        sides = [pool.submit(_measured, carried, side, lob_max_kilobytes) for side in (source, raw)]
-        expected, measured = (side.result() for side in sides)
+    source, raw = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes), _layer(names, "raw")
+    measured = measure_all(carried, raw, lob_max_kilobytes)
     keys = partial(_keys, source, raw, lob_max_kilobytes)
-    reconcile.gate(name, _results(tables, expected, measured, keys), losses)
+    reconcile.gate(name, _results(tables, expected.result(), measured, keys), losses)
     return {
         each.catalog_name: lake.raw_proof(names, each, position, measured[each.catalog_name].to_json())
         for each in carried
@@ -74,7 +82,7 @@ def curated_equals_raw(names: Names, due: list[Conversion], lob_max_kilobytes: i
         {each.table.catalog_name: Measure.from_json(each.measure) for each in due},
     )
     staged, raw = _layer(names, "staging"), _layer(names, "raw")
-    measured = _measured(tables, staged, lob_max_kilobytes)
+    measured = measure_all(tables, staged, lob_max_kilobytes)
     keys = partial(_keys, raw, staged, lob_max_kilobytes)
     reconcile.gate("curated = raw", _results(tables, expected, measured, keys), NO_LOSSES)
     return {name: each.to_json() for name, each in measured.items()}
@@ -100,16 +108,12 @@ def warehouse_equals_curated(
         return relations.redshift(warehouse.workgroup, warehouse.database, schema, name, table)
 
     measured = {name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()}
-    measured |= _measured([each.table for each in new], in_warehouse, lob_max_kilobytes)
+    measured |= measure_all([each.table for each in new], in_warehouse, lob_max_kilobytes)
     keys = partial(_keys, _layer(names, "curated"), in_warehouse, lob_max_kilobytes)
     reconcile.gate(
         "warehouse = curated", _results([each.table for each in tables], expected, measured, keys), NO_LOSSES
     )
     return [each.name for each in new]
-
-
-def _measured(tables: list[Table], where: Callable[[Table], Relation], lob_max_kilobytes: int) -> dict[str, Measure]:
-    return measure_all(tables, lambda table: measure(where(table), table, lob_max_kilobytes), workers=2)
 
 
 def _layer(names: Names, layer: str) -> Callable[[Table], Relation]:

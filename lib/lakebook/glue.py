@@ -6,8 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
+from lakebook import aws
 from lakebook.ensure import Call, current, resource
 from lakebook.errors import LakebookError
 
@@ -26,7 +25,7 @@ PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 @resource
 def database(name: str, description: str) -> Iterator[Call]:
     """A database of the Data Catalog, whose new tables hand nothing to IAM_ALLOWED_PRINCIPALS by default settings of the account."""
-    glue, want = boto3.client("glue"), {"Name": name, "Description": description}
+    glue, want = aws.client("glue"), {"Name": name, "Description": description}
     have = current(glue.get_database, GONE, Name=name)
     if have is None:
         yield Call(glue.create_database, {"DatabaseInput": want})
@@ -37,7 +36,7 @@ def database(name: str, description: str) -> Iterator[Call]:
 @resource
 def table(name: str, database: str, want: dict[str, Any]) -> Iterator[Call]:
     """A table as `parquet_table` describes it; what others add to its parameters stays."""
-    glue, have = boto3.client("glue"), describe(database, name)
+    glue, have = aws.client("glue"), describe(database, name)
     if have is None:
         yield Call(glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **want}})
     elif _differs(have, want):
@@ -51,7 +50,7 @@ def table(name: str, database: str, want: dict[str, Any]) -> Iterator[Call]:
 @resource
 def partitions(table_name: str, database: str, declared: dict[tuple[str, ...], str]) -> Iterator[Call]:
     """The partitions of a table, values to location; existing ones are moved by one call for every hundred, so that readers see each whole."""
-    glue = boto3.client("glue")
+    glue = aws.client("glue")
     have = {tuple(each["Values"]): each["StorageDescriptor"]["Location"] for each in _partitions(database, table_name)}
     storage = (describe(database, table_name) or {}).get("StorageDescriptor", {})
     where = {"DatabaseName": database, "TableName": table_name}
@@ -88,7 +87,7 @@ def spark_job(
     timeout_minutes: int,
 ) -> Iterator[Call]:
     """A Glue 5.1 Spark job that runs one script."""
-    glue = boto3.client("glue")
+    glue = aws.client("glue")
     have = current(glue.get_job, GONE, JobName=name)
     want = {
         "Role": role_arn,
@@ -108,7 +107,7 @@ def spark_job(
 def run_job(name: str, arguments: dict[str, str], timeout_seconds: float) -> Call:
     """The call that starts a run and waits for its end; raises LakebookError with the job's own error when it fails."""
     return Call(
-        boto3.client("glue").start_job_run,
+        aws.client("glue").start_job_run,
         {"JobName": name, "Arguments": arguments},
         until=partial(_awaits_run, name),
         timeout_seconds=timeout_seconds,
@@ -117,13 +116,13 @@ def run_job(name: str, arguments: dict[str, str], timeout_seconds: float) -> Cal
 
 def describe(database: str, name: str) -> dict[str, Any] | None:
     """A table as the catalog has it, or None."""
-    found = current(boto3.client("glue").get_table, GONE, DatabaseName=database, Name=name)
+    found = current(aws.client("glue").get_table, GONE, DatabaseName=database, Name=name)
     return found and found["Table"]
 
 
 def tables(database: str) -> list[dict[str, Any]]:
     """The tables of a database, by name; none where the database is absent."""
-    glue = boto3.client("glue")
+    glue = aws.client("glue")
     if current(glue.get_database, GONE, Name=database) is None:
         return []
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
@@ -174,7 +173,7 @@ def _differs(have: dict[str, Any], want: dict[str, Any]) -> bool:
 def _partitions(database: str, table_name: str) -> list[dict[str, Any]]:
     if describe(database, table_name) is None:
         return []
-    pages = boto3.client("glue").get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table_name)
+    pages = aws.client("glue").get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table_name)
     return [each for page in pages for each in page["Partitions"]]
 
 
@@ -191,7 +190,7 @@ def _listed_errors(answer: dict[str, Any]) -> None:
 
 
 def _awaits_run(name: str, answer: dict[str, Any]) -> str | None:
-    run = boto3.client("glue").get_job_run(JobName=name, RunId=answer["JobRunId"])["JobRun"]
+    run = aws.client("glue").get_job_run(JobName=name, RunId=answer["JobRunId"])["JobRun"]
     state = run["JobRunState"]
     if state in ("FAILED", "ERROR", "TIMEOUT", "STOPPED", "EXPIRED"):
         reason = run.get("ErrorMessage", "no reason given")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
+from lakebook import aws
 from lakebook.ensure import Call, current, resource
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def role(
     name: str, service: str, *, allow: dict[str, list[str]] | None = None, managed: tuple[str, ...] = ()
 ) -> Iterator[Call]:
     """A role that `service` may take: `allow` maps a resource ARN to the actions allowed on it, `managed` names AWS policies."""
-    iam = boto3.client("iam")
+    iam = aws.client("iam")
     have = current(iam.get_role, "NoSuchEntity", RoleName=name)
     trust = _document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
     if have is None:

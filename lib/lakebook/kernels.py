@@ -1,23 +1,29 @@
-"""Kernels for papermill: the next phase's starts and imports while this one runs, and a signal interrupts the cell that runs."""
+"""Kernels for papermill: forked from a process that has imported everything once, and a signal interrupts the cell that runs."""
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import json
+import multiprocessing
 import os
+import pkgutil
 import signal
 import tempfile
-from typing import TYPE_CHECKING, Any, Self
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
+import lakebook
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from jupyter_client.connect import KernelConnectionInfo
 
 GRACE_SECONDS = 5  # an interrupted cell has this long to end by itself
-WARM_UP = "import contextlib\nfor line in {imports!r}:\n with contextlib.suppress(Exception): exec(line, {{}})"
+IMPORTED = ["ipykernel.kernelapp", "matplotlib.pyplot", "awswrangler"]
+IMPORTED += [f"lakebook.{each.name}" for each in pkgutil.iter_modules(lakebook.__path__) if each.name != "__main__"]
 
 
 class Kernels(contextlib.AbstractContextManager["Kernels"]):
@@ -34,6 +40,9 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # read when it is imported
+        self._forks = multiprocessing.get_context("forkserver")
+        self._forks.set_forkserver_preload(IMPORTED)
         self._sockets = self._resources.enter_context(
             tempfile.TemporaryDirectory(prefix="lakebook-", ignore_cleanup_errors=True)
         )
@@ -45,15 +54,13 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         signal.alarm(0)
         self._resources.close()
 
-    def start(self, notebook: Path) -> Any:
-        """A kernel that is starting, and importing what the notebook imports; its manager is for papermill's `km`."""
+    def start(self) -> Any:
+        """A kernel that is starting; its manager is for papermill's `km`."""
         place = tempfile.mkdtemp(dir=self._sockets)  # short: the path of a Unix socket has at most 107 bytes
         # Unix sockets: no port of the machine is opened, and nobody else can listen
         manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=f"{place}/kernel.json")
-        warm_up = WARM_UP.format(imports=_imports(notebook))
-        run_sync(manager.start_kernel)(
-            extra_arguments=["--HistoryManager.hist_file=:memory:", f"--IPKernelApp.exec_lines=exec({warm_up!r}, {{}})"]
-        )
+        manager.provisioner = Fork(kernel_id="", kernel_spec=manager.kernel_spec, parent=manager, context=self._forks)
+        run_sync(manager.start_kernel)(extra_arguments=["--HistoryManager.hist_file=:memory:"])
         self._resources.callback(self.stop, manager)
         return manager
 
@@ -85,12 +92,60 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         signal.alarm(1)  # and again, as a kernel between two cells ignores it
 
 
-def _imports(notebook: Path) -> list[str]:
-    """The import statements of a notebook, to be made ahead; a cell with IPython's own syntax has none for us."""
-    found = []
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
-            with contextlib.suppress(SyntaxError):
-                body = ast.parse("".join(cell["source"])).body
-                found += [ast.unparse(each) for each in body if isinstance(each, ast.Import | ast.ImportFrom)]
-    return found
+class Fork(LocalProvisioner):
+    """A kernel as a fork of the process that `context` keeps for it."""
+
+    def __init__(self, context: Any, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._context = context
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start it; the connection's description."""
+        arguments = cmd[cmd.index("-f") :]
+        process = self._context.Process(target=_kernel, args=(arguments, str(Path.cwd()), dict(kwargs["env"])))
+        process.start()
+        self.process: Any = Process(process)
+        self.pid = self.pgid = process.pid
+        return self.connection_info
+
+
+class Process:
+    """A process of multiprocessing as jupyter_client wants it: like subprocess.Popen."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, process: Any) -> None:
+        self._process, self.pid = process, process.pid
+        self.kill, self.terminate = process.kill, process.terminate
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return cast("int | None", self._process.exitcode)
+
+    def wait(self) -> int | None:
+        """The exit code, when it has ended."""
+        self._process.join()
+        return self.poll()
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+def _kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Be a kernel until told to end, in a session of its own, so that Ctrl-C on the terminal goes to the command alone."""
+    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - only here, where it is imported already
+
+    os.setsid()
+    os.chdir(folder)
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    IPKernelApp.launch_instance(argv=[*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)

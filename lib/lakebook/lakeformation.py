@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pandas as pd
 
-from lakebook import glue, iam, s3
+from lakebook import aws, glue, iam, s3
 from lakebook.ensure import Call, Resource, current, resource
 
 if TYPE_CHECKING:
@@ -46,14 +45,14 @@ def governance(names: Names, administrators: list[str]) -> list[Resource]:
 
 def registered(names: Names) -> list[str]:
     """Which of the lake's buckets are registered locations, sorted."""
-    found = boto3.client("lakeformation").list_resources()["ResourceInfoList"]
+    found = aws.client("lakeformation").list_resources()["ResourceInfoList"]
     buckets = {each["ResourceArn"].removeprefix("arn:aws:s3:::") for each in found}
     return sorted(buckets & {names.raw_bucket, names.curated_bucket})
 
 
 def permissions(principal: str) -> pd.DataFrame:
     """What a principal holds: columns resource, permissions."""
-    lake = boto3.client("lakeformation")
+    lake = aws.client("lakeformation")
     found: list[dict[str, Any]] = []
     more: dict[str, str] | None = {}
     while more is not None:  # botocore has no paginator here, and AWS lists by principal only together with a resource
@@ -71,7 +70,7 @@ def permissions(principal: str) -> pd.DataFrame:
 @resource
 def administrator(arn: str) -> Iterator[Call]:
     """A data lake administrator; everything else in the settings stays, since PutDataLakeSettings replaces the whole."""
-    lake = boto3.client("lakeformation")
+    lake = aws.client("lakeformation")
     settings: dict[str, Any] = lake.get_data_lake_settings()["DataLakeSettings"]
     who = {"DataLakePrincipalIdentifier": arn}
     if who not in settings["DataLakeAdmins"]:
@@ -84,7 +83,7 @@ def administrator(arn: str) -> Iterator[Call]:
 @resource
 def location(arn: str, role_arn: str) -> Iterator[Call]:
     """An S3 location whose access Lake Formation vends through a role of ours."""
-    lake = boto3.client("lakeformation")
+    lake = aws.client("lakeformation")
     have = current(lake.describe_resource, "EntityNotFoundException", ResourceArn=arn)
     if have is None:
         yield Call(lake.register_resource, {"ResourceArn": arn, "RoleArn": role_arn})
@@ -93,7 +92,7 @@ def location(arn: str, role_arn: str) -> Iterator[Call]:
 @resource
 def grant(principal: str, on: dict[str, Any], permissions: list[str]) -> Iterator[Call]:
     """Permissions of a principal on one resource, as Lake Formation names both."""
-    lake, who = boto3.client("lakeformation"), {"DataLakePrincipalIdentifier": principal}
+    lake, who = aws.client("lakeformation"), {"DataLakePrincipalIdentifier": principal}
     held = lake.list_permissions(Principal=who, Resource=on)["PrincipalResourcePermissions"]
     if lacking := sorted(set(permissions) - {each for entry in held for each in entry["Permissions"]}):
         yield Call(lake.grant_permissions, {"Principal": who, "Resource": on, "Permissions": lacking})

@@ -16,33 +16,14 @@ import pandas as pd
 from lakebook import evidence
 from lakebook.canonical_sql import hash_sum, row_text, totals
 from lakebook.column_types import curated_type
-from lakebook.differing_keys import Keys, differing_keys
 from lakebook.errors import CheckError
-from lakebook.relations import Relation, athena, redshift, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from lakebook.differing_keys import Keys
     from lakebook.postgresql import Table
-
-__all__ = [
-    "ColumnMeasure",
-    "Keys",
-    "Measure",
-    "Relation",
-    "Result",
-    "athena",
-    "compare",
-    "differing_keys",
-    "gate",
-    "measure",
-    "measure_all",
-    "measure_athena",
-    "measure_redshift",
-    "measure_source",
-    "redshift",
-    "source",
-]
+    from lakebook.relations import Relation
 
 COLUMNS_AT_ONCE = 80  # four aggregates each: an answer's row stays below the Data API's 64 KB
 FLOAT_TOLERANCE = 1e-9  # of the largest value times the number of rows: the order of a sum is not defined
@@ -116,31 +97,9 @@ def _veiled(text: str | None) -> str | None:
     return text and hashlib.sha256(text.rstrip(" ").encode()).hexdigest()[:12]
 
 
-def measure_source(connection: Any, table: Table, lob_max_kilobytes: int) -> Measure:
-    """What DMS should deliver of a table, measured in the source."""
-    return measure(source(connection, table, lob_max_kilobytes), table, lob_max_kilobytes)
-
-
-def measure_athena(
-    database: str,
-    catalog_table: str,
-    table: Table,
-    lob_max_kilobytes: int,
-    workgroup: str,
-    output: str | None = None,
-) -> Measure:
-    """A table of any layer of the lake, measured by Athena."""
-    return measure(athena(database, catalog_table, table, workgroup, output), table, lob_max_kilobytes)
-
-
-def measure_redshift(
-    workgroup: str, database: str, schema: str, catalog_table: str, table: Table, lob_max_kilobytes: int
-) -> Measure:
-    """A table of the warehouse, measured by Redshift Serverless through the Data API."""
-    return measure(redshift(workgroup, database, schema, catalog_table, table), table, lob_max_kilobytes)
-
-
-def measure_all(tables: Sequence[Table], one: Callable[[Table], Measure], workers: int = 3) -> dict[str, Measure]:
+def measure_all(
+    tables: Sequence[Table], where: Callable[[Table], Relation], lob_max_kilobytes: int, workers: int = 2
+) -> dict[str, Measure]:
     """Measure many tables, a few at a time, with a line for each; by catalog name in the order of the tables.
 
     Any number of workers may share a source connection: it serves one at a time.
@@ -148,13 +107,10 @@ def measure_all(tables: Sequence[Table], one: Callable[[Table], Measure], worker
     width = max((len(table.full_name) for table in tables), default=0)
 
     def measured(table: Table) -> Measure:
-        start = time.monotonic()
-        found = one(table)
-        print(
-            f"{table.full_name:{width}}  {found.rows:>13,} rows  {time.monotonic() - start:6.1f} s\n",
-            end="",
-            flush=True,
-        )
+        start, relation = time.monotonic(), where(table)
+        found = measure(relation, table, lob_max_kilobytes)
+        told = f"{relation.dialect.name:10}  {table.full_name:{width}}  {found.rows:>13,} rows"
+        print(f"{told}  {time.monotonic() - start:6.1f} s\n", end="", flush=True)
         return found
 
     with ThreadPoolExecutor(max_workers=workers) as pool:

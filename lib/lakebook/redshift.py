@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pandas as pd
 
-from lakebook import iam
+from lakebook import aws, iam
 from lakebook.ensure import Call, Resource, current, resource, wait
 from lakebook.errors import LakebookError
 
@@ -37,7 +36,7 @@ def compute(names: Names, database: str, subnet_ids: list[str], base_capacity_rp
 @resource
 def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
     """The warehouse's data: its database, its administrator's password (kept by AWS in Secrets Manager), the role that COPY uses."""
-    redshift = boto3.client("redshift-serverless")
+    redshift = aws.client("redshift-serverless")
     have = current(redshift.get_namespace, GONE, namespaceName=name)
     if have is None:
         want = {
@@ -58,7 +57,7 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
 @resource
 def workgroup(name: str, namespace_name: str, subnet_ids: list[str], base_capacity_rpus: int) -> Iterator[Call]:
     """The warehouse's compute: private, in the given subnets, billed by the second while it works."""
-    redshift = boto3.client("redshift-serverless")
+    redshift = aws.client("redshift-serverless")
     have = current(redshift.get_workgroup, GONE, workgroupName=name)
     want = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
     if have is None:
@@ -82,9 +81,9 @@ class Warehouse:
 
     def query(self, sql: str) -> pd.DataFrame:
         """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text); raises LakebookError."""
-        data = boto3.client("redshift-data")
+        data = aws.client("redshift-data")
         answer = data.execute_statement(WorkgroupName=self.workgroup, Database=self.database, Sql=sql)
-        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, poll_seconds=0.1, silent_seconds=2)
+        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, silent_seconds=2)
         pages = list(data.get_paginator("get_statement_result").paginate(Id=answer["Id"]))
         names = [each["name"] for each in pages[0]["ColumnMetadata"]]
         rows = [[_value(field) for field in record] for page in pages for record in page["Records"]]
@@ -93,28 +92,28 @@ class Warehouse:
     def transaction(self, statements: list[str], timeout_seconds: float = 3600) -> Call:
         """The call that runs all the statements or none of them."""
         arguments = {"WorkgroupName": self.workgroup, "Database": self.database, "Sqls": statements}
-        method = boto3.client("redshift-data").batch_execute_statement
+        method = aws.client("redshift-data").batch_execute_statement
         return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
 
     def exists(self) -> bool:
         """Whether the workgroup is there to be asked."""
-        redshift = boto3.client("redshift-serverless")
+        redshift = aws.client("redshift-serverless")
         found = current(redshift.get_workgroup, GONE, workgroupName=self.workgroup)
         return found is not None and found["workgroup"]["status"] == "AVAILABLE"
 
 
 def _awaits_namespace(name: str, _answer: dict[str, Any]) -> str | None:
-    status = boto3.client("redshift-serverless").get_namespace(namespaceName=name)["namespace"]["status"]
+    status = aws.client("redshift-serverless").get_namespace(namespaceName=name)["namespace"]["status"]
     return None if status == "AVAILABLE" else str(status)
 
 
 def _awaits_workgroup(name: str, _answer: dict[str, Any]) -> str | None:
-    status = boto3.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"]["status"]
+    status = aws.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"]["status"]
     return None if status == "AVAILABLE" else str(status)
 
 
 def _awaits_statement(answer: dict[str, Any]) -> str | None:
-    have = boto3.client("redshift-data").describe_statement(Id=answer["Id"])
+    have = aws.client("redshift-data").describe_statement(Id=answer["Id"])
     if have["Status"] in ("FAILED", "ABORTED"):
         failed = next(
             (each["QueryString"] for each in have.get("SubStatements", []) if each["Status"] == "FAILED"),

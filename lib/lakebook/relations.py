@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import awswrangler as wr
-import boto3
 
+from lakebook import aws
 from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, Dialect
 from lakebook.errors import LakebookError
 from lakebook.postgresql import delivered, query, quote
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lakebook.postgresql import Table
+
+
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def redshift(workgroup: str, database: str, schema: str, catalog_table: str, tab
 
 def _ask_athena(sql: str, database: str, workgroup: str, output: str | None) -> list[list[Any]]:
     """The answer's rows, read from the API, since a CSV of results cannot tell '' from NULL."""
-    client = boto3.client("athena")
+    client = aws.client("athena")
     query_id = wr.athena.start_query_execution(sql, database=database, workgroup=workgroup, s3_output=output)
-    wr.athena.wait_query(query_id)
+    wr.athena.wait_query(query_id, athena_query_wait_polling_delay=POLL_SECONDS)
     pages = client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
     rows = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
     return rows[1:]  # the first is the header

@@ -160,9 +160,9 @@ def _execute(run: Run) -> None:
 def _execute_phases(run: Run) -> None:
     due = [each for each in run.phases if each.status != SUCCEEDED]
     with Kernels() as kernels:
-        upcoming = kernels.start(Path(due[0].notebook))
+        upcoming = kernels.start()
         for phase, following in zip(due, [*due[1:], None], strict=True):
-            kernel, upcoming = upcoming, following and kernels.start(Path(following.notebook))
+            kernel, upcoming = upcoming, following and kernels.start()
             _execute_phase(run, phase, kernels, kernel)
             kernels.stop(kernel)
             if phase.status != SUCCEEDED:
@@ -192,7 +192,8 @@ def _execute_phase(run: Run, phase: PhaseRun, kernels: Kernels, kernel: Any) -> 
 
 def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
     """Run the notebook; one sentence on why it failed, or nothing."""
-    import papermill  # noqa: PLC0415 - takes seconds, while the first kernel starts
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # else jsonschema has it build a grammar for 1.6 s
+    import papermill  # noqa: PLC0415 - takes a second, while the first kernel starts
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the copy and this command say it all
     known = declared(Path(phase.notebook))

@@ -6,9 +6,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import ClientError
 
+from lakebook import aws
 from lakebook.ensure import Call, current, resource
 from lakebook.errors import LakebookError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @resource
 def bucket(name: str, region: str) -> Iterator[Call]:
     """A private bucket: encrypted, no public access, TLS only, no ACLs; raises LakebookError when the name is another's."""
-    s3 = boto3.client("s3")
+    s3 = aws.client("s3")
     exists = _exists(s3, name)
     if not exists:
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
@@ -45,7 +45,7 @@ def bucket(name: str, region: str) -> Iterator[Call]:
 @resource
 def text_object(uri: str, text: str) -> Iterator[Call]:
     """An object with this text (a script, a manifest); written again only when the text differs."""
-    s3, (where, key) = boto3.client("s3"), split(uri)
+    s3, (where, key) = aws.client("s3"), split(uri)
     digest = hashlib.sha256(text.encode()).hexdigest()
     have = current(s3.head_object, "404", Bucket=where, Key=key)
     if have is None or have["Metadata"].get("sha256") != digest:
@@ -60,7 +60,7 @@ def split(uri: str) -> tuple[str, str]:
 
 def objects(uri: str) -> list[dict[str, Any]]:
     """The objects below `s3://bucket/prefix`: `[{"uri", "bytes", "etag"}]`, sorted by key; none where the bucket is absent."""
-    s3, (where, prefix) = boto3.client("s3"), split(uri)
+    s3, (where, prefix) = aws.client("s3"), split(uri)
     try:
         pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=where, Prefix=prefix))
     except ClientError as error:
@@ -78,7 +78,7 @@ def emptied(uri: str) -> Iterator[Call]:
     bucket, keys = split(uri)[0], [{"Key": split(each["uri"])[1]} for each in objects(uri)]
     for start in range(0, len(keys), 1000):
         yield Call(
-            boto3.client("s3").delete_objects, {"Bucket": bucket, "Delete": {"Objects": keys[start : start + 1000]}}
+            aws.client("s3").delete_objects, {"Bucket": bucket, "Delete": {"Objects": keys[start : start + 1000]}}
         )
 
 

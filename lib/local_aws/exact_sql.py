@@ -237,6 +237,20 @@ def bytes_function(node: exp.Expr) -> exp.Expr:
     return call("array_slice", node.this, start, last)
 
 
+def join_texts(tree: exp.Expr) -> None:
+    """Make one call of every chain of `||` that cannot be NULL: DuckDB copies the text so far for every `||`."""
+    for chain in [each for each in tree.find_all(exp.DPipe) if not isinstance(each.parent, exp.DPipe)]:
+        parts = list(chain.flatten())
+        if len(parts) > 2 and all(map(_is_never_null, parts)):
+            chain.replace(call("concat", *parts))
+
+
+def _is_never_null(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Coalesce):
+        return _is_never_null(node.expressions[-1])
+    return isinstance(node, exp.Literal) or (isinstance(node, exp.Chr) and isinstance(node.expressions[0], exp.Literal))
+
+
 def _wrapped(node: exp.Expr) -> exp.Expr:
     return exp.Paren(this=node) if isinstance(node, exp.Binary) else node
 

@@ -69,6 +69,7 @@ def _settings(stand_in: StandIn, folder: Path, engine: Path) -> dict[str, str]:
         "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in _java_options(folder, engine)),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(8 * (os.cpu_count() or 1)),  # Spark's 200 are for a cluster
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.hadoop.local_aws.s3.directory": str(stand_in.objects.directory.resolve()),

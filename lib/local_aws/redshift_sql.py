@@ -119,6 +119,7 @@ def translate(tree: exp.Expr, schema: dict[str, dict[str, dict[str, str]]]) -> e
             raise RedshiftError(
                 f"local_aws cannot tell the type of the division {untyped}; cast both sides"
             ) from untyped
+    exact_sql.join_texts(typed)
     return typed
 
 

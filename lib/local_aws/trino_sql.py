@@ -136,6 +136,7 @@ def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType
             raise LakeError(
                 "NOT_SUPPORTED", f"local_aws cannot tell the type of the division {untyped}; cast both sides."
             ) from untyped
+    exact_sql.join_texts(typed)
     return typed.sql(dialect="duckdb")
 
 

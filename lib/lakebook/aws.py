@@ -1,0 +1,24 @@
+"""The door to AWS: one boto3 client a service, kept, as making one takes longer than most calls."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import Any
+
+import boto3
+
+_making = threading.Lock()  # a session makes one client at a time
+
+
+def client(service: str) -> Any:
+    """The boto3 client of a service, in the session and Region that `account.connect` has set; safe in any thread."""
+    with _making:
+        if boto3.DEFAULT_SESSION is None:
+            boto3.setup_default_session()
+        return _client(boto3.DEFAULT_SESSION, service)
+
+
+@cache
+def _client(session: boto3.session.Session, service: str) -> Any:
+    return session.client(service)
