@@ -1,0 +1,127 @@
+"""What DMS needs beside the network: a secret, a role that may read it, keys that are on, and its own proof of the connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws, kms, postgresql
+from lakebook.diagnosis.hops import Absent, Broken
+from lakebook.diagnosis.path import dms_thing
+from lakebook.diagnosis.permissions import refused
+from lakebook.ensure import current, wait
+from lakebook.errors import LakebookError
+
+if TYPE_CHECKING:
+    from lakebook.diagnosis.path import Path
+
+SECRET_KEYS = ("username", "password", "host", "port")
+TEST_SECONDS = 300
+
+
+def secret(path: Path) -> str:
+    """Whether the secret exists and has what DMS reads from it."""
+    have = current(aws.client("secretsmanager").describe_secret, "ResourceNotFoundException", SecretId=path.secret)
+    keys = f"{', '.join(SECRET_KEYS)}, engine and dbname"
+    if have is None:
+        raise Broken(f"there is no secret {path.secret}", f"Create the secret {path.secret} with {keys}.")
+    if have.get("DeletedDate"):
+        raise Broken(f"{path.secret} is to be deleted", f"Restore the secret {path.secret} (RestoreSecret).")
+    aws.client("secretsmanager").get_secret_value(
+        SecretId=path.secret
+    )  # an error of its own says more than a missing key
+    content = path.secret_content
+    if missing := [each for each in SECRET_KEYS if not content.get(each)]:
+        raise Broken(
+            f"{path.secret} has no {', '.join(missing)}",
+            f"Add {', '.join(missing)} to the secret {path.secret}: DMS reads {', '.join(SECRET_KEYS)}.",
+        )
+    if not str(content["port"]).isdigit():
+        raise Broken(f"port of {path.secret} is {content['port']}", f"Make the port in {path.secret} a number.")
+    return f"{path.secret} names {content['host']} port {content['port']}"
+
+
+def secret_role(path: Path) -> str:
+    """Whether the role that DMS takes may be taken by it and may read the secret, asked of IAM's simulation."""
+    iam, name = aws.client("iam"), path.names.resource("dms-secret")
+    have = current(iam.get_role, "NoSuchEntity", RoleName=name)
+    if have is None:
+        raise Absent(f"02 makes the role {name}", "02")
+    principal, role = f"dms.{path.names.region}.amazonaws.com", have["Role"]
+    if principal not in str(role["AssumeRolePolicyDocument"]):
+        raise Broken(
+            f"{name} does not trust {principal}", f"Let {principal} assume {name}: run 02_foundation with apply.", "02"
+        )
+    found = aws.client("secretsmanager").describe_secret(SecretId=path.secret)
+    needs = {"secretsmanager:GetSecretValue": found["ARN"]}
+    if key := found.get("KmsKeyId"):
+        needs["kms:Decrypt"] = aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+    for action, resource in needs.items():
+        if decisions := refused(role["Arn"], [action], [resource]):
+            raise Broken(
+                f"{name}: {decisions[0]}",
+                f"Allow {name} {action} on {resource}, and take away what denies it: run 02_foundation with apply.",
+                "02",
+            )
+    return f"{name} may {', '.join(needs)}"
+
+
+def encryption_keys(path: Path) -> str:
+    """Whether the keys of the secret and of the lake are enabled."""
+    client, seen = aws.client("kms"), []
+    secret_key = aws.client("secretsmanager").describe_secret(SecretId=path.secret).get("KmsKeyId")
+    for key in filter(None, (secret_key, kms.alias(path.names))):
+        have = current(client.describe_key, "NotFoundException", KeyId=key)
+        if have is None and key == secret_key:
+            raise Broken(f"there is no key {key}", f"Give the secret {path.secret} a key that exists.")
+        state = have["KeyMetadata"]["KeyState"] if have else "not made yet"
+        seen.append(f"{key} {state}")
+        if state == "PendingDeletion":
+            raise Broken(seen[-1], f"Cancel the deletion of {key} and enable it: all it encrypted would be lost.")
+        if have and state != "Enabled":
+            raise Broken(seen[-1], f"Enable the key {key}: nothing that it encrypts can be read or written.")
+    if seen[-1].endswith("not made yet"):
+        raise Absent(f"02 makes {kms.alias(path.names)}", "02")
+    return ", ".join(seen)
+
+
+def dms_connection(path: Path) -> str:
+    """DMS's own test, made anew: the one proof that covers the whole path."""
+    instance = dms_thing("replication_instances", "replication-instance-id", path.names.resource("dms"))
+    endpoint = dms_thing("endpoints", "endpoint-id", path.names.resource("source"))
+    if not instance or not endpoint or instance["ReplicationInstanceStatus"] != "available":
+        raise Absent("03 makes DMS's instance and endpoints", "03")
+    client, arns = aws.client("dms"), {k: v for e in (instance, endpoint) for k, v in e.items() if k in ("ReplicationInstanceArn", "EndpointArn")}  # fmt: skip
+    filters = [
+        {"Name": "endpoint-arn", "Values": [arns["EndpointArn"]]},
+        {"Name": "replication-instance-arn", "Values": [arns["ReplicationInstanceArn"]]},
+    ]
+
+    def state() -> dict[str, Any]:
+        found: dict[str, Any] = client.describe_connections(Filters=filters)["Connections"][0]
+        return found
+
+    client.test_connection(**arns)
+    wait(
+        "dms:TestConnection",
+        lambda: "testing" if state()["Status"] == "testing" else None,
+        TEST_SECONDS,
+        silent_seconds=10,
+    )
+    if state()["Status"] != "successful":
+        raise Broken(
+            f"{endpoint['EndpointIdentifier']}: {state()['Status']}",
+            f"DMS says: {state().get('LastFailureMessage', 'no reason')}",
+        )
+    return f"{endpoint['EndpointIdentifier']}: successful"
+
+
+def source(path: Path) -> str:
+    """Whether the database lets us in and fulfils what DMS demands."""
+    try:
+        connection = postgresql.connect(path.secret)
+    except LakebookError as error:
+        raise Broken("no connection", str(error)) from None
+    tables = postgresql.tables(connection, path.schemas, path.excluded_tables)
+    if unmet := postgresql.unmet(postgresql.prerequisites(connection, tables), path.purpose):
+        raise Broken("; ".join(unmet), f"On the source: {unmet[0]}.")
+    return f"{len(tables)} tables, ready for {path.purpose}"

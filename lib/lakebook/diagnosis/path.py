@@ -1,0 +1,174 @@
+"""The way from DMS to the source as the parameters name it, and what AWS has of it so far."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lakebook import aws, ec2
+from lakebook.diagnosis.hops import Absent, described
+from lakebook.ensure import current
+
+if TYPE_CHECKING:
+    from lakebook.names import Names
+
+DEFAULT_PORT = 5432
+
+
+@dataclass(eq=False)
+class Path:
+    """What is empty is not on the path. What was seen of AWS is kept: make a new one to look again."""
+
+    place: ec2.Place  # the VPC and subnets of DMS
+    secret: str  # the source's secret, by name
+    on_premises_cidr: str = ""  # the network of the source
+    connection_ids: list[str] = field(default_factory=list)  # Direct Connect; several are redundant
+    virtual_interface_ids: list[str] = field(default_factory=list)
+    gateway_id: str = ""  # the transit gateway or virtual private gateway on the AWS side
+    vpc_cidr: str = ""  # of the VPC that 02 makes, while there is none
+    schemas: list[str] = field(default_factory=list)
+    excluded_tables: list[str] = field(default_factory=list)
+    interface_endpoints: list[str] = field(default_factory=list)  # those that 02 makes
+    purpose: str = "full load"  # or "CDC": what the source must be ready for
+
+    @property
+    def names(self) -> Names:
+        """The names in use."""
+        return self.place.names
+
+    @cached_property
+    def vpc_id(self) -> str:
+        """The VPC of DMS; raises Absent while there is none."""
+        return str(self.subnets[0]["VpcId"])
+
+    @cached_property
+    def subnets(self) -> list[dict[str, Any]]:
+        """The subnets of DMS's subnet group, or before there is one those that it will have; raises Absent."""
+        group = dms_thing("replication_subnet_groups", "replication-subnet-group-id", self.names.resource("dms"))
+        ids = [each["SubnetIdentifier"] for each in group["Subnets"]] if group else []
+        found = described("ec2", "describe_subnets", "Subnets", SubnetIds=ids) if ids else self.place.subnets()
+        if not found:
+            raise Absent("02 makes the VPC and its subnets", "02")
+        return found
+
+    @cached_property
+    def subnet_ids(self) -> list[str]:
+        """Their ids."""
+        return [each["SubnetId"] for each in self.subnets]
+
+    @property
+    def vpc_networks(self) -> list[str]:
+        """The networks of the VPC, or before there is one the one it will have; raises Absent where that is not known."""
+        try:
+            found = described("ec2", "describe_vpcs", "Vpcs", VpcIds=[self.vpc_id])
+        except Absent:
+            if not self.vpc_cidr:
+                raise
+            return [self.vpc_cidr]
+        return [each["CidrBlock"] for vpc in found for each in vpc["CidrBlockAssociationSet"]]
+
+    @cached_property
+    def route_tables(self) -> list[dict[str, Any]]:
+        """The tables that route for the subnets, each once."""
+        filters = [{"Name": "vpc-id", "Values": [self.vpc_id]}]
+        tables = described("ec2", "describe_route_tables", "RouteTables", Filters=filters)
+        pairs = [(table, each) for table in tables for each in table["Associations"]]
+        main = next(table for table, each in pairs if each.get("Main"))
+        explicit = {each.get("SubnetId"): table for table, each in pairs}
+        used = [explicit.get(each, main) for each in self.subnet_ids]
+        return list({each["RouteTableId"]: each for each in used}.values())
+
+    def route(self, table: dict[str, Any], network: str) -> dict[str, Any] | None:
+        """The route of a table that traffic to a network takes: the most specific one that holds all of it."""
+        target = ipaddress.ip_network(network, strict=False)
+        pairs = [
+            (ipaddress.ip_network(each["DestinationCidrBlock"]), each)
+            for each in table["Routes"]
+            if "DestinationCidrBlock" in each
+        ]
+        holding = [(span, each) for span, each in pairs if span.version == target.version and target.subnet_of(span)]  # type: ignore[arg-type]
+        return max(holding, key=lambda pair: pair[0].prefixlen)[1] if holding else None
+
+    def public_route(self) -> str:
+        """The gateway by which all the subnets reach public addresses, or nothing."""
+        routes = [self.route(each, "0.0.0.0/0") for each in self.route_tables]
+        targets = [(each or {}).get("NatGatewayId") or (each or {}).get("GatewayId") or "" for each in routes]
+        return ", ".join(sorted(set(targets))) if all(targets) else ""
+
+    @cached_property
+    def security_group_ids(self) -> list[str]:
+        """The security groups of DMS's instance, or before there is one the one it will have; raises Absent."""
+        instance = dms_thing("replication_instances", "replication-instance-id", self.names.resource("dms"))
+        groups = [each["VpcSecurityGroupId"] for each in instance["VpcSecurityGroups"]] if instance else []
+        found = groups or ec2.security_group_ids(self.names, "dms")
+        if any(each.startswith("<") for each in found):
+            raise Absent("02 makes the security group of DMS", "02")
+        return found
+
+    @cached_property
+    def endpoints(self) -> list[dict[str, Any]]:
+        """The endpoints of the VPC that are there or coming."""
+        filters = [{"Name": "vpc-id", "Values": [self.vpc_id]}]
+        found = described("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=filters)
+        return [each for each in found if each["State"].lower() not in ("deleted", "deleting", "failed", "rejected")]
+
+    @cached_property
+    def dns_servers(self) -> list[str]:
+        """The name servers that the VPC's DHCP options name; none where there are no options."""
+        vpc = described("ec2", "describe_vpcs", "Vpcs", VpcIds=[self.vpc_id])[0]
+        identity = vpc.get("DhcpOptionsId") or "default"
+        if identity == "default":
+            return []
+        options = described("ec2", "describe_dhcp_options", "DhcpOptions", DhcpOptionsIds=[identity])
+        pairs = [each for option in options for each in option["DhcpConfigurations"]]
+        return [value["Value"] for each in pairs if each["Key"] == "domain-name-servers" for value in each["Values"]]
+
+    @cached_property
+    def secret_content(self) -> dict[str, Any]:
+        """What the secret says, with the password; empty where it cannot be read or is no JSON object."""
+        client = aws.client("secretsmanager")
+        try:
+            have = current(client.get_secret_value, "ResourceNotFoundException", SecretId=self.secret)
+            content = json.loads(have["SecretString"]) if have else {}
+        except (ClientError, KeyError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @property
+    def source_host(self) -> str:
+        """The source's host; raises Absent while the secret does not say."""
+        if not self.secret_content.get("host"):
+            raise Absent("the secret does not say where the source is")
+        return str(self.secret_content["host"])
+
+    @property
+    def source_port(self) -> int:
+        """The source's port, PostgreSQL's own where the secret does not say."""
+        given = str(self.secret_content.get("port", ""))
+        return int(given) if given.isdigit() else DEFAULT_PORT
+
+    @property
+    def source_network(self) -> str:
+        """What must be reached: the network of the source, or its address; raises Absent where it is known by neither."""
+        if self.on_premises_cidr:
+            return self.on_premises_cidr
+        try:
+            address = ipaddress.ip_address(self.source_host)
+        except ValueError as error:
+            raise Absent("the source is known by name only, and on_premises_cidr is empty") from error
+        if address.is_loopback:
+            raise Absent(f"{address} is no address in a network")
+        return f"{address}/{address.max_prefixlen}"
+
+
+def dms_thing(kind: str, key: str, name: str) -> dict[str, Any] | None:
+    """What DMS describes under a name, or None; `kind` as in the operation: replication_instances, endpoints."""
+    method = getattr(aws.client("dms"), f"describe_{kind}")
+    found = current(method, "ResourceNotFoundFault", Filters=[{"Name": key, "Values": [name]}])
+    member = "".join(word.capitalize() for word in kind.split("_"))
+    return found[member][0] if found and found[member] else None
