@@ -1,0 +1,151 @@
+"""The audit of a run: calls that its notebooks recorded are found in CloudTrail, and those that are not are named."""
+
+import datetime
+import json
+import time
+
+import boto3
+import pandas as pd
+import pytest
+
+from lakebook import call_audit, cloudtrail, evidence_pack, runs
+from lakebook.evidence import RECORD
+
+CALLER = "arn:aws:sts::123456789012:assumed-role/acme-operator/cli"
+ROLE = "arn:aws:iam::123456789012:role/people/acme-operator"
+
+
+def event(service, name, minutes=0, error="", changing=True, role=ROLE):
+    moment = pd.Timestamp("2026-11-23T05:00:00Z") + pd.Timedelta(minutes=minutes)
+    who = cloudtrail.who({"sessionContext": {"sessionIssuer": {"arn": role}}})
+    identity = f"{service}{name}{minutes}{error}"
+    fields = {
+        "time": moment,
+        "service": service,
+        "event": name,
+        "who": who,
+        "error": error,
+        "message": "No.",
+        "id": identity,
+    }
+    return fields | {"changing": changing}
+
+
+def call(phase, action):
+    return {"time": pd.Timestamp("2026-11-23T05:00:00Z"), "phase": phase, "resource": "r", "action": action}
+
+
+SEEN = pd.DataFrame(
+    [
+        event("glue", "CreateTable"),
+        event("glue", "CreateTable", 1),
+        event("s3", "PutBucketPublicAccessBlock", 2),
+        event("glue", "DeleteTable", 3, error="AccessDeniedException"),
+        event("iam", "CreateRole", 4, role="arn:aws:iam::123456789012:role/somebody-else"),
+        event("glue", "GetTable", 5, changing=False),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("made", "missing"),
+    [
+        ([], []),
+        ([call("05", "glue:CreateTable"), call("05", "glue:CreateTable")], []),
+        ([call("02", "s3:PutPublicAccessBlock")], []),
+        ([call("05", "glue:CreateTable")] * 3, ["glue:CreateTable"]),
+        ([call("04", "glue:CreateTable"), *[call("05", "glue:CreateTable")] * 2], ["glue:CreateTable"]),
+        ([call("05", "glue:DeleteTable")], ["glue:DeleteTable"]),
+        ([call("02", "iam:CreateRole")], ["iam:CreateRole"]),
+    ],
+    ids=[
+        "nothing made",
+        "both found",
+        "another name",
+        "one too few",
+        "one for two phases",
+        "only refused",
+        "by another",
+    ],
+)
+def test_a_call_needs_a_successful_event_of_the_runs_own_role(made, missing):
+    frame = pd.DataFrame(made, columns=["time", "phase", "resource", "action"])
+    assert call_audit.missing(call_audit.found(frame, SEEN, CALLER)) == missing
+
+
+def test_refused_calls_and_who_did_what_are_told_apart():
+    assert list(call_audit.refused(SEEN)["event"]) == ["DeleteTable"]
+    did = call_audit.who_did_what(SEEN)
+    assert did.loc[did["event"] == "CreateTable", ["who", "count"]].to_numpy().tolist() == [
+        ["role/people/acme-operator", 2]
+    ]
+    assert not did["event"].isin(["GetTable", "DeleteTable"]).any()
+
+
+def test_each_phase_has_the_events_that_prove_it():
+    proof = call_audit.proof(SEEN).set_index("event")
+    assert proof.loc["glue:CreateTable", ["phase", "count"]].tolist() == ["05", 2]
+    assert proof.loc["dms:StartReplicationTask", "count"] == 0
+
+
+def test_a_proof_can_ask_for_its_maker():
+    dms = event("s3", "PutObject", role="arn:aws:iam::123456789012:role/acme-dms-s3")
+    proof = call_audit.proof(pd.DataFrame([dms, event("s3", "PutObject", 1)])).set_index("event")
+    assert proof.loc["s3:PutObject by dms-s3", "count"] == 1
+
+
+def test_an_audit_alone_is_not_the_run_that_is_audited(run):
+    run("glue:CreateDatabase")
+    before = call_audit.window("rehearsal")
+    time.sleep(1.1)
+    alone = runs.new("apply", "file.yaml", {}, "rehearsal", {"caller": "somebody"}, [])
+    alone.save()
+    (alone.folder / "09_audit.ipynb").write_text("{}")
+    assert call_audit.window("rehearsal").folder == before.folder
+
+
+def test_the_plot_has_a_bar_for_every_moment():
+    axes = call_audit.plot(SEEN).axes[0]
+    assert len(axes.patches) == 3 * (5 * 60 // 10 + 1)
+    assert call_audit.plot(SEEN.head(0)) is None
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, stand_in):
+    """A run that has begun, in a project of its own; the function runs what is given as its phase 05."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "05_glue.ipynb").write_text(json.dumps({"cells": []}))
+    monkeypatch.chdir(tmp_path)
+    caller = boto3.client("sts").get_caller_identity()["Arn"]
+    made = runs.new("apply", "file.yaml", {}, "rehearsal", {"caller": caller}, [])
+    made.started = evidence_pack.utc(time.time())
+    made.save()
+
+    def record(*actions):
+        calls = [{"kind": "call", "time": time.time(), "resource": "r", "action": each} for each in actions]
+        outputs = [{"output_type": "display_data", "data": {RECORD: each}} for each in calls]
+        (made.folder / "05_glue.ipynb").write_text(json.dumps({"cells": [{"outputs": outputs}]}))
+
+    return record
+
+
+def test_what_a_run_made_is_found_in_the_accounts_history(run):
+    boto3.client("glue").create_database(DatabaseInput={"Name": f"audited{time.time_ns()}"})
+    run("glue:CreateDatabase", "glue:DeleteDatabase")
+    window = call_audit.window("rehearsal")
+    made, seen = call_audit.made(window), call_audit.events("acme-absent-trail", window, ["eu-west-1"])
+    matched = call_audit.found(made, seen, window.caller)
+    assert matched[["phase", "action", "made"]].to_numpy().tolist() == [
+        ["05", "glue:CreateDatabase", 1],
+        ["05", "glue:DeleteDatabase", 1],
+    ]
+    assert call_audit.missing(matched) == ["glue:DeleteDatabase"]
+
+
+def test_without_a_run_there_is_nothing_to_audit(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "05_glue.ipynb").touch()
+    monkeypatch.chdir(tmp_path)
+    window = call_audit.window("rehearsal", "2026-11-23T05:00:00")
+    assert (window.folder, window.since.tzinfo) == (None, datetime.UTC)
+    assert call_audit.made(window).empty
