@@ -3,21 +3,24 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PORT ?= 4590
 STAND_IN := $(BIN)/python -m local_aws --port $(PORT)
+# the administrator makes the operator's role, once; everything else is the operator's work
+AS_OPERATOR = exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook bootstrap parameters/rehearsal.yaml \
+	&& export AWS_CONFIG_FILE=$(CURDIR)/parameters/rehearsal.aws AWS_PROFILE=operator
 
-.PHONY: help rehearse plan test check fix bench lab down lock
+.PHONY: help rehearse plan test check fix bench scan lab down lock
 
 help:  ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 rehearse: .venv/installed  ## take the demo database through all phases on this machine
-	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook apply parameters/rehearsal.yaml
+	@$(AS_OPERATOR) && $(BIN)/lakebook apply parameters/rehearsal.yaml
 	@echo "The stand-in is still running at port $(PORT): make lab opens the notebooks on it, make down stops it."
 
 plan: .venv/installed  ## list the calls that a rehearsal would still make
-	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook plan parameters/rehearsal.yaml
+	@$(AS_OPERATOR) && $(BIN)/lakebook plan parameters/rehearsal.yaml
 
 lab: .venv/installed  ## JupyterLab on the stand-in
-	@exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+	@$(AS_OPERATOR) && $(BIN)/jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
 
 down: .venv/installed  ## stop the stand-in and its PostgreSQL
 	@$(STAND_IN) down
@@ -35,6 +38,11 @@ fix: .venv/installed  ## format, and mend what ruff can
 bench: .venv/installed .venv-bench/installed  ## speed and memory against bare engines and dlt, as ratios
 	$(BIN)/python -m bench
 
+scan: .venv/installed .venv-scan/installed  ## prowler over what a rehearsal has made; fails on anything high that scan/mutelist.yaml does not explain
+	@exports="$$($(STAND_IN) up)" && eval "$$exports" && .venv-scan/bin/prowler aws --no-banner --region $$AWS_REGION --severity critical high \
+		--services athena cloudtrail cloudwatch dms ec2 eventbridge glue iam kms s3 secretsmanager sns vpc \
+		--mutelist-file scan/mutelist.yaml -M csv -o outputs/scan
+
 lock:  ## pin what pip installs now
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet "setuptools>=77" && .venv-lock/bin/pip install --quiet ".[local,lab,test]"
@@ -46,6 +54,11 @@ lock:  ## pin what pip installs now
 	$(BIN)/pip install --quiet --disable-pip-version-check "setuptools>=77" wheel
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv-scan/installed: scan/requirements.lock
+	$(PYTHON) -m venv .venv-scan
+	.venv-scan/bin/pip install --quiet --disable-pip-version-check -r scan/requirements.lock
 	@touch $@
 
 .venv-bench/installed: bench/requirements.lock

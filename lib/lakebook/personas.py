@@ -1,0 +1,167 @@
+"""Who works with the lake: a role for each kind of person, and the operator's role, which an administrator makes once."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import TYPE_CHECKING, Any
+
+from lakebook import athena, aws, iam, kms, policies
+from lakebook.ensure import Resource, current
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lakebook.names import Names
+
+PERSONAS = ("data-engineer", "data-scientist", "analyst", "auditor")
+OPERATOR = "migration-operator"
+QUERY = ["athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution", "athena:StopQueryExecution"]  # fmt: skip
+READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:BatchGetPartition"]  # fmt: skip
+LIST = ["s3:GetBucketLocation", "s3:ListBucket"]
+AUDIT = ["cloudtrail:DescribeTrails", "cloudtrail:GetEventSelectors", "cloudtrail:GetTrail", "cloudtrail:GetTrailStatus", "cloudtrail:ListPublicKeys", "cloudtrail:LookupEvents"]  # fmt: skip
+
+
+def bootstrap(names: Names, trusted_principals: list[str], folder: Path) -> list[Resource]:
+    """What an administrator makes once, before anything else: the boundary of every role, and the operator's role.
+
+    `folder` holds the two policy documents.
+    """
+    boundary = document(folder / "boundary.json", names)
+    parts = policies.parts(document(folder / f"{OPERATOR}.json", names)["Statement"])
+    arns = tuple(f"{names.role_arn(OPERATOR).replace(':role/', ':policy/')}-{n}" for n in range(1, len(parts) + 1))
+    return [
+        iam.managed_policy(names.resource("boundary"), names.boundary_arn, boundary, names.tags),
+        *(
+            iam.managed_policy(arn.rpartition("/")[2], arn, part, names.tags)
+            for arn, part in zip(arns, parts, strict=True)
+        ),
+        iam.role(names.resource(OPERATOR), _trusted(names, trusted_principals), managed=arns, tags=names.tags),
+    ]
+
+
+def document(file: Path, names: Names) -> dict[str, Any]:
+    """A policy document of this repository with the names of one environment filled in."""
+    values = {
+        "account": names.account,
+        "region": names.region,
+        "prefix": names.prefix,
+        "environment": names.environment,
+    }
+    filled: dict[str, Any] = json.loads(string.Template(file.read_text(encoding="utf-8")).safe_substitute(values))
+    return filled
+
+
+def missing(names: Names) -> list[str]:
+    """What `lakebook bootstrap` should have made and is not there."""
+    client = aws.client("iam")
+    role, policy = names.resource(OPERATOR), names.boundary_arn
+    found = {
+        role: current(client.get_role, iam.GONE, RoleName=role),
+        policy: current(client.get_policy, iam.GONE, PolicyArn=policy),
+    }
+    return [name for name, each in found.items() if each is None]
+
+
+def roles(names: Names, trusted_principals: list[str]) -> list[Resource]:
+    """One role for each persona, within the boundary, for the principals who may take it; none named: for whom IAM lets in the account."""
+    rights = {
+        "data-engineer": _engineer(names),
+        "data-scientist": [*_reader(names, "data-scientist"), _objects(names.curated_bucket, ["s3:GetObject"])],
+        "analyst": _reader(names, "analyst"),
+        "auditor": [
+            {"Action": AUDIT, "Resource": "*"},
+            _objects(names.audit_bucket, ["s3:GetObject"]),
+            _lists(names.audit_bucket),
+        ],
+    }
+    managed = {"auditor": ("SecurityAudit",)}
+    trusted = _trusted(names, trusted_principals)
+    return [
+        iam.role(
+            names.resource(each),
+            trusted,
+            statements=rights[each],
+            managed=managed.get(each, ()),
+            boundary=names.boundary_arn,
+            tags=names.tags,
+        )
+        for each in PERSONAS
+    ]
+
+
+def overview(names: Names) -> list[dict[str, Any]]:
+    """Our roles, a line each: role, who may take it, boundary."""
+    pages = aws.client("iam").get_paginator("list_roles").paginate()
+    ours = [each for page in pages for each in page["Roles"] if each["RoleName"].startswith(names.resource(""))]
+    return [
+        {
+            "role": each["RoleName"],
+            "taken by": [one["Principal"] for one in each["AssumeRolePolicyDocument"]["Statement"]],
+            "boundary": each.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
+        }
+        for each in ours
+    ]
+
+
+def workgroups(names: Names) -> list[Resource]:
+    """A workgroup of Athena for each persona that asks the lake, so that nobody reads another's results."""
+    return [
+        athena.workgroup(names.resource(each), f"s3://{names.jobs_bucket}/athena/{each}/", kms.alias(names))
+        for each in ("data-engineer", "data-scientist", "analyst")
+    ]
+
+
+def _reader(names: Names, persona: str) -> list[dict[str, Any]]:
+    """Asks the curated layer through Athena, where Lake Formation decides what is seen."""
+    return [
+        {"Action": QUERY, "Resource": _workgroup(names, persona)},
+        {"Action": READ_CATALOG, "Resource": _catalog(names, "curated")},
+        {"Action": "lakeformation:GetDataAccess", "Resource": "*"},
+        _lists(names.curated_bucket, names.jobs_bucket),
+        _results(names, persona),
+    ]
+
+
+def _engineer(names: Names) -> list[dict[str, Any]]:
+    """Reads every layer, runs and watches jobs and tasks, changes no role and no policy."""
+    job = f"arn:aws:glue:{names.region}:{names.account}:job/{names.resource('*')}"
+    logs = f"arn:aws:logs:{names.region}:{names.account}:log-group"
+    layers = ("raw", "staging", "curated")
+    return [
+        {"Action": QUERY, "Resource": _workgroup(names, "data-engineer")},
+        {"Action": READ_CATALOG, "Resource": sorted({arn for each in layers for arn in _catalog(names, each)})},
+        {"Action": ["glue:GetJob", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun", "glue:BatchStopJobRun"], "Resource": job},
+        {"Action": ["dms:Describe*", "lakeformation:GetDataAccess"], "Resource": "*"},
+        {"Action": ["logs:FilterLogEvents", "logs:GetLogEvents"], "Resource": [f"{logs}:/aws-glue/*", f"{logs}:dms-tasks-*"]},
+        _lists(names.raw_bucket, names.curated_bucket, names.jobs_bucket),
+        _objects(names.raw_bucket, ["s3:GetObject"]),
+        _objects(names.curated_bucket, ["s3:GetObject"]),
+        _results(names, "data-engineer"),
+    ]  # fmt: skip
+
+
+def _trusted(names: Names, trusted_principals: list[str]) -> list[str]:
+    return trusted_principals or [f"arn:aws:iam::{names.account}:root"]
+
+
+def _workgroup(names: Names, persona: str) -> str:
+    return f"arn:aws:athena:{names.region}:{names.account}:workgroup/{names.resource(persona)}"
+
+
+def _catalog(names: Names, layer: str) -> list[str]:
+    glue, database = f"arn:aws:glue:{names.region}:{names.account}", names.database(layer)
+    return [f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:database/default", f"{glue}:table/{database}/*"]
+
+
+def _lists(*buckets: str) -> dict[str, Any]:
+    return {"Action": LIST, "Resource": [f"arn:aws:s3:::{each}" for each in buckets]}
+
+
+def _objects(bucket: str, actions: list[str]) -> dict[str, Any]:
+    return {"Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
+
+
+def _results(names: Names, persona: str) -> dict[str, Any]:
+    actions = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    return {"Action": actions, "Resource": f"arn:aws:s3:::{names.jobs_bucket}/athena/{persona}/*"}

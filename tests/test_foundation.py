@@ -1,0 +1,293 @@
+"""The foundation adopts what is there, refuses what cannot work in one sentence, and gives nobody more than they need."""
+
+import json
+import subprocess
+import sys
+import types
+from importlib import resources
+from pathlib import Path
+
+import boto3
+import foundation
+import pytest
+
+from lakebook import (
+    LakebookError,
+    bucket_settings,
+    ec2,
+    ensure,
+    iam,
+    kms,
+    personas,
+    policies,
+    s3,
+    storage,
+    vpc,
+    vpc_endpoints,
+)
+from lakebook.ensure import calls
+
+# parliament asks pkg_resources, which setuptools no longer has, for nothing but where its own files are
+sys.modules.setdefault(
+    "pkg_resources",
+    types.SimpleNamespace(resource_filename=lambda package, name: str(resources.files(package) / name)),
+)
+import parliament  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("stand_in")
+NAMES = foundation.names("founded")
+ROOT = Path(__file__).parents[1]
+LAKEBOOK = Path(sys.executable).with_name("lakebook")
+BUCKET = "arn:aws:s3:::acme-adopted/*"
+
+
+def actions(resources):
+    return [call.action for _, call in calls(resources)]
+
+
+def network(cidr):
+    """A VPC that somebody else made: its id and its subnets' by zone."""
+    client = boto3.client("ec2")
+    made = client.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+    first, second = cidr.replace("0.0/16", "0.0/24"), cidr.replace("0.0/16", "1.0/24")
+    zones = {"a": (first, "eu-west-1a"), "b": (second, "eu-west-1b")}
+    subnets = {
+        zone: client.create_subnet(VpcId=made, CidrBlock=part, AvailabilityZone=where)["Subnet"]["SubnetId"]
+        for zone, (part, where) in zones.items()
+    }
+    return made, subnets
+
+
+# --- adoption --------------------------------------------------------------------------------------------------------
+
+
+def test_a_role_that_was_there_gets_what_it_lacks_and_keeps_the_rest():
+    client = boto3.client("iam")
+    trust = policies.document({"Principal": {"Service": "dms.amazonaws.com"}, "Action": "sts:AssumeRole"})
+    client.create_role(RoleName="adopted-role", AssumeRolePolicyDocument=json.dumps(trust))
+    client.attach_role_policy(RoleName="adopted-role", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+    wanted = iam.role(
+        "adopted-role",
+        "dms.amazonaws.com",
+        allow={BUCKET: ["s3:GetObject"]},
+        boundary=NAMES.boundary_arn,
+        tags=NAMES.tags,
+    )
+    assert actions([wanted]) == ["iam:PutRolePolicy"]
+    ensure([wanted], apply=True)
+    assert actions([wanted]) == []
+    assert client.list_attached_role_policies(RoleName="adopted-role")["AttachedPolicies"]
+    assert client.list_role_tags(RoleName="adopted-role")["Tags"] == []
+
+
+def test_a_bucket_that_was_there_is_secured_and_carries_none_of_our_tags():
+    boto3.client("s3").create_bucket(
+        Bucket="acme-adopted", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    wanted = s3.bucket("acme-adopted", "eu-west-1", tags=NAMES.tags)
+    assert "s3:CreateBucket" not in actions([wanted])
+    ensure([wanted], apply=True)
+    assert actions([wanted]) == []
+    with pytest.raises(boto3.client("s3").exceptions.ClientError, match="NoSuchTagSet"):
+        boto3.client("s3").get_bucket_tagging(Bucket="acme-adopted")
+
+
+def test_subnets_that_exist_are_used_and_nothing_is_made_beside_them():
+    made, subnets = network("10.71.0.0/16")
+    place = ec2.Place(NAMES, subnet_ids=list(subnets.values()))
+    assert place.vpc() == made
+    assert vpc.network(place, "10.71.0.0/16", "") == []
+    assert vpc.routes(place, "", "", "") == []
+
+
+def test_subnets_are_made_in_a_vpc_that_exists_and_its_default_group_is_left_alone():
+    client = boto3.client("ec2")
+    made = client.create_vpc(CidrBlock="10.72.0.0/16")["Vpc"]["VpcId"]
+    place = ec2.Place(foundation.names("within"), vpc_id=made)
+    wanted = vpc.network(place, "10.72.64.0/20", "")
+    ensure(wanted, apply=True)
+    assert actions(wanted) == []
+    assert [each["CidrBlock"] for each in place.subnets()] == ["10.72.64.0/24", "10.72.65.0/24", "10.72.66.0/24"]
+    assert {each["VpcId"] for each in place.subnets()} == {made}
+
+
+def test_an_endpoint_that_somebody_else_made_stays_as_it_is():
+    made, subnets = network("10.73.0.0/16")
+    service = "com.amazonaws.eu-west-1.kms"
+    boto3.client("ec2").create_vpc_endpoint(
+        VpcEndpointType="Interface", VpcId=made, ServiceName=service, SubnetIds=[subnets["a"]]
+    )
+    place = ec2.Place(NAMES, subnet_ids=list(subnets.values()))
+    assert actions([vpc_endpoints.interface_endpoint(service, place)]) == []
+
+
+def test_a_key_that_exists_is_used_under_our_alias_and_its_policy_is_not_touched():
+    names = foundation.names("adoptedkey")
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    iam_role = iam.role(names.resource("glue"), "glue.amazonaws.com", allow={BUCKET: ["s3:GetObject"]}, tags=names.tags)
+    wanted = [iam_role, *kms.lake_key(names, ["glue"], key)]
+    ensure(wanted, apply=True)
+    assert actions(wanted) == []
+    assert kms.key_arn(kms.alias(names)) == key
+    policy = boto3.client("iam").get_role_policy(RoleName=names.resource("glue"), PolicyName="lakebook-key")
+    assert {each["Resource"] for each in policy["PolicyDocument"]["Statement"]} == {key}
+
+
+# --- what cannot work ------------------------------------------------------------------------------------------------
+
+
+def test_ranges_that_overlap_are_one_clear_sentence():
+    with pytest.raises(LakebookError, match=r"vpc_cidr 10.60.0.0/16 overlaps on_premises_cidr 10.0.0.0/8"):
+        vpc.network(ec2.Place(NAMES), "10.60.0.0/16", "10.0.0.0/8")
+
+
+def test_a_range_that_overlaps_a_subnet_of_the_vpc_is_one_clear_sentence():
+    made, _ = network("10.74.0.0/16")
+    with pytest.raises(LakebookError, match=r"10.74.0.0/28 overlaps the subnet subnet-\w+ \(10.74.0.0/24\)"):
+        calls(vpc.network(ec2.Place(foundation.names("overlap"), vpc_id=made), "10.74.0.0/24", ""))
+
+
+def test_a_range_outside_the_vpc_is_one_clear_sentence():
+    made, _ = network("10.75.0.0/16")
+    with pytest.raises(LakebookError, match=r"10\.99\.0\.0/24 is not among them"):
+        calls(vpc.network(ec2.Place(foundation.names("outside"), vpc_id=made), "10.99.0.0/20", ""))
+
+
+@pytest.mark.parametrize("cidr", ["10.60.0.0/8", "10.60.0.0/28", "10.60.0.1/16", "somewhere"])
+def test_a_range_that_is_none_is_one_clear_sentence(cidr):
+    with pytest.raises(LakebookError, match="vpc_cidr"):
+        vpc.network(ec2.Place(NAMES), cidr, "")
+
+
+def test_subnets_in_one_availability_zone_are_one_clear_sentence():
+    made, subnets = network("10.76.0.0/16")
+    with pytest.raises(LakebookError, match="are all in eu-west-1a; name private subnets in at least two"):
+        ec2.subnets(NAMES, [subnets["a"]])
+    with pytest.raises(LakebookError, match=f"are not in one VPC but in {made}; name subnets of vpc-other"):
+        ec2.Place(NAMES, "vpc-other", list(subnets.values())).subnets()
+
+
+def test_a_subnet_that_does_not_exist_is_one_clear_sentence():
+    with pytest.raises(LakebookError, match="One of the subnets subnet-0 does not exist"):
+        ec2.subnets(NAMES, ["subnet-0"])
+
+
+def test_a_gateway_without_a_range_behind_it_is_one_clear_sentence():
+    with pytest.raises(LakebookError, match="on_premises_cidr is empty"):
+        vpc.routes(ec2.Place(NAMES), "", "tgw-1", "")
+
+
+def test_a_service_without_endpoints_is_one_clear_sentence():
+    with pytest.raises(LakebookError, match=r"no endpoint service com\.amazonaws\.eu-west-1\.nothing in this Region"):
+        vpc_endpoints.endpoints(ec2.Place(NAMES), ["kms", "nothing"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "state"), [("disable_key", "Disabled"), ("schedule_key_deletion", "PendingDeletion")]
+)
+def test_a_key_that_cannot_be_used_is_one_clear_sentence(damage, state):
+    names = foundation.names(f"key{state.lower()}")
+    wanted = [
+        kms.key(
+            kms.alias(names), policies.document({"Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}), {}
+        )
+    ]
+    ensure(wanted, apply=True)
+    getattr(boto3.client("kms"), damage)(KeyId=kms.key_arn(kms.alias(names)))
+    with pytest.raises(LakebookError, match=f"is {state}, so nothing encrypted with it can be read"):
+        calls(wanted)
+
+
+def test_a_key_that_is_not_there_is_one_clear_sentence():
+    absent = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    with pytest.raises(LakebookError, match="correct the parameter kms_key_arn"):
+        calls(kms.lake_key(foundation.names("nokey"), [], absent))
+
+
+def test_retention_of_something_unknown_is_one_clear_sentence():
+    with pytest.raises(LakebookError, match="retention_days speaks of rwa"):
+        storage.buckets(NAMES, {"rwa": 3})
+
+
+def test_a_role_policy_that_is_too_long_is_told_before_aws_refuses_it():
+    allow = {f"arn:aws:s3:::bucket-{number}": ["s3:GetObject"] for number in range(200)}
+    with pytest.raises(LakebookError, match="IAM takes 10,240"):
+        calls([iam.role("too-long", "glue.amazonaws.com", allow=allow)])
+
+
+# --- least privilege -------------------------------------------------------------------------------------------------
+
+
+def declared_policies():
+    """Every policy document of the foundation: name, document."""
+    boundary, operator = (
+        personas.document(ROOT / "policies" / f"{each}.json", NAMES) for each in ("boundary", "migration-operator")
+    )
+    found = {"boundary": boundary, "operator": operator}
+    parts = foundation.parts(NAMES, services=())
+    for _, call in calls([*parts["services"], *parts["people"]]):
+        if call.action == "iam:PutRolePolicy":
+            found[call.arguments["RoleName"]] = json.loads(call.arguments["PolicyDocument"])
+    return found
+
+
+# Of no harm: breadth that conditions narrow, wildcards over actions of which some have no such resource, and ARNs compared as text
+HARMLESS = {"RESOURCE_STAR", "RESOURCE_MISMATCH", "MISMATCHED_TYPE_BUT_USABLE"}
+
+
+def test_no_policy_is_malformed_or_names_what_iam_does_not_know():
+    findings = {
+        name: {each.issue for each in parliament.analyze_policy_string(json.dumps(document)).findings} - HARMLESS
+        for name, document in declared_policies().items()
+    }
+    assert {name: each for name, each in findings.items() if each} == {}
+
+
+def test_no_role_may_do_everything_with_anything():
+    for name, document in declared_policies().items():
+        for statement in document["Statement"]:
+            allowed = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert statement["Effect"] == "Deny" or "*" not in allowed, name
+            assert statement["Effect"] == "Deny" or "iam:*" not in allowed, name
+
+
+def test_a_principal_of_everybody_only_stands_where_a_condition_or_a_denial_narrows_it():
+    documents = [
+        vpc_endpoints.gateway_policy(foundation.ACCOUNT),
+        vpc_endpoints.interface_policy(foundation.ACCOUNT),
+        kms.key_policy(NAMES, [NAMES.role_arn("glue")]),
+        policies.document(bucket_settings.tls_only("acme")),
+    ]
+    for statement in (each for document in documents for each in document["Statement"]):
+        assert statement["Principal"] != "*" or "Condition" in statement
+
+
+# --- bootstrap -------------------------------------------------------------------------------------------------------
+
+
+def bootstrap(*arguments):
+    command = [LAKEBOOK, "bootstrap", "parameters/rehearsal.yaml", "-p", "environment", "strapped", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_bootstrap_makes_the_operators_role_once():
+    planned = bootstrap("--plan")
+    assert "iam:CreatePolicy  managed policy acme-strapped-boundary" in planned.stdout, planned.stderr
+    names = foundation.names("strapped")
+    assert personas.missing(names) == [names.resource("migration-operator"), names.boundary_arn]
+    assert bootstrap().returncode == 0
+    assert personas.missing(names) == []
+    again = bootstrap()
+    assert again.stdout.endswith("0 calls made.\n"), again.stdout + again.stderr
+
+
+def test_the_operator_may_not_change_itself_its_boundary_or_the_evidence():
+    denied = [each for each in declared_policies()["operator"]["Statement"] if each["Effect"] == "Deny"]
+    resources = {
+        arn
+        for each in denied
+        for arn in (each["Resource"] if isinstance(each["Resource"], list) else [each["Resource"]])
+    }
+    assert NAMES.boundary_arn in resources
+    assert NAMES.role_arn("migration-operator") in resources
+    assert f"arn:aws:s3:::{NAMES.audit_bucket}*" in resources
