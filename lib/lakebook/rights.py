@@ -1,0 +1,52 @@
+"""The rights that a notebook's API calls need, kept in its executed copy: what a least-privilege policy is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython import get_ipython
+
+from lakebook.evidence import record
+from service_authorization import required
+
+if TYPE_CHECKING:
+    import boto3
+
+Right = tuple[
+    str, tuple[str, ...], tuple[tuple[str, str], ...]
+]  # action, resource ARNs, condition keys with their values
+
+
+class Recorder:
+    """Takes note of every call that the session's clients make, ours and awswrangler's, and records at the end of a cell what is new.
+
+    Only actions and resources are kept, never the parameters: they may hold SQL, data or a policy.
+    """
+
+    def __init__(self, account: str, region: str) -> None:
+        self.account, self.region = account, region
+        self._known: set[Right] = set()
+        self._new: set[Right] = set()
+
+    def watch(self, session: boto3.session.Session) -> None:
+        """Begin; nothing happens outside a notebook."""
+        notebook = get_ipython()
+        if notebook:
+            session.events.register("provide-client-params", self.take, unique_id="lakebook-rights")
+            notebook.events.register("post_run_cell", self.keep)
+
+    def take(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """Note what one call needs."""
+        service = model.service_model.service_name
+        for each in required(service, model.name, params, self.account, self.region):
+            context = dict(each.context)
+            if each.action == "iam:CreateRole" and "PermissionsBoundary" in params:
+                context["iam:PermissionsBoundary"] = params["PermissionsBoundary"]
+            self._new.add((each.action, each.resources, tuple(sorted(context.items()))))
+
+    def keep(self, *_: Any) -> None:
+        """Record what no earlier cell needed."""
+        if fresh := sorted(self._new - self._known):
+            record("rights", used=fresh)
+        self._known |= self._new
+        self._new = set()
