@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,12 @@ import psycopg
 from bench.process_tree import Cost, Watch, cost_of
 from bench.stand_in import StandInProcess
 from bench.tpch import BENCH_BIN, TABLES
-from lakebook import Names, dms, ec2, ensure, postgresql
+from lakebook import Names, dms, ec2, ensure, kms, personas, postgresql, security_groups, storage, vpc
 from lakebook.dms_table_mapping import table_mapping
 from local_aws import SOURCE_SECRET
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from lakebook.ensure import Resource
     from local_aws.postgresql import Server
 
 ROUNDS = 3
@@ -80,14 +80,26 @@ def _ours(url: str, target: Path) -> Cost:
     """The task's run alone, from StartReplicationTask to its end; memory is what the run adds to the idle stand-in."""
     with StandInProcess(target / "stand-in", url) as process:
         tables = postgresql.tables(postgresql.connect(SOURCE_SECRET), ["public"])
-        source = {"secret": SOURCE_SECRET, "database": "tpch"}
-        ensure(
-            dms.replication(NAMES, source, table_mapping(tables), ec2.subnets([]), "dms.t3.medium", 50, 63, 8, "none"),
-            apply=True,
-        )
+        source = {"secret": SOURCE_SECRET, "database": "tpch", "ssl_mode": "none"}
+        place = ec2.Place(NAMES)
+        ensure(_foundation(place), apply=True)
+        mapping, subnet_ids = table_mapping(tables), place.ids()
+        ensure(dms.replication(NAMES, source, mapping, subnet_ids, "dms.t3.medium", 50, 63, 8, "none"), apply=True)
         with Watch(process.pid) as watch:
             ensure([dms.full_load(NAMES.resource("full-load"), proved=False, timeout_seconds=600)], apply=True)
         return Cost(watch.cost.wall_seconds, watch.cost.cpu_seconds, watch.added_mib)
+
+
+def _foundation(place: ec2.Place) -> list[Resource]:
+    """What of 02_foundation a full load needs."""
+    return [
+        *personas.bootstrap(NAMES, [], Path("policies")),
+        *dms.roles(NAMES, SOURCE_SECRET),
+        *kms.lake_key(NAMES, ["dms-s3"]),
+        *storage.buckets(NAMES, {}),
+        *vpc.network(place, "10.60.0.0/16", ""),
+        *security_groups.groups(place, "", 5432),
+    ]
 
 
 def _dlt(url: str, target: Path, backend: str, tables: list[str]) -> Cost:

@@ -26,7 +26,7 @@ class StandInProcess:
         environ = {**os.environ, "LOCAL_AWS_SOURCE": self.source}
         subprocess.run([*self.command, "up"], check=True, stdout=subprocess.DEVNULL, env=environ)
         state = json.loads((self.directory / "running.json").read_text())
-        self.pid, self.environment = state["pid"], environment(state["endpoint"])
+        self.pid, self.environment = state["pid"], environment(state["endpoint"], self.directory.resolve())
         os.environ.update(self.environment)
         return self
 

@@ -23,10 +23,15 @@ def trust(principal):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def role(name, principal=DMS):
+def role(name, principal=DMS, allowed=()):
+    """A role for DMS that may do the `allowed` actions to everything."""
     iam = boto3.client("iam")
     with suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(principal))
+    if allowed:
+        statement = {"Effect": "Allow", "Action": list(allowed), "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_role_policy(RoleName=name, PolicyName="allowed", PolicyDocument=document)
     return iam.get_role(RoleName=name)["Role"]["Arn"]
 
 
@@ -66,8 +71,9 @@ class Place:
 
     def __init__(self, server):
         self.server, self.dms, self.s3, self.end = server, boto3.client("dms"), boto3.client("s3"), uuid.uuid4().hex[:8]
-        self.secret_role, self.s3_role = role("dms-test-secret", f"dms.{REGION}.amazonaws.com"), role("dms-test-s3")
-        role("dms-vpc-role"), role("dms-cloudwatch-logs-role")
+        self.secret_role = role("dms-test-secret", f"dms.{REGION}.amazonaws.com", ["secretsmanager:GetSecretValue"])
+        self.s3_role = role("dms-test-s3", allowed=["s3:ListBucket", "s3:PutObject", "s3:DeleteObject", "kms:*"])
+        role("dms-vpc-role"), role("dms-cloudwatch-logs-role", allowed=["logs:*"])
         self.bucket = f"dms-test-{self.end}"
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.dms.create_replication_subnet_group(

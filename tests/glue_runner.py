@@ -10,6 +10,10 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+WORK = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["s3:*", "glue:*", "logs:*", "kms:*"], "Resource": "*"}],
+}
 ROLE = "arn:aws:iam::123456789012:role/glue-tests"
 RUNNING = ("STARTING", "RUNNING", "STOPPING", "WAITING")
 
@@ -23,6 +27,7 @@ def job(name, script, **settings):
     iam = boto3.client("iam")
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName="glue-tests", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="glue-tests", PolicyName="work", PolicyDocument=json.dumps(WORK))
     bucket("glue-scripts")
     boto3.client("s3").put_object(Bucket="glue-scripts", Key=f"{name}.py", Body=script)
     command = {"Name": "glueetl", "ScriptLocation": f"s3://glue-scripts/{name}.py", "PythonVersion": "3"}

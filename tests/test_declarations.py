@@ -4,6 +4,7 @@ import json
 
 import boto3
 import pytest
+from moto.s3.models import s3_backends
 
 from lakebook import LakebookError, ec2, ensure, glue, iam, lakeformation, s3
 from lakebook.ensure import Call, Resource, calls, wait
@@ -41,7 +42,13 @@ def declared(stand_in):
 
 def test_a_plan_on_an_empty_account_lists_calls_and_makes_none(declared):
     actions = [call.action for _, call in declared]
-    assert actions == ["s3:CreateBucket", "s3:PutPublicAccessBlock", "s3:PutBucketEncryption", "s3:PutBucketPolicy"]
+    assert actions == [
+        "s3:CreateBucket",
+        "s3:PutPublicAccessBlock",
+        "s3:PutBucketPolicy",
+        "s3:PutBucketEncryption",
+        "s3:PutBucketLifecycleConfiguration",
+    ]
 
 
 @pytest.mark.parametrize("number", range(9))
@@ -118,16 +125,7 @@ def test_drift_is_planned_as_exactly_the_call_that_mends_it(declared, drift, men
 
 
 def test_a_bucket_name_of_another_account_is_one_clear_sentence(stand_in):
-    other = boto3.client("sts").assume_role(RoleArn="arn:aws:iam::999999999999:role/other", RoleSessionName="other")[
-        "Credentials"
-    ]
-    theirs = boto3.client(
-        "s3",
-        aws_access_key_id=other["AccessKeyId"],
-        aws_secret_access_key=other["SecretAccessKey"],
-        aws_session_token=other["SessionToken"],
-    )
-    theirs.create_bucket(Bucket="acme-taken-raw", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3_backends["999999999999"]["aws"].create_bucket("acme-taken-raw", "eu-west-1")
     with pytest.raises(LakebookError, match="belongs to somebody else"):
         ensure([s3.bucket("acme-taken-raw", "eu-west-1")], apply=True)
 
@@ -154,9 +152,8 @@ def test_a_call_is_repeated_while_a_new_role_is_not_yet_usable(stand_in):
     assert next(answers, "both used") == "both used"
 
 
-def test_no_subnets_named_means_those_of_the_default_vpc(stand_in):
-    assert len(ec2.subnets([])) >= 3
-    assert ec2.subnets(["subnet-1"]) == ["subnet-1"]
+def test_without_subnets_named_or_made_a_plan_says_so_in_words(stand_in):
+    assert ec2.subnets(NAMES, []) == ["<the private subnets of acme-declared-vpc>"]
 
 
 def test_names_derive_from_the_parameters_alone():

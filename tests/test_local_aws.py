@@ -16,16 +16,12 @@ from local_aws import coverage, server
 from local_aws.s3 import Objects
 
 REFUSED = [
-    ("quicksight", "list_users", {"AwsAccountId": "123456789012", "Namespace": "default"}),
+    ("quicksight", "list_topics", {"AwsAccountId": "123456789012"}),
     ("sagemaker", "list_models", {}),
     ("redshift", "describe_clusters", {}),
     ("glue", "start_crawler", {"Name": "c"}),
     ("lakeformation", "list_data_cells_filter", {}),
-    (
-        "iam",
-        "simulate_principal_policy",
-        {"PolicySourceArn": "arn:aws:iam::123456789012:role/x", "ActionNames": ["s3:GetObject"]},
-    ),
+    ("sts", "get_federation_token", {"Name": "somebody"}),
 ]
 
 

@@ -23,7 +23,11 @@ def role(stand_in):
             {"Effect": "Allow", "Principal": {"Service": "redshift.amazonaws.com"}, "Action": "sts:AssumeRole"}
         ],
     }
-    return iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    arn = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    lake = {"Effect": "Allow", "Action": ["s3:*", "glue:*"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [lake]})
+    iam.put_role_policy(RoleName=NAME, PolicyName="lake", PolicyDocument=document)
+    return arn
 
 
 @pytest.fixture(scope="module")

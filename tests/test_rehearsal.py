@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +17,12 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
+BOOTSTRAP = """import pathlib, sys
+from lakebook import connect, ensure, personas
+names = connect("rehearsal", "123456789012", "eu-west-1", "acme")
+ensure(personas.bootstrap(names, [], pathlib.Path(sys.argv[1])), apply=True)"""
+
+
 class Rehearsal:
     """A stand-in in a process of its own, and the command against it."""
 
@@ -26,14 +34,25 @@ class Rehearsal:
         self.stand_in = [sys.executable, "-m", "local_aws", "--data", str(directory / "stand-in"), "--port", str(port)]
         environ = {**os.environ, "DEMO_SCALE": "0.01", "LOCAL_AWS_SOURCE": source}
         exports = subprocess.run([*self.stand_in, "up"], check=True, capture_output=True, text=True, env=environ).stdout
-        pairs = (line.removeprefix("export ").split("=", 1) for line in exports.splitlines())
+        pairs = (line.removeprefix("export ").split("=", 1) for line in exports.splitlines() if "=" in line)
         self.environment = {**os.environ, **{name: value.strip("'") for name, value in pairs}}
+        self.environment |= {"AWS_CONFIG_FILE": str(ROOT / "parameters" / "rehearsal.aws")}
+        self.run("bootstrap", "parameters/rehearsal.yaml")
+        self.environment |= {"AWS_PROFILE": "operator"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [BIN / "lakebook", *arguments]
         return subprocess.run(
             command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, timeout=900
         )
+
+    def allow_operator(self, policy: dict) -> None:
+        """Make this, and nothing else, the policy under which the rehearsal runs."""
+        folder = self.directory / "policies"
+        shutil.copytree(ROOT / "policies", folder, dirs_exist_ok=True)
+        (folder / "migration-operator.json").write_text(json.dumps(policy))
+        environment = {**self.environment, "AWS_PROFILE": "default"}
+        subprocess.run([sys.executable, "-c", BOOTSTRAP, str(folder)], check=True, env=environment)
 
     def changing_calls(self) -> list[str]:
         """The changing calls that came from outside, in order."""
@@ -132,8 +151,14 @@ def test_every_notebook_runs_under_nbval_with_its_defaults(rehearsal, applied_ag
 
 
 @pytest.fixture(scope="module")
-def nasty(tmp_path_factory):
-    """A rehearsal whose source is a database with every type and name that PostgreSQL allows."""
+def generated(rehearsal, applied):
+    """The policy that `lakebook policy` makes of the first rehearsal."""
+    return json.loads(rehearsal.run("policy", re.search(r"executed copies: (\S+)", applied.stdout)[1]).stdout)
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory, generated):
+    """A rehearsal whose source is a database with every type and name that PostgreSQL allows, under the generated policy."""
     directory = tmp_path_factory.mktemp("nasty")
     with Server(directory / "postgresql") as server:
         with server.connect() as admin:
@@ -142,6 +167,7 @@ def nasty(tmp_path_factory):
         with server.connect("nasty") as admin:
             admin.execute((ROOT / "tests" / "nasty.sql").read_text())
         running = Rehearsal(directory, server.url(database="nasty"))
+        running.allow_operator(generated)
         yield running
         running.stop()
         server.remove()
@@ -162,3 +188,26 @@ def test_known_losses_that_nobody_accepted_stop_the_run_before_anything_is_made(
     ended = nasty.run("apply", "parameters/rehearsal.yaml", "--to", "03", *own)
     assert ended.returncode == 1
     assert "known losses not accepted" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("phase", "action", "overrides"),
+    [
+        ("02", "ec2:DescribeVpcs", []),
+        ("03", "dms:DescribeReplicationTasks", []),
+        ("04", "lakeformation:GetDataLakeSettings", []),
+        ("05", "glue:GetTables", []),
+        ("05", "glue:StartJobRun", ["-p", "compression", "zstd"]),
+        ("06", "redshift-data:ExecuteStatement", []),
+    ],
+)
+def test_without_any_one_action_of_the_generated_policy_the_rehearsal_is_refused(
+    nasty, generated, phase, action, overrides
+):
+    assert any(action in each["Action"] for each in generated["Statement"])
+    without = [{**each, "Action": [one for one in each["Action"] if one != action]} for each in generated["Statement"]]
+    nasty.allow_operator({**generated, "Statement": [each for each in without if each["Action"]]})
+    own = ["-p", "source_schemas", "[nasty, 'Sché\"ma']", "-p", "partition_by", "{}", "-p", "warehouse_keys", "{}"]
+    ended = nasty.run("apply", "parameters/rehearsal.yaml", "--only", phase, *own, *overrides)
+    assert ended.returncode == 1
+    assert f"not authorized to perform: {action}" in ended.stdout

@@ -180,8 +180,7 @@ def test_an_endpoint_where_nothing_answers_is_named(monkeypatch, stand_in):
 
 
 def test_missing_credentials_are_told_as_such(monkeypatch, stand_in):
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     with pytest.raises(preflight.PreflightError, match="no AWS credentials"):
         preflight.caller(ACCOUNT, "eu-west-1")
 

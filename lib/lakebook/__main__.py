@@ -1,15 +1,19 @@
-"""The command `lakebook`: plan, apply, resume, verify, report."""
+"""The command `lakebook`: bootstrap, plan, apply, resume, verify, report, policy."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from lakebook import evidence_pack, parameters, phases, preflight
+from lakebook.errors import LakebookError
 from lakebook.parameters import ParametersError
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     before = Path.cwd()
     try:
-        if asked.command in ("plan", "apply"):
+        if hasattr(asked, "file"):
             asked.file = asked.file.absolute()
         elif (before / asked.run).is_dir():
             asked.run = str((before / asked.run).resolve())
@@ -45,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lakebook", description=__doc__, epilog=EXIT_CODES)
     commands = parser.add_subparsers(dest="command", required=True)
+    bootstrap = "make the operator's role and the boundary of all roles, once, as an administrator"
     for name, words in (
+        ("bootstrap", bootstrap),
         ("plan", "list every call the phases would still make, make none"),
         ("apply", "run the phases"),
     ):
@@ -60,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
             metavar=("NAME", "VALUE"),
             help="use this value, in YAML, instead of the file's",
         )
+        if name == "bootstrap":
+            command.add_argument("--plan", action="store_true", help="list the calls, make none")
+            command.set_defaults(act=_bootstrap)
+            continue
         command.add_argument("--only", metavar="05", help="this phase alone")
         command.add_argument("--from", dest="first", metavar="05", help="this phase and those after it")
         command.add_argument("--to", dest="last", metavar="06", help="up to this phase")
@@ -68,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         ("resume", _resume, "go on at the phase that failed"),
         ("verify", _verify, "check offline that the evidence is whole and unchanged"),
         ("report", _report, "write the report anew and print its path"),
+        ("policy", _policy, "print the smallest policy under which this run's calls are allowed, for policies/"),
     ):
         command = commands.add_parser(name, help=words, description=words, epilog=EXIT_CODES)
         command.add_argument("run", metavar="RUN", help="a run's folder or id, or `latest`")
@@ -75,17 +86,43 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _bootstrap(asked: argparse.Namespace) -> int:
+    """Make what the operator cannot make for itself, print every call, and say how to go on."""
+    from lakebook import calls, connect, ensure, personas, runs  # noqa: PLC0415 - a wrong parameter is told at once
+
+    _, told = _parameters(asked, phases.every(Path.cwd()))
+    preflight.caller(told["account"], told["region"])
+    names = connect(told["environment"], told["account"], told["region"], told["prefix"])
+    declared = personas.bootstrap(names, told["trusted_principals"], Path("policies"))
+    try:
+        needed = [f"{call.action}  {name}" for name, call in calls(declared)]
+        ensure(declared, apply=not asked.plan)
+    except (LakebookError, ClientError) as error:
+        print(f"lakebook: {runs.sentence(type(error).__name__, str(error))}", file=sys.stderr)
+        return 1
+    print("\n".join(needed) if asked.plan and needed else f"{len(needed)} calls {'needed' if asked.plan else 'made'}.")
+    return 0
+
+
+def _parameters(asked: argparse.Namespace, every: list[phases.Phase]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters given, and those with the notebooks' defaults for the rest."""
+    notebooks = [each for each in sorted(Path("notebooks").rglob("*.ipynb")) if ".ipynb_checkpoints" not in each.parts]
+    given = parameters.read(asked.file, asked.overrides, notebooks)
+    return given, {**_defaults(every), **given}
+
+
+def _defaults(every: list[phases.Phase]) -> dict[str, Any]:
+    return {
+        name: value for each in reversed(every) for name, (_, value) in parameters.declared(Path(each.notebook)).items()
+    }
+
+
 def _start(asked: argparse.Namespace) -> int:
     every = phases.every(Path.cwd())
     if asked.only and (asked.first or asked.last):
         raise ParametersError("--only does not go with --from or --to.")
     taken = phases.chosen(every, asked.only, asked.first, asked.last)
-    notebooks = [each for each in sorted(Path("notebooks").rglob("*.ipynb")) if ".ipynb_checkpoints" not in each.parts]
-    given = parameters.read(asked.file, asked.overrides, notebooks)
-    defaults = {
-        name: value for each in reversed(every) for name, (_, value) in parameters.declared(Path(each.notebook)).items()
-    }
-    effective = {**defaults, **given}
+    given, effective = _parameters(asked, every)
     connection = preflight.caller(effective.get("account"), effective.get("region"))
     from lakebook import runs  # noqa: PLC0415 - a wrong parameter is told at once
 
@@ -141,6 +178,20 @@ def _report(asked: argparse.Namespace) -> int:
     from lakebook import report, runs  # noqa: PLC0415
 
     print(report.write(runs.load(runs.find(asked.run))))
+    return 0
+
+
+def _policy(asked: argparse.Namespace) -> int:
+    from lakebook import Names, least_privilege, runs  # noqa: PLC0415
+
+    run = runs.load(runs.find(asked.run))
+    prefix = {**_defaults(phases.every(Path.cwd())), **run.parameters}["prefix"]
+    names = Names(prefix, run.environment, run.connection["account"], run.connection["region"])
+    try:
+        print(json.dumps(least_privilege.policy(least_privilege.used(run.folder), names), indent=1))
+    except LakebookError as error:
+        print(f"lakebook: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -13,6 +13,7 @@ from lakebook import aws
 from lakebook.errors import LakebookError
 from lakebook.evidence import record
 from lakebook.names import Names
+from lakebook.rights import Recorder
 
 
 def connect(environment: str, account: str, region: str, prefix: str) -> Names:
@@ -21,6 +22,7 @@ def connect(environment: str, account: str, region: str, prefix: str) -> Names:
     Raises LakebookError before anything is touched: no credentials, nothing answers, another account.
     """
     boto3.setup_default_session(region_name=region)
+    Recorder(account, region).watch(boto3.DEFAULT_SESSION)
     sts = aws.client("sts")
     try:
         caller = sts.get_caller_identity()

@@ -11,14 +11,14 @@ import boto3
 _making = threading.Lock()  # a session makes one client at a time
 
 
-def client(service: str) -> Any:
-    """The boto3 client of a service, in the session and Region that `account.connect` has set; safe in any thread."""
+def client(service: str, region: str | None = None) -> Any:
+    """The boto3 client of a service, in the session that `account.connect` has set and its Region or another; safe in any thread."""
     with _making:
         if boto3.DEFAULT_SESSION is None:
             boto3.setup_default_session()
-        return _client(boto3.DEFAULT_SESSION, service)
+        return _client(boto3.DEFAULT_SESSION, service, region)
 
 
 @cache
-def _client(session: boto3.session.Session, service: str) -> Any:
-    return session.client(service)
+def _client(session: boto3.session.Session, service: str, region: str | None) -> Any:
+    return session.client(service, region_name=region)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook import aws, iam, s3
+from lakebook import aws, ec2, iam, kms
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
 
@@ -40,7 +40,11 @@ def subnet_group(name: str, subnet_ids: list[str]) -> Iterator[Call]:
 
 @resource
 def replication_instance(
-    name: str, instance_class: str, allocated_storage_gib: int, subnet_group_name: str
+    name: str,
+    instance_class: str,
+    allocated_storage_gib: int,
+    subnet_group_name: str,
+    security_group_ids: list[str],
 ) -> Iterator[Call]:
     """The machine that copies: never public, ready when its status is `available`."""
     dms = aws.client("dms")
@@ -48,7 +52,8 @@ def replication_instance(
     want = {"ReplicationInstanceClass": instance_class, "AllocatedStorage": allocated_storage_gib}
     if have is None:
         place = {"ReplicationSubnetGroupIdentifier": subnet_group_name, "PubliclyAccessible": False, "MultiAZ": False}
-        arguments = {"ReplicationInstanceIdentifier": name, **want, **place}
+        groups = {"VpcSecurityGroupIds": security_group_ids}
+        arguments = {"ReplicationInstanceIdentifier": name, **want, **place, **groups}
         yield Call(
             dms.create_replication_instance,
             arguments,
@@ -56,22 +61,28 @@ def replication_instance(
             timeout_seconds=1800,
             retry_on=ROLE_NOT_READY,
         )
-    elif not want.items() <= have.items():
-        arguments = {"ReplicationInstanceArn": have["ReplicationInstanceArn"], **want, "ApplyImmediately": True}
+    elif not want.items() <= have.items() or _groups(have) != set(security_group_ids):
+        groups = {"VpcSecurityGroupIds": security_group_ids}
+        arguments = {
+            "ReplicationInstanceArn": have["ReplicationInstanceArn"],
+            **want,
+            **groups,
+            "ApplyImmediately": True,
+        }
         yield Call(
             dms.modify_replication_instance, arguments, until=partial(_awaits_instance, name), timeout_seconds=1800
         )
 
 
 @resource
-def endpoint(name: str, kind: str, engine: str, **settings: dict[str, Any]) -> Iterator[Call]:
-    """A `source` or `target` endpoint; `settings` is the engine's own member, e.g. `S3Settings={…}`."""
+def endpoint(name: str, kind: str, engine: str, **settings: Any) -> Iterator[Call]:
+    """A `source` or `target` endpoint; `settings` are members of the API, e.g. `SslMode="require"`, `S3Settings={…}`."""
     dms = aws.client("dms")
     have = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
     if have is None:
         want = {"EndpointIdentifier": name, "EndpointType": kind, "EngineName": engine, **settings}
         yield Call(dms.create_endpoint, want, retry_on=ROLE_NOT_READY)
-    elif any(not each.items() <= have.get(member, {}).items() for member, each in settings.items()):
+    elif not all(_holds(have.get(member), each) for member, each in settings.items()):
         yield Call(dms.modify_endpoint, {"EndpointArn": have["EndpointArn"], **settings})
 
 
@@ -131,6 +142,36 @@ def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Ca
     )
 
 
+def roles(names: Names, source_secret: str) -> list[Resource]:
+    """The roles DMS takes: two that it demands by name, one for the raw bucket, one for the source's secret.
+
+    Source: "Creating the IAM roles to use with AWS DMS".
+    """
+    bucket_arn = f"arn:aws:s3:::{names.raw_bucket}"
+    secret_arn = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{source_secret}-*"
+    writes = {f"{bucket_arn}/*": ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"]}
+    demanded = {
+        "dms-vpc-role": "service-role/AmazonDMSVPCManagementRole",
+        "dms-cloudwatch-logs-role": "service-role/AmazonDMSCloudWatchLogsRole",
+    }
+    bounds: dict[str, Any] = {"boundary": names.boundary_arn, "tags": names.tags, "source_account": names.account}
+    return [
+        *(iam.role(name, "dms.amazonaws.com", managed=(policy,), **bounds) for name, policy in demanded.items()),
+        iam.service_role(
+            names,
+            "dms-s3",
+            "dms.amazonaws.com",
+            allow={**writes, bucket_arn: ["s3:ListBucket", "s3:GetBucketLocation"]},
+        ),
+        iam.service_role(
+            names,
+            "dms-secret",
+            f"dms.{names.region}.amazonaws.com",
+            allow={secret_arn: ["secretsmanager:GetSecretValue"]},
+        ),
+    ]
+
+
 def replication(
     names: Names,
     source: dict[str, str],
@@ -142,45 +183,34 @@ def replication(
     tables_at_once: int,
     compression: str,
 ) -> list[Resource]:
-    """All that a full load needs, in order: roles, raw bucket, subnet group, instance, endpoints with tested connections, task.
+    """All that a full load needs, in order: subnet group, instance, endpoints with tested connections, task.
 
-    `source` is `{"secret": its name, "database": …}`.
+    `source` is `{"secret": its name, "database": …, "ssl_mode": none, require, verify-ca or verify-full}`.
     """
     instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
-    bucket_arn = f"arn:aws:s3:::{names.raw_bucket}"
-    objects = ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"]
-    secret_arn = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{source['secret']}-*"
     settings = task_settings(lob_max_kilobytes, tables_at_once)
+    target = s3_settings(names.raw_bucket, names.role_arn("dms-s3"), kms.key_arn(kms.alias(names)), compression)
     return [
-        s3.bucket(names.raw_bucket, names.region),
-        iam.role("dms-vpc-role", "dms.amazonaws.com", managed=("service-role/AmazonDMSVPCManagementRole",)),
-        iam.role(
-            "dms-cloudwatch-logs-role", "dms.amazonaws.com", managed=("service-role/AmazonDMSCloudWatchLogsRole",)
-        ),
-        iam.role(
-            names.resource("dms-s3"),
-            "dms.amazonaws.com",
-            allow={f"{bucket_arn}/*": objects, bucket_arn: ["s3:ListBucket", "s3:GetBucketLocation"]},
-        ),
-        iam.role(
-            names.resource("dms-secret"),
-            f"dms.{names.region}.amazonaws.com",
-            allow={secret_arn: ["secretsmanager:GetSecretValue"]},
-        ),
         subnet_group(instance, subnet_ids),
-        replication_instance(instance, instance_class, allocated_storage_gib, instance),
+        replication_instance(
+            instance, instance_class, allocated_storage_gib, instance, ec2.security_group_ids(names, "dms")
+        ),
         endpoint(
             ends[0],
             "source",
             "postgres",
+            SslMode=source["ssl_mode"],
             PostgreSQLSettings=source_settings(source["secret"], names.role_arn("dms-secret"), source["database"]),
         ),
-        endpoint(
-            ends[1], "target", "s3", S3Settings=s3_settings(names.raw_bucket, names.role_arn("dms-s3"), compression)
-        ),
+        endpoint(ends[1], "target", "s3", S3Settings=target),
         *(tested_connection(each, instance) for each in ends),
         full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
     ]
+
+
+def _holds(have: Any, want: Any) -> bool:
+    """Whether a setting is as wanted; AWS adds members to those that were given."""
+    return want.items() <= (have or {}).items() if isinstance(want, dict) else have == want
 
 
 def task(name: str) -> dict[str, Any] | None:
@@ -224,7 +254,7 @@ def task_settings(lob_max_kilobytes: int, tables_at_once: int) -> dict[str, Any]
     }
 
 
-def s3_settings(bucket: str, role_arn: str, compression: str) -> dict[str, Any]:
+def s3_settings(bucket: str, role_arn: str, key_arn: str, compression: str) -> dict[str, Any]:
     """Settings of the S3 target: Parquet with Op and timestamp columns on every row, so that readers never mix schemas."""
     return {
         "BucketName": bucket,
@@ -232,7 +262,8 @@ def s3_settings(bucket: str, role_arn: str, compression: str) -> dict[str, Any]:
         "DataFormat": "parquet",
         "ParquetVersion": "parquet-2-0",
         "CompressionType": compression,
-        "EncryptionMode": "sse-s3",
+        "EncryptionMode": "sse-kms",
+        "ServerSideEncryptionKmsKeyId": key_arn,
         "IncludeOpForFullLoad": True,
         "TimestampColumnName": "dms_timestamp",
         "UseTaskStartTimeForFullLoadTimestamp": True,
@@ -287,6 +318,10 @@ def _instance(name: str) -> dict[str, Any] | None:
     return _one(
         aws.client("dms").describe_replication_instances, "ReplicationInstances", "replication-instance-id", name
     )
+
+
+def _groups(instance: dict[str, Any]) -> set[str]:
+    return {each["VpcSecurityGroupId"] for each in instance.get("VpcSecurityGroups", [])}
 
 
 def _instance_arn(name: str) -> str | None:

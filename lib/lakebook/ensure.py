@@ -111,7 +111,7 @@ def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> p
 
 def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
     for call in wanted:
-        print(f"{call.action}  {wanted.name}", flush=True)
+        print(f"{call.action}  {wanted.name}\n", end="", flush=True)  # a whole line, whichever thread says it
         call.run()
         record("call", resource=wanted.name, action=call.action)
         yield wanted.name, call

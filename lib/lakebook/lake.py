@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lakebook import athena, column_types, glue, s3
+from lakebook import athena, column_types, glue, kms, s3
 from lakebook.postgresql import Column, ForeignKey, Table
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def raw_tables(names: Names) -> list[RawTable]:
 def raw_layer(names: Names, tables: list[Table], proofs: dict[str, dict[str, Any]] | None = None) -> list[Resource]:
     """The raw database with a catalog table for each source table, and the workgroup whose queries compare the layers."""
     return [
-        s3.bucket(names.jobs_bucket, names.region),
-        athena.workgroup(names.resource("lakebook"), f"s3://{names.jobs_bucket}/athena/"),
+        athena.workgroup(names.resource("lakebook"), f"s3://{names.jobs_bucket}/athena/lakebook/", kms.alias(names)),
         glue.database(names.database("raw"), "As AWS DMS wrote it"),
         *(raw_table(names, each, (proofs or {}).get(each.catalog_name)) for each in tables),
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook import aws, glue, iam, s3
+from lakebook import aws, glue, iam
 from lakebook.ensure import Call, Resource, current, resource
 
 if TYPE_CHECKING:
@@ -19,22 +19,25 @@ READ_WRITE = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
 
 
-def governance(names: Names, administrators: list[str]) -> list[Resource]:
-    """The databases, locations, roles and grants of the lake, in order."""
+def roles(names: Names) -> list[Resource]:
+    """The role by which Lake Formation reaches the lake's buckets, and the one of the Glue job."""
     buckets = [f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)]
     jobs = f"arn:aws:s3:::{names.jobs_bucket}"
     data = {f"{arn}/*": READ_WRITE for arn in buckets} | dict.fromkeys(buckets, LIST)
+    job = {**data, f"{jobs}/*": READ_WRITE, jobs: LIST, "*": ["lakeformation:GetDataAccess"]}
+    aws_policies = ("service-role/AWSGlueServiceRole",)
+    return [
+        iam.service_role(names, "lake", "lakeformation.amazonaws.com", allow=data),
+        iam.service_role(names, "glue", "glue.amazonaws.com", allow=job, managed=aws_policies),
+    ]
+
+
+def governance(names: Names, administrators: list[str]) -> list[Resource]:
+    """The databases, locations and grants of the lake, in order."""
+    buckets = [f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)]
     layers = {"raw": "As AWS DMS wrote it", "staging": "Snapshots that are being judged", "curated": "What people read"}
     job_role = names.role_arn("glue")
     return [
-        *(s3.bucket(each, names.region) for each in (names.raw_bucket, names.curated_bucket, names.jobs_bucket)),
-        iam.role(names.resource("lake"), "lakeformation.amazonaws.com", allow=data),
-        iam.role(
-            names.resource("glue"),
-            "glue.amazonaws.com",
-            allow={**data, f"{jobs}/*": READ_WRITE, jobs: LIST, "*": ["lakeformation:GetDataAccess"]},
-            managed=("service-role/AWSGlueServiceRole",),
-        ),
         *(administrator(each) for each in administrators),
         *(glue.database(names.database(layer), description) for layer, description in layers.items()),
         *(location(arn, names.role_arn("lake")) for arn in buckets),

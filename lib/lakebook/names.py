@@ -33,6 +33,21 @@ class Names:
         """Scripts, manifests, job results and query results: everything that is not data of the company."""
         return self.resource("jobs")
 
+    @property
+    def audit_bucket(self) -> str:
+        """What CloudTrail writes and nobody may change."""
+        return self.resource("audit")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What everything we make carries, and nothing that was there before: the teardown goes by it."""
+        return {"lakebook:prefix": self.prefix, "lakebook:environment": self.environment}
+
+    @property
+    def boundary_arn(self) -> str:
+        """The managed policy that no role we make can exceed."""
+        return f"arn:aws:iam::{self.account}:policy/{self.resource('boundary')}"
+
     def database(self, layer: str) -> str:
         """The Glue database of a layer: `acme_rehearsal_curated` (Athena wants no hyphens)."""
         return self.resource(layer).replace("-", "_")

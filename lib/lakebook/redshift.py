@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook import aws, iam
+from lakebook import aws, ec2, iam
 from lakebook.ensure import Call, Resource, current, resource, wait
 from lakebook.errors import LakebookError
 
@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 GONE = "ResourceNotFoundException"
 
 
-def compute(names: Names, database: str, subnet_ids: list[str], base_capacity_rpus: int) -> list[Resource]:
-    """The warehouse's role, namespace and workgroup, in order."""
-    name = names.resource("warehouse")
+def roles(names: Names) -> list[Resource]:
+    """The role by which the warehouse reads what COPY loads."""
     buckets = [f"arn:aws:s3:::{each}" for each in (names.curated_bucket, names.jobs_bucket)]
     reads = {f"{arn}/*": ["s3:GetObject"] for arn in buckets}
     reads |= {arn: ["s3:ListBucket", "s3:GetBucketLocation"] for arn in buckets}
+    return [iam.service_role(names, "redshift", "redshift.amazonaws.com", allow=reads)]
+
+
+def compute(names: Names, database: str, subnet_ids: list[str], base_capacity_rpus: int) -> list[Resource]:
+    """The warehouse's namespace and workgroup, in order."""
+    name, groups = names.resource("warehouse"), ec2.security_group_ids(names, "redshift")
     return [
-        iam.role(names.resource("redshift"), "redshift.amazonaws.com", allow=reads),
         namespace(name, database, names.role_arn("redshift")),
-        workgroup(name, name, subnet_ids, base_capacity_rpus),
+        workgroup(name, name, subnet_ids, groups, base_capacity_rpus),
     ]
 
 
@@ -55,18 +59,21 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
 
 
 @resource
-def workgroup(name: str, namespace_name: str, subnet_ids: list[str], base_capacity_rpus: int) -> Iterator[Call]:
+def workgroup(
+    name: str, namespace_name: str, subnet_ids: list[str], security_group_ids: list[str], base_capacity_rpus: int
+) -> Iterator[Call]:
     """The warehouse's compute: private, in the given subnets, billed by the second while it works."""
     redshift = aws.client("redshift-serverless")
     have = current(redshift.get_workgroup, GONE, workgroupName=name)
-    want = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
+    want: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
+    groups = {"securityGroupIds": security_group_ids}
     if have is None:
-        arguments = {"workgroupName": name, "namespaceName": namespace_name, "subnetIds": subnet_ids, **want}
+        arguments = {"workgroupName": name, "namespaceName": namespace_name, "subnetIds": subnet_ids, **groups, **want}
         yield Call(redshift.create_workgroup, arguments, until=partial(_awaits_workgroup, name), timeout_seconds=1800)
-    elif not want.items() <= have["workgroup"].items():
+    elif not all(have["workgroup"].get(key) == each for key, each in {**want, **groups}.items()):
         yield Call(
             redshift.update_workgroup,
-            {"workgroupName": name, **want},
+            {"workgroupName": name, **groups, **want},
             until=partial(_awaits_workgroup, name),
             timeout_seconds=1800,
         )

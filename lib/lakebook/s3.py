@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lakebook import aws
+from lakebook import aws, bucket_settings
 from lakebook.ensure import Call, current, resource
 from lakebook.errors import LakebookError
 
@@ -17,29 +16,37 @@ if TYPE_CHECKING:
 
 
 @resource
-def bucket(name: str, region: str) -> Iterator[Call]:
-    """A private bucket: encrypted, no public access, TLS only, no ACLs; raises LakebookError when the name is another's."""
+def bucket(
+    name: str,
+    region: str,
+    *,
+    key_alias: str = "",
+    versioned: bool = False,
+    locked_days: int = 0,
+    expiry: list[dict[str, Any]] | None = None,
+    statements: tuple[dict[str, Any], ...] = (),
+    tags: dict[str, str] | None = None,
+) -> Iterator[Call]:
+    """A private bucket: encrypted, no public access, TLS only, no ACLs; raises LakebookError when the name is another's.
+
+    `key_alias` names the KMS key that encrypts (S3's own without), `expiry` are lifecycle rules, `statements` belong to its
+    policy, and for `locked_days` nobody can delete what is written but by `s3:BypassGovernanceRetention`.
+    """
     s3 = aws.client("s3")
     exists = _exists(s3, name)
     if not exists:
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        yield Call(s3.create_bucket, {"Bucket": name, "ObjectOwnership": "BucketOwnerEnforced", **place})
-    blocked = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
-    have = exists and current(s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration", Bucket=name)
-    if not have or have["PublicAccessBlockConfiguration"] != blocked:
-        yield Call(s3.put_public_access_block, {"Bucket": name, "PublicAccessBlockConfiguration": blocked})
-    rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-    have = exists and current(s3.get_bucket_encryption, "ServerSideEncryptionConfigurationNotFoundError", Bucket=name)
-    if (
-        not have
-        or have["ServerSideEncryptionConfiguration"]["Rules"][0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
-        != "AES256"
-    ):
-        yield Call(s3.put_bucket_encryption, {"Bucket": name, "ServerSideEncryptionConfiguration": {"Rules": rules}})
-    policy = _tls_only(name)
-    have = exists and current(s3.get_bucket_policy, "NoSuchBucketPolicy", Bucket=name)
-    if not have or json.loads(have["Policy"]) != policy:
-        yield Call(s3.put_bucket_policy, {"Bucket": name, "Policy": json.dumps(policy)})
+        lock = {"ObjectLockEnabledForBucket": True} if locked_days else {}
+        arguments = {"Bucket": name, "ObjectOwnership": "BucketOwnerEnforced", **place, **lock}
+        yield Call(s3.create_bucket, arguments)
+        if tags:
+            pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+            yield Call(s3.put_bucket_tagging, {"Bucket": name, "Tagging": {"TagSet": pairs}})
+    yield from bucket_settings.access(s3, name, exists=exists, statements=statements)
+    yield from bucket_settings.encryption(s3, name, exists=exists, key_alias=key_alias)
+    yield from bucket_settings.retention(
+        s3, name, exists=exists, versioned=versioned or bool(locked_days), locked_days=locked_days, expiry=expiry or []
+    )
 
 
 @resource
@@ -92,20 +99,3 @@ def _exists(s3: Any, name: str) -> bool:
             f"The bucket name {name} belongs to somebody else ({error.response['Error']['Code']}); bucket names are unique in all of AWS: choose another prefix."
         ) from error
     return True
-
-
-def _tls_only(name: str) -> dict[str, Any]:
-    """The bucket policy that refuses every request without TLS (AWS Security Hub control S3.5)."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }

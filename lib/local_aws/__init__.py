@@ -33,7 +33,7 @@ def running(
             with server.serving(directory or Path(scratch), port) as stand_in:
                 if source:
                     server.put_secret(stand_in, SOURCE_SECRET, source)
-                yield server.environment(stand_in.endpoint)
+                yield server.environment(stand_in.endpoint, stand_in.directory)
         finally:
             os.environ.clear()
             os.environ.update(before)

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 from local_aws import SOURCE_SECRET
 from local_aws.postgresql import Server, ServerError, Source
-from local_aws.server import LocalAwsError, environment, put_secret, serving
+from local_aws.server import OVERRIDING, LocalAwsError, environment, put_secret, serving
 
 START_SECONDS = 300  # making the demo database takes most of it
 
@@ -28,10 +29,11 @@ def main() -> int:
     parser.add_argument(
         "act",
         nargs="?",
-        choices=["run", "up", "down"],
+        choices=["run", "up", "down", "scenario"],
         default="run",
-        help="foreground (default), start in the background, stop",
+        help="foreground (default), start in the background, stop, break something for practice",
     )
+    parser.add_argument("name", nargs="?", default="list", help="after scenario: its name, list (default) or clear")
     parser.add_argument(
         "--source",
         default=os.environ.get("LOCAL_AWS_SOURCE", ""),
@@ -49,7 +51,7 @@ def main() -> int:
     options = parser.parse_args()
     options.data = options.data.resolve()
     try:
-        {"run": run, "up": up, "down": down}[options.act](options)
+        {"run": run, "up": up, "down": down, "scenario": scenario}[options.act](options)
     except (LocalAwsError, ServerError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
             put_secret(stand_in, SOURCE_SECRET, source.to_secret())
             state = {"pid": os.getpid(), "endpoint": stand_in.endpoint, "source": _label(source)}
             _state(options.data).write_text(json.dumps(state))
-            _print_exports(stand_in.endpoint)
+            _print_exports(stand_in.endpoint, options.data)
             stopped.wait()
         finally:
             _state(options.data).unlink(missing_ok=True)
@@ -90,7 +92,7 @@ def up(options: argparse.Namespace) -> None:
         )
     if not running:
         running = _start(options)
-    _print_exports(running["endpoint"])
+    _print_exports(running["endpoint"], options.data)
 
 
 def down(options: argparse.Namespace) -> None:
@@ -102,6 +104,23 @@ def down(options: argparse.Namespace) -> None:
     if (options.data / "postgresql").exists():
         Server(options.data / "postgresql").stop()
     print("The stand-in is stopped." if running else "No stand-in was running.", file=sys.stderr)
+
+
+def scenario(options: argparse.Namespace) -> None:
+    """Break one hop of the stand-in that runs, mend everything (clear), or list what can be broken."""
+    running = _running(options.data)
+    if not running:
+        raise LocalAwsError("No stand-in runs: start it with `make rehearse`, or `python -m local_aws up`.")
+    told = {"list": None, "clear": {"clear": True}}.get(options.name, {"start": options.name})
+    body = json.dumps(told).encode() if told else None
+    request = urllib.request.Request(f"{running['endpoint']}/_local_aws/scenarios", data=body)  # noqa: S310 - our own address
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            content = json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise LocalAwsError(json.load(error)["error"]) from error
+    for name, what in content["scenarios"].items():
+        print(f"{'running' if name in content['running'] else '':8}{name:24}{what}")
 
 
 def _start(options: argparse.Namespace) -> dict[str, Any]:
@@ -121,7 +140,9 @@ def _start(options: argparse.Namespace) -> dict[str, Any]:
         nonlocal shown
         text = log.read_text(errors="replace")
         new, shown = text[shown:], len(text)
-        sys.stderr.write("".join(line for line in new.splitlines(keepends=True) if not line.startswith("export ")))
+        sys.stderr.write(
+            "".join(line for line in new.splitlines(keepends=True) if not line.startswith(("export ", "unset ")))
+        )
         if process.poll() is not None:
             raise LocalAwsError("The stand-in did not start.")
         return _running(options.data) is not None
@@ -154,8 +175,9 @@ def _running(data: Path) -> dict[str, Any] | None:
         return None
 
 
-def _print_exports(endpoint: str) -> None:
-    for name, value in environment(endpoint).items():
+def _print_exports(endpoint: str, directory: Path) -> None:
+    print(f"unset {' '.join(OVERRIDING)}", flush=True)
+    for name, value in environment(endpoint, directory).items():
         print(f"export {name}={shlex.quote(value)}", flush=True)
 
 

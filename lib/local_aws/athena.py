@@ -136,14 +136,15 @@ class Athena(Service):
                 if before != told:
                     raise _invalid("Idempotent parameters do not match")
                 return {"QueryExecutionId": query_id}
-            execution = self._execution(told)
+            execution = self._execution(call)
             self.executions[execution.job.id] = execution
             if token:
                 self.tokens[token] = (told, execution.job.id)
         execution.thread.start()
         return {"QueryExecutionId": execution.job.id}
 
-    def _execution(self, told: dict[str, Any]) -> Execution:
+    def _execution(self, call: Call) -> Execution:
+        told = call.parameters
         group = self._workgroup(told.get("WorkGroup", "primary"))
         if group["State"] != "ENABLED":
             raise _invalid(f"WorkGroup {group['Name']} is disabled.")
@@ -163,7 +164,9 @@ class Athena(Service):
             group["Configuration"]["EnforceWorkGroupConfiguration"],
         )
         database = context.get("Database", "").strip("`")
+        caller = self.stand_in.principals.on_behalf(call.principal, "athena.amazonaws.com")
         job = self.engine.job(
+            self.stand_in.acting_as(caller, lake_formation=True),
             sql.strip().rstrip(";"),
             database,
             folder,
@@ -298,7 +301,7 @@ class Athena(Service):
     def _glue(self, call: Call) -> Any:
         if call.parameters["CatalogName"].lower() != CATALOG:
             raise _invalid(f"DataCatalog {call.parameters['CatalogName']} was not found")
-        return self.stand_in.client("glue")
+        return self.stand_in.client("glue", caller=call.principal, via="athena.amazonaws.com")
 
     def _ask(self, call: Call, operation: str, **parameters: Any) -> dict[str, Any]:
         try:

@@ -10,8 +10,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from botocore.exceptions import ClientError
 
 from local_aws import athena_queries, athena_results
+from local_aws.iam_objects import ObjectDeniedError
 from local_aws.lake_tables import LakeError, literal
 from local_aws.service import ApiError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_aws.athena_statements import Kind
+    from local_aws.stand_in import StandIn
 
 MEMORY = "3GB"  # of all queries together; what needs more spills to disk
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -111,6 +114,12 @@ class Execution:
             self._leave_files()
         except LakeError as refused:
             return str(refused)
+        except ObjectDeniedError as denied:
+            return _denied(denied)
+        except ClientError as failed:
+            error = failed.response["Error"]
+            denied = error["Code"] == "AccessDeniedException"
+            return f"{'Insufficient permissions to execute the query.' if denied else error['Code'] + ':'} {error['Message']}"
         except duckdb.Error as failed:
             return athena_queries.failure(failed)
         except ApiError as failed:
@@ -139,11 +148,18 @@ class Execution:
         )
 
 
+def _denied(denied: ObjectDeniedError) -> str:
+    """Athena's words for an object that its caller may not have."""
+    if denied.operation in ("GetObject", "ListObjectsV2"):
+        return f"Permission denied on S3 path: {denied.address}. {denied.sentence}"
+    return f"Access denied when writing output to url: {denied.address} . Please ensure you are allowed to access the S3 bucket. If you are encrypting query results with KMS key, please ensure you are allowed to access your KMS key. {denied.sentence}"
+
+
 class Engine:
     """The DuckDB that all queries share, each with a connection of its own."""
 
     def __init__(self, prepare: Callable[[duckdb.DuckDBPyConnection], None], stand_in: Any) -> None:
-        self.stand_in, self.directory = stand_in, stand_in.directory / "athena"
+        self.directory = stand_in.directory / "athena"
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.connection = duckdb.connect(":memory:")
@@ -162,15 +178,17 @@ class Engine:
         self.connection.create_function("trino_real_text", athena_results.trino_real_text, ["FLOAT"], "VARCHAR")
         prepare(self.connection)
 
-    def job(self, sql: str, database: str, folder: str, parameters: list[str], *, enforced: bool) -> athena_queries.Job:
-        """A new job with its own connection and folder."""
+    def job(
+        self, stand_in: StandIn, sql: str, database: str, folder: str, parameters: list[str], *, enforced: bool
+    ) -> athena_queries.Job:
+        """A new job with its own connection and folder, for whom the stand-in acts."""
         query_id = str(uuid.uuid4())
         scratch = self.directory / query_id
         scratch.mkdir()
         connection = self.connection.cursor()
         connection.execute("SET TimeZone = 'UTC'")
         return athena_queries.Job(
-            self.stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced
+            stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced
         )
 
 

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 
 from local_aws import dms_source, wire
 from local_aws.dms_instances import Instances
-from local_aws.dms_records import Record, check_new, find, invalid, invalid_state, matching, not_here, page
+from local_aws.dms_records import DMS, Record, check_new, find, invalid, invalid_state, matching, not_here, page
+from local_aws.iam_refusals import AccessDeniedError
 from local_aws.service import ApiError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ S3_DEFAULTS = {"CsvRowDelimiter": "\\n", "CsvDelimiter": ",", "CompressionType":
 # What AWS does with these and this stand-in does not; the values that ask for nothing are fine.
 S3_NOT_HERE: dict[str, tuple[Any, ...]] = {
     "PreserveTransactions": (False,), "GlueCatalogGeneration": (False,), "AddTrailingPaddingCharacter": (False,),
-    "Rfc4180": (True,), "CsvRowDelimiter": ("\\n", "\n"), "EncryptionMode": ("sse-s3",), "CannedAclForObjects": ("none",),
+    "Rfc4180": (True,), "CsvRowDelimiter": ("\\n", "\n"), "EncryptionMode": ("sse-s3", "sse-kms"), "CannedAclForObjects": ("none",),
     "ExternalTableDefinition": ("",), "CdcPath": ("",),
 }  # fmt: skip
 
@@ -136,7 +137,7 @@ class Endpoints(Instances):
         settings = endpoint.get("PostgreSQLSettings", {})
         told: Record = {"Username": endpoint.get("Username"), "Password": self.passwords.get(endpoint["EndpointArn"]), "ServerName": endpoint.get("ServerName"), "Port": endpoint.get("Port") or 5432}  # fmt: skip
         if "SecretsManagerSecretId" in settings:
-            told = self._secret(settings["SecretsManagerSecretId"])
+            told = self._secret(settings["SecretsManagerSecretId"], settings["SecretsManagerAccessRoleArn"])
         database = endpoint.get("DatabaseName") or settings.get("DatabaseName") or "postgres"
         return dms_source.conninfo(
             told["ServerName"],
@@ -148,13 +149,18 @@ class Endpoints(Instances):
             application,
         )
 
-    def _secret(self, name: str) -> dict[str, Any]:
+    def _secret(self, name: str, role_arn: str) -> dict[str, Any]:
+        """The secret's members, read with its role by DMS in this Region."""
+        service = f"dms.{self.stand_in.region}.amazonaws.com"
         try:
-            content = json.loads(self.stand_in.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+            client = self.stand_in.client("secretsmanager", role_arn=role_arn, service_principal=service)
+            content = json.loads(client.get_secret_value(SecretId=name)["SecretString"])
             keys = {"Username": "username", "Password": "password", "ServerName": "host"}
             return {member: content[key] + "" for member, key in keys.items()} | {"Port": int(content["port"])}
         except ClientError as error:
             raise ConnectionFailure(f"The secret {name} cannot be read: {error.response['Error']['Message']}") from None
+        except AccessDeniedError as error:
+            raise ConnectionFailure(f"The secret {name} cannot be read: {error.sentence}") from None
         except (KeyError, ValueError, TypeError):
             raise ConnectionFailure(f"The secret {name} is no JSON with username, password, host and port.") from None
 
@@ -163,7 +169,7 @@ class Endpoints(Instances):
             if endpoint["EndpointType"] == "source":
                 self._test_source(endpoint)
             else:
-                self._test_bucket(endpoint["S3Settings"]["BucketName"], endpoint["S3Settings"].get("BucketFolder", ""))
+                self._test_bucket(endpoint["S3Settings"])
             result = {"Status": "successful"}
         except ConnectionFailure as failure:
             result = {"Status": "failed", "LastFailureMessage": f"Test Endpoint failed: {failure.reason}"}
@@ -176,16 +182,20 @@ class Endpoints(Instances):
         except psycopg.Error as error:
             raise ConnectionFailure(dms_source.failure(error)) from None
 
-    def _test_bucket(self, bucket: str, folder: str) -> None:
-        s3 = self.stand_in.client("s3")
-        where = {"Bucket": bucket, "Key": f"{folder.strip('/')}/dms-test-{uuid.uuid4()}".lstrip("/")}
+    def _test_bucket(self, settings: Record) -> None:
+        bucket, folder = settings["BucketName"], settings.get("BucketFolder", "").strip("/")
+        where = {"Bucket": bucket, "Key": f"{folder}/dms-test-{uuid.uuid4()}".lstrip("/")}
         try:
-            s3.put_object(**where, Body=b"")
+            s3 = self.stand_in.client("s3", role_arn=settings["ServiceAccessRoleArn"], service_principal=DMS)
+            s3.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=1)
+            s3.put_object(**where, Body=b"", **encryption(settings))
             s3.delete_object(**where)
         except ClientError as error:
             raise ConnectionFailure(
                 f"Cannot write to the bucket {bucket}: {error.response['Error']['Message']}"
             ) from None
+        except AccessDeniedError as error:
+            raise ConnectionFailure(f"Cannot write to the bucket {bucket}: {error.sentence}") from None
 
     def _check_idle(self, arn: str) -> None:
         running = ("starting", "running", "stopping", "testing", "modifying")
@@ -236,7 +246,29 @@ class Endpoints(Instances):
         for name, fine in S3_NOT_HERE.items():
             if settings.get(name, fine[0]) not in fine:
                 raise not_here(f"{name} {settings[name]} in the S3Settings of a DMS endpoint")
-        self.check_role(settings["ServiceAccessRoleArn"], "dms.amazonaws.com")
+        self._check_key(settings)
+        self.check_role(settings["ServiceAccessRoleArn"], DMS)
+
+    def _check_key(self, settings: dict[str, Any]) -> None:
+        """A key goes with sse-kms and only with it; that it exists and is enabled is asked of KMS."""
+        key_id, mode = settings.get("ServerSideEncryptionKmsKeyId"), settings.get("EncryptionMode", "sse-s3")
+        if bool(key_id) != (mode == "sse-kms"):
+            text = "EncryptionMode sse-kms and ServerSideEncryptionKmsKeyId go together: give both or none."
+            raise ApiError("InvalidParameterCombinationException", text)
+        if key_id:
+            try:
+                key = self.stand_in.client("kms").describe_key(KeyId=key_id)["KeyMetadata"]
+            except ClientError as error:
+                raise ApiError("KMSKeyNotAccessibleFault", error.response["Error"]["Message"]) from error
+            if key["KeyState"] != "Enabled":
+                raise ApiError("KMSKeyNotAccessibleFault", f"{key['Arn']} is {key['KeyState']}.")
+
+
+def encryption(settings: Record) -> dict[str, str]:
+    """How an S3 target has its objects encrypted, as parameters of PutObject."""
+    if settings.get("EncryptionMode") != "sse-kms":
+        return {}
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings["ServerSideEncryptionKmsKeyId"]}
 
 
 def _check_values(member: str, settings: dict[str, Any]) -> None:

@@ -7,8 +7,6 @@ import string
 import threading
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from local_aws.service import ACCOUNT, ApiError, Service
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 Record = dict[str, Any]
+DMS = "dms.amazonaws.com"  # the service principal; secrets are read by that of the Region
 MARKER = "page-"
 SETTLING_SECONDS = 0.5  # how long a thing is `creating`, `modifying`, `deleting`
 
@@ -71,13 +70,7 @@ class Records(Service):
 
         https://docs.aws.amazon.com/dms/latest/userguide/security-iam.html#CHAP_Security.APIRole
         """
-        iam = self.stand_in.client("iam")
-        try:
-            role = iam.get_role(RoleName=role_arn.rsplit("/", 1)[-1])["Role"]
-            trusted = principal in str(role["AssumeRolePolicyDocument"])
-        except ClientError:
-            trusted = False
-        if not trusted:
+        if not self.stand_in.may_assume(role_arn, principal):
             raise ApiError("AccessDeniedFault", f"The IAM Role {role_arn} is not configured properly")
 
 

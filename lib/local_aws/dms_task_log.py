@@ -8,17 +8,30 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from local_aws.dms_records import DMS, role_arn
+from local_aws.iam_refusals import AccessDeniedError
+
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 EVENTS_PER_CALL = 1000  # 10,000 and 1 MiB are CloudWatch's limits
 
 
+def _client(stand_in: StandIn) -> Any:
+    """CloudWatch Logs by the role that DMS looks for by name; None without it."""
+    try:
+        return stand_in.client("logs", role_arn=role_arn("dms-cloudwatch-logs-role"), service_principal=DMS)
+    except AccessDeniedError:
+        return None
+
+
 class TaskLog:
     """Lines as DMS writes them, gathered and sent in batches."""
 
     def __init__(self, stand_in: StandIn, logging: dict[str, Any]) -> None:
-        self._logs = stand_in.client("logs") if logging["EnableLogging"] else None
+        self._logs = _client(stand_in) if logging["EnableLogging"] else None
         self._where = {"logGroupName": logging["CloudWatchLogGroup"], "logStreamName": logging["CloudWatchLogStream"]}
         self._events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -33,6 +46,13 @@ class TaskLog:
         """Send what was written."""
         if not self._logs:
             return
+        try:
+            self._send()
+        except ClientError as refused:  # as on AWS: no line arrives, and nobody is told
+            if refused.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+
+    def _send(self) -> None:
         with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
             self._logs.create_log_group(logGroupName=self._where["logGroupName"])
         with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from local_aws import dms_source
-from local_aws.dms_endpoints import ConnectionFailure, Endpoints
+from local_aws.dms_endpoints import ConnectionFailure, Endpoints, encryption
 from local_aws.dms_full_load import Database, LostSourceError, StoppedError, TableError, write
 from local_aws.dms_plan import Plan, TablePlan
+from local_aws.dms_records import DMS
 from local_aws.dms_task_log import TaskLog
+from local_aws.iam_refusals import AccessDeniedError
 from local_aws.service import ApiError
 
 if TYPE_CHECKING:
@@ -133,9 +135,14 @@ class Run:
         return plan
 
     def _connect(self) -> Database:
-        bucket = self.target["S3Settings"]["BucketName"]
-        if not self.service.stand_in.objects.bucket_exists(bucket):
-            raise TaskError(f"The bucket {bucket} does not exist")
+        settings = self.target["S3Settings"]
+        if not self.service.stand_in.objects.bucket_exists(settings["BucketName"]):
+            raise TaskError(f"The bucket {settings['BucketName']} does not exist")
+        try:
+            session = self.service.stand_in.service_session(settings["ServiceAccessRoleArn"], DMS)
+        except AccessDeniedError as denied:
+            raise TaskError(f"Cannot reach the bucket {settings['BucketName']}: {denied.sentence}") from None
+        self.objects = self.service.stand_in.acting_as(session).objects
         return Database(self.service.conninfo(self.source, self.application))
 
     def _statistics(self, table: TablePlan) -> Record:
@@ -173,7 +180,7 @@ class Run:
     def _deliver(self, database: Database, table: TablePlan, statistics: Record) -> None:
         if table.refusal:
             raise TableError(table.refusal)
-        bucket, objects = self.target["S3Settings"]["BucketName"], self.service.stand_in.objects
+        bucket, objects = self.target["S3Settings"]["BucketName"], self.objects
         self._report_cuts(database, table)
         if self.settings["FullLoadSettings"]["TargetTablePrepMode"] != "DO_NOTHING":
             objects.delete(bucket, objects.keys(bucket, table.prefix))
@@ -185,7 +192,7 @@ class Run:
 
         with self._folder() as folder:
             for file in write(table.rows(database), self.target["S3Settings"], folder, advance):
-                objects.put_file(bucket, f"{table.prefix}{file.name}", file)
+                objects.put_file(bucket, f"{table.prefix}{file.name}", file, **encryption(self.target["S3Settings"]))
 
     def _report_cuts(self, database: Database, table: TablePlan) -> None:
         """Log how many LOBs are cut, or fail the task where the source endpoint asks for it."""

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import errno
-import gc
 import io
 import json
 import re
 import time
+import urllib.parse
 import uuid
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
-from moto.iam.models import get_account_id_from
 
-from local_aws import wire
+from local_aws import iam_refusals, wire
+from local_aws.iam_objects import ObjectsAs
+from local_aws.principals import ExpiredSessionError, Principal
+from local_aws.s3_requests import S3Requests, denied_keys, hide_absence
 from local_aws.service import ApiError, Call, Service
-from local_aws.stand_in import INTERNAL_ACCESS_KEY
+from local_aws.stand_in import INTERNAL_ACCESS_KEY, StandIn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
-    from local_aws.s3 import Objects
+    from collections.abc import Callable, Iterable
 
 # What moto answers truthfully as a whole: it keeps the records and no engine stands behind them.
 FROM_MOTO = frozenset(
@@ -47,39 +46,66 @@ FROM_MOTO = frozenset(
     ]
 )
 READS = re.compile(
-    r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate)\w*|(GET|HEAD) .*"
+    r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate|Generate)\w*|(GET|HEAD) .*"
 )
-LARGE_BODY_BYTES = 16 << 20
 
 Answer = tuple[int, list[tuple[str, str]], "Iterable[bytes]"]
 
 
-class Gateway:
-    """A WSGI application in front of moto's; it logs every call to `calls.jsonl`."""
+@dataclass
+class Asked:
+    """One request on its way: what is known of it so far."""
 
-    def __init__(self, moto: Callable[..., Iterable[bytes]], objects: Objects, log: Path) -> None:
-        self.moto, self.objects = moto, objects
+    environ: dict[str, Any]
+    access_key: str
+    region: str
+    service: str
+    body: bytes = b""
+    operation: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    principal: Principal | None = None  # None while nobody is known to have the key
+
+
+class Gateway:
+    """A WSGI application in front of moto's; it authorizes every call and logs it to `calls.jsonl`."""
+
+    def __init__(self, moto: Callable[..., Iterable[bytes]], stand_in: StandIn) -> None:
+        self.moto, self.stand_in = moto, stand_in
+        self.s3 = S3Requests(moto, stand_in.objects)
         self.services: dict[str, Service] = {}
-        self.log_file, self.log = log, log.open("a", buffering=1)
+        self.scenarios: Callable[..., Iterable[bytes]]  # breaks what is asked, for practice
+        self.observe: Callable[..., None] = lambda *_: None  # CloudTrail's, once it runs
+        self.log_file = stand_in.directory / "calls.jsonl"
+        self.log = self.log_file.open("a", buffering=1)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request and log it (WSGI)."""
         if environ["PATH_INFO"] == "/_local_aws":
             return self._identity(start_response)
-        access_key, region, service = wire.caller(environ)
-        request_id, started = str(uuid.uuid4()), time.time()
-        body = b"" if service == "s3" else environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        operation = error = ""
+        if environ["PATH_INFO"] == "/_local_aws/access":
+            return self._access(environ, start_response)
+        if environ["PATH_INFO"] == "/_local_aws/scenarios":
+            return self.scenarios(environ, start_response)
+        if environ["PATH_INFO"] == "/_local_aws/cloudtrail":  # "make the hour end now": not a call of AWS
+            return self.services["cloudtrail"].deliver(start_response)  # type: ignore[attr-defined,no-any-return]
+        if environ["PATH_INFO"].startswith("/_quicksight/"):  # a dashboard's page: not a call of AWS
+            return self.services["quicksight"].page(environ, start_response)  # type: ignore[attr-defined,no-any-return]
+        asked = Asked(environ, *wire.caller(environ))
+        service, request_id, started, error = asked.service, str(uuid.uuid4()), time.time(), ""
         try:
-            operation = wire.operation_name(service, environ, body)
-            status, headers, data = self._answer(environ, body, service, operation, region, access_key)
+            self._read(asked)
+            status, headers, data = self._answer(asked)
         except botocore.exceptions.UnknownServiceError:
             status, headers, data = 501, [], [b""]
             error = "NotInLocalAws"
         except ApiError as refusal:
             status, headers, text = wire.error_answer(service, refusal, request_id)
-            data, error = [text], refusal.code
-        self._record(started, access_key, service, operation, status, error)
+            data, error = [text if environ["REQUEST_METHOD"] != "HEAD" else b""], refusal.code
+        self._record(started, asked.access_key, service, asked.operation, status, error)
+        who, told = asked.principal, asked.parameters
+        self.observe(
+            environ, service, asked.operation, asked.region, who, told, request_id, started, status, headers, data
+        )
         kept = [(name, value) for name, value in headers if name.lower() != "x-amzn-requestid"]
         start_response(f"{status} {'OK' if status < 300 else 'Error'}", [*kept, ("x-amzn-RequestId", request_id)])
         return data
@@ -89,58 +115,98 @@ class Gateway:
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps({"directory": str(self.log_file.parent)}).encode()]
 
-    def _answer(
-        self, environ: dict[str, Any], body: bytes, service: str, operation: str, region: str, access_key: str
-    ) -> Answer:
+    def _access(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Whether the owner of an access key may do something to an object, for Spark, which works on the files itself."""
+        told = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        refusal, principal = "The access key is unknown.", self.stand_in.principals.of(told["access_key"])
+        if principal is not None:
+            objects = ObjectsAs(self.stand_in, principal, lake_formation=False)
+            refusal = objects.refusal(told["operation"], told["bucket"], told["key"])
+        text = refusal.encode()
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
+        start_response("403 Forbidden" if refusal else "200 OK", headers)
+        return [text]
+
+    def _read(self, asked: Asked) -> None:
+        """Read what is asked, and by whom; raises ApiError for a key that nobody has or a session that is over."""
+        environ = asked.environ
+        if not wire.carries_object(asked.service, environ):
+            asked.body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(asked.body)
+        asked.operation, asked.parameters = wire.request(asked.service, environ, asked.body)
+        try:
+            asked.principal = self.stand_in.principals.of(asked.access_key)
+        except ExpiredSessionError:
+            raise iam_refusals.expired(asked.service) from None
+        if asked.principal is None:
+            raise iam_refusals.unknown_key(asked.service)
+
+    def _answer(self, asked: Asked) -> Answer:
+        service, operation = asked.service, asked.operation
+        if operation not in wire.model(service).operation_names:
+            raise not_here(service, operation)
         if service == "s3":
-            self._refuse_strangers(environ, access_key)
-            return self._s3(environ)
+            return self._s3(asked)
+        self._authorize(asked)
         ours = self.services.get(service)
-        handler = getattr(ours, operation, None) if operation[:1].isupper() else None
-        if handler:
-            return self._ours(handler, environ, body, service, operation, region, access_key)
+        if handler := getattr(ours, operation, None):
+            return self._ours(asked, handler)
         if (ours and operation not in ours.from_moto) or (not ours and service not in FROM_MOTO):
             raise not_here(service, operation)
-        status, headers, data = self._moto(environ, body, service, operation)
+        status, headers, data = self._moto(asked)
         return status, headers, [data]
 
-    def _ours(
-        self,
-        handler: Callable[[Call], dict[str, Any]],
-        environ: dict[str, Any],
-        body: bytes,
-        service: str,
-        operation: str,
-        region: str,
-        access_key: str,
-    ) -> Answer:
+    def _authorize(self, asked: Asked) -> None:
+        """Raise the service's own refusal, or EC2's answer to a dry run of a call that would have been allowed."""
+        assert asked.principal is not None
+        self.stand_in.authority.authorize_call(
+            asked.principal, asked.service, asked.operation, asked.parameters, asked.region, asked.environ
+        )
+        if asked.service == "ec2" and asked.parameters.get("DryRun"):
+            raise ApiError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+
+    def _s3(self, asked: Asked) -> Answer:
+        """S3: every key of a deletion has its own answer, and who may not list is not told what is not there."""
+        assert asked.principal is not None
+        if asked.operation == "DeleteObjects":
+            if denied := denied_keys(self.stand_in, asked.principal, asked.parameters):
+                return self.s3.delete(asked.environ, asked.parameters["Delete"]["Objects"], denied)
+        else:
+            self._authorize(asked)
+        status, headers, data = self.s3.answer(asked.environ)
+        if status == 404 and asked.operation in ("GetObject", "HeadObject"):
+            hide_absence(self.stand_in, asked.principal, asked.parameters)
+        return status, headers, data
+
+    def _ours(self, asked: Asked, handler: Callable[[Call], dict[str, Any]]) -> Answer:
+        service, operation = asked.service, asked.operation
         shape = wire.model(service).operation_model(operation)
 
         def moto() -> dict[str, Any]:
-            status, headers, data = self._moto(environ, body, service, operation)
+            status, headers, data = self._moto(asked)
             return wire.parse_answer(shape, status, dict(headers), data)
 
-        parameters = wire.from_wire(json.loads(body or b"{}"), shape.input_shape)
+        assert asked.principal is not None
+        call = Call(service, operation, asked.parameters, asked.region, asked.access_key, moto, asked.principal)
         try:
-            response = handler(Call(service, operation, parameters, region, access_key, moto)) or {}
+            response = handler(call) or {}
         except ApiError:
             raise
         except Exception as bug:
             raise ApiError("InternalFailure", f"local_aws failed in {service} {operation}: {bug!r}", 500) from bug
-        data = json.dumps(wire.to_wire(response, shape.output_shape) if shape.output_shape else {}).encode()
-        return 200, [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(data)))], [data]
+        headers, data = wire.answer(shape, response)
+        return 200, headers, [data]
 
-    def _moto(
-        self, environ: dict[str, Any], body: bytes, service: str, operation: str
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _moto(self, asked: Asked) -> tuple[int, list[tuple[str, str]], bytes]:
+        service, operation = asked.service, asked.operation
         answer: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _info: Any = None) -> None:
             answer.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
 
-        inner = dict(environ, **{"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+        body = {"wsgi.input": io.BytesIO(asked.body), "CONTENT_LENGTH": str(len(asked.body))}
         try:
-            data = b"".join(self.moto(inner, start_response))
+            data = b"".join(self.moto(dict(asked.environ, **body), start_response))
         except NotImplementedError as gap:
             raise not_here(service, operation) from gap
         except Exception as bug:
@@ -148,65 +214,6 @@ class Gateway:
         if answer["status"] in (404, 500) and data[:15].lower() == b"<!doctype html>":
             raise not_here(service, operation)
         return answer["status"], answer["headers"], data
-
-    def _s3(self, environ: dict[str, Any]) -> Answer:
-        if environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING") and (answer := self._object(environ)):
-            return answer
-        answer_to: dict[str, Any] = {}
-
-        def start_response(status: str, headers: list[tuple[str, str]], _info: Any = None) -> None:
-            answer_to.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
-
-        try:
-            data = b"".join(self.moto(environ, start_response))
-        except OSError as failure:
-            full = (
-                f"The disk of the stand-in's directory is full ({failure.strerror})"
-                if failure.errno == errno.ENOSPC
-                else repr(failure)
-            )
-            raise ApiError(
-                "InternalError", f"{full}; free some space or start it elsewhere with --data.", 500
-            ) from failure
-        if int(environ.get("CONTENT_LENGTH") or 0) > LARGE_BODY_BYTES:
-            gc.collect()  # large bodies hang in moto's reference cycles
-        return answer_to["status"], answer_to["headers"], [data]
-
-    def _refuse_strangers(self, environ: dict[str, Any], access_key: str) -> None:
-        """A bucket is its account's alone, but that its name is taken everybody may learn by trying to create it."""
-        bucket = environ["PATH_INFO"].lstrip("/").partition("/")[0]
-        owner = self.objects.owner(bucket)
-        creates = (
-            environ["REQUEST_METHOD"] == "PUT"
-            and environ["PATH_INFO"].strip("/") == bucket
-            and not environ.get("QUERY_STRING")
-        )
-        if owner and not creates and owner != get_account_id_from(access_key):
-            raise ApiError("AccessDenied", "Access Denied", 403)
-
-    def _object(self, environ: dict[str, Any]) -> Answer | None:
-        """A whole object or a range of it, streamed from its file; None leaves the answer (an error) to moto."""
-        status, headers, _ = self._moto(dict(environ, REQUEST_METHOD="HEAD"), b"", "s3", "HeadObject")
-        bucket, _, key = environ["PATH_INFO"].encode("latin-1").decode().lstrip("/").partition("/")
-        if status >= 300 or not key or not (file := self.objects.path(bucket, key)).is_file():
-            return None
-        size = file.stat().st_size
-        first, last = 0, size - 1
-        if asked := re.fullmatch(r"bytes=(\d*)-(\d*)", environ.get("HTTP_RANGE", "")):
-            first, last = (
-                (int(asked[1]), min(int(asked[2] or last), last)) if asked[1] else (max(size - int(asked[2]), 0), last)
-            )
-            if first > last:
-                raise ApiError("InvalidRange", "The requested range is not satisfiable", 416)
-        kept = [
-            (n, v)
-            for n, v in headers
-            if not n.lower().startswith(("content-length", "x-amz-checksum", "content-range"))
-        ]
-        kept += [("Content-Length", str(last - first + 1))] + (
-            [("Content-Range", f"bytes {first}-{last}/{size}")] if asked else []
-        )
-        return 206 if asked else 200, kept, _stream(file, first, last - first + 1)
 
     def _record(self, started: float, access_key: str, service: str, operation: str, status: int, error: str) -> None:
         self.log.write(
@@ -231,11 +238,3 @@ def not_here(service: str, operation: str) -> ApiError:
     return ApiError(
         "NotInLocalAws", f"local_aws does not do {service} {operation}; see COVERAGE.md for what it does.", 501
     )
-
-
-def _stream(file: Path, first: int, length: int) -> Iterator[bytes]:
-    with file.open("rb") as content:
-        content.seek(first)
-        while length > 0 and (block := content.read(min(length, 1 << 20))):
-            length -= len(block)
-            yield block

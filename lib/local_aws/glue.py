@@ -11,7 +11,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from local_aws import wire
-from local_aws.glue_runs import LOG_GROUP, Run, new_id
+from local_aws.glue_runs import LOG_GROUP, Run, new_id, role_arn
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
 if TYPE_CHECKING:
@@ -283,10 +283,10 @@ class Glue(Service):
     def _check_role(self, role: str) -> None:
         iam = self.stand_in.client("iam")
         try:
-            trust = iam.get_role(RoleName=role.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
+            iam.get_role(RoleName=role.rpartition("/")[2])
         except iam.exceptions.NoSuchEntityException as missing:
             raise ApiError("InvalidInputException", f"Role {role} does not exist.") from missing
-        if "glue.amazonaws.com" not in str(trust):
+        if not self.stand_in.may_assume(role_arn(role), "glue.amazonaws.com"):
             raise ApiError(
                 "InvalidInputException", f"Role {role} should be given assume role permissions for Glue Service."
             )

@@ -16,12 +16,17 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from local_aws import glue_spark
+from local_aws.iam_refusals import AccessDeniedError
 from local_aws.server import environment
+from local_aws.service import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from local_aws.principals import Principal
     from local_aws.stand_in import StandIn
 
 ENDED = frozenset(["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"])
@@ -78,6 +83,8 @@ class Run:
         try:
             self._execute()
             state = "SUCCEEDED"
+        except AccessDeniedError as denied:
+            message = denied.sentence
         except (ScriptError, glue_spark.EngineError) as error:
             message = str(error)
         except subprocess.TimeoutExpired:
@@ -89,7 +96,11 @@ class Run:
                 self._kill()
         try:
             self._adopt(started)
-            self._deliver_log()
+            with contextlib.suppress(AccessDeniedError):
+                self._deliver_log()
+        except ClientError as refused:
+            if refused.response["Error"]["Code"] != "AccessDeniedException":  # then no log appears, as on AWS
+                state, message = "FAILED", message or f"local_aws could not publish the run's log: {refused}"
         except Exception as bug:  # noqa: BLE001 - what nobody can see was not done
             state, message = "FAILED", message or f"local_aws could not publish what the run left: {bug!r}"
         self._end(state, message)
@@ -119,7 +130,8 @@ class Run:
 
     def _execute(self) -> None:
         script = self._script()
-        variables = glue_spark.environment(self.stand_in, self.folder, environment(self.stand_in.endpoint))
+        aws = environment(self.stand_in.endpoint, self.stand_in.directory)
+        variables = glue_spark.environment(self.stand_in, self.folder, aws, self._session().access_key)
         arguments = [each for pair in self.arguments.items() for each in pair if each]
         command = [sys.executable, str(script), "--JOB_NAME", self.record["JobName"], *arguments]
         with (self.folder / "output").open("wb") as output, (self.folder / "error").open("wb") as error:
@@ -138,11 +150,20 @@ class Run:
         """The script, copied out of its bucket."""
         location = self.job["Command"]["ScriptLocation"]
         bucket, _, key = location.removeprefix("s3://").partition("/")
-        source = self.stand_in.objects.path(bucket, key)
+        try:
+            source = self.stand_in.acting_as(self._session()).objects.path(bucket, key)
+        except AccessDeniedError as denied:
+            raise ScriptError(
+                f"LAUNCH ERROR | Error downloading from S3 for bucket: {bucket}, key: {key}.Access Denied (Service: Amazon S3; Status Code: 403): {denied.sentence}"
+            ) from None
         if not source.is_file():
             raise ScriptError(f"The script {location} does not exist; put it there and start the job again.")
         self.folder.mkdir(parents=True)
         return Path(shutil.copy(source, self.folder / source.name))
+
+    def _session(self) -> Principal:
+        """The session of the job's role; raises AccessDeniedError when Glue may not take it."""
+        return self.stand_in.service_session(role_arn(self.job["Role"]), "glue.amazonaws.com")
 
     def _turn(self, state: str) -> None:
         self.record.update(JobRunState=state, LastModifiedOn=_now())
@@ -165,7 +186,7 @@ class Run:
 
     def _deliver_log(self) -> None:
         """Standard output and error as two streams of CloudWatch Logs, both named as the run."""
-        logs = self.stand_in.client("logs")
+        logs = self.stand_in.client("logs", role_arn=role_arn(self.job["Role"]), service_principal="glue.amazonaws.com")
         for name in ("output", "error"):
             group = {"logGroupName": f"{LOG_GROUP}/{name}"}
             stream = {**group, "logStreamName": self.record["Id"]}
@@ -179,8 +200,15 @@ class Run:
 def last_exception(error_output: str) -> str:
     """The exception that ended a Python script, as its traceback names it: "ValueError: no such column"."""
     _, found, traceback = error_output.rpartition("Traceback (most recent call last):\n")
-    lines = [line for line in traceback.splitlines() if line and not line.startswith(" ")] if found else []
+    lines = [line for line in traceback.splitlines() if line and not line.startswith((" ", "\t"))] if found else []
+    if lines and lines[0].startswith("py4j.") and (causes := [each for each in lines[1:] if "Exception: " in each]):
+        return f"{lines[0].partition(': ')[2].rstrip('.')}. {causes[-1].partition('Exception: ')[2]}"  # as Glue says it
     return re.sub(r"^(\w+\.)+(?=\w+:)", "", lines[0]) if lines else ""
+
+
+def role_arn(role: str) -> str:
+    """The ARN of a job's Role, which may be a name."""
+    return role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT}:role/{role}"
 
 
 def new_id() -> str:

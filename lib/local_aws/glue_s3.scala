@@ -1,16 +1,21 @@
 package local_aws
 
 import java.io.{File, FileNotFoundException}
-import java.net.URI
+import java.net.{HttpURLConnection, URI, URLEncoder}
+import java.nio.file.AccessDeniedException
+import scala.collection.concurrent.TrieMap
 import org.apache.hadoop.conf.Configuration
-import org.apache.hadoop.fs.{FSDataOutputStream, FileStatus, Path, RawLocalFileSystem}
+import org.apache.hadoop.fs.{FSDataInputStream, FSDataOutputStream, FileStatus, Path, RawLocalFileSystem}
 import org.apache.hadoop.fs.permission.FsPermission
 import org.apache.hadoop.util.Progressable
 
-/** s3://BUCKET/KEY as the file ${local_aws.s3.directory}/BUCKET/KEY; a bucket that does not exist is an error. */
+/** s3://BUCKET/KEY as the file ${local_aws.s3.directory}/BUCKET/KEY, as far as the job's role may; a bucket that does not exist is
+  * an error.
+  */
 class DirectoryS3 extends RawLocalFileSystem {
   private var bucket: URI = _ // null while the parent's constructor runs
   private var folder: File = _
+  private var access: Access = _
 
   override def initialize(name: URI, conf: Configuration): Unit = {
     folder = new File(conf.get("local_aws.s3.directory"), name.getAuthority)
@@ -18,6 +23,7 @@ class DirectoryS3 extends RawLocalFileSystem {
     bucket = URI.create(s"${name.getScheme}://${name.getAuthority}")
     super.initialize(bucket, conf)
     setConf(conf)
+    access = new Access(conf.get("local_aws.s3.access"), name.getAuthority)
     setWorkingDirectory(getInitialWorkingDirectory)
   }
 
@@ -27,18 +33,42 @@ class DirectoryS3 extends RawLocalFileSystem {
     if (bucket == null) super.getInitialWorkingDirectory else new Path(s"$bucket/")
   override def pathToFile(path: Path): File = new File(folder, makeQualified(path).toUri.getPath)
 
-  override def getFileStatus(path: Path): FileStatus = status(existing(path), makeQualified(path))
+  override def getFileStatus(path: Path): FileStatus = {
+    val file = pathToFile(path)
+    if (file.isFile) access.check("HeadObject", key(path)) else access.check("ListObjectsV2", key(path) + "/")
+    status(existing(path), makeQualified(path))
+  }
   override def getFileLinkStatus(path: Path): FileStatus = getFileStatus(path)
 
   override def listStatus(path: Path): Array[FileStatus] = {
+    access.check("ListObjectsV2", key(path) + "/")
     val (file, full) = (existing(path), makeQualified(path))
     if (file.isFile) Array(status(file, full))
     else file.listFiles.sortBy(_.getName).map(child => status(child, new Path(full, child.getName)))
   }
 
+  override def open(path: Path, buffer: Int): FSDataInputStream = {
+    access.check("GetObject", key(path))
+    super.open(path, buffer)
+  }
+
+  override def delete(path: Path, recursive: Boolean): Boolean = {
+    access.check("DeleteObject", key(path))
+    super.delete(path, recursive)
+  }
+
+  // S3 cannot rename: it copies and deletes
+  override def rename(from: Path, to: Path): Boolean = {
+    access.check("GetObject", key(from))
+    access.check("PutObject", key(to))
+    access.check("DeleteObject", key(from))
+    super.rename(from, to)
+  }
+
   // A fresh file every time: earlier versions of the object are hard links to the old one.
   override def create(path: Path, overwrite: Boolean, buffer: Int, copies: Short, block: Long, tell: Progressable)
       : FSDataOutputStream = {
+    access.check("PutObject", key(path))
     if (overwrite) pathToFile(path).delete()
     super.create(path, overwrite, buffer, copies, block, tell)
   }
@@ -49,6 +79,8 @@ class DirectoryS3 extends RawLocalFileSystem {
 
   override def setPermission(path: Path, permission: FsPermission): Unit = () // S3 has none
   override def setTimes(path: Path, modified: Long, accessed: Long): Unit = ()
+
+  private def key(path: Path): String = makeQualified(path).toUri.getPath.stripPrefix("/")
 
   private def existing(path: Path): File = {
     val file = pathToFile(path)
@@ -61,5 +93,26 @@ class DirectoryS3 extends RawLocalFileSystem {
     val permission = if (file.isDirectory) FsPermission.getDirDefault else FsPermission.getFileDefault
     new FileStatus(if (file.isDirectory) 0 else file.length, file.isDirectory, 1, getDefaultBlockSize(path),
       file.lastModified, 0L, permission, "", "", path)
+  }
+}
+
+/** Asks the stand-in whether the job's role may do something to an object; once for the objects of a folder. */
+private class Access(address: String, bucket: String) {
+  private val known = TrieMap[(String, String), String]()
+
+  def check(operation: String, key: String): Unit = {
+    val folder = if (operation == "ListObjectsV2") key else key.take(key.lastIndexOf('/') + 1)
+    val refusal = known.getOrElseUpdate((operation, folder), ask(operation, key))
+    if (refusal.nonEmpty)
+      throw new AccessDeniedException(s"s3://$bucket/$key", null,
+        s"Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied): $refusal")
+  }
+
+  private def ask(operation: String, key: String): String = {
+    val asked = Seq("operation" -> operation, "bucket" -> bucket, "key" -> key)
+      .map { case (name, value) => s"$name=${URLEncoder.encode(value, "UTF-8")}" }.mkString("&")
+    val connection = new URI(s"$address&$asked").toURL.openConnection().asInstanceOf[HttpURLConnection]
+    try if (connection.getResponseCode == 200) "" else scala.io.Source.fromInputStream(connection.getErrorStream, "UTF-8").mkString
+    finally connection.disconnect()
   }
 }

@@ -27,18 +27,21 @@ class EngineError(Exception):
     """Spark cannot be used: one sentence that says why and what to do."""
 
 
-def environment(stand_in: StandIn, folder: Path, aws: dict[str, str]) -> dict[str, str]:
+def environment(stand_in: StandIn, folder: Path, aws: dict[str, str], access_key: str) -> dict[str, str]:
     """The environment variables of one job's process, whose Spark settings and scratch files go into `folder`.
 
-    `aws` is what points AWS clients at the stand-in. Raises EngineError when Spark or Java is not installed.
+    `aws` is what points AWS clients at the stand-in, `access_key` that of the job's role. Raises EngineError when Spark or Java is not installed.
     """
     engine = _engine()
     (settings := folder / "spark.conf").write_text(
-        "".join(f"{name} {value}\n" for name, value in _settings(stand_in, folder, engine).items())
+        "".join(f"{name} {value}\n" for name, value in _settings(stand_in, folder, engine, access_key).items())
     )
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_"))},
-        **aws,
+        **{name: value for name, value in aws.items() if name != "AWS_SHARED_CREDENTIALS_FILE"},
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": "engine",
         "JAVA_HOME": str(_java_home()),
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": str(LIBRARIES),
@@ -58,7 +61,7 @@ def keep_classes(folder: Path) -> None:
         fresh.replace(archive)
 
 
-def _settings(stand_in: StandIn, folder: Path, engine: Path) -> dict[str, str]:
+def _settings(stand_in: StandIn, folder: Path, engine: Path, access_key: str) -> dict[str, str]:
     """Spark's settings: one machine, no ports to the outside, UTC as on Glue."""
     return {
         "spark.master": "local[*]",
@@ -72,6 +75,7 @@ def _settings(stand_in: StandIn, folder: Path, engine: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(8 * (os.cpu_count() or 1)),  # Spark's 200 are for a cluster
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.hadoop.local_aws.s3.access": f"{stand_in.endpoint}/_local_aws/access?access_key={access_key}",
         "spark.hadoop.local_aws.s3.directory": str(stand_in.objects.directory.resolve()),
         **{f"spark.hadoop.fs.{scheme}.impl": "local_aws.DirectoryS3" for scheme in ("s3", "s3a", "s3n")},
     }

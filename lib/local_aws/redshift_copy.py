@@ -5,19 +5,26 @@ https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-column
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from botocore.exceptions import ClientError
 
+from local_aws.iam_objects import ObjectDeniedError
 from local_aws.lake_tables import literal, quote
 from local_aws.parquet_files import Field, NotParquetError, footer
 from local_aws.redshift_database import Database, definitions, relation_exists, utc_now
 from local_aws.redshift_sql import RedshiftError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from local_aws.s3 import Objects
+    from local_aws.stand_in import StandIn
 
 NAME = r'(?:"[^"]+"|\w+)'
 COPY = re.compile(
@@ -32,6 +39,7 @@ NOT_HERE = (
     "EXPLICIT_IDS",
     "SERIALIZETOJSON",
 )  # allowed with Parquet, but not done here
+PRINCIPALS = ("redshift.amazonaws.com", "redshift-serverless.amazonaws.com")
 CODES = {"Spectrum Scan Error": 15007}
 
 
@@ -43,7 +51,7 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
     schema, table = schema_of(found["table"])
     if not relation_exists(connection, schema, table):
         raise RedshiftError(f"Cannot COPY into nonexistent table {table}")
-    manifest = _options(database, found["options"])
+    role, manifest = _options(database, found["options"])
     columns = definitions(connection, schema, table)
     if found["columns"]:
         named = {each["column_name"]: each for each in columns}
@@ -60,9 +68,10 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
         "user_id": 100,
     }
     try:
-        rows = _load(
-            database, connection, f"{quote(schema)}.{quote(table)}", columns, found["source"], record, manifest=manifest
-        )
+        with denials():
+            files = (_manifest_files if manifest else _prefix_files)(lake_as(database, role).objects, found["source"])
+        prefix = files[0][0].rpartition("/")[0] if manifest else found["source"]
+        rows = _load(database, connection, f"{quote(schema)}.{quote(table)}", columns, files, prefix, record)
     except (RedshiftError, duckdb.Error) as refused:
         _note(database, record, "failed", str(refused))
         raise
@@ -82,19 +91,16 @@ def _load(
     connection: duckdb.DuckDBPyConnection,
     target: str,
     columns: list[dict[str, Any]],
-    source: str,
+    files: list[tuple[str, Path]],
+    prefix: str,
     record: dict[str, Any],
-    *,
-    manifest: bool,
 ) -> int:
-    files = _manifest_files(database, source) if manifest else _prefix_files(database, source)
     sizes = {address: path.stat().st_size for address, path in files}
     record |= {
         "source_file_count": len(files),
         "source_file_bytes": sum(sizes.values()),
         "loaded_bytes": sum(sizes.values()),
     }
-    prefix = source if not manifest else files[0][0].rpartition("/")[0]
     kinds: dict[tuple[Field, ...], list[Path]] = {}
     for address, path in files:
         fields = _fields(database, address, path)
@@ -111,8 +117,8 @@ def _load(
     return rows
 
 
-def _options(database: Database, text: str) -> bool:
-    """Whether the source is a manifest; raises RedshiftError for a missing role, another format and options that Parquet does not take."""
+def _options(database: Database, text: str) -> tuple[str, bool]:
+    """The role, and whether the source is a manifest; raises RedshiftError for a missing role, another format and options that Parquet does not take."""
     role = ROLE.search(text)
     if not role:
         raise RedshiftError(
@@ -120,7 +126,7 @@ def _options(database: Database, text: str) -> bool:
             if re.search("credentials|access_key", text, re.IGNORECASE)
             else "Must specify an IAM role: CREDENTIALS or IAM_ROLE is required"
         )
-    check_role(database, role["role"] or "")
+    arn = check_role(database, role["role"] or "")
     rest = ROLE.sub(" ", text)
     if not FORMAT.search(rest):
         raise RedshiftError("local_aws does COPY with FORMAT AS PARQUET only")
@@ -131,7 +137,7 @@ def _options(database: Database, text: str) -> bool:
         if option in NOT_HERE:
             raise RedshiftError(f"local_aws does not do COPY with {option}")
         raise RedshiftError(f"{option} argument is not supported for PARQUET based COPY")
-    return manifest
+    return arn, manifest
 
 
 def check_role(database: Database, role: str) -> str:
@@ -139,14 +145,7 @@ def check_role(database: Database, role: str) -> str:
     arn = role or database.default_role
     if not arn:
         raise RedshiftError("Cannot find default IAM role: no default IAM role is associated with the namespace")
-    absent = arn not in database.iam_roles
-    if not absent:
-        iam = database.stand_in.client("iam")
-        try:
-            iam.get_role(RoleName=arn.rpartition("/")[2])
-        except iam.exceptions.NoSuchEntityException:
-            absent = True
-    if absent:
+    if arn not in database.iam_roles or not _principal(database, arn):
         user = (
             f"arn:aws:redshift-serverless:{database.stand_in.region}:{arn.split(':')[4]}:workgroup/{database.workgroup}"
         )
@@ -154,6 +153,31 @@ def check_role(database: Database, role: str) -> str:
             detailed(f"User {user} is not authorized to assume IAM Role {arn}", f"IAM Role={arn}", 8001)
         )
     return arn
+
+
+def lake_as(database: Database, role: str, *, lake_formation: bool = False) -> StandIn:
+    """The stand-in as a role of the namespace may use it; raises RedshiftError when Redshift may not take the role any more."""
+    arn = check_role(database, role)
+    session = database.stand_in.service_session(arn, _principal(database, arn))
+    return database.stand_in.acting_as(session, lake_formation=lake_formation)
+
+
+@contextlib.contextmanager
+def denials() -> Iterator[None]:
+    """What S3 and Glue refuse to the role, in Redshift's words."""
+    try:
+        yield
+    except ObjectDeniedError as denied:
+        said = f"S3ServiceException:{denied.sentence},Status 403,Error AccessDenied"
+        raise RedshiftError(detailed(said, denied.address, 8001)) from None
+    except ClientError as denied:
+        error = denied.response["Error"]
+        raise RedshiftError(detailed(f"{error['Code']}: {error['Message']}", "Glue", 8001)) from None
+
+
+def _principal(database: Database, role: str) -> str:
+    """The name by which Redshift may take a role; "" when it may not, or there is no such role."""
+    return next((each for each in PRINCIPALS if database.stand_in.may_assume(role, each)), "")
 
 
 def detailed(error: str, context: str, code: int = 0) -> str:
@@ -167,9 +191,8 @@ def _split(address: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _prefix_files(database: Database, source: str) -> list[tuple[str, Path]]:
+def _prefix_files(objects: Objects, source: str) -> list[tuple[str, Path]]:
     bucket, prefix = _split(source)
-    objects = database.stand_in.objects
     if not source.startswith("s3://"):
         raise RedshiftError(f"COPY from {source.partition('://')[0]} is not done by local_aws: only from s3://")
     if not objects.bucket_exists(bucket):
@@ -186,9 +209,9 @@ def _prefix_files(database: Database, source: str) -> list[tuple[str, Path]]:
     return [(f"s3://{bucket}/{key}", objects.path(bucket, key)) for key in keys]
 
 
-def _manifest_files(database: Database, source: str) -> list[tuple[str, Path]]:
+def _manifest_files(objects: Objects, source: str) -> list[tuple[str, Path]]:
     """https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html"""
-    path = database.stand_in.objects.path(*_split(source))
+    path = objects.path(*_split(source))
     if not path.is_file():
         raise RedshiftError(
             detailed(
@@ -206,7 +229,7 @@ def _manifest_files(database: Database, source: str) -> list[tuple[str, Path]]:
         raise RedshiftError(detailed(f"Invalid JSON in manifest file {source}", str(wrong), 8001)) from wrong
     files = []
     for address, mandatory, length in listed:
-        file = database.stand_in.objects.path(*_split(address))
+        file = objects.path(*_split(address))
         if not file.is_file():
             if mandatory:
                 raise RedshiftError(

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from local_aws import redshift_sql
 from local_aws.lake_tables import lake_table, literal, quote
-from local_aws.redshift_copy import ROLE, check_role, detailed
+from local_aws.redshift_copy import ROLE, check_role, denials, detailed, lake_as
 from local_aws.redshift_database import schema_exists
 from local_aws.redshift_sql import RedshiftError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from local_aws.redshift_database import Database
     from local_aws.redshift_statements import Session
+    from local_aws.s3 import Objects
 
 SCHEMA = re.compile(
     r"CREATE\s+EXTERNAL\s+SCHEMA\s+(IF\s+NOT\s+EXISTS\s+)?(\"[^\"]+\"|\w+)\s+FROM\s+DATA\s+CATALOG\s+DATABASE\s+'([^']+)'\s*(.*)",
@@ -57,25 +58,32 @@ def create_schema(session: Session, text: str) -> int:
         if found[1]:
             return 0
         raise RedshiftError(f'Schema "{name}" already exists')
-    glue = session.database.stand_in.client("glue")
-    try:
-        glue.get_database(Name=database)
-    except glue.exceptions.EntityNotFoundException as absent:
-        raise RedshiftError(
-            detailed(f"EntityNotFoundException: Database {database} not found.", "Glue", 8001)
-        ) from absent
+    glue = lake_as(session.database, arn).client("glue")
+    with denials():
+        try:
+            glue.get_database(Name=database)
+        except glue.exceptions.EntityNotFoundException as absent:
+            raise RedshiftError(
+                detailed(f"EntityNotFoundException: Database {database} not found.", "Glue", 8001)
+            ) from absent
     session.connection.execute(f"CREATE SCHEMA {quote(name)}")
     session.connection.execute("INSERT INTO local_aws.external_schemas VALUES (?, ?, ?)", [name, database, arn])
     return 0
 
 
-def view(database: Database, connection: duckdb.DuckDBPyConnection, catalog_database: str, name: str, said: str) -> str:
-    """A temporary view over a table of the Data Catalog; raises RedshiftError, LakeError."""
-    table = lake_table(database.stand_in, catalog_database, name)
-    if table is None:
-        raise RedshiftError(f'relation "{said}" does not exist')
-    place = f"lake_{catalog_database}_{name}"
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(place)} AS {table.select(database.stand_in)}")
+def view(database: Database, connection: duckdb.DuckDBPyConnection, schema: str, name: str, said: str) -> str:
+    """A temporary view over a table of an external schema, read with its role; raises RedshiftError, LakeError."""
+    found = connection.execute(
+        "SELECT database_name, role_arn FROM local_aws.external_schemas WHERE schema_name = ?", [schema]
+    ).fetchall()
+    catalog_database, role = found[0]
+    with denials():
+        lake = lake_as(database, role, lake_formation=True)
+        table = lake_table(lake, catalog_database, name)
+        if table is None:
+            raise RedshiftError(f'relation "{said}" does not exist')
+        place = f"lake_{catalog_database}_{name}"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(place)} AS {table.select(lake)}")
     return place
 
 
@@ -87,7 +95,7 @@ def unload(session: Session, text: str) -> int:
     role = ROLE.search(found["options"])
     if not role:
         raise RedshiftError("UNLOAD needs IAM_ROLE")
-    check_role(session.database, role["role"] or "")
+    arn = check_role(session.database, role["role"] or "")
     rest = ROLE.sub(" ", found["options"])
     if not re.search(r"\bPARQUET\b", rest, re.IGNORECASE):
         raise RedshiftError("local_aws does UNLOAD with FORMAT AS PARQUET only")
@@ -100,11 +108,12 @@ def unload(session: Session, text: str) -> int:
     trees = redshift_sql.parse(query)
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise RedshiftError('syntax error at or near "UNLOAD"')
-    return _write(session, session.query(trees[0], query).sql(dialect="duckdb"), found["target"], clean=bool(overwrite))
+    sql = session.query(trees[0], query).sql(dialect="duckdb")
+    with denials():
+        return _write(session, lake_as(session.database, arn).objects, sql, found["target"], clean=bool(overwrite))
 
 
-def _write(session: Session, sql: str, target: str, *, clean: bool) -> int:
-    objects = session.database.stand_in.objects
+def _write(session: Session, objects: Objects, sql: str, target: str, *, clean: bool) -> int:
     bucket, _, prefix = target.removeprefix("s3://").partition("/")
     if not objects.bucket_exists(bucket):
         raise RedshiftError(

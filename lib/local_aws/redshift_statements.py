@@ -112,10 +112,10 @@ class Session:
         )
         if view is not None and owner in ("", "pg_catalog", "information_schema"):
             owner, name = "", self._temporary_view(name, *view)
-        elif external := redshift_external.external_database(self.connection, owner):
+        elif redshift_external.external_database(self.connection, owner):
             owner, name = (
                 "",
-                redshift_external.view(self.database, self.connection, external, name, f"{table.db}.{table.name}"),
+                redshift_external.view(self.database, self.connection, owner, name, f"{table.db}.{table.name}"),
             )
         elif owner and not schema_exists(self.connection, owner):
             raise RedshiftError(f'schema "{owner}" does not exist')

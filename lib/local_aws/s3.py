@@ -32,6 +32,7 @@ class Objects:
             shutil.rmtree(each, ignore_errors=True)
             each.mkdir(parents=True)
         _keep_contents_in_files(self)
+        moto_s3.S3Backend.put_object_lock_configuration = _lock
 
     def path(self, bucket: str, key: str) -> Path:
         """The file that holds an object (it need not exist)."""
@@ -53,7 +54,7 @@ class Objects:
             key for key in list(index) if key.startswith(prefix) and isinstance(index.get(key), moto_s3.FakeKey)
         )
 
-    def put_file(self, bucket: str, key: str, file: Path) -> None:
+    def put_file(self, bucket: str, key: str, file: Path, **_parameters: str) -> None:
         """Move a finished file into the bucket as an object, all at once; raises ApiError NoSuchBucket."""
         self._index(bucket)
         target = self.path(bucket, key)
@@ -96,6 +97,7 @@ class Objects:
     def _register(self, bucket: str, key: str, file: Path) -> None:
         """Index a file as the object's (new) current version."""
         fake = moto_s3.FakeKey(key, b"", ACCOUNT, _backend().buckets[bucket].region_name, bucket_name=bucket)
+        _encrypt(fake)
         fake._value_buffer.close()  # noqa: SLF001 - moto has no public way to set contents without copying them
         content = self.contents / uuid.uuid4().hex
         os.link(file, content)
@@ -215,6 +217,33 @@ def _keep_contents_in_files(objects: Objects) -> None:
     moto_s3.tempfile = types.SimpleNamespace(
         SpooledTemporaryFile=lambda *_: _Content(objects.contents / uuid.uuid4().hex)
     )
+
+
+def _lock(
+    self: Any,
+    bucket_name: str,
+    lock_enabled: bool,
+    mode: str | None = None,
+    days: int | None = None,
+    years: int | None = None,
+) -> None:
+    """Moto's own refuses a bucket with objects in it, which AWS has not done since November 2023."""
+    bucket = self.get_bucket(bucket_name)
+    if not bucket.is_versioned:
+        raise moto_s3.InvalidBucketState(
+            "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
+        )
+    bucket.object_lock_enabled = bucket.object_lock_enabled or lock_enabled
+    bucket.default_lock_mode, bucket.default_lock_days, bucket.default_lock_years = mode, days, years
+
+
+def _encrypt(fake: Any) -> None:
+    """Mark an object that an engine wrote as encrypted the way its bucket encrypts by default."""
+    if configured := _backend().buckets[fake.bucket_name].encryption:
+        rule = configured["Rule"]
+        by_default = rule["ApplyServerSideEncryptionByDefault"]
+        fake.encryption, fake.kms_key_id = by_default["SSEAlgorithm"], by_default.get("KMSMasterKeyID")
+        fake.bucket_key_enabled = rule.get("BucketKeyEnabled")
 
 
 def _backend() -> Any:

@@ -18,32 +18,65 @@ from local_aws.service import Service
 from local_aws.stand_in import StandIn
 
 REGION = "eu-west-1"
-SERVICE_MODULES = ("athena", "dms", "glue", "lakeformation", "redshift_data", "redshift_serverless")
+ADMINISTRATOR = ("AKIAREHEARSAL0000000", "rehearsal")  # an access key that opens nothing outside this machine
+SERVICE_MODULES = (
+    "athena",
+    "budgets",
+    "cloudtrail",
+    "directconnect",
+    "dms",
+    "glue",
+    "iam",
+    "kms",
+    "lakeformation",
+    "quicksight",
+    "redshift_data",
+    "redshift_serverless",
+    "route53resolver",
+    "servicequotas",
+    "sts",
+)
+
+
+# boto3 prefers these to a profile
+OVERRIDING = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 
 class LocalAwsError(Exception):
     """The stand-in cannot start or be reached: one sentence that says why and what to do."""
 
 
-def environment(endpoint: str) -> dict[str, str]:
-    """The variables that point every AWS client at the stand-in and nowhere else."""
+def environment(endpoint: str, directory: Path) -> dict[str, str]:
+    """The variables that point every AWS client at the stand-in in `directory` and nowhere else.
+
+    The administrator's key is in a file and not in a variable, which boto3 would prefer to any AWS_PROFILE.
+    """
     return {
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000",
-        "AWS_SECRET_ACCESS_KEY": "rehearsal",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": str(directory / "credentials"),
     }
+
+
+def write_credentials(directory: Path) -> None:
+    """The administrator's key, as the profile `default`."""
+    key, secret = ADMINISTRATOR
+    text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+    (directory / "credentials").write_text(text)
 
 
 @contextlib.contextmanager
 def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     """Serve from a thread of this process; the stand-in, ready; raises LocalAwsError when the port is taken."""
     port = _free(port)
-    os.environ.update(environment(f"http://127.0.0.1:{port}"), MOTO_IAM_LOAD_MANAGED_POLICIES="true")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_credentials(directory)
+    for name in OVERRIDING:
+        os.environ.pop(name, None)
+    os.environ.update(environment(f"http://127.0.0.1:{port}", directory), MOTO_IAM_LOAD_MANAGED_POLICIES="true")
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - moto reads its environment when it is imported
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -51,8 +84,12 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     )
     from werkzeug.serving import make_server  # noqa: PLC0415
 
+    from local_aws import ec2_gaps, landing_zone  # noqa: PLC0415
     from local_aws.gateway import Gateway  # noqa: PLC0415
+    from local_aws.iam_authority import Authority  # noqa: PLC0415
+    from local_aws.principals import Principals, add_user_key  # noqa: PLC0415
     from local_aws.s3 import Objects  # noqa: PLC0415
+    from local_aws.scenarios import Scenarios  # noqa: PLC0415
 
     class Quiet(MotoRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -60,11 +97,16 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
         def log(self, *_: Any) -> None:
             """Say nothing: calls.jsonl has every call."""
 
-    directory.mkdir(parents=True, exist_ok=True)
     objects = Objects(directory / "s3")
     stand_in = StandIn(directory, objects, f"http://127.0.0.1:{port}", REGION)
-    gateway = Gateway(DomainDispatcherApplication(create_backend_app), objects, directory / "calls.jsonl")
-    gateway.services = {each.name: each(stand_in) for each in service_classes()}
+    gateway = Gateway(DomainDispatcherApplication(create_backend_app), stand_in)
+    stand_in.principals, stand_in.authority = Principals(), Authority(stand_in, gateway.services)
+    add_user_key("administrator", *ADMINISTRATOR, "arn:aws:iam::aws:policy/AdministratorAccess")
+    gateway.services.update({each.name: each(stand_in) for each in service_classes()})
+    gateway.observe = stand_in.recorder.observe
+    ec2_gaps.fill(gateway.services["directconnect"].routes_changed)
+    landing_zone.hand_over(gateway.services["directconnect"])
+    gateway.scenarios = Scenarios(stand_in, gateway.services).answer
     server = make_server("127.0.0.1", port, gateway, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, name="gateway", daemon=True).start()
     try:

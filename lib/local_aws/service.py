@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from local_aws.principals import Principal
     from local_aws.stand_in import StandIn
 
 ACCOUNT = "123456789012"  # moto's account, and so the one of every rehearsal
@@ -31,6 +32,7 @@ class Call:
     region: str
     access_key: str
     moto: Callable[[], dict[str, Any]] = field(repr=False)  # moto's answer as boto3 would return it; raises ApiError
+    principal: Principal = field(repr=False, default=None)  # type: ignore[assignment] # always given but in tests
 
 
 class Service:

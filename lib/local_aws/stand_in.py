@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ import boto3
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from collections.abc import Mapping
+    from local_aws.cloudtrail_recorder import Recorder
+    from local_aws.iam_authority import Authority
+    from local_aws.principals import Principal, Principals
     from local_aws.s3 import Objects
 
 INTERNAL_ACCESS_KEY = "LOCALAWSENGINE"  # signs what an engine asks of another service
@@ -24,15 +29,81 @@ class StandIn:
     endpoint: str  # "http://127.0.0.1:4566"
     region: str
 
-    _clients: dict[str, Any] = field(default_factory=dict, repr=False)
+    recorder: Recorder = field(init=False, repr=False)  # takes every call for CloudTrail; CloudTrail itself makes it
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of this stand-in for use by its own engines, from any thread; made once, as making one takes 0.1 s."""
-        if service not in self._clients:
+    principals: Principals = field(init=False, repr=False)  # who has which access key
+    authority: Authority = field(init=False, repr=False)  # who may do what
+
+    acting_key: str = INTERNAL_ACCESS_KEY  # signs what `client` makes when nobody else is named
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+
+    def client(
+        self,
+        service: str,
+        *,
+        role_arn: str = "",
+        service_principal: str = "",
+        caller: Principal | None = None,
+        via: str = "",
+    ) -> Any:
+        """A boto3 client of this stand-in for its engines, from any thread; made once, as making one takes 0.1 s.
+
+        Its calls are the stand-in's own and always allowed; or those of the role, which the service must be allowed to take
+        (`service_session`); or those of the `caller` itself, made for it `via` a service such as "athena.amazonaws.com".
+        """
+        key = self.acting_key
+        if role_arn:
+            key = self.service_session(role_arn, service_principal).access_key
+        elif caller is not None:
+            key = self.principals.on_behalf(caller, via).access_key
+        if (service, key) not in self._clients:
             session = boto3.session.Session(
-                aws_access_key_id=INTERNAL_ACCESS_KEY,
+                aws_access_key_id=key,
                 aws_secret_access_key="engine",  # noqa: S106 - not checked by anyone
                 region_name=self.region,
             )
-            self._clients[service] = session.client(service, endpoint_url=self.endpoint)
-        return self._clients[service]
+            self._clients[service, key] = session.client(service, endpoint_url=self.endpoint)
+        return self._clients[service, key]
+
+    def service_session(self, role_arn: str, service_principal: str) -> Principal:
+        """The session in which an AWS service acts as a role: "glue.amazonaws.com".
+
+        Raises AccessDeniedError when the role's trust policy does not let the service take it, or there is no such role.
+        """
+        from local_aws.iam_authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
+
+        given = {
+            "aws:SourceAccount": role_arn.split(":")[4]
+        }  # the resource that the service works for is this account's
+        self.authority.authorize(service(service_principal), "sts:AssumeRole", role_arn, given)
+        return self.principals.service_session(role_arn, service_principal, self.recorder.assumed)
+
+    def may_assume(self, role_arn: str, service_principal: str) -> bool:
+        """Whether a role is there and its trust policy lets an AWS service take it."""
+        from local_aws.iam_authority import service  # noqa: PLC0415 - needs moto, as above
+
+        given = {"aws:SourceAccount": role_arn.split(":")[4] if role_arn.count(":") > 4 else ""}
+        return self.authority.allows(service(service_principal), "sts:AssumeRole", role_arn, given)
+
+    def acting_as(self, principal: Principal, *, lake_formation: bool = False) -> StandIn:
+        """This stand-in as a principal may use it: its clients make the principal's calls, its objects are those it may have.
+
+        With `lake_formation` registered locations are read as Lake Formation lends them.
+        """
+        from local_aws.iam_objects import ObjectsAs  # noqa: PLC0415 - as above
+
+        if principal.access_key == INTERNAL_ACCESS_KEY:
+            return self
+        seen = copy.copy(self)
+        seen.objects = ObjectsAs(self, principal, lake_formation=lake_formation)
+        seen.acting_key = principal.access_key
+        return seen
+
+    def authorize(
+        self, principal: Principal, action: str, resource: str, given: Mapping[str, str] | None = None
+    ) -> None:
+        """For engines that touch files themselves: return when the principal may, else raise AccessDeniedError.
+
+        `given` are condition keys of the request: {"s3:prefix": "raw/"}. The error's `sentence` says who may not do what, and why.
+        """
+        self.authority.authorize(principal, action, resource, given)

@@ -14,11 +14,23 @@ from typing import Any
 import botocore.model
 import botocore.parsers
 import botocore.session
+import botocore.utils
+from moto.core.parse import PROTOCOL_PARSERS  # moto is pinned exactly, and these are what it uses itself
+from moto.core.request import Request
+from moto.core.routing import get_service_router
+from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model as moto_model
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import NotFound
 
 from local_aws.service import ApiError
 
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
-SIGNED_AS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}  # where the signing name is not boto3's
+SIGNED_AS = {
+    "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
+}  # where the signing name is not boto3's
 
 
 @functools.cache
@@ -37,35 +49,65 @@ def caller(environ: dict[str, Any]) -> tuple[str, str, str]:
     )
     if not found:
         return "", "", "s3"  # an unsigned request can only be one to a public object
+    if found[3] == "s3" and environ.get("PATH_INFO", "").startswith("/v20180820/"):
+        return found[1], found[2], "s3control"
     return found[1], found[2], SIGNED_AS.get(found[3], found[3])
 
 
-def operation_name(service: str, environ: dict[str, Any], body: bytes) -> str:
-    """The operation a request asks for, or its method and path where AWS's REST routes name none (S3); raises ApiError."""
+def request(service: str, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
+    """The operation a request asks for and its parameters as boto3 takes them; no operation of AWS: method and path, and none.
+
+    An S3 object's own bytes are not among the parameters.
+    """
+    known = model(service)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return str(target).rsplit(".", 1)[-1]
-    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        return dict(urllib.parse.parse_qsl(body.decode())).get("Action", "")
-    path = environ.get("PATH_INFO", "")
-    if found := re.search(r"/service/[^/]+/operation/(\w+)$", path):  # smithy-rpc
-        return found[1]
-    for method, route, name in _routes(service) if service != "s3" else ():
-        if method == environ["REQUEST_METHOD"] and route.fullmatch(path):
-            return name
+        return _of_json(known, str(target).rsplit(".", 1)[-1], body)
+    if found := re.search(r"/service/[^/]+/operation/(\w+)$", environ.get("PATH_INFO", "")):
+        return _of_cbor(known, found[1], body)
+    asked = Request(environ)
+    try:
+        operation, in_path = get_service_router(service).match(asked)
+    except (NotFound, NotImplementedError):
+        query = environ.get("QUERY_STRING", "")
+        return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}" + (f"?{query}" if query else ""), {}
+    form = asked.content_type and asked.content_type.startswith("application/x-www-form-urlencoded")
+    values = MultiDict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)) if form else asked.args
+    parser = PROTOCOL_PARSERS[known.protocol](operation, timestamp_parser=botocore.utils.parse_timestamp)
+    raw = {"body": body, "headers": asked.headers, "method": asked.method, "url_params": in_path, "values": values}
+    try:
+        given = parser.parse(raw | {"url_path": asked.path})
+    except Exception as wrong:
+        raise ApiError(_malformed(service), f"The request is not what {operation.name} takes: {wrong}") from wrong
+    return operation.name, {name: value for name, value in given.items() if value is not None}
+
+
+def carries_object(service: str, environ: dict[str, Any]) -> bool:
+    """Whether a request's body is an S3 object or a part of one, and so may be large."""
     query = environ.get("QUERY_STRING", "")
-    return f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else "")
+    is_key = "/" in environ["PATH_INFO"].strip("/")
+    settings = re.search(r"(^|&)(acl|legal-hold|restore|retention|select|tagging|torrent|uploads)(=|&|$)", query)
+    return service == "s3" and environ["REQUEST_METHOD"] == "PUT" and is_key and not settings
 
 
-@functools.cache
-def _routes(service: str) -> list[tuple[str, re.Pattern[str], str]]:
-    """Every REST route of a service: method, path as a pattern, operation; the most literal path first."""
-    routes = []
-    for name in model(service).operation_names:
-        http = model(service).operation_model(name).http
-        path = http["requestUri"].partition("?")[0]
-        pattern = re.sub(r"\\{\w+(\\\+)?\\}", lambda m: ".+" if m[1] else "[^/]+", re.escape(path))
-        routes.append((path.count("{"), (http["method"], re.compile(pattern + "/?"), name)))
-    return [route for _, route in sorted(routes, key=lambda pair: pair[0])]
+def _of_json(known: botocore.model.ServiceModel, operation: str, body: bytes) -> tuple[str, dict[str, Any]]:
+    if operation not in known.operation_names:
+        raise ApiError("UnknownOperationException", f"{known.service_name} has no operation {operation}.")
+    try:
+        given = json.loads(body or b"{}")
+    except ValueError as wrong:
+        raise ApiError("SerializationException", f"The request is not JSON: {wrong}") from wrong
+    return operation, from_wire(given, known.operation_model(operation).input_shape)
+
+
+def _of_cbor(known: botocore.model.ServiceModel, operation: str, body: bytes) -> tuple[str, dict[str, Any]]:
+    parser = botocore.parsers.create_parser("smithy-rpc-v2-cbor")
+    if operation not in known.operation_names:
+        raise ApiError("UnknownOperationException", f"{known.service_name} has no operation {operation}.")
+    return operation, parser.parse_data_item(parser.get_peekable_stream_from_bytes(body)) if body else {}
+
+
+def _malformed(service: str) -> str:
+    return "MalformedXML" if service.startswith("s3") else "MalformedQueryString"
 
 
 def from_wire(value: Any, shape: Any) -> Any:
@@ -109,6 +151,19 @@ def to_wire(value: Any, shape: Any) -> Any:
     return float(value) if isinstance(value, decimal.Decimal) else value
 
 
+def answer(operation: botocore.model.OperationModel, response: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
+    """A response as the service's protocol writes it: headers and body."""
+    if operation.service_model.protocol in ("query", "ec2", "rest-xml"):
+        known = moto_model(operation.service_model.service_name).operation_model(operation.name)
+        written = get_serializer_class(known.service_model.service_name, known.service_model.protocol)(known).serialize(
+            response
+        )
+        body = written["body"].encode() if isinstance(written["body"], str) else written["body"]
+        return [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))], body
+    body = json.dumps(to_wire(response, operation.output_shape) if operation.output_shape else {}).encode()
+    return [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))], body
+
+
 def parse_answer(
     operation: botocore.model.OperationModel, status: int, headers: dict[str, str], body: bytes
 ) -> dict[str, Any]:
@@ -125,6 +180,8 @@ def error_answer(service: str, error: ApiError, request_id: str) -> tuple[int, l
     """An error as the service's protocol writes it: status, headers, body."""
     declared = next((shape for shape in model(service).error_shapes if shape.name == error.code), None)
     status = (declared.metadata.get("error") or {}).get("httpStatusCode", error.status) if declared else error.status
+    if model(service).resolved_protocol == "smithy-rpc-v2-cbor":
+        return status, [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")], _cbor(error)
     if model(service).protocol in ("query", "ec2", "rest-xml"):
         text = f"<Code>{error.code}</Code><Message>{_escape(str(error))}</Message>"
         wrapped = (
@@ -141,3 +198,13 @@ def error_answer(service: str, error: ApiError, request_id: str) -> tuple[int, l
 
 def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _cbor(error: ApiError) -> bytes:
+    """{"__type": code, "message": text} in CBOR: a map of two pairs of texts."""
+    return b"\xa2" + b"".join(_cbor_text(each) for each in ("__type", error.code, "message", str(error)))
+
+
+def _cbor_text(text: str) -> bytes:
+    data = text.encode()
+    return b"\x79" + len(data).to_bytes(2, "big") + data

@@ -1,0 +1,81 @@
+"""What an API call needs: IAM actions, each with the resources it is needed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service_authorization import actions, roles, s3
+from service_authorization.resources import Lookup, resources
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One action that a call needs, on every one of these resources."""
+
+    action: str  # "glue:GetTable"
+    resources: tuple[str, ...]  # ARNs; `*` where the request does not tell
+    context: Mapping[str, str] = field(default_factory=dict)  # condition keys: {"iam:PassedToService": …}
+    via: str = ""  # the service that asks for it on the caller's behalf: "s3.eu-west-1.amazonaws.com"
+
+
+def required(
+    service: str,
+    operation: str,
+    parameters: Mapping[str, Any],
+    account: str,
+    region: str,
+    lookup: Lookup = lambda _prefix, _placeholder, _parameters: None,
+) -> list[Requirement]:
+    """The IAM actions that an operation needs, with the ARNs they are needed on.
+
+    `service`, `operation` and `parameters` are boto3's ("glue", "GetTable", {"DatabaseName": …}). What a request does not tell is
+    `*`, unless `lookup(prefix, placeholder, parameters)` knows: `("athena", "WorkGroupName", {"QueryExecutionId": …})`,
+    `("redshift-serverless", "WorkgroupId", …)`, `("kms", "KeyId", …)`, `("secretsmanager", "SecretId", …)`, and the KMS key
+    `("s3", "BucketKey", …)` that encrypts what is put into a bucket or `("s3", "ObjectKey", …)` that an object is encrypted with.
+
+    Source: https://docs.aws.amazon.com/service-authorization/latest/reference/
+    """
+    if (service, operation) in actions.FOR_EVERYBODY:
+        return []
+    if service == "s3":
+        return list(_of_s3(operation, parameters, region, lookup))
+    prefix, action = actions.prefix_of(service), actions.action_of(service, operation)
+    about = resources(prefix, action, operation, parameters, account, region, lookup)
+    passed = roles.passed_roles(service, operation, parameters, account)
+    to = {"iam:PassedToService": roles.passed_to(service)}
+    return [
+        Requirement(f"{prefix}:{action}", about),
+        *(
+            Requirement(name, about)
+            for parameter, name in actions.SESSIONS.items()
+            if service == "sts" and parameters.get(parameter)
+        ),
+        *_tagging(service, operation, parameters, about),
+        *(Requirement("iam:PassRole", (each,), to) for each in passed),
+    ]
+
+
+def _tagging(
+    service: str, operation: str, parameters: Mapping[str, Any], about: tuple[str, ...]
+) -> Iterator[Requirement]:
+    """Tags at creation: the right to tag, on what is created."""
+    if name := actions.tagging_action(service, operation, dict(parameters)):
+        made = tuple(each for each in about if each.endswith("*"))  # what has no name before it is there
+        if operation == "CreateReplicationTask":
+            made = (f"{about[0].rpartition(':')[0].rpartition(':')[0]}:task:*",)
+        context = {"ec2:CreateAction": operation} if service == "ec2" else {}
+        yield Requirement(name, made or about, context)
+
+
+def _of_s3(operation: str, parameters: Mapping[str, Any], region: str, lookup: Lookup) -> Iterator[Requirement]:
+    by_action: dict[str, dict[str, None]] = {}
+    for action, resource in s3.needs(operation, parameters):
+        by_action.setdefault(action, {})[resource] = None
+    yield from (Requirement(action, tuple(found)) for action, found in by_action.items())
+    bucket = s3.arn(parameters.get("Bucket", "*"))
+    for action, key in s3.key_needs(operation, parameters, lookup):
+        via = f"s3.{region}.amazonaws.com"
+        context = {"kms:ViaService": via, "kms:EncryptionContext:aws:s3:arn": bucket}
+        yield Requirement(action, (key,), context, via)
