@@ -140,6 +140,7 @@ def test_a_run_whose_evidence_was_changed_cannot_be_resumed(two_phases, capsys):
 def test_only_from_and_to_choose_the_phases(two_phases, capsys):
     every = phases.every(two_phases)
     for (only, first, last), numbers in (
+        (("1,02", None, None), ["01", "02"]),
         ((None, None, None), ["01", "02"]),
         (("2", None, None), ["02"]),
         ((None, "02", None), ["02"]),

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--plan", action="store_true", help="list the calls, make none")
             command.set_defaults(act=_bootstrap)
             continue
-        command.add_argument("--only", metavar="05", help="this phase alone")
+        command.add_argument("--only", metavar="05", help="this phase alone, or these: 05,06")
         command.add_argument("--from", dest="first", metavar="05", help="this phase and those after it")
         command.add_argument("--to", dest="last", metavar="06", help="up to this phase")
         command.set_defaults(act=_start)

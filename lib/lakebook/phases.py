@@ -37,13 +37,14 @@ def every(folder: Path) -> list[Phase]:
 
 
 def chosen(phases: list[Phase], only: str | None, first: str | None, last: str | None) -> list[Phase]:
-    """The phases of a run, by their numbers ("05" or "5"); raises ParametersError where there is no such phase."""
+    """The phases of a run, by their numbers ("05" or "5"; `only` may be "05,06"); raises ParametersError where there is no such phase."""
     numbers = [each.number for each in phases]
-    for asked in filter(None, (only, first, last)):
+    alone = [each.zfill(2) for each in (only or "").split(",") if each]
+    for asked in filter(None, (*alone, first, last)):
         if asked.zfill(2) not in numbers:
             raise ParametersError(f"There is no phase {asked}; there are {', '.join(numbers)}.")
-    if only:
-        return [each for each in phases if each.number == only.zfill(2)]
+    if alone:
+        return [each for each in phases if each.number in alone]
     start, end = (first or "00").zfill(2), (last or "99").zfill(2)
     found = [each for each in phases if start <= each.number <= end and each.number not in OUTSIDE_A_RUN]
     if not found:
