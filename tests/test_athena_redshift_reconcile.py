@@ -69,6 +69,9 @@ def loaded(curated):
         ],
     }
     role = boto3.client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    reads = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
+    boto3.client("iam").put_role_policy(RoleName=NAME, PolicyName="reads", PolicyDocument=document)
     serverless = boto3.client("redshift-serverless")
     serverless.create_namespace(namespaceName=NAME, dbName="warehouse", iamRoles=[role])
     serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME)

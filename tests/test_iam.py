@@ -231,11 +231,13 @@ def test_of_several_objects_only_those_are_deleted_that_may_be(make, lake):
     ],
 )
 def test_an_unknown_access_key_is_refused(stand_in, service, operation, code):
-    assert denial(of({"AccessKeyId": "AKIANOBODY0000000000", "SecretAccessKey": "x"}), service, operation)["Code"] == code
+    assert (
+        denial(of({"AccessKeyId": "AKIANOBODY0000000000", "SecretAccessKey": "x"}), service, operation)["Code"] == code
+    )
 
 
 def test_a_session_ends(make, monkeypatch):
-    from local_aws import principals  # noqa: PLC0415
+    from local_aws import principals  # noqa: PLC0415 - after the stand-in has started
 
     who = make({"Action": "*", "Resource": "*"})
 
@@ -357,7 +359,7 @@ def test_a_user_gets_a_token_for_itself_and_a_session_does_not(iam, make):
 
 
 def test_a_role_that_is_not_there_cannot_be_taken(stand_in):
-    with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole on resource: .*role/absent"):
+    with pytest.raises(ClientError, match=r"not authorized to perform: sts:AssumeRole on resource: .*role/absent"):
         session(f"arn:aws:iam::{ACCOUNT}:role/absent")
 
 
@@ -411,10 +413,15 @@ def test_an_encrypted_bucket_needs_its_key_and_only_through_s3(make, lake):
     s3.put_object(Bucket="iam-encrypted", Key="k", Body=b"x")
     objects = {"Action": ["s3:GetObject", "s3:PutObject"], "Resource": "*"}
     said = denial(make(objects), "s3", "put_object", Bucket="iam-encrypted", Key="k", Body=b"")
-    assert (said["Code"], "kms:GenerateDataKey on resource: " + lake["key"] in said["Message"]) == ("AccessDenied", True)
+    assert (said["Code"], "kms:GenerateDataKey on resource: " + lake["key"] in said["Message"]) == (
+        "AccessDenied",
+        True,
+    )
     assert may(make(objects), "s3", "get_object", Bucket="iam-encrypted", Key="k")
     through = {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}
-    who = make(objects, {"Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": lake["key"], "Condition": through})
+    who = make(
+        objects, {"Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": lake["key"], "Condition": through}
+    )
     assert not may(who, "s3", "get_object", Bucket="iam-encrypted", Key="k")
     assert not may(who, "s3", "put_object", Bucket="iam-encrypted", Key="k", Body=b"")
     assert may(who, "kms", "generate_data_key", KeyId=lake["key"], KeySpec="AES_256")
@@ -507,7 +514,9 @@ def test_the_simulator_says_what_calls_will_find(make, iam):
 
 
 def test_the_simulator_takes_conditions_from_the_question_and_names_those_that_lack(iam):
-    policy = document({"Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestedRegion": REGION}}})
+    policy = document(
+        {"Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestedRegion": REGION}}}
+    )
     ask = {"PolicyInputList": [policy], "ActionNames": ["s3:GetObject"]}
     result = iam.simulate_custom_policy(**ask)["EvaluationResults"][0]
     assert (result["EvalDecision"], result["MissingContextValues"]) == ("implicitDeny", ["aws:RequestedRegion"])
@@ -520,7 +529,7 @@ def test_the_simulator_takes_conditions_from_the_question_and_names_those_that_l
 
 
 def test_another_accounts_bucket_needs_both_accounts_consent(make, lake):
-    from moto.iam.models import iam_backends  # noqa: PLC0415 - the other account's administrator is not in this rehearsal
+    from moto.iam.models import iam_backends  # noqa: PLC0415 - after the stand-in has started
 
     other = iam_backends["999999999999"]["aws"]
     with contextlib.suppress(Exception):
@@ -537,10 +546,9 @@ def test_another_accounts_bucket_needs_both_accounts_consent(make, lake):
 
 
 def test_authorization_costs_well_under_a_millisecond(make, lake):
-    from service_authorization import required  # noqa: PLC0415
-
-    from local_aws import iam_context, iam_evaluation  # noqa: PLC0415
-    from local_aws.principals import Principal  # noqa: PLC0415
+    from local_aws import iam_context, iam_evaluation  # noqa: PLC0415 - after the stand-in has started
+    from local_aws.principals import Principal  # noqa: PLC0415 - after the stand-in has started
+    from service_authorization import required  # noqa: PLC0415 - after the stand-in has started
 
     policy = document(*[{"Action": f"s3:Get{n}", "Resource": f"arn:aws:s3:::b{n}/*"} for n in range(50)], READ)
     who = Principal("AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/r/s", ACCOUNT, "AROA:s", role_arn=f"arn:aws:iam::{ACCOUNT}:role/r")  # fmt: skip

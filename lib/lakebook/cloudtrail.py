@@ -171,7 +171,7 @@ def _validated(
 ) -> Iterator[tuple[str, str, str, str]]:
     command = [sys.executable, "-m", "awscli", "cloudtrail", "validate-logs", "--verbose", "--region", region]
     command += ["--trail-arn", trail_arn, "--start-time", _utc(since), "--end-time", _utc(until)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=aws.environment())
     found = re.findall(r"^(?:\(backfill\) )?(Digest|Log) file\t(\S+)\t(.+)$", ended.stdout + ended.stderr, re.MULTILINE)
     if not found and (ended.returncode or ended.stderr.strip()):
         raise LakebookError(f"aws cloudtrail validate-logs could not check {region}: {ended.stderr.strip()}")

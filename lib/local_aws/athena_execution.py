@@ -118,8 +118,12 @@ class Execution:
             return _denied(denied)
         except ClientError as failed:
             error = failed.response["Error"]
-            denied = error["Code"] == "AccessDeniedException"
-            return f"{'Insufficient permissions to execute the query.' if denied else error['Code'] + ':'} {error['Message']}"
+            said = (
+                "Insufficient permissions to execute the query."
+                if error["Code"] == "AccessDeniedException"
+                else f"{error['Code']}:"
+            )
+            return f"{said} {error['Message']}"
         except duckdb.Error as failed:
             return athena_queries.failure(failed)
         except ApiError as failed:
@@ -187,9 +191,7 @@ class Engine:
         scratch.mkdir()
         connection = self.connection.cursor()
         connection.execute("SET TimeZone = 'UTC'")
-        return athena_queries.Job(
-            stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced
-        )
+        return athena_queries.Job(stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced)
 
 
 def now() -> datetime.datetime:

@@ -47,16 +47,16 @@ class TaskLog:
         if not self._logs:
             return
         try:
-            self._send()
+            self._send(self._logs)
         except ClientError as refused:  # as on AWS: no line arrives, and nobody is told
             if refused.response["Error"]["Code"] != "AccessDeniedException":
                 raise
 
-    def _send(self) -> None:
-        with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
-            self._logs.create_log_group(logGroupName=self._where["logGroupName"])
-        with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
-            self._logs.create_log_stream(**self._where)
+    def _send(self, logs: Any) -> None:
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_group(logGroupName=self._where["logGroupName"])
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_stream(**self._where)
         events = sorted(self._events, key=lambda each: each["timestamp"])
         for start in range(0, len(events), EVENTS_PER_CALL):
-            self._logs.put_log_events(**self._where, logEvents=events[start : start + EVENTS_PER_CALL])
+            logs.put_log_events(**self._where, logEvents=events[start : start + EVENTS_PER_CALL])

@@ -53,15 +53,15 @@ class DirectoryS3 extends RawLocalFileSystem {
   }
 
   override def delete(path: Path, recursive: Boolean): Boolean = {
-    access.check("DeleteObject", key(path))
+    if (pathToFile(path).exists) access.check("DeleteObject", all(path))
     super.delete(path, recursive)
   }
 
   // S3 cannot rename: it copies and deletes
   override def rename(from: Path, to: Path): Boolean = {
-    access.check("GetObject", key(from))
-    access.check("PutObject", key(to))
-    access.check("DeleteObject", key(from))
+    access.check("GetObject", all(from))
+    access.check("PutObject", key(to) + all(from).stripPrefix(key(from)))
+    access.check("DeleteObject", all(from))
     super.rename(from, to)
   }
 
@@ -81,6 +81,8 @@ class DirectoryS3 extends RawLocalFileSystem {
   override def setTimes(path: Path, modified: Long, accessed: Long): Unit = ()
 
   private def key(path: Path): String = makeQualified(path).toUri.getPath.stripPrefix("/")
+
+  private def all(path: Path): String = if (pathToFile(path).isDirectory) key(path) + "/" else key(path)
 
   private def existing(path: Path): File = {
     val file = pathToFile(path)

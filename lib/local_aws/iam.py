@@ -88,7 +88,7 @@ def _results(told: dict[str, Any], principal: Principal, policies: Policies) -> 
 
 def _result(context: _Simulated, policies: Policies) -> dict[str, Any]:
     decision = decide(policies, context)
-    result = {
+    result: dict[str, Any] = {
         "EvalActionName": context.action,
         "EvalResourceName": context.resource,
         "EvalDecision": "explicitDeny" if decision.explicit else DECISIONS[decision.allowed],

@@ -6,14 +6,13 @@ import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from service_authorization import Requirement, required
-
 from local_aws import iam_refusals, principals
 from local_aws.iam_context import Context
 from local_aws.iam_evaluation import Decision, decide
 from local_aws.iam_records import Lookups, key_state, policies_on, secret_arn, tags_of
 from local_aws.principals import ENGINE, Principal
 from local_aws.service import ACCOUNT, ApiError
+from service_authorization import Requirement, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

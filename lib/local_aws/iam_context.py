@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from local_aws.service import ApiError
 from service_authorization.reference import condition_keys
 
-from local_aws.principals import Principal
-from local_aws.service import ApiError
+if TYPE_CHECKING:
+    from local_aws.principals import Principal
 
 # Keys of AWS that no request to the stand-in has: no organization, no MFA, no VPC endpoint, no federation.
 ABSENT = {

@@ -78,7 +78,7 @@ def statements(document: str) -> tuple[Statement, ...]:
 
 @functools.lru_cache(maxsize=8192)
 def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern of a policy: `*` is any text, `?` any character; `\\ue000` to `\\ue002` are these signs themselves."""
+    """A pattern of a policy: `*` is any text, `?` any character; `fill` writes these signs themselves as private characters."""
     text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.compile(text.replace("\ue000", r"\*").replace("\ue001", r"\?").replace("\ue002", r"\$"), re.DOTALL)
 

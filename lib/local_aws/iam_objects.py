@@ -85,7 +85,9 @@ class ObjectsAs(Objects):
 
     def _reader(self, bucket: str, key: str) -> Principal:
         """Lake Formation's session for what is registered with it, else the principal itself."""
-        role_arn = registered_role(f"arn:aws:s3:::{bucket}/{key}", self._stand_in.region) if self._lake_formation else ""
+        role_arn = (
+            registered_role(f"arn:aws:s3:::{bucket}/{key}", self._stand_in.region) if self._lake_formation else ""
+        )
         if role_arn and self._stand_in.authority.allows(self._principal, "lakeformation:GetDataAccess", "*"):
             return self._stand_in.service_session(role_arn, LAKE_FORMATION)
         return self._principal

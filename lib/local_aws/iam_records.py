@@ -139,7 +139,7 @@ class Lookups:
     def _kms_KeyId(self, parameters: Mapping[str, Any]) -> str | None:
         alias = str(parameters.get("KeyId") or "").rpartition("alias/")
         backend = kms_backends[self.account][self.region]
-        return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None  # type: ignore[no-any-return]
+        return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None
 
     def _s3_BucketKey(self, parameters: Mapping[str, Any]) -> str | None:
         """The key that encrypts what is put into the bucket; None for AWS's own key."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from collections.abc import Mapping
     from local_aws.cloudtrail_recorder import Recorder
     from local_aws.iam_authority import Authority
     from local_aws.principals import Principal, Principals
@@ -80,17 +80,17 @@ class StandIn:
 
     def may_assume(self, role_arn: str, service_principal: str) -> bool:
         """Whether a role is there and its trust policy lets an AWS service take it."""
-        from local_aws.iam_authority import service  # noqa: PLC0415 - needs moto, as above
+        from local_aws.iam_authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
 
         given = {"aws:SourceAccount": role_arn.split(":")[4] if role_arn.count(":") > 4 else ""}
         return self.authority.allows(service(service_principal), "sts:AssumeRole", role_arn, given)
 
     def acting_as(self, principal: Principal, *, lake_formation: bool = False) -> StandIn:
-        """This stand-in as a principal may use it: its clients make the principal's calls, its objects are those it may have.
+        """The stand-in as a principal may use it: its clients make the principal's calls, its objects are those it may have.
 
         With `lake_formation` registered locations are read as Lake Formation lends them.
         """
-        from local_aws.iam_objects import ObjectsAs  # noqa: PLC0415 - as above
+        from local_aws.iam_objects import ObjectsAs  # noqa: PLC0415 - needs moto, which reads its environment when imported
 
         if principal.access_key == INTERNAL_ACCESS_KEY:
             return self

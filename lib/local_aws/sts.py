@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import json
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from moto.iam.models import iam_backends
 
 from local_aws.iam_context import request_tags
+from local_aws.iam_documents import statements
 from local_aws.principals import Principal, role, role_session
 from local_aws.service import ApiError, Call, Service
 
@@ -90,9 +90,9 @@ def _session_policies(told: dict[str, Any], account: str) -> tuple[str, ...]:
             raise _invalid(f"The policy {each['arn']} does not exist or is not attachable.")
         found += [one.document for one in policy.versions if one.version_id == policy.default_version_id]
     try:
-        if any("Statement" not in json.loads(each) for each in found):
-            raise ValueError
-    except ValueError as wrong:
+        for each in found:
+            statements(each)
+    except (ValueError, KeyError, TypeError) as wrong:
         raise ApiError("MalformedPolicyDocument", "The policy is not in the valid JSON format.") from wrong
     return tuple(found)
 

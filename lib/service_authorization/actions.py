@@ -46,6 +46,7 @@ RENAMED = {
     },
 }
 SESSIONS = {"Tags": "sts:TagSession", "SourceIdentity": "sts:SetSourceIdentity"}  # of AssumeRole
+STATEMENTS = {"BatchExecuteStatement", "DescribeTable", "ExecuteStatement", "ListDatabases", "ListSchemas", "ListTables"}  # fmt: skip
 FOR_EVERYBODY = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}  # no policy is needed, and none can refuse
 # What tags at creation need besides: the action, and the parameter that holds them.
 TAGGING = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service_authorization import actions, roles, s3
 from service_authorization.resources import Lookup, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,25 @@ def required(
             if service == "sts" and parameters.get(parameter)
         ),
         *_tagging(service, operation, parameters, about),
+        *_database_login(service, operation, parameters, about, account, region),
         *(Requirement("iam:PassRole", (each,), to) for each in passed),
     ]
+
+
+def _database_login(
+    service: str, operation: str, parameters: Mapping[str, Any], about: tuple[str, ...], account: str, region: str
+) -> Iterator[Requirement]:
+    """How the Redshift Data API logs in: by a secret, else by temporary credentials of the workgroup.
+
+    Source: "Authorizing access to the Amazon Redshift Data API" of the Redshift management guide.
+    """
+    if service != "redshift-data" or operation not in actions.STATEMENTS:
+        return
+    if secret := parameters.get("SecretArn"):
+        yield Requirement("secretsmanager:GetSecretValue", (secret,), via=f"redshift-data.{region}.amazonaws.com")
+    elif parameters.get("WorkgroupName"):
+        every = (f"arn:aws:redshift-serverless:{region}:{account}:workgroup/*",)
+        yield Requirement("redshift-serverless:GetCredentials", about if about != ("*",) else every)
 
 
 def _tagging(

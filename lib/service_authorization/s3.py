@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from service_authorization.resources import Lookup
+if TYPE_CHECKING:
+    from service_authorization.resources import Lookup
 
 BUCKET_ACTIONS = {
     "DeleteBucketAnalyticsConfiguration": "PutAnalyticsConfiguration",
@@ -119,7 +120,6 @@ def needs(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
 
 def key_needs(operation: str, parameters: Mapping[str, Any], lookup: Lookup) -> Iterator[Need]:
     """The actions of KMS that S3 asks for on the caller's behalf, for objects encrypted by a key of KMS."""
-    bucket, key = parameters.get("Bucket"), parameters.get("Key")
     if operation in READS and (found := lookup("s3", "ObjectKey", parameters)):
         yield "kms:Decrypt", found
     if operation in ENCRYPTING and (found := _named_key(parameters) or lookup("s3", "BucketKey", parameters)):
@@ -128,7 +128,6 @@ def key_needs(operation: str, parameters: Mapping[str, Any], lookup: Lookup) -> 
     if operation == "CopyObject" and (source := _source(parameters)):
         found = lookup("s3", "ObjectKey", {"Bucket": source["Bucket"], "Key": source["Key"]})
         yield from [("kms:Decrypt", found)] if found else []
-    assert bucket or not key  # noqa: S101 - a key is always in a bucket
 
 
 def arn(bucket: str, key: str | None = None) -> str:

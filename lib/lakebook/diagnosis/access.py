@@ -121,6 +121,8 @@ def source(path: Path) -> str:
         connection = postgresql.connect(path.secret)
     except LakebookError as error:
         raise Broken("no connection", str(error)) from None
+    if not path.schemas:
+        raise Absent("it answers; no schemas were named to look at")
     tables = postgresql.tables(connection, path.schemas, path.excluded_tables)
     if unmet := postgresql.unmet(postgresql.prerequisites(connection, tables), path.purpose):
         raise Broken("; ".join(unmet), f"On the source: {unmet[0]}.")
