@@ -93,7 +93,7 @@ def _ours(url: str, target: Path) -> Cost:
 def _foundation(place: ec2.Place) -> list[Resource]:
     """What of 02_foundation a full load needs."""
     return [
-        *personas.bootstrap(NAMES, [], Path("policies")),
+        *personas.bootstrap(NAMES, [], Path("policies/migration-operator.json")),
         *dms.roles(NAMES, SOURCE_SECRET),
         *kms.lake_key(NAMES, ["dms-s3"]),
         *storage.buckets(NAMES, {}),

@@ -32,7 +32,7 @@ def names(environment):
 
 
 def bootstrap(names):
-    return personas.bootstrap(names, [], POLICIES)
+    return personas.bootstrap(names, [], POLICIES / "migration-operator.json")
 
 
 def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0/16"):

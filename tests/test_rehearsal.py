@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,17 +16,16 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
-BOOTSTRAP = """import pathlib, sys
-from lakebook import connect, ensure, personas
-names = connect("rehearsal", "123456789012", "eu-west-1", "acme")
-ensure(personas.bootstrap(names, [], pathlib.Path(sys.argv[1])), apply=True)"""
+NASTY = ["-p", "source_schemas", "[nasty, 'Sché\"ma']", "-p", "partition_by", "{}", "-p", "warehouse_keys", "{}"]
+
+SPINE = ["--only", "01,02,03,04,05,06"]  # dashboards and models are the demo's
 
 
 class Rehearsal:
     """A stand-in in a process of its own, and the command against it."""
 
     def __init__(self, directory: Path, source: str = "") -> None:
-        self.directory, self.outputs = directory, directory / "outputs"
+        self.directory, self.own = directory, []
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -40,6 +38,9 @@ class Rehearsal:
         self.run("bootstrap", "parameters/rehearsal.yaml")
         self.environment |= {"AWS_PROFILE": "operator"}
 
+    def apply(self, *overrides: str) -> subprocess.CompletedProcess:
+        return self.run("apply", "parameters/rehearsal.yaml", *self.own, *overrides)
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [BIN / "lakebook", *arguments]
         return subprocess.run(
@@ -48,11 +49,13 @@ class Rehearsal:
 
     def allow_operator(self, policy: dict) -> None:
         """Make this, and nothing else, the policy under which the rehearsal runs."""
-        folder = self.directory / "policies"
-        shutil.copytree(ROOT / "policies", folder, dirs_exist_ok=True)
-        (folder / "migration-operator.json").write_text(json.dumps(policy))
-        environment = {**self.environment, "AWS_PROFILE": "default"}
-        subprocess.run([sys.executable, "-c", BOOTSTRAP, str(folder)], check=True, env=environment)
+        self.policy = self.directory / "policy.json"
+        self.policy.write_text(json.dumps(policy))
+        self.environment |= {"AWS_PROFILE": "default"}
+        self.own = [*NASTY, "-p", "operator_policy", str(self.policy)]
+        ended = self.run("bootstrap", "parameters/rehearsal.yaml", *self.own)
+        assert ended.returncode == 0, ended.stderr
+        self.environment |= {"AWS_PROFILE": "operator"}
 
     def changing_calls(self) -> list[str]:
         """The changing calls that came from outside, in order."""
@@ -173,19 +176,17 @@ def nasty(tmp_path_factory, generated):
         server.remove()
 
 
-def test_a_database_with_every_type_and_name_goes_the_same_way_twice(nasty):
-    own = ["-p", "source_schemas", "[nasty, 'Sché\"ma']", "-p", "partition_by", "{}", "-p", "warehouse_keys", "{}"]
-    first = nasty.run("apply", "parameters/rehearsal.yaml", *own)
+def test_a_database_with_every_type_and_name_goes_the_same_way_twice_under_the_generated_policy(nasty):
+    first = nasty.apply(*SPINE)
     assert first.returncode == 0, first.stdout + first.stderr
     before = nasty.changing_calls()
-    second = nasty.run("apply", "parameters/rehearsal.yaml", *own)
+    second = nasty.apply(*SPINE)
     assert second.returncode == 0, second.stdout + second.stderr
     assert [each for each in nasty.changing_calls()[len(before) :] if not is_question(each)] == []
 
 
 def test_known_losses_that_nobody_accepted_stop_the_run_before_anything_is_made(nasty):
-    own = ["-p", "source_schemas", "[nasty]", "-p", "accept_known_losses", "false"]
-    ended = nasty.run("apply", "parameters/rehearsal.yaml", "--to", "03", *own)
+    ended = nasty.apply("--to", "03", "-p", "accept_known_losses", "false")
     assert ended.returncode == 1
     assert "known losses not accepted" in ended.stdout + ended.stderr
 
@@ -207,7 +208,6 @@ def test_without_any_one_action_of_the_generated_policy_the_rehearsal_is_refused
     assert any(action in each["Action"] for each in generated["Statement"])
     without = [{**each, "Action": [one for one in each["Action"] if one != action]} for each in generated["Statement"]]
     nasty.allow_operator({**generated, "Statement": [each for each in without if each["Action"]]})
-    own = ["-p", "source_schemas", "[nasty, 'Sché\"ma']", "-p", "partition_by", "{}", "-p", "warehouse_keys", "{}"]
-    ended = nasty.run("apply", "parameters/rehearsal.yaml", "--only", phase, *own, *overrides)
+    ended = nasty.apply("--only", phase, *overrides)
     assert ended.returncode == 1
     assert f"not authorized to perform: {action}" in ended.stdout

@@ -93,7 +93,7 @@ def _bootstrap(asked: argparse.Namespace) -> int:
     _, told = _parameters(asked, phases.every(Path.cwd()))
     preflight.caller(told["account"], told["region"])
     names = connect(told["environment"], told["account"], told["region"], told["prefix"])
-    declared = personas.bootstrap(names, told["trusted_principals"], Path("policies"))
+    declared = personas.bootstrap(names, told["trusted_principals"], Path(told["operator_policy"]))
     try:
         needed = [f"{call.action}  {name}" for name, call in calls(declared)]
         ensure(declared, apply=not asked.plan)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebook import athena, aws, iam, kms, policies
 from lakebook.ensure import Resource, current
+from lakebook.phases import project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,17 +19,15 @@ PERSONAS = ("data-engineer", "data-scientist", "analyst", "auditor")
 OPERATOR = "migration-operator"
 QUERY = ["athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution", "athena:StopQueryExecution"]  # fmt: skip
 READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:BatchGetPartition"]  # fmt: skip
+EARLIER = ["glue:GetTableVersion", "glue:GetTableVersions"]
 LIST = ["s3:GetBucketLocation", "s3:ListBucket"]
 AUDIT = ["cloudtrail:DescribeTrails", "cloudtrail:GetEventSelectors", "cloudtrail:GetTrail", "cloudtrail:GetTrailStatus", "cloudtrail:ListPublicKeys", "cloudtrail:LookupEvents"]  # fmt: skip
 
 
-def bootstrap(names: Names, trusted_principals: list[str], folder: Path) -> list[Resource]:
-    """What an administrator makes once, before anything else: the boundary of every role, and the operator's role.
-
-    `folder` holds the two policy documents.
-    """
-    boundary = document(folder / "boundary.json", names)
-    parts = policies.parts(document(folder / f"{OPERATOR}.json", names)["Statement"])
+def bootstrap(names: Names, trusted_principals: list[str], operator_policy: Path) -> list[Resource]:
+    """What an administrator makes once, before anything else: the boundary of every role, and the operator's role with its policy."""
+    boundary = document(project() / "policies" / "boundary.json", names)
+    parts = policies.parts(document(project() / operator_policy, names)["Statement"])
     arns = tuple(f"{names.role_arn(OPERATOR).replace(':role/', ':policy/')}-{n}" for n in range(1, len(parts) + 1))
     return [
         iam.managed_policy(names.resource("boundary"), names.boundary_arn, boundary, names.tags),
@@ -67,7 +66,12 @@ def roles(names: Names, trusted_principals: list[str]) -> list[Resource]:
     """One role for each persona, within the boundary, for the principals who may take it; none named: for whom IAM lets in the account."""
     rights = {
         "data-engineer": _engineer(names),
-        "data-scientist": [*_reader(names, "data-scientist"), _objects(names.curated_bucket, ["s3:GetObject"])],
+        "data-scientist": [
+            *_reader(names, "data-scientist"),
+            {"Action": EARLIER, "Resource": _catalog(names, "curated")},
+            _objects(names.curated_bucket, ["s3:GetObject"]),
+            *_warehouse(names),
+        ],
         "analyst": _reader(names, "analyst"),
         "auditor": [
             {"Action": AUDIT, "Resource": "*"},
@@ -121,6 +125,18 @@ def _reader(names: Names, persona: str) -> list[dict[str, Any]]:
         _lists(names.curated_bucket, names.jobs_bucket),
         _results(names, persona),
     ]
+
+
+def _warehouse(names: Names) -> list[dict[str, Any]]:
+    """Asks the warehouse through the Data API, where its grants decide what is seen.
+
+    Source: "Authorizing access to the Amazon Redshift Data API".
+    """
+    workgroups = f"arn:aws:redshift-serverless:{names.region}:{names.account}:workgroup/*"  # their names are not in it
+    return [
+        {"Action": ["redshift-data:ExecuteStatement", "redshift-serverless:GetCredentials"], "Resource": workgroups},
+        {"Action": ["redshift-data:CancelStatement", "redshift-data:DescribeStatement", "redshift-data:GetStatementResult"], "Resource": "*"},
+    ]  # fmt: skip
 
 
 def _engineer(names: Names) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from local_aws import athena_results, trino_sql
 from local_aws.lake_tables import LakeError, duckdb_type, glue_type, lake_table, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from local_aws.lake_tables import LakeTable
     from local_aws.stand_in import StandIn
 
 INFORMATION = {
@@ -33,6 +36,7 @@ INFORMATION = {
     ],
 }
 CATALOG = "awsdatacatalog"
+FILE_COLUMN = re.compile(r"\b(lake_\d+)_(\d+)_c(\d+)\b")
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Job:
     parameters: list[str]
     enforced: bool = False  # whether the workgroup decides where results go
     scanned_bytes: int = 0
+    tables: dict[str, LakeTable] = field(default_factory=dict)  # by the view that stands for each
     result: athena_results.Result = field(default_factory=lambda: athena_results.Result([], header=False))
     manifest: list[str] | None = None  # addresses of the files that were written
     update_count: int | None = None
@@ -77,6 +82,7 @@ class Job:
             for n, (_, kind) in enumerate(columns)
         )
         names = ", ".join(quote(f"c{n}") for n in range(len(columns)))
+        self.scanned_bytes += self._scan(sql)
         return f"SELECT {values} FROM ({sql}) AS q({names})", columns
 
     def _fill_parameters(self, tree: exp.Expr) -> None:
@@ -97,9 +103,19 @@ class Job:
         table = lake_table(self.stand_in, source.database, source.name)
         if table is None:
             raise self._absent(source)
+        table.label = view
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS {table.select(self.stand_in)}")
-        self.scanned_bytes += table.bytes
+        self.tables[view] = table
         return table.types
+
+    def _scan(self, sql: str) -> int:
+        """The bytes that a query's plan reads: of the columns it needs, in the partitions it needs, as Athena counts them.
+
+        A lone `count(*)` counts as one column; Athena answers it from the footers.
+        """
+        [(_, plan)] = self.connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()
+        columns = [each for read in _reads(json.loads(plan)) for each in set(FILE_COLUMN.findall(read))]
+        return sum(self.tables[view].stored_bytes(int(branch), int(place)) for view, branch, place in columns)
 
     def _absent(self, source: trino_sql.Source) -> LakeError:
         if not source.database:
@@ -124,6 +140,14 @@ class Job:
         if rows:
             self.connection.executemany(f"INSERT INTO {quote(view)} VALUES ({', '.join('?' * len(types))})", rows)
         return {column: glue_type(kind) for column, kind in types.items()}
+
+
+def _reads(nodes: list[dict[str, Any]]) -> Iterator[str]:
+    """What a plan says of each place where it reads files."""
+    for node in nodes:
+        if node["name"] == "READ_PARQUET":
+            yield json.dumps(node["extra_info"])
+        yield from _reads(node["children"])
 
 
 def information(stand_in: StandIn, name: str) -> list[list[Any]]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from botocore import xform_name
+from moto.iam.responses import IamResponse
+
 from local_aws import wire
 from local_aws.iam_context import Context
 from local_aws.iam_documents import statements
@@ -24,7 +27,9 @@ class Iam(Service):
     """Users, roles, groups and policies."""
 
     name: ClassVar[str] = "iam"
-    from_moto: ClassVar[frozenset[str]] = frozenset(wire.model("iam").operation_names)
+    from_moto: ClassVar[frozenset[str]] = frozenset(
+        each for each in wire.model("iam").operation_names if hasattr(IamResponse, xform_name(each))
+    )
 
     def CreateUser(self, call: Call) -> dict[str, Any]:
         """A user, by moto, which would forget a permissions boundary."""

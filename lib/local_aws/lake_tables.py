@@ -45,8 +45,9 @@ class LakeTable:
     columns: dict[str, exp.DataType]  # of the files, in the catalog's order
     partition_keys: dict[str, exp.DataType]
     parts: list[tuple[list[str], str]]  # partition values, s3:// location
-    bytes: int = 0  # of the files, once they were looked at
+    label: str = "file"  # what the files' columns are called by in a query's plan: `<label>_<branch>_c<place>`
     files: list[tuple[list[str], str, Path]] = field(default_factory=list)  # partition values, s3:// address, file
+    branches: list[list[Path]] = field(default_factory=list)  # the files of each branch of the SELECT
 
     @property
     def types(self) -> dict[str, exp.DataType]:
@@ -68,7 +69,6 @@ class LakeTable:
         for values, location in self.parts:
             for address, path in files_below(stand_in, location):
                 self.files.append((values, address, path))
-                self.bytes += path.stat().st_size
 
     def _nothing(self) -> str:
         values = [f"CAST(NULL AS {duckdb_type(kind)}) AS {quote(name)}" for name, kind in self.types.items()]
@@ -81,6 +81,10 @@ class LakeTable:
             return [fields[place] if place < len(fields) else None for place in range(len(self.columns))]
         named = {each.name.lower(): each for each in fields}
         return [named.get(name) for name in self.columns]
+
+    def stored_bytes(self, branch: int, place: int) -> int:
+        """What one column takes in all the files of one branch of the SELECT, as compressed."""
+        return sum(footer(path).stored_bytes[place] for path in self.branches[branch])
 
     def _check(self, address: str, fields: tuple[Field, ...]) -> None:
         for (name, kind), found in zip(self.columns.items(), self._matched(fields), strict=True):
@@ -95,7 +99,11 @@ class LakeTable:
 
     def _branch(self, values: tuple[str, ...], fields: tuple[Field, ...], paths: list[Path]) -> str:
         columns = zip(self.columns.items(), self._matched(fields), strict=True)
-        places = {id(each): f"c{place}" for place, each in enumerate(fields)}  # DuckDB does not tell "A" from "a"
+        label = f"{self.label}_{len(self.branches)}"
+        self.branches.append(paths)
+        places = {
+            id(each): f"{label}_c{place}" for place, each in enumerate(fields)
+        }  # DuckDB does not tell "A" from "a"
         selected = [
             f"{_value(kind, found, places.get(id(found), ''))} AS {quote(name)}" for (name, kind), found in columns
         ]

@@ -64,6 +64,7 @@ class Footer:
 
     fields: tuple[Field, ...]
     rows: int
+    stored_bytes: tuple[int, ...]  # of each column, as compressed
 
 
 def footer(path: Path) -> Footer:
@@ -84,7 +85,18 @@ def _footer(path: Path, _changed: int, _bytes: int) -> Footer:
         column = schema.column(number)
         name, *inner = column.path.split(".") if column.path != column.name else [column.name]
         columns[name] = Field(name, "GROUP", "NESTED") if inner else _field(column)
-    return Footer(tuple(columns.values()), metadata.num_rows)
+    return Footer(tuple(columns.values()), metadata.num_rows, _stored_bytes(metadata, columns))
+
+
+def _stored_bytes(metadata: pyarrow.parquet.FileMetaData, columns: dict[str, Field]) -> tuple[int, ...]:
+    """What each top-level column takes in the file, in the columns' order."""
+    places = {name: place for place, name in enumerate(columns)}
+    found = [0] * len(columns)
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            chunk, path = metadata.row_group(group).column(number), metadata.schema.column(number).path
+            found[places.get(path, places.get(path.split(".")[0], 0))] += chunk.total_compressed_size
+    return tuple(found)
 
 
 def _field(column: pyarrow.parquet.ColumnSchema) -> Field:

@@ -76,7 +76,7 @@ class Principals:
         if session := self._sessions.get(access_key):
             if session.expires and session.expires < datetime.datetime.now(datetime.UTC):
                 raise ExpiredSessionError
-            return session
+            return session if not session.role_arn or _is_there(session) else None
         return _user(access_key)
 
     def add(self, session: Principal) -> Principal:
@@ -146,6 +146,14 @@ def add_user_key(user_name: str, access_key: str, secret: str, policy_arn: str) 
         del iam.access_keys[made.access_key_id]
         made.access_key_id, made.secret_access_key = access_key, secret
         iam.access_keys[access_key] = made
+
+
+def _is_there(session: Principal) -> bool:
+    """Whether the role of a session is still there; a new role of the same name is another one."""
+    try:
+        return str(role(session.role_arn).id) == session.id.partition(":")[0]
+    except ApiError:
+        return False
 
 
 def _user(access_key: str) -> Principal | None:

@@ -34,6 +34,7 @@ class Path:
     schemas: list[str] = field(default_factory=list)
     excluded_tables: list[str] = field(default_factory=list)
     interface_endpoints: list[str] = field(default_factory=list)  # those that 02 makes
+    operator_policy: str = "policies/migration-operator.json"  # what `lakebook bootstrap` gives the operator
     purpose: str = "full load"  # or "CDC": what the source must be ready for
 
     @property

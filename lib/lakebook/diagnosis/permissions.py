@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,7 +16,6 @@ from lakebook.phases import project
 if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path
 
-POLICY = File("policies", "migration-operator.json")
 AT_ONCE = 50  # actions a call
 READS = ("Describe*", "Get*", "List*", "*")  # proved by the hops, which make such calls
 
@@ -25,9 +23,9 @@ READS = ("Describe*", "Get*", "List*", "*")  # proved by the hops, which make su
 def permissions(path: Path) -> str:
     """Whether the caller may do what the operator's policy lists, each on the resources it names."""
     arn = principal(aws.client("sts").get_caller_identity()["Arn"])
-    names, file = path.names, project() / POLICY
+    names, file = path.names, project() / path.operator_policy
     if not file.exists():
-        raise Absent(f"there is no {POLICY}")
+        raise Absent(f"there is no {path.operator_policy}")
     statements = document(file, names)["Statement"]
     asked, denied = 0, []
     for statement in (each for each in statements if each["Effect"] == "Allow"):
@@ -38,11 +36,12 @@ def permissions(path: Path) -> str:
             denied += refused(arn, actions[start : start + AT_ONCE], resources, context)
         asked += len(actions)
     if denied:
+        refused_actions = dict.fromkeys(each.split()[0] for each in denied)
         raise Broken(
-            f"{arn.rpartition('/')[2]}: {len(denied)} of {asked} refused: {'; '.join(denied[:5])}",
-            f"Have an administrator give {arn.rpartition('/')[2]} the rights of {POLICY} (`lakebook bootstrap FILE`), and take away what denies {denied[0].split()[0]}.",
+            f"{arn.rpartition('/')[2]}: {len(refused_actions)} of {asked} actions refused: {'; '.join(denied[:5])}",
+            f"Have an administrator give {arn.rpartition('/')[2]} the rights of {file.name} (`lakebook bootstrap FILE`), and take away what denies {denied[0].split()[0]}.",
         )
-    return f"{arn.rpartition('/')[2]} may do all {asked} actions of {POLICY}"
+    return f"{arn.rpartition('/')[2]} may do all {asked} actions of {file.name}"
 
 
 def refused(
