@@ -19,7 +19,7 @@ class StandInProcess:
 
     def __init__(self, directory: Path, source: str) -> None:
         self.directory, self.source = directory, source
-        self.command = [sys.executable, "-m", "local_aws", "--data", str(directory), "--port", "4591"]
+        self.command = [sys.executable, "-m", "local_aws", "--data", str(directory), "--port", "0"]
 
     def __enter__(self) -> Self:
         self.before = dict(os.environ)

@@ -78,10 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         ("resume", _resume, "go on at the phase that failed"),
         ("verify", _verify, "check offline that the evidence is whole and unchanged"),
         ("report", _report, "write the report anew and print its path"),
-        ("policy", _policy, "print the smallest policy under which this run's calls are allowed, for policies/"),
+        ("policy", _policy, "print the smallest policy under which the calls of these runs are allowed"),
     ):
         command = commands.add_parser(name, help=words, description=words, epilog=EXIT_CODES)
         command.add_argument("run", metavar="RUN", help="a run's folder or id, or `latest`")
+        if name == "policy":
+            command.add_argument(
+                "more", metavar="RUN", nargs="*", help="others: a second run makes other calls than the first"
+            )
         command.set_defaults(act=act)
     return parser
 
@@ -188,7 +192,8 @@ def _policy(asked: argparse.Namespace) -> int:
     prefix = {**_defaults(phases.every(Path.cwd())), **run.parameters}["prefix"]
     names = Names(prefix, run.environment, run.connection["account"], run.connection["region"])
     try:
-        print(json.dumps(least_privilege.policy(least_privilege.used(run.folder), names), indent=1))
+        rights = [each for one in (asked.run, *asked.more) for each in least_privilege.used(runs.find(one))]
+        print(json.dumps(least_privilege.policy(rights, names), indent=1))
     except LakebookError as error:
         print(f"lakebook: {error}", file=sys.stderr)
         return 1
