@@ -36,7 +36,12 @@ def role(name, principal=DMS, allowed=()):
 
 
 def subnet_ids():
-    return [each["SubnetId"] for each in boto3.client("ec2").describe_subnets()["Subnets"]]
+    return [
+        each["SubnetId"]
+        for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
+            "Subnets"
+        ]
+    ]
 
 
 def wait(read, done, seconds=60):

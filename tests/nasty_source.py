@@ -7,7 +7,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from lakebook import postgresql
 from local_aws.postgresql import Server
@@ -30,16 +29,12 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def secrets(server):
+def secrets(stand_in, server):
     """A Secrets Manager holding the source's secret; yields the client."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        client = boto3.client("secretsmanager")
-        client.create_secret(Name=SECRET, SecretString=json.dumps(server.source("postgres", "nasty").to_secret()))
-        yield client
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name=SECRET, SecretString=json.dumps(server.source("postgres", "nasty").to_secret()))
+    yield client
+    client.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
 
 
 @pytest.fixture(scope="module")

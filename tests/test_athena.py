@@ -190,6 +190,28 @@ def test_a_query_leaves_a_csv_with_every_value_quoted_and_null_as_nothing(athena
     assert (found["StatementType"], found["SubstatementType"]) == ("DML", "SELECT")
 
 
+@pytest.mark.parametrize(
+    ("fewer", "more"),
+    [
+        ("select id from t", "select id, name from t"),
+        ("select id from t", "select id from t where name is null or length(name) >= 0"),
+        ("select id from t where part = 'x'", "select id from t"),
+        ("select id from t where part in (select 'x') and part = 'x'", "select id from t"),
+        ("select id from t", "select a.id, b.name from t a join t b on a.id = b.id"),
+        ("select 1", "select id from t"),
+    ],
+)
+def test_a_query_scans_the_columns_and_partitions_that_it_needs(athena, fewer, more):
+    scanned = [finished(start(each))["Statistics"]["DataScannedInBytes"] for each in (fewer, more)]
+    assert scanned[0] < scanned[1]
+
+
+def test_all_columns_are_all_bytes_but_the_footers(athena):
+    files = [each["Size"] for each in boto3.client("s3").list_objects_v2(Bucket=LAKE, Prefix="t/")["Contents"]]
+    scanned = finished(start("select * from t"))["Statistics"]["DataScannedInBytes"]
+    assert 0.05 * sum(files) < scanned < sum(files)
+
+
 def test_the_api_tells_null_from_an_empty_text_and_describes_columns(athena):
     query_id = start("select name, amount, cast(1 as real) r, moment from t order by id")
     finished(query_id)

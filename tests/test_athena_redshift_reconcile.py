@@ -80,10 +80,11 @@ def loaded(curated):
     data = boto3.client("redshift-data")
     places = {}
     for table in curated.values():
-        place = warehouse.WarehouseTable(table, "", {}, "", LOB_MAX_KILOBYTES)
+        place = warehouse.WarehouseTable(table, "", {}, "", "", LOB_MAX_KILOBYTES)
         places[table.name] = place
-        copy = f"COPY {place.identifier} FROM 's3://{BUCKET}/{table.catalog_name}/' IAM_ROLE '{role}' FORMAT AS PARQUET"
-        sqls = [f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"', place.ddl, *place.comments, copy]
+        copy = place.copy(f"FROM 's3://{BUCKET}/{table.catalog_name}/' IAM_ROLE '{role}' FORMAT AS PARQUET")
+        schemas = [f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in (place.schema, "lakebook")]
+        sqls = [*schemas, place.ddl, *place.comments, *copy]
         found = data.batch_execute_statement(WorkgroupName=NAME, Database="warehouse", Sqls=sqls)
         while (found := data.describe_statement(Id=found["Id"], WaitTimeSeconds=5))["Status"] not in (
             "FINISHED",
@@ -99,21 +100,22 @@ def loaded(curated):
 def test_redshift_measures_what_the_source_should_deliver(loaded, curated, source, name):
     table = curated[name]
     expected = measured_source(source, table)
-    schema, _, place = loaded[name].name.partition(".")
-    in_warehouse = relations.redshift(NAME, "warehouse", schema, place, table)
+    in_warehouse = loaded[name].relation(Warehouse(NAME, "warehouse"))
     assert reconcile.compare(expected, measured(in_warehouse, table)) == []
 
 
 def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, curated, source):
     table = curated["parts"]
-    schema, _, place = loaded["parts"].name.partition(".")
-    Warehouse(NAME, "warehouse").query("select 1 as one")
+    in_warehouse = loaded["parts"].relation(Warehouse(NAME, "warehouse"))
     data = boto3.client("redshift-data")
     data.execute_statement(
-        WorkgroupName=NAME, Database="warehouse", Sql=f"delete from {schema}.{place} where id = 77", WaitTimeSeconds=20
+        WorkgroupName=NAME,
+        Database="warehouse",
+        Sql=f"delete from {in_warehouse.name} where id = 77",
+        WaitTimeSeconds=20,
     )
     ours = relations.source(source, table, LOB_MAX_KILOBYTES)
-    found = differing_keys(ours, relations.redshift(NAME, "warehouse", schema, place, table), table, LOB_MAX_KILOBYTES)
+    found = differing_keys(ours, in_warehouse, table, LOB_MAX_KILOBYTES)
     assert found.missing == ["77, 2020-08-17"]
     lake = relations.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
     assert str(differing_keys(ours, lake, table, LOB_MAX_KILOBYTES)) == "no differing key found"

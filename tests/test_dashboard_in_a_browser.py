@@ -78,7 +78,12 @@ def test_every_row_is_ingested_and_the_dashboard_answers(board, account):
 def test_the_warehouse_counts_what_the_lake_gave(board, names):
     serverless, name = boto3.client("redshift-serverless"), names.resource("warehouse")
     serverless.create_namespace(namespaceName=name, dbName="lake")
-    subnets = [each["SubnetId"] for each in boto3.client("ec2").describe_subnets()["Subnets"]][:3]
+    subnets = [
+        each["SubnetId"]
+        for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
+            "Subnets"
+        ]
+    ][:3]
     serverless.create_workgroup(workgroupName=name, namespaceName=name, subnetIds=subnets)
     warehouse = redshift.Warehouse(name, "lake")
     while not warehouse.exists():

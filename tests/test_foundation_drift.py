@@ -293,7 +293,7 @@ DRIFTS = [
     ("people", drop_boundary, ["iam:PutRolePermissionsBoundary"]),
     ("services", delete_role, ["iam:CreateRole", "iam:PutRolePolicy"]),
     ("bootstrap", widen_boundary, ["iam:CreatePolicyVersion"]),
-    ("bootstrap", widen_operator, ["iam:PutRolePolicy"]),
+    ("bootstrap", widen_operator, ["iam:DeleteRolePolicy"]),
     ("key", open_key, ["kms:PutKeyPolicy"]),
     ("key", lambda: boto3.client("kms").disable_key_rotation(KeyId=key()), ["kms:EnableKeyRotation"]),
     ("buckets", lambda: s3("delete_public_access_block", Bucket=NAMES.raw_bucket), ["s3:PutPublicAccessBlock"]),

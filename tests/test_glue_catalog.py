@@ -1,4 +1,5 @@
 import contextlib
+import datetime
 
 import boto3
 import pytest
@@ -99,3 +100,26 @@ def test_what_has_no_engine_is_refused(glue):
         with pytest.raises(ClientError) as refused:
             call()
         assert code(refused) == "NotInLocalAws"
+
+
+def test_each_version_of_a_table_tells_when_it_was_made(glue):
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    create_table(glue, "flights")
+    for description in ("second", "third"):
+        glue.update_table(DatabaseName="catalog_tests", TableInput={"Name": "flights", "Description": description})
+    found = glue.get_table_versions(DatabaseName="catalog_tests", TableName="flights")["TableVersions"]
+    told = sorted((each["Table"]["UpdateTime"], each["Table"].get("Description", "first")) for each in found)
+    assert [description for _, description in told] == ["first", "second", "third"]
+    assert before <= told[0][0] < told[1][0] < told[2][0]
+    table = glue.get_table(DatabaseName="catalog_tests", Name="flights")["Table"]
+    assert table["UpdateTime"] == told[2][0]
+    version = glue.get_table_version(DatabaseName="catalog_tests", TableName="flights", VersionId="2")["TableVersion"]
+    assert version["Table"]["UpdateTime"] == told[1][0]
+
+
+def test_an_update_that_skips_the_archive_keeps_no_version_before_it(glue):
+    create_table(glue, "flights")
+    wanted = {"Name": "flights", "Description": "second"}
+    glue.update_table(DatabaseName="catalog_tests", TableInput=wanted, SkipArchive=True)
+    [only] = glue.get_table_versions(DatabaseName="catalog_tests", TableName="flights")["TableVersions"]
+    assert only["Table"]["Description"] == "second"

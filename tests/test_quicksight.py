@@ -173,11 +173,16 @@ def test_a_data_source_in_a_missing_workgroup_fails(quicksight):
 def test_redshift_answers_at_its_own_host_to_its_own_password_when_it_is_public(quicksight, stand_in):
     serverless = boto3.client("redshift-serverless")
     serverless.create_namespace(namespaceName="reports", dbName="lake", manageAdminPassword=True)
-    subnets = [each["SubnetId"] for each in boto3.client("ec2").describe_subnets()["Subnets"]][:3]
-    group = serverless.create_workgroup(
+    subnets = [
+        each["SubnetId"]
+        for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
+            "Subnets"
+        ]
+    ][:3]
+    serverless.create_workgroup(
         workgroupName="reports", namespaceName="reports", subnetIds=subnets, publiclyAccessible=True
-    )["workgroup"]
-    while serverless.get_workgroup(workgroupName="reports")["workgroup"]["status"] != "AVAILABLE":
+    )
+    while (group := serverless.get_workgroup(workgroupName="reports")["workgroup"])["status"] != "AVAILABLE":
         pass
     secret = serverless.get_namespace(namespaceName="reports")["namespace"]["adminPasswordSecretArn"]
     host = {"Host": group["endpoint"]["address"], "Port": group["endpoint"]["port"], "Database": "lake"}

@@ -2,10 +2,10 @@ import dataclasses
 import json
 import re
 
+import boto3
 import duckdb
 import pandas as pd
 import pytest
-import requests
 import sqlglot
 from nasty_source import LOB_MAX_KILOBYTES, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
 from sqlglot import exp
@@ -318,11 +318,10 @@ def test_many_tables_are_measured_at_once_over_one_source_connection(source, tab
 
 
 def test_an_answer_of_athena_keeps_empty_texts_and_nulls_apart(secrets, tables):
-    answer = [{"Data": [{"VarCharValue": "a"}, {"VarCharValue": "b"}]}, {"Data": [{"VarCharValue": ""}, {}]}]
-    queue = {"results": [{"rows": answer, "column_info": []}], "region": "eu-central-1"}
-    requests.post("http://motoapi.amazonaws.com/moto-api/static/athena/query-results", json=queue, timeout=5)
-    relation = relations.athena("curated", "t", tables["no_key"], "primary", "s3://results/")
-    assert relation.run("select a, b from t") == [["", None]]
+    place = {"LocationConstraint": "eu-west-1"}
+    boto3.client("s3").create_bucket(Bucket="reconcile-answers", CreateBucketConfiguration=place)
+    relation = relations.athena("default", "t", tables["no_key"], "primary", "s3://reconcile-answers/")
+    assert relation.run("select '' as a, cast(null as varchar) as b") == [["", None]]
 
 
 def test_athena_is_asked_for_the_catalogs_names_in_every_layer(tables):

@@ -104,8 +104,7 @@ def warehouse_equals_curated(
     expected = {each.table.catalog_name: Measure.from_json(each.proof["measure"]) for each in tables}
 
     def in_warehouse(table: Table) -> Relation:
-        schema, _, name = loaded[table.catalog_name].name.partition(".")
-        return relations.redshift(warehouse.workgroup, warehouse.database, schema, name, table)
+        return loaded[table.catalog_name].relation(warehouse)
 
     measured = {name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()}
     measured |= measure_all([each.table for each in new], in_warehouse, lob_max_kilobytes)

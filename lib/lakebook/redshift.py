@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 GONE = "ResourceNotFoundException"
+READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]  # fmt: skip
 
 
 def roles(names: Names) -> list[Resource]:
-    """The role by which the warehouse reads what COPY loads."""
+    """The role by which the warehouse reads what COPY loads, and the curated tables themselves through the external schema."""
     buckets = [f"arn:aws:s3:::{each}" for each in (names.curated_bucket, names.jobs_bucket)]
     reads = {f"{arn}/*": ["s3:GetObject"] for arn in buckets}
     reads |= {arn: ["s3:ListBucket", "s3:GetBucketLocation"] for arn in buckets}
-    return [iam.service_role(names, "redshift", "redshift.amazonaws.com", allow=reads)]
+    glue, database = f"arn:aws:glue:{names.region}:{names.account}", names.database("curated")
+    catalog = [f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:table/{database}/*"]
+    statements: list[dict[str, Any]] = [
+        {"Action": READ_CATALOG, "Resource": catalog},
+        {"Action": "lakeformation:GetDataAccess", "Resource": "*"},
+    ]
+    return [iam.service_role(names, "redshift", "redshift.amazonaws.com", allow=reads, statements=statements)]
 
 
 def compute(names: Names, database: str, subnet_ids: list[str], base_capacity_rpus: int) -> list[Resource]:
@@ -96,6 +103,23 @@ class Warehouse:
         rows = [[_value(field) for field in record] for page in pages for record in page["Records"]]
         return pd.DataFrame(rows, columns=names)
 
+    def ask(self, sql: str) -> list[list[str | None]]:
+        """The rows a SELECT returns, every value as text; raises LakebookError."""
+        rows = self.query(sql).astype(object).to_numpy().tolist()
+        return [[None if value is None else str(value) for value in row] for row in rows]
+
+    def relations(self) -> set[str]:
+        """`schema.name` of every table and view; none before the warehouse is there."""
+        if not self.exists():
+            return set()
+        return {f"{schema}.{name}" for schema, name in self.ask("SELECT schema_name, table_name FROM svv_all_tables")}
+
+    def statement(self, sql: str, timeout_seconds: float = 3600) -> Call:
+        """The call that runs one statement by itself, for what takes no transaction around it."""
+        arguments = {"WorkgroupName": self.workgroup, "Database": self.database, "Sql": sql}
+        method = aws.client("redshift-data").execute_statement
+        return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
+
     def transaction(self, statements: list[str], timeout_seconds: float = 3600) -> Call:
         """The call that runs all the statements or none of them."""
         arguments = {"WorkgroupName": self.workgroup, "Database": self.database, "Sqls": statements}
@@ -107,6 +131,11 @@ class Warehouse:
         redshift = aws.client("redshift-serverless")
         found = current(redshift.get_workgroup, GONE, workgroupName=self.workgroup)
         return found is not None and found["workgroup"]["status"] == "AVAILABLE"
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it; Redshift takes a backslash for an escape."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _awaits_namespace(name: str, _answer: dict[str, Any]) -> str | None:

@@ -8,20 +8,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakebook import column_types, lake, s3
-from lakebook.catalog_names import catalog_name
+from lakebook.canonical_sql import REDSHIFT
+from lakebook.catalog_names import catalog_name, catalog_names
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
+from lakebook.redshift import literal
+from lakebook.relations import Relation
+from lakebook.warehouse_layout import layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pandas as pd
 
     from lakebook.names import Names
     from lakebook.postgresql import Table
     from lakebook.redshift import Warehouse
 
 KEYS = re.compile(
-    r"(diststyle +\w+)? *(distkey *\(\w+\))? *((compound|interleaved)? *sortkey *\([\w, ]+\))?", re.IGNORECASE
+    r"(diststyle +\w+)? *(distkey *\(\"?\w+\"?\))? *((compound|interleaved)? *sortkey *\([\w, \"]+\))?", re.IGNORECASE
 )
+UPKEEP = 'SELECT "schema", "table", diststyle, sortkey1, tbl_rows, size AS megabytes, unsorted, stats_off, skew_rows FROM svv_table_info WHERE "schema" <> \'lakebook\' ORDER BY 1, 2'
+UNSORTED_PERCENT, STALE_PERCENT, SKEW = 10, 10, 4  # from where on something is worth doing
 LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
     table_name varchar(300) NOT NULL,
     snapshot varchar(1024) NOT NULL,
@@ -30,7 +38,7 @@ LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
     loaded_at timestamp NOT NULL,
     proved_at timestamp
 )"""
-SIZES = 'SELECT "schema", "table", diststyle, sortkey1, tbl_rows FROM svv_table_info WHERE "schema" <> \'lakebook\' ORDER BY 1, 2'
+DOCUMENTS = ("json", "jsonb")  # kinds of columns that become SUPER
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class WarehouseTable:
     snapshot: str  # the location of the curated files
     proof: dict[str, Any]  # {"inputs", "files", "measure", "rows"}
     keys: str  # "distkey(flight_id) sortkey(scheduled_departure)", or nothing: AWS decides
+    reason: str  # for these keys
     lob_max_kilobytes: int
 
     @property
@@ -59,9 +68,31 @@ class WarehouseTable:
         return '"' + self.name.replace(".", '"."') + '"'
 
     @property
+    def documents(self) -> dict[str, str]:
+        """The columns that become SUPER, each with the name of the column beside it that keeps the source's own text.
+
+        SUPER keeps neither spacing nor a number's own digits, and takes no invalid JSON: the text is what is compared and never lost.
+        """
+        names = [each.catalog_name for each in self.table.columns]
+        found = [each.catalog_name for each in self.table.columns if each.kind in DOCUMENTS]
+        texts = catalog_names([f"{each}_text" for each in found], taken=tuple(names))
+        return dict(zip(found, texts, strict=True))
+
+    @property
+    def as_loaded(self) -> tuple[str, ...]:
+        """The columns that hold what the curated files hold, in their order: a document's text, not the document."""
+        return tuple(f'"{self.documents.get(each.catalog_name, each.catalog_name)}"' for each in self.table.columns)
+
+    @property
     def ddl(self) -> str:
         """CREATE TABLE with the columns in the order of the Parquet files, which is how COPY fills them."""
-        lines = [self._column(each) for each in self.table.columns]
+        lines = []
+        for each in self.table.columns:
+            if text := self.documents.get(each.catalog_name):
+                lines.append(f'"{each.catalog_name}" super')
+                lines.append(self._column(each, text))
+            else:
+                lines.append(self._column(each, each.catalog_name))
         if self.table.primary_key:
             names = {each.name: f'"{each.catalog_name}"' for each in self.table.columns}
             lines.append(f"PRIMARY KEY ({', '.join(names[each] for each in self.table.primary_key)})")
@@ -76,23 +107,45 @@ class WarehouseTable:
     def comments(self) -> list[str]:
         """COMMENT ON for the table and each column that the source commented."""
         on_table = (
-            [f"COMMENT ON TABLE {self.identifier} IS {_literal(self.table.comment)}"] if self.table.comment else []
+            [f"COMMENT ON TABLE {self.identifier} IS {literal(self.table.comment)}"] if self.table.comment else []
         )
         return on_table + [
-            f'COMMENT ON COLUMN {self.identifier}."{each.catalog_name}" IS {_literal(each.comment)}'
+            f'COMMENT ON COLUMN {self.identifier}."{each.catalog_name}" IS {literal(each.comment)}'
             for each in self.table.columns
             if each.comment
         ]
 
-    def _column(self, column: Any) -> str:
+    def relation(self, warehouse: Warehouse) -> Relation:
+        """The table as reconciliation reads it."""
+        return Relation(REDSHIFT, self.identifier, self.as_loaded, warehouse.ask)
+
+    def copy(self, source: str) -> list[str]:
+        """The statements that fill the table, `source` being all of COPY behind the table; documents by way of a table of texts, as COPY makes none."""
+        if not self.documents:
+            return [f"COPY {self.identifier} {source}"]
+        stage = f'lakebook."stage_{self.name.replace(".", "_")}"'[:127]
+        columns = ", ".join(self._column(each, each.catalog_name) for each in self.table.columns)
+        texts = [f'"{each.catalog_name}"' for each in self.table.columns]
+        parsed = [f'CASE WHEN can_json_parse("{each}") THEN json_parse("{each}") END' for each in self.documents]
+        into = ", ".join([*self.as_loaded, *(f'"{each}"' for each in self.documents)])
+        return [
+            f"DROP TABLE IF EXISTS {stage}",
+            f"CREATE TABLE {stage} ({columns})",
+            f"COPY {stage} {source}",
+            f"INSERT INTO {self.identifier} ({into}) SELECT {', '.join([*texts, *parsed])} FROM {stage}",
+            f"DROP TABLE {stage}",
+            f"ANALYZE {self.identifier}",  # which COPY into the table itself would have done
+        ]
+
+    def _column(self, column: Any, name: str) -> str:
         kind = column_types.redshift_type(column, self.lob_max_kilobytes)
-        return f'"{column.catalog_name}" {kind}' + ("" if column.nullable else " NOT NULL")
+        return f'"{name}" {kind}' + ("" if column.nullable else " NOT NULL")
 
 
 def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[WarehouseTable]:
     """Every curated table as the warehouse should have it; raises LakebookError where `keys` names what is not there.
 
-    `keys` maps `schema.table` to Redshift's own words: `distkey(flight_id) sortkey(scheduled_departure)`.
+    `keys` maps `schema.table` to Redshift's own words, `distkey(flight_id) sortkey(scheduled_departure)`; for others they are chosen.
     """
     found = lake.curated_tables(names)
     sources = {each["Name"]: lake.source_of(each) for each in found}
@@ -106,16 +159,63 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
             raise LakebookError(
                 f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column), and sortkey(column, …)."
             )
+    proofs = {each["Name"]: json.loads(each["Parameters"][lake.PROOF]) for each in found}
+    sizes = {f"{table.schema}.{table.name}": (table, int(proofs[name]["rows"])) for name, table in sources.items()}
+    chosen = layouts(sizes, keys)
     return [
         WarehouseTable(
             table := sources[each["Name"]],
             each["StorageDescriptor"]["Location"],
-            json.loads(each["Parameters"][lake.PROOF]),
-            keys.get(f"{table.schema}.{table.name}", "").strip(),
+            proofs[each["Name"]],
+            chosen[f"{table.schema}.{table.name}"].keys,
+            chosen[f"{table.schema}.{table.name}"].reason,
             lob_max_kilobytes,
         )
         for each in found
     ]
+
+
+def overview(tables: list[WarehouseTable]) -> list[dict[str, Any]]:
+    """Every table with its rows, its keys and the reason for them."""
+    return [{"table": each.name, "rows": each.proof["rows"], "keys": each.keys, "why": each.reason} for each in tables]
+
+
+def unparsed(warehouse: Warehouse, tables: list[WarehouseTable]) -> list[dict[str, Any]]:
+    """Documents that are no valid JSON, or too large for SUPER: NULL there, whole in the text beside it; table, column, rows."""
+    parts = [
+        f"SELECT '{each.name}', '{column}', count(*) FROM {each.identifier} WHERE \"{text}\" IS NOT NULL AND NOT can_json_parse(\"{text}\")"
+        for each in tables
+        for column, text in each.documents.items()
+    ]
+    found = warehouse.ask(" UNION ALL ".join(parts)) if parts else []
+    return [{"table": name, "column": column, "rows": int(rows or 0)} for name, column, rows in found if rows != "0"]
+
+
+def upkeep(warehouse: Warehouse) -> pd.DataFrame:
+    """The loaded tables as Redshift sees them, and what would do them good: VACUUM, ANALYZE, another distribution key.
+
+    Redshift does both by itself when it is idle; https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html
+    """
+    found = warehouse.query(UPKEEP)
+    found["advice"] = [_advice(each) for each in found.to_dict("records")]
+    return found
+
+
+def _advice(row: dict[str, Any]) -> str:
+    table = f'"{row["schema"]}"."{row["table"]}"'
+    unsorted, stale, skew = (float(row[each] or 0) for each in ("unsorted", "stats_off", "skew_rows"))
+    return "; ".join(
+        filter(
+            None,
+            [
+                f"VACUUM SORT ONLY {table}" if unsorted > UNSORTED_PERCENT else "",
+                f"ANALYZE {table}" if stale > STALE_PERCENT else "",
+                f"another distkey: the fullest slice has {skew:g} times the rows of the emptiest"
+                if skew > SKEW
+                else "",
+            ],
+        )
+    )
 
 
 @resource
@@ -151,11 +251,8 @@ def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, 
         if have and have["definition"] == each.definition and have["there"]
         else [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
     )
-    copy = (
-        [f"COPY {each.identifier} FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"]
-        if copied
-        else []
-    )
+    source = f"FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"
+    copy = each.copy(source) if copied else []
     yield warehouse.transaction(
         [
             *rebuild,
@@ -163,8 +260,8 @@ def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, 
             *copy,
             # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
             f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM {each.identifier}",
-            f"DELETE FROM lakebook.loads WHERE table_name = {_literal(name)}",
-            f"INSERT INTO lakebook.loads VALUES ({_literal(name)}, {_literal(each.snapshot)}, '{each.definition}', {rows}, getdate(), NULL)",
+            f"DELETE FROM lakebook.loads WHERE table_name = {literal(name)}",
+            f"INSERT INTO lakebook.loads VALUES ({literal(name)}, {literal(each.snapshot)}, '{each.definition}', {rows}, getdate(), NULL)",
         ]
     )
 
@@ -179,7 +276,7 @@ def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> l
 def proved(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Call]:
     """A note in `lakebook.loads` that these tables were compared with the curated layer, row for row."""
     if tables:
-        wanted = ", ".join(_literal(each) for each in tables)
+        wanted = ", ".join(literal(each) for each in tables)
         yield warehouse.transaction([f"UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN ({wanted})"])
 
 
@@ -192,7 +289,3 @@ def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
         return {}
     noted = warehouse.query("SELECT table_name, snapshot, definition, row_count, proved_at FROM lakebook.loads")
     return {row["table_name"]: {**row, "there": row["table_name"] in present} for row in noted.to_dict("records")}
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -14,11 +14,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_aws import SOURCE_SECRET
 from local_aws.postgresql import Server, ServerError, Source
 from local_aws.server import OVERRIDING, LocalAwsError, environment, put_secret, serving
+
+if TYPE_CHECKING:
+    from local_aws.stand_in import StandIn
 
 START_SECONDS = 300  # making the demo database takes most of it
 
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     with serving(options.data, options.port) as stand_in:
         server = None if options.source else Server(options.data / "postgresql")
         try:
-            source = _source(options.source) if server is None else _demo(server)
+            source = _source(options.source) if server is None else _demo(server, stand_in)
             put_secret(stand_in, SOURCE_SECRET, source.to_secret())
             state = {"pid": os.getpid(), "endpoint": stand_in.endpoint, "source": _label(source)}
             _state(options.data).write_text(json.dumps(state))
@@ -158,11 +161,15 @@ def _source(url: str) -> Source:
         raise LocalAwsError(str(error)) from error
 
 
-def _demo(server: Server) -> Source:
+def _demo(server: Server, stand_in: StandIn) -> Source:
     from local_aws import demo  # noqa: PLC0415 - another source needs no demo data
+    from local_aws.demo import documents  # noqa: PLC0415
 
     server.start()
-    return demo.build(server, float(os.environ.get("DEMO_SCALE", "1")))
+    scale = float(os.environ.get("DEMO_SCALE", "1"))
+    source = demo.build(server, scale)
+    documents.deliver(stand_in, server, demo.DATABASE, scale)
+    return source
 
 
 def _running(data: Path) -> dict[str, Any] | None:

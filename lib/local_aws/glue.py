@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from local_aws import wire
+from local_aws import glue_versions, wire
 from local_aws.glue_runs import LOG_GROUP, Run, new_id, role_arn
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
@@ -65,6 +65,7 @@ class Glue(Service):
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
+        glue_versions.keep_moments()
         self.jobs: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, list[Run]] = {}  # by job, newest first
         self.lock = threading.RLock()
@@ -87,6 +88,8 @@ class Glue(Service):
             return self._ask(call.operation, **lowered)
         self._check_partition_values(call)
         answer = call.moto()
+        if call.operation == "UpdateTable" and call.parameters.get("SkipArchive"):
+            self._forget_version_before(call.parameters)
         if call.operation in PAGES:
             member, size = PAGES[call.operation]
             return _page(member, answer[member], call.parameters, size)
@@ -97,6 +100,14 @@ class Glue(Service):
     GetTableVersion = GetTableVersions = DeleteTableVersion = _catalog
     CreatePartition = GetPartition = GetPartitions = UpdatePartition = DeletePartition = _catalog
     BatchCreatePartition = BatchGetPartition = BatchUpdatePartition = BatchDeletePartition = _catalog
+
+    def _forget_version_before(self, told: dict[str, Any]) -> None:
+        """SkipArchive: the version that was just replaced is not kept."""
+        where = {"DatabaseName": told["DatabaseName"], "TableName": told["TableInput"]["Name"]}
+        versions = sorted(
+            (each["VersionId"] for each in self._ask("GetTableVersions", **where)["TableVersions"]), key=int
+        )
+        self._ask("DeleteTableVersion", **where, VersionId=versions[-2])
 
     def _check_partition_values(self, call: Call) -> None:
         told = call.parameters

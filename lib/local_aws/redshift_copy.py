@@ -16,13 +16,14 @@ from botocore.exceptions import ClientError
 from local_aws.iam_objects import ObjectDeniedError
 from local_aws.lake_tables import literal, quote
 from local_aws.parquet_files import Field, NotParquetError, footer
-from local_aws.redshift_database import Database, definitions, relation_exists, utc_now
+from local_aws.redshift_database import Database, definitions, keep_up, relation_exists, utc_now
 from local_aws.redshift_sql import RedshiftError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local_aws.redshift_statements import Session
     from local_aws.s3 import Objects
     from local_aws.stand_in import StandIn
 
@@ -43,14 +44,16 @@ PRINCIPALS = ("redshift.amazonaws.com", "redshift-serverless.amazonaws.com")
 CODES = {"Spectrum Scan Error": 15007}
 
 
-def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, schema_of: Any, query_id: int) -> int:
+def copy(session: Session, sql: str, query_id: int) -> int:
     """Load the files and return the number of rows; raises RedshiftError before anything is loaded."""
     found = COPY.fullmatch(sql.strip().rstrip(";"))
     if not found:
         raise RedshiftError('syntax error at or near "COPY"')
-    schema, table = schema_of(found["table"])
+    database, connection = session.database, session.connection
+    schema, table = session.names_of(found["table"])
     if not relation_exists(connection, schema, table):
         raise RedshiftError(f"Cannot COPY into nonexistent table {table}")
+    session.rights.touch(schema, table, "INSERT")
     role, manifest = _options(database, found["options"])
     columns = definitions(connection, schema, table)
     if found["columns"]:
@@ -59,6 +62,7 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
         if absent := [name for name in wanted if name not in named]:
             raise RedshiftError(f'column "{absent[0]}" of relation "{table}" does not exist')
         columns = [named[name] for name in wanted]
+    was_empty = not connection.execute(f"SELECT 1 FROM {quote(schema)}.{quote(table)} LIMIT 1").fetchall()
     record = {
         "query_id": query_id,
         "table_name": table,
@@ -75,6 +79,8 @@ def copy(database: Database, connection: duckdb.DuckDBPyConnection, sql: str, sc
     except (RedshiftError, duckdb.Error) as refused:
         _note(database, record, "failed", str(refused))
         raise
+    if was_empty:  # the rows are sorted on their way, and counted (COMPUPDATE and STATUPDATE of an empty table)
+        keep_up(connection, schema, table, sort=True, analyze=True)
     _note(database, record | {"loaded_rows": rows}, "completed", "")
     return rows
 
@@ -146,9 +152,9 @@ def check_role(database: Database, role: str) -> str:
     if not arn:
         raise RedshiftError("Cannot find default IAM role: no default IAM role is associated with the namespace")
     if arn not in database.iam_roles or not _principal(database, arn):
-        user = (
-            f"arn:aws:redshift-serverless:{database.stand_in.region}:{arn.split(':')[4]}:workgroup/{database.workgroup}"
-        )
+        place, name = next(iter(database.where.items()))
+        service, kind = ("redshift", "dbuser") if place == "ClusterIdentifier" else ("redshift-serverless", "workgroup")
+        user = f"arn:aws:{service}:{database.stand_in.region}:{arn.split(':')[4]}:{kind}/{name}"
         raise RedshiftError(
             detailed(f"User {user} is not authorized to assume IAM Role {arn}", f"IAM Role={arn}", 8001)
         )

@@ -1,16 +1,14 @@
-"""Amazon Redshift Data API for Serverless workgroups: every statement in a thread of its own, over one DuckDB file per database."""
+"""Amazon Redshift Data API: every statement in a thread of its own, over one DuckDB file per database."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-import shutil
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from botocore.exceptions import ClientError
-
-from local_aws.redshift_database import Database, definitions, relation_exists
+from local_aws.redshift_database import definitions, relation_exists
+from local_aws.redshift_places import Places
 from local_aws.redshift_runs import OpenSession, Part, Statement
 from local_aws.redshift_statements import Session
 from local_aws.redshift_types import RedshiftType
@@ -18,24 +16,21 @@ from local_aws.redshift_views import system_view
 from local_aws.service import ApiError, Call, Service
 
 if TYPE_CHECKING:
+    from local_aws.redshift_database import Database
     from local_aws.stand_in import StandIn
 
 ROWS_PER_PAGE = 1000
 LONGEST_STATEMENT_BYTES, MOST_STATEMENTS, MOST_ACTIVE = 100 << 10, 40, 500
-NOT_HERE = ("WithEvent", "SecretArn", "DbUser")
-DATABASE_NAME = re.compile(r"[A-Za-z_][\w$-]{0,126}")
 
 
 class RedshiftData(Service):
-    """Statements against the databases of Serverless workgroups; clusters are refused."""
+    """Statements against the databases of Serverless workgroups and of clusters."""
 
     name: ClassVar[str] = "redshift-data"
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
-        self.directory = stand_in.directory / "redshift"
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.databases: dict[tuple[str, str], Database] = {}
+        self.places = stand_in.warehouses = Places(stand_in)
         self.statements: dict[str, Statement] = {}
         self.sessions: dict[str, OpenSession] = {}
         self.tokens: dict[str, tuple[dict[str, Any], Statement]] = {}
@@ -47,8 +42,7 @@ class RedshiftData(Service):
             self._cancel(statement)
         for statement in self.statements.values():
             statement.thread.join(timeout=10)
-        for database in self.databases.values():
-            database.close()
+        self.places.close()
 
     # Statements
 
@@ -76,7 +70,7 @@ class RedshiftData(Service):
                     raise ApiError(
                         "ActiveStatementsExceededException", "The number of active statements exceeds the limit of 500."
                     )
-                session = self._session(told)
+                session = self._session(call)
                 session.busy += 1
                 statement = Statement(told, sqls, session, batch=batch)
                 self.statements[statement.whole.id] = statement
@@ -89,26 +83,28 @@ class RedshiftData(Service):
             "Id": statement.whole.id,
             "CreatedAt": statement.whole.created,
             "Database": database.name,
-            "WorkgroupName": database.workgroup,
+            **database.where,
         }
         if "WaitTimeSeconds" in told:
             answer |= {"Status": statement.whole.status, "HasResultSet": statement.has_result}
         return {**answer, **({"SessionId": statement.session.id} if statement.session.id else {})}
 
-    def _session(self, told: dict[str, Any]) -> OpenSession:
+    def _session(self, call: Call) -> OpenSession:
+        told = call.parameters
         for session_id in [key for key, each in self.sessions.items() if each.expired]:
             self.sessions.pop(session_id).sql.connection.close()
         if wanted := told.get("SessionId"):
-            if "WorkgroupName" in told or "Database" in told:
+            if told.keys() & {"WorkgroupName", "ClusterIdentifier", "Database", "DbUser", "SecretArn"}:
                 raise ApiError(
-                    "ValidationException", "WorkgroupName and Database cannot be given together with SessionId."
+                    "ValidationException",
+                    "A session keeps its connection: give neither workgroup, cluster, database nor user with SessionId.",
                 )
             if wanted not in self.sessions:
                 raise ApiError("ResourceNotFoundException", f"Session {wanted} is not available.")
             session = self.sessions[wanted]
             session.keep_seconds = told.get("SessionKeepAliveSeconds", session.keep_seconds)
             return session
-        session = OpenSession(self._database(told, told.get("Database")), told.get("SessionKeepAliveSeconds", 0))
+        session = OpenSession(*self._login(call, told.get("Database")), told.get("SessionKeepAliveSeconds", 0))
         if session.id:
             self.sessions[session.id] = session
         return session
@@ -119,7 +115,7 @@ class RedshiftData(Service):
         statement = self._find(statement_id)
         _wait(statement, call.parameters)
         if place:
-            return {**_sub(statement, place).description(), "WorkgroupName": statement.session.sql.database.workgroup}
+            return {**_sub(statement, place).description(), **statement.session.sql.database.where}
         return statement.description()
 
     def GetStatementResult(self, call: Call) -> dict[str, Any]:
@@ -158,7 +154,8 @@ class RedshiftData(Service):
             database, name = statement.session.sql.database, statement.told.get("StatementName", "")
             if (
                 (wanted in ("ALL", statement.whole.status))
-                and told.get("WorkgroupName") in (None, database.workgroup)
+                and told.get("WorkgroupName") in (None, database.where.get("WorkgroupName"))
+                and told.get("ClusterIdentifier") in (None, database.where.get("ClusterIdentifier"))
                 and told.get("Database") in (None, database.name)
                 and name.startswith(told.get("StatementName", ""))
             ):
@@ -207,7 +204,7 @@ class RedshiftData(Service):
 
     def ListDatabases(self, call: Call) -> dict[str, Any]:
         """The databases of a workgroup that exist: its namespace's own."""
-        database = self._database(call.parameters, call.parameters.get("Database"))
+        database, _ = self._login(call, call.parameters.get("Database"))
         return _page("Databases", [database.name], call.parameters)
 
     def ListSchemas(self, call: Call) -> dict[str, Any]:
@@ -230,7 +227,7 @@ class RedshiftData(Service):
     def DescribeTable(self, call: Call) -> dict[str, Any]:
         """The columns of a table."""
         told = call.parameters
-        session = Session(self._database(told, told.get("ConnectedDatabase") or told["Database"]))
+        session = Session(*self._login(call, told.get("ConnectedDatabase") or told["Database"]))
         schema, table = told.get("Schema", "public").lower(), told.get("Table", "").lower()
         if not relation_exists(session.connection, schema, table):
             return {"ColumnList": [], "TableName": f"{schema}.{table}"}
@@ -251,62 +248,17 @@ class RedshiftData(Service):
 
     def _view(self, call: Call, name: str) -> list[list[Any]]:
         told = call.parameters
-        session = Session(self._database(told, told.get("ConnectedDatabase") or told["Database"]))
+        session = Session(*self._login(call, told.get("ConnectedDatabase") or told["Database"]))
         found = system_view(session.database, session.connection, name)
         session.connection.close()
         return found[1] if found else []
 
-    def _database(self, told: dict[str, Any], name: str | None) -> Database:
-        """The database a call is about; raises ApiError ValidationException unless its workgroup is AVAILABLE."""
-        if "ClusterIdentifier" in told:
-            raise ApiError(
-                "NotInLocalAws",
-                "local_aws has Redshift Serverless only: give WorkgroupName instead of ClusterIdentifier.",
-                501,
-            )
-        if others := [member for member in NOT_HERE if told.get(member)]:
-            raise ApiError("NotInLocalAws", f"local_aws does not do redshift-data with {', '.join(others)}.", 501)
-        if "WorkgroupName" not in told:
-            raise ApiError("ValidationException", "Either ClusterIdentifier or WorkgroupName must be given.")
-        serverless = self.stand_in.client("redshift-serverless")
-        try:
-            workgroup = serverless.get_workgroup(workgroupName=told["WorkgroupName"].rpartition("/")[2])["workgroup"]
-            namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
-        except ClientError as absent:
-            raise ApiError(
-                "ValidationException",
-                f"Redshift endpoint doesn't exist in this region: {absent.response['Error']['Message']}",
-            ) from absent
-        if workgroup["status"] not in ("AVAILABLE", "MODIFYING"):
-            raise ApiError(
-                "ValidationException",
-                f"Redshift workgroup {workgroup['workgroupName']} is {workgroup['status']}; it must be AVAILABLE.",
-            )
-        return self._opened(workgroup["workgroupName"], namespace, name)
-
-    def _remove_deleted(self) -> None:
-        """Close and remove the databases of namespaces that are no more."""
-        pages = self.stand_in.client("redshift-serverless").get_paginator("list_namespaces").paginate()
-        there = {each["namespaceId"] for page in pages for each in page["namespaces"]}
-        for key in [key for key in self.databases if key[0] not in there]:
-            self.databases.pop(key).close()
-            shutil.rmtree(self.directory / key[0], ignore_errors=True)
-
-    def _opened(self, workgroup: str, namespace: dict[str, Any], name: str | None) -> Database:
-        name = (name or namespace["dbName"]).lower()
-        if not DATABASE_NAME.fullmatch(name) or name != namespace["dbName"]:
-            raise ApiError("ValidationException", f'FATAL: database "{name}" does not exist')
-        with self.lock:
-            key = (namespace["namespaceId"], name)
-            if key not in self.databases:
-                self._remove_deleted()
-                database = Database(self.stand_in, name, self.directory / key[0] / f"{name}.duckdb", workgroup)
-                database.open()
-                self.databases[key] = database
-            database = self.databases[key]
-            database.workgroup, database.default_role = workgroup, namespace.get("defaultIamRoleArn", "")
-            database.iam_roles = re.findall(r"iamRoleArn=([^,)]+)", " ".join(namespace.get("iamRoles", [])))
-        return database
+    def _login(self, call: Call, name: str | None) -> tuple[Database, str]:
+        """The database a call is about, and the user as which it asks."""
+        if call.parameters.get("WithEvent"):
+            raise ApiError("NotInLocalAws", "local_aws does not do redshift-data with WithEvent.", 501)
+        database = self.places.database(call.parameters, name)
+        return database, self.places.user(call.parameters, call.principal, database)
 
 
 def _check_request(told: dict[str, Any], sqls: list[str]) -> None:

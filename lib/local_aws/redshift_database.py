@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from local_aws import redshift_sql
-from local_aws.lake_tables import literal
+from local_aws import redshift_late_views, redshift_rights, redshift_sql
+from local_aws.lake_tables import literal, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 REMEMBERED = (
     "CREATE SCHEMA IF NOT EXISTS public",
     "CREATE SCHEMA IF NOT EXISTS local_aws",
-    "CREATE TABLE IF NOT EXISTS local_aws.tables (schema_name VARCHAR, table_name VARCHAR, diststyle VARCHAR, sortstyle VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS local_aws.tables (schema_name VARCHAR, table_name VARCHAR, diststyle VARCHAR, sortstyle VARCHAR, sorted_rows BIGINT DEFAULT 0, analyzed_rows BIGINT DEFAULT 0)",
     """CREATE TABLE IF NOT EXISTS local_aws.columns (
         schema_name VARCHAR, table_name VARCHAR, column_name VARCHAR, place INTEGER, type VARCHAR, name VARCHAR,
         length INTEGER, precision INTEGER, scale INTEGER, api VARCHAR, copy VARCHAR, duckdb VARCHAR,
@@ -52,11 +53,14 @@ class Database:
     stand_in: StandIn
     name: str
     path: Path
-    workgroup: str
+    where: dict[str, str]  # {"WorkgroupName": …} or {"ClusterIdentifier": …}
+    superusers: tuple[str, ...]  # the administrator, and the IAM identity that made the namespace
+    administrator_secret: str = ""  # ARN of the administrator's password in Secrets Manager
     iam_roles: list[str] = field(default_factory=list)
     default_role: str = ""
     writer: threading.RLock = field(default_factory=threading.RLock)
     loads: list[dict[str, Any]] = field(default_factory=list)  # what SYS_LOAD_HISTORY shows
+    lent: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)  # password -> user, until when
     errors: list[dict[str, Any]] = field(default_factory=list)  # what SYS_LOAD_ERROR_DETAIL shows
 
     def open(self) -> None:
@@ -73,9 +77,11 @@ class Database:
             "enable_external_access = false",
         ):
             self.connection.execute(f"SET {setting}")
-        for statement in REMEMBERED:
+        for statement in (*REMEMBERED, redshift_late_views.REMEMBERED, *redshift_rights.REMEMBERED):
             self.connection.execute(statement)
         redshift_sql.prepare(self.connection)
+        for name in self.superusers:
+            redshift_rights.add_user(self.connection, name, superuser=True)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own, in the schema public."""
@@ -83,6 +89,23 @@ class Database:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET search_path = 'public,main'")
         return connection
+
+    def password(self, user: str) -> str:
+        """The encoded password that a user was given, "" where there is none."""
+        found = self.connect().execute("SELECT password FROM local_aws.users WHERE name = ?", [user]).fetchall()
+        return str(found[0][0] or "") if found else ""
+
+    def set_password(self, user: str, encoded: str) -> None:
+        """Give a user a password."""
+        self.connect().execute("UPDATE local_aws.users SET password = ? WHERE name = ?", [encoded, user])
+
+    def lend_password(self, user: str, seconds: int, *, create: bool = False) -> tuple[str, datetime.datetime]:
+        """A password that a user has for a time, and when it ends; the user is made if it is to `create`."""
+        if create:
+            redshift_rights.add_user(self.connect(), user)
+        password, expires = secrets.token_urlsafe(24), utc_now() + datetime.timedelta(seconds=seconds)
+        self.lent[password] = (user, expires)
+        return password, expires.replace(tzinfo=datetime.UTC)
 
     def close(self) -> None:
         """Close the file."""
@@ -121,7 +144,7 @@ def remember(
 ) -> None:
     """Note a new table's definition."""
     forget(connection, schema, name)
-    connection.execute("INSERT INTO local_aws.tables VALUES (?, ?, ?, ?)", [schema, name, diststyle, sortstyle])
+    connection.execute("INSERT INTO local_aws.tables VALUES (?, ?, ?, ?, 0, 0)", [schema, name, diststyle, sortstyle])
     for place, each in enumerate(columns, 1):
         add_column(connection, schema, name, each, place)
 
@@ -145,6 +168,16 @@ def add_column(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ea
     ]
     row += [each.encoding or "none", each.distkey, each.sortkey, each.not_null, each.default or None]
     connection.execute(f"INSERT INTO local_aws.columns VALUES ({', '.join('?' * len(row))})", row)
+
+
+def keep_up(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, sort: bool, analyze: bool) -> None:
+    """Note that a table is sorted, or its statistics are of now."""
+    for due, column in ((sort, "sorted_rows"), (analyze, "analyzed_rows")):
+        if due:
+            connection.execute(
+                f"UPDATE local_aws.tables SET {column} = (SELECT count(*) FROM {quote(schema)}.{quote(name)}) WHERE schema_name = ? AND table_name = ?",
+                [schema, name],
+            )
 
 
 def forget(connection: duckdb.DuckDBPyConnection, schema: str, name: str = "") -> None:

@@ -9,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
-from local_aws import redshift_database
+from local_aws import redshift_database, redshift_late_views, redshift_rights
 from local_aws.lake_tables import quote
 from local_aws.redshift_database import Column, column_types, relation_exists, schema_exists
 from local_aws.redshift_sql import RedshiftError
@@ -53,6 +53,8 @@ def without_inline_keys(sql: str) -> str:
 
 def create(session: Session, tree: exp.Create, text: str) -> int:
     """A table, a table of a query's rows (their number), or a view."""
+    if tree.find(exp.MaterializedProperty):
+        raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
     if tree.kind == "VIEW":
         return _create_view(session, tree, text)
     if tree.kind != "TABLE":
@@ -70,6 +72,7 @@ def _place(session: Session, tree: exp.Create, table: exp.Table) -> tuple[str, s
     schema = "" if temporary else table.db or session.schema
     if schema and not schema_exists(session.connection, schema):
         raise RedshiftError(f'schema "{schema}" does not exist')
+    session.rights.create_in(schema)
     return schema, table.name
 
 
@@ -107,6 +110,7 @@ def _create_table(session: Session, tree: exp.Create) -> int:
     )
     if schema:
         redshift_database.remember(session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"])
+        redshift_rights.made(session.connection, session.user, schema, name)
     return 0
 
 
@@ -239,16 +243,25 @@ def _create_table_as(session: Session, tree: exp.Create, text: str) -> int:
             for column, kind in kinds.items()
         ]
         redshift_database.remember(session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"])
+        redshift_rights.made(session.connection, session.user, schema, name)
     return int(rows)
 
 
 def _create_view(session: Session, tree: exp.Create, text: str) -> int:
     schema, name = _place(session, tree, tree.this.this if isinstance(tree.this, exp.Schema) else tree.this)
+    if tree.args.get("replace") and relation_exists(session.connection, schema, name):
+        session.rights.change(schema, name)
+    else:
+        redshift_rights.made(session.connection, session.user, schema, name)
+    if tree.args.get("no_schema_binding"):
+        redshift_late_views.create(session.connection, schema, name, tree, text)
+        return 0
     query = session.query(tree.expression, text)
     if any(table.db == "temp" for table in query.find_all(exp.Table)):
         raise RedshiftError("local_aws does not do views over system views, temporary or external tables")
     verb = "CREATE OR REPLACE VIEW" if tree.args.get("replace") else "CREATE VIEW"
     session.connection.execute(f"{verb} {_identifier(schema, name)} AS {query.sql(dialect='duckdb')}")
+    redshift_late_views.forget(session.connection, schema, name)
     return 0
 
 
@@ -271,7 +284,10 @@ def _drop_one(session: Session, tree: exp.Drop, table: exp.Table) -> None:
             row[0] == name for row in session.connection.execute("SELECT schema_name FROM duckdb_tables()").fetchall()
         ):
             raise RedshiftError(f"cannot drop schema {name} because other objects depend on it")
+        session.rights.change(name)
         session.connection.execute(f"DROP SCHEMA {quote(name)}{cascade}")
+        redshift_late_views.forget(session.connection, name)
+        redshift_rights.dropped(session.connection, name)
         session.connection.execute("DELETE FROM local_aws.external_schemas WHERE schema_name = ?", [name])
         redshift_database.forget(session.connection, name)
         return
@@ -283,13 +299,16 @@ def _drop_one(session: Session, tree: exp.Drop, table: exp.Table) -> None:
         if tree.args.get("exists"):
             return
         raise RedshiftError(f'{tree.kind.capitalize()} "{table.name}" does not exist') from None
+    session.rights.change(schema, name)
     session.connection.execute(f"DROP {tree.kind} {_identifier(schema, name)}{cascade}")
+    redshift_late_views.forget(session.connection, schema, name)
+    redshift_rights.dropped(session.connection, schema, name)
     redshift_database.forget(session.connection, schema, name)
 
 
 def alter(session: Session, tree: exp.Alter, text: str) -> int:
     """A table renamed, or a column added, dropped or renamed."""
-    schema, name = session.target(tree.this)
+    schema, name = session.mine(tree.this)
     if not schema or tree.kind != "TABLE" or len(tree.args["actions"]) != 1:
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
     action, run, noted = tree.args["actions"][0], session.connection.execute, "WHERE schema_name = ? AND table_name = ?"
@@ -299,6 +318,7 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
         if relation_exists(session.connection, schema, new):
             raise RedshiftError(f'Relation "{new}" already exists')
         run(f"ALTER TABLE {_identifier(schema, name)} RENAME TO {quote(new)}")
+        redshift_rights.renamed(session.connection, schema, name, new)
         for each in ("tables", "columns"):
             run(f"UPDATE local_aws.{each} SET table_name = ? {noted}", [new, *where])
     elif isinstance(action, exp.ColumnDef):
@@ -333,7 +353,7 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
 
 def truncate(session: Session, tree: exp.TruncateTable, _text: str) -> int:
     """The table emptied, and everything before it in the transaction committed, as Redshift does."""
-    schema, name = session.target(tree.expressions[0])
+    schema, name = session.mine(tree.expressions[0])
     session.connection.execute(f"DELETE FROM {_identifier(schema, name)}")
     session.connection.execute("COMMIT")
     session.connection.execute("BEGIN")
@@ -354,7 +374,9 @@ def create_schema(session: Session, text: str) -> int:
         if found[1]:
             return 0
         raise RedshiftError(f'Schema "{name}" already exists')
+    session.rights.create_schema(session.database.name)
     session.connection.execute(f"CREATE SCHEMA {quote(name)}")
+    redshift_rights.made(session.connection, session.user, name)
     return 0
 
 
@@ -372,6 +394,7 @@ def comment(session: Session, text: str) -> int:
     schema, name = (parts[0], parts[1]) if len(parts) > 1 else (session.schema, parts[0])
     if not relation_exists(session.connection, schema, name):
         raise RedshiftError(f'relation "{name}" does not exist')
+    session.rights.change(schema, name)
     if column and column not in column_types(session.connection, schema, name):
         raise RedshiftError(f'column "{column}" of relation "{name}" does not exist')
     words = (

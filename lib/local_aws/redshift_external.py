@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from local_aws import redshift_sql
+from local_aws import redshift_rights, redshift_sql
 from local_aws.lake_tables import lake_table, literal, quote
 from local_aws.redshift_copy import ROLE, check_role, denials, detailed, lake_as
 from local_aws.redshift_database import schema_exists
@@ -66,7 +66,9 @@ def create_schema(session: Session, text: str) -> int:
             raise RedshiftError(
                 detailed(f"EntityNotFoundException: Database {database} not found.", "Glue", 8001)
             ) from absent
+    session.rights.create_schema(session.database.name)
     session.connection.execute(f"CREATE SCHEMA {quote(name)}")
+    redshift_rights.made(session.connection, session.user, name)
     session.connection.execute("INSERT INTO local_aws.external_schemas VALUES (?, ?, ?)", [name, database, arn])
     return 0
 

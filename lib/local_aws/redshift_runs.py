@@ -14,7 +14,8 @@ import duckdb
 
 from local_aws import redshift_copy
 from local_aws.redshift_sql import RedshiftError
-from local_aws.redshift_statements import READS, Outcome, Session
+from local_aws.redshift_statements import READS, Session
+from local_aws.redshift_types import Outcome
 
 if TYPE_CHECKING:
     from local_aws.redshift_database import Database
@@ -98,6 +99,7 @@ class Statement:
                 return self._end("ABORTED", "")
             self.whole.move("STARTED")
             try:
+                session.in_block = self.batch
                 session.connection.execute("BEGIN")
                 for part in self.parts:
                     self._one(part)
@@ -154,9 +156,9 @@ class Statement:
     def description(self) -> dict[str, Any]:
         """What DescribeStatement tells."""
         told, database = self.told, self.session.sql.database
-        shown = {
+        shown: dict[str, Any] = {
             **self.whole.description(),
-            "WorkgroupName": database.workgroup,
+            **database.where,
             "Database": database.name,
             "ResultFormat": "JSON",
         }
@@ -174,8 +176,8 @@ class Statement:
 class OpenSession:
     """A session with the database, for one statement or kept for several."""
 
-    def __init__(self, database: Database, keep_seconds: int) -> None:
-        self.sql, self.keep_seconds = Session(database), keep_seconds
+    def __init__(self, database: Database, user: str, keep_seconds: int) -> None:
+        self.sql, self.keep_seconds = Session(database, user), keep_seconds
         self.id = str(uuid.uuid4()) if keep_seconds else ""
         self.turn = threading.Lock()
         self.last_used = time.monotonic()

@@ -93,6 +93,7 @@ class RedshiftServerless(Service):
             if told.get("manageAdminPassword"):
                 namespace["adminPasswordSecretArn"] = self._secret(namespace)
             self.namespaces[name] = namespace
+            self.stand_in.warehouses.makers[namespace_id] = call.principal
             self._tag(namespace["namespaceArn"], told.get("tags", []))
         return {"namespace": _shown(namespace)}
 
@@ -183,11 +184,6 @@ class RedshiftServerless(Service):
                 "enhancedVpcRouting": told.get("enhancedVpcRouting", False),
                 "configParameters": told.get("configParameters", []),
                 "port": port,
-                "endpoint": {
-                    "address": f"{name}.{ACCOUNT}.{self.stand_in.region}.redshift-serverless.amazonaws.com",
-                    "port": port,
-                    "vpcEndpoints": [],
-                },
                 "creationDate": datetime.datetime.now(datetime.UTC),
                 **({"maxCapacity": told["maxCapacity"]} if "maxCapacity" in told else {}),
             }
@@ -198,13 +194,13 @@ class RedshiftServerless(Service):
 
     def GetWorkgroup(self, call: Call) -> dict[str, Any]:
         """One workgroup; ResourceNotFoundException when there is none."""
-        return {"workgroup": dict(self.workgroup(call.parameters["workgroupName"]))}
+        return {"workgroup": self._shown_workgroup(call.parameters["workgroupName"])}
 
     def ListWorkgroups(self, call: Call) -> dict[str, Any]:
         """All workgroups."""
         return _page(
             "workgroups",
-            [dict(self.workgroup(name)) for name in list(self.workgroups) if self._there("workgroup", name)],
+            [self._shown_workgroup(name) for name in list(self.workgroups) if self._there("workgroup", name)],
             call.parameters,
         )
 
@@ -228,6 +224,28 @@ class RedshiftServerless(Service):
             self._idle("workgroup", workgroup["workgroupName"], workgroup)
             self._begin("workgroup", workgroup["workgroupName"], workgroup, "DELETING")
         return {"workgroup": dict(workgroup)}
+
+    def _shown_workgroup(self, name: str) -> dict[str, Any]:
+        """The workgroup with its address, which it has once it is there."""
+        workgroup = dict(self.workgroup(name))
+        if workgroup["status"] != "CREATING":
+            found = self.stand_in.warehouses.endpoint({"WorkgroupName": name}, workgroup["port"])
+            workgroup["endpoint"] = {"address": found["Address"], "port": found["Port"], "vpcEndpoints": []}
+        return workgroup
+
+    def GetCredentials(self, call: Call) -> dict[str, Any]:
+        """A password of the database user of the caller's IAM identity, for a quarter of an hour unless told otherwise."""
+        if "workgroupName" not in call.parameters:
+            raise ApiError("ValidationException", "local_aws finds a workgroup by workgroupName only.")
+        name = self.workgroup(call.parameters["workgroupName"])["workgroupName"]
+        seconds = call.parameters.get("durationSeconds", 900)
+        if not 900 <= seconds <= 3600:
+            raise ApiError("ValidationException", "durationSeconds must be from 900 to 3600.")
+        where, places = {"WorkgroupName": name}, self.stand_in.warehouses
+        database = places.database(where, call.parameters.get("dbName"))
+        user = places.user(where, call.principal, database)
+        password, expires = database.lend_password(user, seconds)
+        return {"dbUser": user, "dbPassword": password, "expiration": expires, "nextRefreshTime": expires}
 
     # Tags
 

@@ -12,7 +12,7 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify import qualify
 
-from local_aws import exact_sql
+from local_aws import exact_sql, redshift_super
 from local_aws.exact_sql import call, cast, from_inside, is_binary, is_double, is_integer, replace, type_name
 from local_aws.lake_tables import quote
 
@@ -46,7 +46,7 @@ class RedshiftError(Exception):
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a DuckDB the macros of Redshift, in the schema it is in."""
     exact_sql.prepare(connection, ZERO)
-    for macro in MACROS:
+    for macro in (*MACROS, *redshift_super.MACROS):
         connection.execute(f"CREATE OR REPLACE MACRO {macro}")
 
 
@@ -66,7 +66,7 @@ def check_functions(tree: exp.Expr, text: str) -> None:
         name = text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""
         if name.isidentifier():
             node.meta["called"] = name
-            if name not in FUNCTIONS | KEYWORDS:
+            if name not in FUNCTIONS | KEYWORDS | redshift_super.FUNCTIONS:
                 raise RedshiftError(f"function {name} does not exist, or local_aws does not do it")
 
 
@@ -79,6 +79,10 @@ def name_columns(tree: exp.Expr) -> None:
 
 
 def _column_name(node: exp.Expr) -> str:
+    if isinstance(node, exp.Dot | exp.Bracket):
+        return node.expression.name if isinstance(node, exp.Dot) else _column_name(node.this)
+    if isinstance(node, exp.Column):
+        return node.name
     if isinstance(node, exp.Cast):
         return (
             node.this.name
@@ -113,6 +117,8 @@ def translate(tree: exp.Expr, schema: dict[str, dict[str, dict[str, str]]]) -> e
         name = found[1].rpartition(".")[2].strip('"') if found else ""
         raise RedshiftError(f'column "{name}" does not exist' if found else str(wrong)) from wrong
     for node in from_inside(typed):
+        if isinstance(node, redshift_super.OPERATORS):
+            redshift_super.rewrite_operator(node)
         try:
             _rewrite(node)
         except exact_sql.UntypedError as untyped:
@@ -196,6 +202,8 @@ def _rewrite_average(node: exp.Avg) -> None:
 
 def _rewrite_cast(node: exp.Cast) -> None:
     target, inner = node.to, node.this
+    if target.this.name == "SUPER" or (redshift_super.is_super(inner) and target.this in exp.DataType.TEXT_TYPES):
+        redshift_super.rewrite_cast(node)
     if target.this in exp.DataType.TEXT_TYPES:
         width = target.expressions[0].name if target.expressions else "max"
         target.set("expressions", [])
@@ -211,5 +219,3 @@ def _rewrite_cast(node: exp.Cast) -> None:
             replace(node, call("cut_text", node.copy(), exp.Literal.number(width)))
     elif target.this.name in ("VARBINARY", "TIMESTAMP", "TIMESTAMPTZ"):
         target.set("expressions", [])
-    elif target.this.name == "SUPER":
-        replace(node, cast(inner.copy(), "JSON"))

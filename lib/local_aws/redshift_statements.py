@@ -4,45 +4,55 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
-import pyarrow
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from local_aws import redshift_copy, redshift_ddl, redshift_external, redshift_sql
+from local_aws import (
+    redshift_ddl,
+    redshift_external,
+    redshift_late_views,
+    redshift_rights,
+    redshift_sql,
+    redshift_super,
+)
 from local_aws.exact_sql import call
 from local_aws.lake_tables import LakeError, quote
 from local_aws.redshift_database import Database, column_types, relation_exists, schema_exists
+from local_aws.redshift_failures import failure
 from local_aws.redshift_sql import RedshiftError
-from local_aws.redshift_types import RedshiftType, of_duckdb, result_text
+from local_aws.redshift_texts import TEXTS
+from local_aws.redshift_types import Outcome, of_duckdb, result_text
 from local_aws.redshift_views import system_view
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
 LONGEST_RESULT_BYTES = 500 << 20  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
 READS = re.compile(r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass
-class Outcome:
-    """What a statement gives: rows that were touched or selected, and the answer if it has one."""
-
-    rows: int = 0
-    columns: list[tuple[str, RedshiftType]] = field(default_factory=list)
-    table: pyarrow.Table | None = None
+PRIVILEGES: dict[type[exp.Expr], tuple[str, ...]] = {
+    exp.Insert: ("INSERT",),
+    exp.Update: ("UPDATE",),
+    exp.Delete: ("DELETE",),
+    exp.Merge: ("INSERT", "UPDATE", "DELETE"),
+}
+Schema = dict[str, dict[str, dict[str, str]]]  # schema -> table -> column -> type
 
 
 class Session:
     """A connection with its search path and temporary tables."""
 
-    def __init__(self, database: Database) -> None:
-        self.database, self.connection = database, database.connect()
+    def __init__(self, database: Database, user: str) -> None:
+        self.database, self.connection, self.user = database, database.connect(), user
         self.schema = "public"
+        self.in_block = False  # whether other statements share the transaction
+
+    @property
+    def rights(self) -> redshift_rights.Rights:
+        """What the user of the session may do."""
+        return redshift_rights.Rights(self.connection, self.user)
 
     def run(self, sql: str, parameters: dict[str, str], query_id: int) -> Outcome:
         """Run one statement in the transaction under way; raises RedshiftError."""
@@ -93,11 +103,18 @@ class Session:
         redshift_sql.check_functions(tree, text)
         redshift_sql.name_columns(tree)
         schema: dict[str, dict[str, dict[str, str]]] = {}
-        for table in _sources(tree):
-            self.resolve(table, schema)
+        self._resolve_all(tree, schema, self.rights)
+        for each in list(tree.find_all(exp.CurrentUser, exp.SessionUser)):
+            each.replace(exp.Literal.string(self.user))
+        columns = {each.alias: set(schema.get(each.db, {}).get(each.name, ())) for each in tree.find_all(exp.Table)}
+        redshift_super.navigate(tree, columns)
         return redshift_sql.translate(tree, schema)
 
-    def resolve(self, table: exp.Table, schema: dict[str, dict[str, dict[str, str]]]) -> None:
+    def _resolve_all(self, tree: exp.Expr, schema: Schema, rights: redshift_rights.Rights) -> None:
+        for table in _sources(tree):
+            self.resolve(table, schema, rights)
+
+    def resolve(self, table: exp.Table, schema: Schema, rights: redshift_rights.Rights) -> None:
         """Point a table of a query at what holds its rows, and note its columns' types; raises RedshiftError."""
         owner, name = table.db, table.name
         if table.catalog and table.catalog != self.database.name:
@@ -113,6 +130,7 @@ class Session:
         if view is not None and owner in ("", "pg_catalog", "information_schema"):
             owner, name = "", self._temporary_view(name, *view)
         elif redshift_external.external_database(self.connection, owner):
+            rights.use(owner)
             owner, name = (
                 "",
                 redshift_external.view(self.database, self.connection, owner, name, f"{table.db}.{table.name}"),
@@ -121,12 +139,25 @@ class Session:
             raise RedshiftError(f'schema "{owner}" does not exist')
         else:
             owner = self._owner(owner, name)
+            rights.touch(owner, name, "SELECT")
+            if (late := redshift_late_views.query(self.connection, owner, name)) is not None:
+                self._expand(table, late, owner, name, schema)
+                return
         if not table.args.get("alias"):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
         table.set("this", exp.to_identifier(name, quoted=True))
         table.set("db", exp.to_identifier(owner or "temp", quoted=True))
         columns = column_types(self.connection, owner, name)
         schema.setdefault(owner or "temp", {})[name] = {column: _sqlglot(kind) for column, kind in columns.items()}
+
+    def _expand(self, table: exp.Table, late: exp.Expr, owner: str, name: str, schema: Schema) -> None:
+        """Put the query of a late-binding view in its place; it reads with the rights of its owner."""
+        redshift_sql.check_functions(late, "")
+        redshift_sql.name_columns(late)
+        maker = redshift_rights.Rights(self.connection, redshift_rights.owner(self.connection, owner, name))
+        self._resolve_all(late, schema, maker)
+        alias = exp.TableAlias(this=exp.to_identifier(table.alias or name, quoted=True))
+        table.replace(exp.Subquery(this=late, alias=alias))
 
     def _there(self, owner: str, name: str) -> bool:
         return relation_exists(self.connection, owner or self.schema, name) or (
@@ -157,12 +188,24 @@ class Session:
             raise RedshiftError(f'schema "{table.db}" does not exist')
         return self._owner(table.db, table.name), table.name
 
+    def mine(self, table: exp.Table, privilege: str = "") -> tuple[str, str]:
+        """The schema and name of a relation that the user owns, or has a privilege on; raises RedshiftError."""
+        schema, name = self.target(table)
+        if privilege:
+            self.rights.touch(schema, name, privilege)
+        else:
+            self.rights.change(schema, name)
+        return schema, name
+
     def names_of(self, text: str) -> tuple[str, str]:
         """`"s"."t"` as (s, t), folded to lower case; the schema is the session's when it is not said."""
         parts = [part.strip('"').lower() for part in re.findall(r'"[^"]+"|[^.\s]+', text)]
         return (parts[-2] if len(parts) > 1 else self.schema, parts[-1])
 
     def _change(self, tree: exp.Expr, text: str) -> Outcome:
+        changed = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        for privilege in PRIVILEGES[type(tree)]:
+            self.mine(changed, privilege)
         if isinstance(tree, exp.Insert):
             self._insert(tree, text)
         else:
@@ -291,80 +334,3 @@ def _without_comments(sql: str) -> str:
     return re.sub(
         r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""", lambda found: found[1] or " ", sql, flags=re.DOTALL
     )
-
-
-def failure(error: duckdb.Error) -> str:
-    """DuckDB's error in Redshift's words."""
-    text = str(error).split("\n\nLINE")[0].split("\nLINE")[0].split("\nDid you mean")[0].strip()
-    kind, _, rest = text.partition(": ")
-    for pattern, said in FAILURES:
-        if found := re.search(pattern, text, re.DOTALL):
-            return found.expand(said)
-    return rest if kind != "Invalid Input Error" else rest.partition("\n")[0]
-
-
-FAILURES = (
-    (r"Divide by zero", "Divide by zero"),
-    (r"CHECK constraint failed", "Value too long for character type"),
-    (r"NOT NULL constraint failed: .*?\.?([^.\s]+)$", r"Cannot insert a NULL value into column \1"),
-    (r"Table with name \"?(\S+?)\"? does not exist", r'relation "\1" does not exist'),
-    (r"(?:Table|View) with name \"?(\S+?)\"? already exists", r'Relation "\1" already exists'),
-    (r"Schema with name \"?(\S+?)\"? already exists", r'Schema "\1" already exists'),
-    (r"Referenced column \"(.*?)\" not found|Column \"(.*?)\" referenced that exists", r'column "\1\2" does not exist'),
-    (
-        r"column \"(.*?)\" must appear in the GROUP BY",
-        r'column "\1" must appear in the GROUP BY clause or be used in an aggregate function',
-    ),
-    (r"Function with name (\S+) does not exist", r"function \1 does not exist, or local_aws does not do it"),
-    (
-        r"Out of Range Error|out of range|Could not cast value \S+ to DECIMAL",
-        "Numeric data overflow (result precision)",
-    ),
-    (r"Could not convert string [\"'](.*?)[\"'] to INT", r'invalid input syntax for integer: "\1"'),
-    (
-        r"Could not convert string [\"'](.*?)[\"'] to (?:DOUBLE|FLOAT|DECIMAL)",
-        r'invalid input syntax for type numeric: "\1"',
-    ),
-    (r"columns but \d+ values were supplied", "INSERT has more expressions than target columns"),
-)
-
-
-def _copy(session: Session, text: str, query_id: int) -> Outcome:
-    return Outcome(redshift_copy.copy(session.database, session.connection, text, session.names_of, query_id))
-
-
-def _explain(session: Session, text: str, _query_id: int) -> Outcome:
-    """DuckDB's plan, not Redshift's, of a query that is checked as if it ran."""
-    tree = redshift_sql.parse(re.sub(r"^EXPLAIN(\s+VERBOSE)?\s+", "", text, flags=re.IGNORECASE))[0]
-    if not isinstance(tree, exp.Query):
-        raise RedshiftError("local_aws does EXPLAIN of queries only")
-    plan = session.connection.execute(f"EXPLAIN {session.query(tree, text).sql(dialect='duckdb')}").fetchall()[0][1]
-    lines = pyarrow.table({"c0": plan.splitlines()})
-    return Outcome(lines.num_rows, [("QUERY PLAN", of_duckdb("VARCHAR"))], lines)
-
-
-def _nothing(_session: Session, _text: str, _query_id: int) -> Outcome:
-    """VACUUM and ANALYZE have nothing to do in DuckDB, which keeps its own statistics."""
-    return Outcome()
-
-
-def _set(session: Session, text: str, _query_id: int) -> Outcome:
-    found = re.fullmatch(r"SET\s+search_path\s*(?:TO|=)\s*(.+)", text, re.IGNORECASE)
-    if not found:
-        raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
-    names = [name.strip().strip("'\"").lower() for name in found[1].split(",")]
-    session.schema = next((name for name in names if name != "$user"), "public")
-    session.connection.execute(f"SET search_path = '{session.schema},main'")
-    return Outcome()
-
-
-TEXTS: list[tuple[str, Callable[[Session, str, int], Outcome]]] = [
-    (r"COPY\b", _copy),
-    (r"UNLOAD\b", lambda session, text, _: Outcome(redshift_external.unload(session, text))),
-    (r"CREATE\s+EXTERNAL\s+SCHEMA\b", lambda session, text, _: Outcome(redshift_external.create_schema(session, text))),
-    (r"CREATE\s+SCHEMA\b", lambda session, text, _: Outcome(redshift_ddl.create_schema(session, text))),
-    (r"COMMENT\b", lambda session, text, _: Outcome(redshift_ddl.comment(session, text))),
-    (r"EXPLAIN\b", _explain),
-    (r"(VACUUM|ANALYZE)\b", _nothing),
-    (r"SET\b", _set),
-]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pyarrow
     from sqlglot import exp
 
 LONGEST_VARCHAR, LONGEST_VARBYTE = 65_535, 16_777_216
@@ -50,6 +51,15 @@ class RedshiftType:
         if not self.length:
             return ""
         return f"CHECK ({'strlen' if self.duckdb == 'VARCHAR' else 'octet_length'}({column}) <= {self.length})"
+
+
+@dataclass
+class Outcome:
+    """What a statement gives: rows that were touched or selected, and the answer if it has one."""
+
+    rows: int = 0
+    columns: list[tuple[str, RedshiftType]] = field(default_factory=list)
+    table: pyarrow.Table | None = None
 
 
 def declared(kind: exp.DataType) -> RedshiftType | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_aws.lake_tables import literal, quote
 from local_aws.redshift_database import HIDDEN, records
+from local_aws.redshift_rights_views import rights_view
 
 if TYPE_CHECKING:
     import duckdb
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from local_aws.redshift_database import Database
 
 
+SLICES = 2  # of a node
 View = tuple[dict[str, str], list[list[Any]]]  # column -> DuckDB's type, rows
 
 
@@ -112,7 +114,7 @@ def system_view(database: Database, connection: duckdb.DuckDBPyConnection, name:
         return columns, rows
     if name in ("svv_external_schemas", "sys_load_history", "sys_load_error_detail"):
         return _other_view(database, connection, name)
-    return None
+    return rights_view(connection, name)
 
 
 def _column_view(base: str, connection: duckdb.DuckDBPyConnection, name: str) -> View:
@@ -166,10 +168,15 @@ def _table_info(base: str, connection: duckdb.DuckDBPyConnection) -> View:
         "size": "BIGINT",
         "tbl_rows": "DECIMAL(38,0)",
         "estimated_visible_rows": "DECIMAL(38,0)",
+        **dict.fromkeys(("unsorted", "stats_off"), "DECIMAL(5,2)"),
+        **dict.fromkeys(("skew_sortkey1", "skew_rows"), "DECIMAL(19,2)"),
     }
     rows, noted = [], _columns(connection)
     for number, (schema, table, diststyle, sortstyle) in enumerate(
-        connection.execute("SELECT * FROM local_aws.tables ORDER BY 1, 2").fetchall(), 100_001
+        connection.execute(
+            "SELECT schema_name, table_name, diststyle, sortstyle FROM local_aws.tables ORDER BY 1, 2"
+        ).fetchall(),
+        100_001,
     ):
         mine = [each for each in noted if (each["schema_name"], each["table_name"]) == (schema, table)]
         count = connection.execute(f"SELECT count(*) FROM {quote(schema)}.{quote(table)}").fetchall()[0][0]
@@ -193,9 +200,30 @@ def _table_info(base: str, connection: duckdb.DuckDBPyConnection) -> View:
                     max(count // 10_000, 1),
                     count,
                     count,
+                    *_condition(connection, schema, table, count, distkey, sorts=bool(keys)),
                 ]
             )
     return columns, rows
+
+
+def _condition(
+    connection: duckdb.DuckDBPyConnection, schema: str, table: str, count: int, distkey: str, *, sorts: bool
+) -> list[float | None]:
+    """Percent of rows unsorted behind others, percent by which statistics are off, skew of the first sort key (not measured), of the slices.
+
+    The last is the rows of the fullest slice over those of the emptiest.
+    """
+    noted = connection.execute(
+        "SELECT sorted_rows, analyzed_rows FROM local_aws.tables WHERE schema_name = ? AND table_name = ?",
+        [schema, table],
+    ).fetchall()[0]
+    unsorted = max(count - noted[0], 0) * 100 / count if sorts else None
+    stale = min(abs(count - noted[1]) * 100 / count, 100)
+    if not distkey:
+        return [unsorted, stale, None, None]
+    slices = f"SELECT count(*) AS n FROM {quote(schema)}.{quote(table)} GROUP BY hash({quote(distkey)}) % {SLICES}"
+    most, least, filled = connection.execute(f"SELECT max(n), min(n), count(*) FROM ({slices})").fetchall()[0]
+    return [unsorted, stale, None, most / least if filled == SLICES else float(most)]
 
 
 def _other_view(database: Database, connection: duckdb.DuckDBPyConnection, name: str) -> View:

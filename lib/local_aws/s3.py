@@ -38,6 +38,10 @@ class Objects:
         """The file that holds an object (it need not exist)."""
         return self.directory / bucket / key
 
+    def buckets(self) -> list[str]:
+        """The names of the account's buckets."""
+        return list(_backend().buckets)
+
     def bucket_exists(self, bucket: str) -> bool:
         """Whether the bucket has been created."""
         return bucket in _backend().buckets

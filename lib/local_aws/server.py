@@ -8,11 +8,13 @@ import os
 import socket
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from local_aws.directconnect import DirectConnect
 
 from local_aws.service import Service
 from local_aws.stand_in import StandIn
@@ -30,6 +32,7 @@ SERVICE_MODULES = (
     "kms",
     "lakeformation",
     "quicksight",
+    "redshift_clusters",
     "redshift_data",
     "redshift_serverless",
     "route53resolver",
@@ -104,8 +107,9 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     add_user_key("administrator", *ADMINISTRATOR, "arn:aws:iam::aws:policy/AdministratorAccess")
     gateway.services.update({each.name: each(stand_in) for each in service_classes()})
     gateway.observe = stand_in.recorder.observe
-    ec2_gaps.fill(gateway.services["directconnect"].routes_changed)
-    landing_zone.hand_over(gateway.services["directconnect"])
+    lines = cast("DirectConnect", gateway.services["directconnect"])
+    ec2_gaps.fill(lines.routes_changed)
+    landing_zone.hand_over(lines)
     gateway.scenarios = Scenarios(stand_in, gateway.services).answer
     server = make_server("127.0.0.1", port, gateway, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, name="gateway", daemon=True).start()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from local_aws.cloudtrail_recorder import Recorder
     from local_aws.iam_authority import Authority
     from local_aws.principals import Principal, Principals
+    from local_aws.redshift_places import Places
     from local_aws.s3 import Objects
 
 INTERNAL_ACCESS_KEY = "LOCALAWSENGINE"  # signs what an engine asks of another service
@@ -33,6 +34,8 @@ class StandIn:
 
     principals: Principals = field(init=False, repr=False)  # who has which access key
     authority: Authority = field(init=False, repr=False)  # who may do what
+
+    warehouses: Places = field(init=False, repr=False)  # the databases of Redshift
 
     acting_key: str = INTERNAL_ACCESS_KEY  # signs what `client` makes when nobody else is named
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
