@@ -18,7 +18,7 @@ from local_aws.s3 import Objects
 REFUSED = [
     ("quicksight", "list_topics", {"AwsAccountId": "123456789012"}),
     ("sagemaker", "list_models", {}),
-    ("redshift", "describe_clusters", {}),
+    ("redshift", "describe_usage_limits", {}),
     ("glue", "start_crawler", {"Name": "c"}),
     ("lakeformation", "list_data_cells_filter", {}),
     ("sts", "get_federation_token", {"Name": "somebody"}),
