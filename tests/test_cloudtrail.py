@@ -268,7 +268,7 @@ def test_calls_of_iam_are_recorded_in_us_east_1(aws):
 
 
 def test_lookup_takes_one_attribute_and_pages_of_fifty_and_no_other_region(aws):
-    client, attribute = aws("cloudtrail"), {"AttributeKey": "EventName", "AttributeValue": "CreateDatabase"}
+    client, attribute = patient(), {"AttributeKey": "EventName", "AttributeValue": "CreateDatabase"}
     with pytest.raises(client.exceptions.InvalidLookupAttributesException):
         client.lookup_events(LookupAttributes=[attribute, attribute])
     for _ in range(52):

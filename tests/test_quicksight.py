@@ -192,7 +192,8 @@ def test_redshift_answers_at_its_own_host_to_its_own_password_when_it_is_public(
             quicksight, name, "REDSHIFT", {"RedshiftParameters": {**host, **more}}, Credentials={"SecretArn": secret}
         )
 
-    assert tried("warehouse")["Status"] == "CREATION_SUCCESSFUL"
+    warehouse = tried("warehouse")
+    assert (warehouse["Status"], warehouse.get("ErrorInfo")) == ("CREATION_SUCCESSFUL", None)
     assert tried("no-host", Host="elsewhere.example.com")["ErrorInfo"]["Type"] == "UNKNOWN_HOST"
     wrong = {"Credentials": {"CredentialPair": {"Username": "admin", "Password": "guessed"}}}
     assert (
