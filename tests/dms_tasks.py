@@ -12,7 +12,7 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from local_aws import dms_records
+from local_aws.dms import records
 
 DMS, REGION = "dms.amazonaws.com", "eu-west-1"
 INCLUDE_ALL = [{"schema-name": "nasty", "table-name": "%"}]
@@ -199,7 +199,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(stand_in, server):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dms_records, "SETTLING_SECONDS", 0.2)
+        patch.setattr(records, "SETTLING_SECONDS", 0.2)
         yield Place(server)
 
 

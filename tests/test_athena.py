@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from sqlglot import exp
 
-from local_aws import trino_sql
+from local_aws.athena import trino_sql
 
 LAKE, OUT = "athena-lake", "athena-out"
 DATABASE = "athena_tests"

@@ -18,9 +18,9 @@ from botocore.exceptions import ClientError
 
 from lakebook import cloudtrail, ensure
 from lakebook.ensure import calls
-from local_aws import cloudtrail_identity
-from local_aws.cloudtrail_delivery import Trail
-from local_aws.cloudtrail_recorder import Recorder
+from local_aws.cloudtrail import identity as cloudtrail_identity
+from local_aws.cloudtrail.delivery import Trail
+from local_aws.cloudtrail.recorder import Recorder
 from local_aws.principals import Principal
 
 BUCKET = "acme-trails-audit"

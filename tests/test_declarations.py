@@ -25,7 +25,7 @@ def declarations():
         glue.database("declared", "a database"),
         glue.table("t", "declared", TABLE),
         glue.partitions("t", "declared", {("2013-01",): "s3://acme-declared-raw/t/month=2013-01/"}),
-        lakeformation.administrator("arn:aws:iam::123456789012:role/admin"),
+        lakeformation.administrator("arn:aws:iam::123456789012:user/administrator"),
         lakeformation.location("arn:aws:s3:::acme-declared-raw", "arn:aws:iam::123456789012:role/acme-declared-role"),
         lakeformation.grant(
             "arn:aws:iam::123456789012:role/acme-declared-role", {"Database": {"Name": "declared"}}, ["DESCRIBE"]

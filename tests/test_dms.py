@@ -8,7 +8,8 @@ from botocore.exceptions import ClientError
 from dms_tasks import REGION, code, included, mapping, message, place, role, subnet_ids, trust, wait  # noqa: F401 - fixtures
 from nasty_source import server  # noqa: F401 - fixtures
 
-from local_aws import dms_task_settings, wire
+from local_aws import wire
+from local_aws.dms import task_settings
 
 # ruff: noqa: F811 - fixtures
 
@@ -396,14 +397,14 @@ def test_changes_are_not_done_and_said_to_be_so(place):
 
 
 def test_the_default_settings_are_accepted_and_complete():
-    told = json.loads(json.dumps(dms_task_settings.DEFAULTS))
-    assert dms_task_settings.merged(dms_task_settings.DEFAULTS, dms_task_settings.read(json.dumps(told))) == told
+    told = json.loads(json.dumps(task_settings.DEFAULTS))
+    assert task_settings.merged(task_settings.DEFAULTS, task_settings.read(json.dumps(told))) == told
 
 
 def test_every_state_and_reason_is_one_of_the_api_model():
-    from local_aws import dms_task_run  # noqa: PLC0415
+    from local_aws.dms import task_run  # noqa: PLC0415
 
     model = wire.model("dms")
     reasons = model.shape_for("ReplicationTask").members["StopReason"].documentation
-    assert all(each in reasons for each in (dms_task_run.FINISHED, dms_task_run.STOPPED, dms_task_run.FATAL))
-    assert set(dms_task_run.ZEROS) <= set(model.shape_for("TableStatistics").members)
+    assert all(each in reasons for each in (task_run.FINISHED, task_run.STOPPED, task_run.FATAL))
+    assert set(task_run.ZEROS) <= set(model.shape_for("TableStatistics").members)

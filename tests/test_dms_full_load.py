@@ -14,7 +14,7 @@ from nasty_source import LOB_MAX_KILOBYTES, server  # noqa: F401 - fixtures
 from test_source import DELIVERED
 
 from lakebook import postgresql
-from local_aws.dms_types import MICROSECONDS
+from local_aws.dms.types import MICROSECONDS
 from local_aws.postgresql import Server
 
 # ruff: noqa: F811 - fixtures

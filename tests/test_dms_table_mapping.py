@@ -5,15 +5,15 @@ import json
 import pytest
 from dms_tasks import included, mapping, transformed
 
-from local_aws import dms_table_mapping
-from local_aws.dms_table_mapping import Added, MappingError
+from local_aws.dms import table_mapping
+from local_aws.dms.table_mapping import Added, MappingError
 
 ALL = included({"schema-name": "%", "table-name": "%"})
 TABLE, COLUMN = {"schema-name": "s", "table-name": "t"}, {"schema-name": "s", "table-name": "t", "column-name": "c"}
 
 
 def parse(*rules):
-    return dms_table_mapping.parse(mapping(rules))
+    return table_mapping.parse(mapping(rules))
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_a_rule_that_cannot_be_followed_is_named(rules, words):
 def test_two_rules_of_one_id_are_refused():
     text = json.dumps({"rules": [{**ALL[0], "rule-id": "1"}, {**ALL[0], "rule-id": "1"}]})
     with pytest.raises(MappingError, match="rule-id of its own"):
-        dms_table_mapping.parse(text)
+        table_mapping.parse(text)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rules": {}}', '{"rules": [1]}', '{"rules": [{}]}'])
 def test_a_document_of_another_form_is_refused(text):
     with pytest.raises(MappingError):
-        dms_table_mapping.parse(text)
+        table_mapping.parse(text)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import glue_runs
+from local_aws.glue import runs
 
 WRITES_PARQUET = """
 import sys
@@ -173,7 +173,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_a_stopped_one_is_gone(glue
 
 
 def test_a_run_that_takes_too_long_is_killed(glue, monkeypatch):
-    monkeypatch.setattr(glue_runs, "MINUTE_SECONDS", 0.5)
+    monkeypatch.setattr(runs, "MINUTE_SECONDS", 0.5)
     glue_runner.job("too-long", SLEEPS, Timeout=1)
     run = glue_runner.ended("too-long", glue_runner.start("too-long"))
     assert run["JobRunState"] == "TIMEOUT"
@@ -261,8 +261,8 @@ print(run_id)
 
 def test_the_last_exception_is_the_one_that_ended_the_script():
     log = "Traceback (most recent call last):\n  File\nKeyError: 1\n\nDuring\n\nTraceback (most recent call last):\n  File\n    x\npkg.errors.MyError: two\nlines\n26/11/23 WARN x\n"
-    assert glue_runs.last_exception(log) == "MyError: two"
-    assert glue_runs.last_exception("nothing of that kind") == ""
+    assert runs.last_exception(log) == "MyError: two"
+    assert runs.last_exception("nothing of that kind") == ""
 
 
 def _processes_of(run_id):

@@ -546,16 +546,17 @@ def test_another_accounts_bucket_needs_both_accounts_consent(make, lake):
 
 
 def test_authorization_costs_well_under_a_millisecond(make, lake):
-    from local_aws import iam_context, iam_evaluation  # noqa: PLC0415 - after the stand-in has started
+    from local_aws.iam import context as iam_context  # noqa: PLC0415 - after the stand-in has started
+    from local_aws.iam import evaluation  # noqa: PLC0415 - after the stand-in has started
     from local_aws.principals import Principal  # noqa: PLC0415 - after the stand-in has started
     from service_authorization import required  # noqa: PLC0415 - after the stand-in has started
 
     policy = document(*[{"Action": f"s3:Get{n}", "Resource": f"arn:aws:s3:::b{n}/*"} for n in range(50)], READ)
     who = Principal("AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/r/s", ACCOUNT, "AROA:s", role_arn=f"arn:aws:iam::{ACCOUNT}:role/r")  # fmt: skip
-    policies, start = iam_evaluation.Policies((policy,), policy), time.perf_counter()
+    policies, start = evaluation.Policies((policy,), policy), time.perf_counter()
     for _ in range(200):
         for need in required("glue", "GetTable", TABLE, ACCOUNT, REGION):
             for resource in need.resources:
                 context = iam_context.Context(who, need.action, resource, REGION, TABLE)
-                assert iam_evaluation.decide(policies, context).allowed
+                assert evaluation.decide(policies, context).allowed
     assert (time.perf_counter() - start) / 200 < 0.005  # seconds; a busy machine is no failure, a lost cache is

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 import local_aws
 from local_aws import coverage, server
-from local_aws.s3 import Objects
+from local_aws.s3.objects import Objects
 
 REFUSED = [
     ("quicksight", "list_topics", {"AwsAccountId": "123456789012"}),
@@ -138,7 +138,7 @@ def test_a_full_disk_is_one_clear_sentence_and_changes_nothing(bucket, monkeypat
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("local_aws.s3._Content.write", full)
+    monkeypatch.setattr("local_aws.s3.objects._Content.write", full)
     with pytest.raises(ClientError, match="disk of the stand-in's directory is full"):
         bucket.put_object(Bucket="object-tests", Key="k", Body=b"x")
     assert "Contents" not in bucket.list_objects_v2(Bucket="object-tests")

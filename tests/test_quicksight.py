@@ -10,7 +10,7 @@ import quicksight_lake
 from botocore.exceptions import ClientError
 from quicksight_lake import ACCOUNT, settled
 
-from local_aws.quicksight_expressions import ExpressionError, NotSupportedError, Sql, translate
+from local_aws.quicksight.expressions import ExpressionError, NotSupportedError, Sql, translate
 
 HERE = {"AwsAccountId": ACCOUNT}
 THERE = {**HERE, "Namespace": "default"}

@@ -33,17 +33,26 @@ def roles(names: Names) -> list[Resource]:
 
 
 def governance(names: Names, administrators: list[str]) -> list[Resource]:
-    """The databases, locations and grants of the lake, in order."""
+    """The databases, locations and grants of the lake, in order; the caller becomes an administrator."""
     buckets = [f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)]
     layers = {"raw": "As AWS DMS wrote it", "staging": "Snapshots that are being judged", "curated": "What people read"}
     job_role = names.role_arn("glue")
     return [
-        *(administrator(each) for each in administrators),
+        *(administrator(each) for each in dict.fromkeys([*administrators, caller_arn()])),
         *(glue.database(names.database(layer), description) for layer, description in layers.items()),
         *(location(arn, names.role_arn("lake")) for arn in buckets),
         *(grant(job_role, {"DataLocation": {"ResourceArn": arn}}, ["DATA_LOCATION_ACCESS"]) for arn in buckets),
         *(grant(job_role, {"Database": {"Name": names.database(layer)}}, ["DESCRIBE"]) for layer in layers),
     ]
+
+
+def caller_arn() -> str:
+    """The IAM role or user that makes the calls, as Lake Formation names it: only an administrator may grant."""
+    arn = str(aws.client("sts").get_caller_identity()["Arn"])
+    if ":assumed-role/" not in arn:
+        return arn
+    head, _, session = arn.partition(":assumed-role/")
+    return f"{head.replace(':sts:', ':iam:')}:role/{session.partition('/')[0]}"
 
 
 def registered(names: Names) -> list[str]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from local_aws import iam_refusals, wire
-from local_aws.iam_objects import ObjectsAs
+from local_aws import wire
+from local_aws.iam import refusals
+from local_aws.iam.objects import ObjectsAs
 from local_aws.principals import ExpiredSessionError, Principal
-from local_aws.s3_requests import S3Requests, denied_keys, hide_absence
+from local_aws.s3.requests import S3Requests, denied_keys, hide_absence
 from local_aws.service import ApiError, Call, Service
 from local_aws.stand_in import INTERNAL_ACCESS_KEY, StandIn
 
@@ -137,9 +138,9 @@ class Gateway:
         try:
             asked.principal = self.stand_in.principals.of(asked.access_key)
         except ExpiredSessionError:
-            raise iam_refusals.expired(asked.service) from None
+            raise refusals.expired(asked.service) from None
         if asked.principal is None:
-            raise iam_refusals.unknown_key(asked.service)
+            raise refusals.unknown_key(asked.service)
 
     def _answer(self, asked: Asked) -> Answer:
         service, operation = asked.service, asked.operation

@@ -9,13 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
+from local_aws.lakeformation.access import WHOLE, Access
+from local_aws.lakeformation.reading import reading
 from local_aws.parquet_files import Field, NotParquetError, footer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    import duckdb
 
     from local_aws.stand_in import StandIn
 
@@ -48,11 +52,45 @@ class LakeTable:
     label: str = "file"  # what the files' columns are called by in a query's plan: `<label>_<branch>_c<place>`
     files: list[tuple[list[str], str, Path]] = field(default_factory=list)  # partition values, s3:// address, file
     branches: list[list[Path]] = field(default_factory=list)  # the files of each branch of the SELECT
+    access: Access = WHOLE  # what of it is seen
+    conditions: dict[str, str] = field(default_factory=dict)  # the row filters among it, in DuckDB's words
 
     @property
     def types(self) -> dict[str, exp.DataType]:
         """Every column as queries see it, partition keys last."""
         return {**self.columns, **self.partition_keys}
+
+    @property
+    def visible(self) -> dict[str, exp.DataType]:
+        """The columns that a query may name."""
+        return {name: kind for name, kind in self.types.items() if self.access.whole or name in self.access.cells}
+
+    def show(self, connection: duckdb.DuckDBPyConnection, view: str, stand_in: StandIn) -> str:
+        """Make what is seen of the table a temporary view; the SELECT that was run for it, empty when it is run with the query.
+
+        Rows that are hidden are left out before the query: in one plan with it, its errors could tell of them.
+        """
+        sql = self.select(stand_in)
+        if not self.access.whole:
+            sql = f"SELECT {', '.join(map(self._cell, self.visible))} FROM ({sql}) AS whole"
+        if self.access.whole or not self.access.filters:
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS {sql}")
+            return ""
+        anywhere = [self._passes(each) for each in sorted(set(self.access.cells.values()))]
+        sql = f"{sql} WHERE {' OR '.join(anywhere)}"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(f'{view} rows')} AS {sql}")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS SELECT * FROM {quote(f'{view} rows')}")
+        return sql
+
+    def _cell(self, name: str) -> str:
+        """A column; null in the rows where it is hidden and another column is not."""
+        conditions = self.access.cells[name]
+        if set(self.access.cells.values()) == {conditions}:
+            return quote(name)
+        return f"CASE WHEN {self._passes(conditions)} THEN {quote(name)} END AS {quote(name)}"
+
+    def _passes(self, conditions: tuple[str, ...]) -> str:
+        return f"({' OR '.join(self.conditions[each] for each in conditions)})" if conditions else "true"
 
     def select(self, stand_in: StandIn) -> str:
         """A SELECT over the files that exist now, one branch for each kind of file; raises LakeError."""
@@ -114,12 +152,19 @@ class LakeTable:
 
 
 def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
-    """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here."""
+    """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here.
+
+    It has what Lake Formation lets the stand-in's principal see.
+    """
     glue = stand_in.client("glue")
     try:
         described = glue.get_table(DatabaseName=database, Name=name)["Table"]
     except glue.exceptions.EntityNotFoundException:
         return None
+    access, conditions = reading(stand_in, database, name)
+    if not access.whole:  # what is hidden is left out below; to be left out by a row filter it must be read
+        glue = stand_in.itself.client("glue")
+        described = glue.get_table(DatabaseName=database, Name=name)["Table"]
     storage, keys = described.get("StorageDescriptor", {}), described.get("PartitionKeys", [])
     if described.get("TableType") == "VIRTUAL_VIEW" or "parquet" not in str(storage.get("InputFormat", "")).lower():
         raise LakeError(
@@ -130,7 +175,23 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
         pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         found = [each for page in pages for each in page["Partitions"]]
         parts = [(each["Values"], each["StorageDescriptor"]["Location"]) for each in found]
-    return LakeTable(database, name, described, _types(storage["Columns"]), _types(keys), parts)
+    table = LakeTable(database, name, described, _types(storage["Columns"]), _types(keys), parts)
+    table.access, table.conditions = access, conditions
+    return _without_hidden(table)
+
+
+def _without_hidden(table: LakeTable) -> LakeTable:
+    """The table without the columns that neither queries nor row filters name, so that no error names them."""
+    serde = table.described["StorageDescriptor"].get("SerdeInfo", {}).get("Parameters", {})
+    if table.access.whole or serde.get("parquet.column.index.access") == "true":
+        return table
+    asked = {
+        each.name
+        for sql in table.conditions.values()
+        for each in parse_one(sql, read="duckdb").find_all(exp.Identifier)
+    }
+    table.columns = {name: kind for name, kind in table.columns.items() if name in table.visible or name in asked}
+    return table
 
 
 def files_below(stand_in: StandIn, location: str) -> list[tuple[str, Path]]:

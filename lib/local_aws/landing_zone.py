@@ -9,7 +9,7 @@ from moto.ec2.models import ec2_backends
 from local_aws.service import ACCOUNT
 
 if TYPE_CHECKING:
-    from local_aws.directconnect import DirectConnect
+    from local_aws.directconnect.service import DirectConnect
 
 CONNECTION = "dxcon-acme0001"
 VIRTUAL_INTERFACE = "dxvif-acme0001"

@@ -119,6 +119,14 @@ def role(arn: str) -> Any:
     return found
 
 
+def exists(kind: str, name: str) -> bool:
+    """Whether the account has a `user` or a `role` of this name; what is neither is there."""
+    iam = iam_backends[ACCOUNT]["aws"]
+    if kind == "role":
+        return any(each.name == name for each in list(iam.roles.values()))
+    return name in iam.users if kind == "user" else True
+
+
 def role_session(role_arn: str, session_name: str, access_key: str, *, account: str, **more: Any) -> Principal:
     """A session of a role that exists."""
     found = role(role_arn)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local_aws.directconnect import DirectConnect
+    from local_aws.directconnect.service import DirectConnect
 
 from local_aws.service import Service
 from local_aws.stand_in import StandIn
@@ -22,20 +22,21 @@ from local_aws.stand_in import StandIn
 REGION = "eu-west-1"
 ADMINISTRATOR = ("AKIAREHEARSAL0000000", "rehearsal")  # an access key that opens nothing outside this machine
 SERVICE_MODULES = (
-    "athena",
+    "athena.service",
     "budgets",
-    "cloudtrail",
-    "directconnect",
-    "dms",
-    "glue",
-    "iam",
+    "cloudtrail.service",
+    "directconnect.service",
+    "dms.service",
+    "glue.service",
+    "iam.service",
     "kms",
-    "lakeformation",
-    "quicksight",
-    "redshift_clusters",
-    "redshift_data",
-    "redshift_serverless",
+    "lakeformation.service",
+    "quicksight.service",
+    "redshift.clusters",
+    "redshift.data",
+    "redshift.serverless",
     "route53resolver",
+    "sagemaker.service",
     "servicequotas",
     "sts",
 )
@@ -89,10 +90,10 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
 
     from local_aws import ec2_gaps, landing_zone  # noqa: PLC0415
     from local_aws.gateway import Gateway  # noqa: PLC0415
-    from local_aws.iam_authority import Authority  # noqa: PLC0415
+    from local_aws.iam.authority import Authority  # noqa: PLC0415
     from local_aws.principals import Principals, add_user_key  # noqa: PLC0415
-    from local_aws.s3 import Objects  # noqa: PLC0415
-    from local_aws.scenarios import Scenarios  # noqa: PLC0415
+    from local_aws.s3.objects import Objects  # noqa: PLC0415
+    from local_aws.scenarios.running import Scenarios  # noqa: PLC0415
 
     class Quiet(MotoRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from local_aws.cloudtrail_recorder import Recorder
-    from local_aws.iam_authority import Authority
+    from local_aws.cloudtrail.recorder import Recorder
+    from local_aws.iam.authority import Authority
+    from local_aws.lakeformation.access import Lake
     from local_aws.principals import Principal, Principals
-    from local_aws.redshift_places import Places
-    from local_aws.s3 import Objects
+    from local_aws.redshift.places import Places
+    from local_aws.s3.objects import Objects
 
 INTERNAL_ACCESS_KEY = "LOCALAWSENGINE"  # signs what an engine asks of another service
 
@@ -34,10 +35,12 @@ class StandIn:
 
     principals: Principals = field(init=False, repr=False)  # who has which access key
     authority: Authority = field(init=False, repr=False)  # who may do what
+    lake: Lake = field(init=False, repr=False)  # what Lake Formation lets whom see; Lake Formation itself makes it
 
     warehouses: Places = field(init=False, repr=False)  # the databases of Redshift
 
     acting_key: str = INTERNAL_ACCESS_KEY  # signs what `client` makes when nobody else is named
+    whole: StandIn | None = None  # what this is the view of a principal of
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def client(
@@ -68,12 +71,24 @@ class StandIn:
             self._clients[service, key] = session.client(service, endpoint_url=self.endpoint)
         return self._clients[service, key]
 
+    @property
+    def itself(self) -> StandIn:
+        """The stand-in without anybody acting."""
+        return self.whole or self
+
+    @property
+    def acting(self) -> Principal:
+        """Who acts."""
+        found = self.principals.of(self.acting_key)
+        assert found is not None
+        return found
+
     def service_session(self, role_arn: str, service_principal: str) -> Principal:
         """The session in which an AWS service acts as a role: "glue.amazonaws.com".
 
         Raises AccessDeniedError when the role's trust policy does not let the service take it, or there is no such role.
         """
-        from local_aws.iam_authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
+        from local_aws.iam.authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
 
         given = {
             "aws:SourceAccount": role_arn.split(":")[4]
@@ -83,7 +98,7 @@ class StandIn:
 
     def may_assume(self, role_arn: str, service_principal: str) -> bool:
         """Whether a role is there and its trust policy lets an AWS service take it."""
-        from local_aws.iam_authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
+        from local_aws.iam.authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
 
         given = {"aws:SourceAccount": role_arn.split(":")[4] if role_arn.count(":") > 4 else ""}
         return self.authority.allows(service(service_principal), "sts:AssumeRole", role_arn, given)
@@ -93,11 +108,12 @@ class StandIn:
 
         With `lake_formation` registered locations are read as Lake Formation lends them.
         """
-        from local_aws.iam_objects import ObjectsAs  # noqa: PLC0415 - needs moto, which reads its environment when imported
+        from local_aws.iam.objects import ObjectsAs  # noqa: PLC0415 - needs moto, which reads its environment when imported
 
         if principal.access_key == INTERNAL_ACCESS_KEY:
             return self
         seen = copy.copy(self)
+        seen.whole = self.itself
         seen.objects = ObjectsAs(self, principal, lake_formation=lake_formation)
         seen.acting_key = principal.access_key
         return seen

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from moto.iam.models import iam_backends
 
-from local_aws.iam_context import request_tags
-from local_aws.iam_documents import statements
+from local_aws.iam.context import request_tags
+from local_aws.iam.documents import statements
 from local_aws.principals import Principal, role, role_session
 from local_aws.service import ApiError, Call, Service
 

@@ -1,0 +1,1 @@
+"""DMS: PostgreSQL really copied to Parquet in S3."""

@@ -1,0 +1,1 @@
+"""Glue: the Data Catalog, and jobs run on Spark."""

@@ -1,0 +1,1 @@
+"""IAM: policies kept, and every call judged by them."""

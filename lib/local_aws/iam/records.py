@@ -1,0 +1,256 @@
+"""What moto and our services keep that decides about access: policies, accounts, keys, tags, and names behind ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+from local_aws.iam.evaluation import Policies
+from local_aws.principals import role
+from local_aws.service import ApiError
+
+if TYPE_CHECKING:
+    from local_aws.principals import Principal
+    from local_aws.service import Service
+    from local_aws.stand_in import StandIn
+
+TAKING_ROLES = {"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}
+NO_TAGS: dict[str, str] = {}
+READ_TAGS: dict[str, Callable[[Any, str], Any]] = {  # service of an ARN: its tags, as the service lists them
+    "athena": lambda client, arn: client.list_tags_for_resource(ResourceARN=arn)["Tags"],
+    "cloudtrail": lambda client, arn: client.list_tags(ResourceIdList=[arn])["ResourceTagList"][0]["TagsList"],
+    "dms": lambda client, arn: client.list_tags_for_resource(ResourceArn=arn)["TagList"],
+    "ec2": lambda client, arn: client.describe_tags(Filters=[_filter(arn)])["Tags"],
+    "glue": lambda client, arn: client.get_tags(ResourceArn=arn)["Tags"],
+    "kms": lambda client, arn: client.list_resource_tags(KeyId=arn)["Tags"],
+    "logs": lambda client, arn: client.list_tags_for_resource(resourceArn=arn.partition(":log-stream:")[0])["tags"],
+    "quicksight": lambda client, arn: client.list_tags_for_resource(ResourceArn=arn)["Tags"],
+    "redshift-serverless": lambda client, arn: client.list_tags_for_resource(resourceArn=arn)["tags"],
+    "sagemaker": lambda client, arn: client.list_tags(ResourceArn=arn)["Tags"],
+    "secretsmanager": lambda client, arn: client.describe_secret(SecretId=arn).get("Tags", []),
+    "sns": lambda client, arn: client.list_tags_for_resource(ResourceArn=arn)["Tags"],
+}
+
+
+def identity_policies(principal: Principal) -> tuple[tuple[str, ...], str | None]:
+    """The documents of a user with its groups or of a session's role, and the permissions boundary."""
+    iam = iam_backends[principal.account]["aws"]
+    if principal.role_arn:
+        found = role(principal.role_arn)
+        return _documents(found), _boundary(principal.account, found.permissions_boundary_arn)
+    user = iam.users.get(principal.user_name)
+    groups = [each for each in list(iam.groups.values()) if user in each.users]
+    return tuple(text for each in (user, *groups) if each for text in _documents(each)), None
+
+
+def policies_on(principal: Principal, action: str, resource: str) -> Policies:
+    """All that decides whether a principal may do something to a resource."""
+    identity, boundary = identity_policies(principal) if principal.name else ((), None)
+    document, account, decides = resource_policy(action, resource, principal.account)
+    return Policies(identity, boundary, principal.session_policies, document, account == principal.account, decides)
+
+
+def resource_policy(action: str, resource: str, account: str) -> tuple[str | None, str, bool]:
+    """A resource's own policy, its account, and whether no identity policy counts without it."""
+    parts = resource.split(":", 5)
+    if len(parts) < 6:
+        return None, account, False
+    service, region, owner, rest = parts[2], parts[3], parts[4] or account, parts[5]
+    if action == "s3:CreateBucket":
+        return None, account, False  # that its name is taken, in whichever account, everybody may learn
+    if service == "s3":
+        return _bucket_policy(rest.partition("/")[0], account)
+    if service == "iam" and action in TAKING_ROLES:
+        return _trust(resource), owner, True
+    if service == "kms" and rest.startswith("key/"):
+        key = kms_backends[owner][region].keys.get(rest.removeprefix("key/"))
+        return (key.policy if key else None), owner, key is not None
+    if service == "secretsmanager":
+        return _secret_policy(resource, owner, region), owner, False
+    if service == "sns" and (topic := sns_backends[owner][region].topics.get(resource)):
+        return topic.policy, owner, False
+    if service == "sqs" and (queue := sqs_backends[owner][region].queues.get(rest)):
+        return (_text(queue.policy) if queue.policy else None), owner, False
+    return None, owner, False
+
+
+def key_state(arn: str) -> str:
+    """The state of a KMS key: Enabled, Disabled, PendingDeletion; empty when there is none."""
+    _, _, _, region, account, name = arn.split(":", 5)
+    key = kms_backends[account][region].keys.get(name.removeprefix("key/"))
+    return str(key.key_state) if key else ""
+
+
+def tags_of(stand_in: StandIn, arn: str) -> Mapping[str, str] | None:
+    """The tags of a resource; none of one that is not there (yet), None when they cannot be told."""
+    if arn.endswith("*"):
+        return NO_TAGS
+    parts = arn.split(":", 5)
+    if len(parts) == 6 and parts[2] == "iam":
+        return _iam_tags(parts[4], parts[5])
+    if len(parts) == 6 and parts[2] == "s3":
+        return _s3_tags(stand_in, parts[5])
+    if len(parts) < 6 or parts[2] not in READ_TAGS:
+        return None
+    try:
+        return _as_dict(READ_TAGS[parts[2]](stand_in.client(parts[2]), arn))
+    except (ClientError, IndexError):
+        return NO_TAGS
+
+
+class Lookups:
+    """What a request does not tell: `Lookup` of service_authorization, for one call."""
+
+    def __init__(self, services: Mapping[str, Service], account: str, region: str) -> None:
+        self.services, self.account, self.region = services, account, region
+
+    def __call__(self, prefix: str, placeholder: str, parameters: Mapping[str, Any]) -> str | None:
+        """The value of a placeholder of a resource's ARN."""
+        found = getattr(self, f"_{prefix.replace('-', '_')}_{placeholder}", None)
+        return found(parameters) if found else None
+
+    def _athena_WorkGroupName(self, parameters: Mapping[str, Any]) -> str | None:
+        asked = parameters.get("QueryExecutionId") or next(iter(parameters.get("QueryExecutionIds", [])), None)
+        execution = self.services["athena"].executions.get(asked)  # type: ignore[attr-defined]
+        if execution:
+            return str(execution.described["WorkGroup"])
+        return "primary" if "QueryString" in parameters or not parameters else None
+
+    def _redshift_serverless_WorkgroupId(self, parameters: Mapping[str, Any]) -> str | None:
+        serverless: Any = self.services["redshift-serverless"]
+        return _end(serverless.workgroups.get(parameters.get("workgroupName")), "workgroupArn")
+
+    def _redshift_serverless_NamespaceId(self, parameters: Mapping[str, Any]) -> str | None:
+        serverless: Any = self.services["redshift-serverless"]
+        return _end(serverless.namespaces.get(parameters.get("namespaceName")), "namespaceArn")
+
+    def _redshift_data_WorkgroupId(self, parameters: Mapping[str, Any]) -> str | None:
+        return self._redshift_serverless_WorkgroupId({"workgroupName": parameters.get("WorkgroupName")})
+
+    def _kms_KeyId(self, parameters: Mapping[str, Any]) -> str | None:
+        alias = str(parameters.get("KeyId") or "").rpartition("alias/")
+        backend = kms_backends[self.account][self.region]
+        return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None
+
+    def _s3_BucketKey(self, parameters: Mapping[str, Any]) -> str | None:
+        """The key that encrypts what is put into the bucket; None for AWS's own key."""
+        bucket = _bucket(str(parameters["Bucket"]))
+        wanted, configured = parameters.get("ServerSideEncryption"), getattr(bucket, "encryption", None)
+        if wanted == "AES256" or not configured:
+            return None
+        default = configured["Rule"]["ApplyServerSideEncryptionByDefault"]
+        return self._arn(default.get("KMSMasterKeyID")) if default["SSEAlgorithm"] != "AES256" else None
+
+    def _s3_ObjectKey(self, parameters: Mapping[str, Any]) -> str | None:
+        bucket = _bucket(str(parameters["Bucket"]))
+        found = bucket.keys.get(parameters.get("Key")) if bucket else None
+        return self._arn(getattr(found, "kms_key_id", None))
+
+    def _arn(self, key: str | None) -> str | None:
+        """The ARN of a key of ours; none for AWS's own, which every caller may use through its service."""
+        if not key or "alias/aws/" in key:
+            return None
+        if "alias/" in key:
+            known = self._kms_KeyId({"KeyId": key})
+            return f"arn:aws:kms:{self.region}:{self.account}:key/{known}" if known else None
+        return key if key.startswith("arn:") else f"arn:aws:kms:{self.region}:{self.account}:key/{key}"
+
+
+def secret_arn(arn: str) -> str:
+    """The ARN of the secret that `…:secret:NAME-??????` stands for; the pattern itself when there is none."""
+    parts = arn.split(":", 6)
+    if len(parts) < 7 or not arn.endswith("-??????"):
+        return arn
+    found = secretsmanager_backends[parts[4]][parts[3]].secrets.get(parts[6].removesuffix("-??????"))
+    return str(found.arn) if found else arn
+
+
+def _documents(entity: Any) -> tuple[str, ...]:
+    return (*entity.policies.values(), *(_current(each) for each in list(entity.managed_policies.values())))
+
+
+def _current(policy: Any) -> str:
+    return next(_text(each.document) for each in policy.versions if each.version_id == policy.default_version_id)
+
+
+def _boundary(account: str, arn: str | None) -> str | None:
+    """The document of a boundary; of one that does not exist nothing is allowed."""
+    if not arn:
+        return None
+    policy = iam_backends[account]["aws"].managed_policies.get(arn)
+    return _current(policy) if policy else json.dumps({"Statement": []})
+
+
+def _bucket(name: str) -> Any:
+    _, account = s3_backends.bucket_accounts.get(name, (None, None))
+    return s3_backends[account]["aws"].buckets.get(name) if account else None
+
+
+def _bucket_policy(name: str, account: str) -> tuple[str | None, str, bool]:
+    bucket = _bucket(name)
+    if bucket is None:
+        return None, account, False
+    policy = bucket.policy.decode() if isinstance(bucket.policy, bytes) else bucket.policy
+    return policy, bucket.account_id, False
+
+
+def _trust(role_arn: str) -> str | None:
+    try:
+        return _text(role(role_arn).assume_role_policy_document)
+    except ApiError:
+        return None
+
+
+def _secret_policy(arn: str, account: str, region: str) -> str | None:
+    secrets = secretsmanager_backends[account][region].secrets
+    found = next((each for each in dict.values(secrets) if each.arn == arn), None)
+    return found.policy if found else None
+
+
+def _iam_tags(account: str, rest: str) -> Mapping[str, str]:
+    kind, _, path = rest.partition("/")
+    iam, name = iam_backends[account]["aws"], rest.rpartition("/")[2]
+    if kind == "role":
+        return next((_as_dict(each.tags) for each in list(iam.roles.values()) if each.name == name), NO_TAGS)
+    if kind == "policy":
+        found = iam.managed_policies.get(f"arn:aws:iam::{account}:policy/{path}")
+        return _as_dict(found.get_tags()) if found else NO_TAGS
+    return _as_dict(iam.tagger.list_tags_for_resource(f"arn:aws:iam::{account}:{rest}")["Tags"])
+
+
+def _s3_tags(stand_in: StandIn, rest: str) -> Mapping[str, str]:
+    bucket, slash, key = rest.partition("/")
+    client = stand_in.client("s3")
+    try:
+        found = client.get_object_tagging(Bucket=bucket, Key=key) if slash else client.get_bucket_tagging(Bucket=bucket)
+    except ClientError:
+        return NO_TAGS
+    return _as_dict(found["TagSet"])
+
+
+def _as_dict(tags: Any) -> dict[str, str]:
+    if isinstance(tags, Mapping):
+        return dict(tags)
+    lower = [{name.lower().removeprefix("tag"): value for name, value in each.items()} for each in tags or []]
+    return {each["key"]: each.get("value", "") for each in lower}
+
+
+def _end(record: Mapping[str, Any] | None, member: str) -> str | None:
+    return str(record[member]).rpartition("/")[2] if record else None
+
+
+def _filter(arn: str) -> dict[str, Any]:
+    return {"Name": "resource-id", "Values": [arn.rpartition("/")[2]]}
+
+
+def _text(document: Any) -> str:
+    return document if isinstance(document, str) else json.dumps(document)

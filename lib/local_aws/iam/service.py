@@ -1,0 +1,125 @@
+"""IAM: moto keeps users, roles and policies; the simulator answers from the evaluator that decides about every call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from botocore import xform_name
+from moto.iam.responses import IamResponse
+
+from local_aws import wire
+from local_aws.iam.context import Context
+from local_aws.iam.documents import statements
+from local_aws.iam.evaluation import Policies, decide
+from local_aws.iam.records import identity_policies
+from local_aws.principals import Principal, role
+from local_aws.service import ACCOUNT, ApiError, Call, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIMULATED_REGION = "us-east-1"  # IAM's own; simulations have only the keys that are given
+DECISIONS = {True: "allowed", False: "implicitDeny"}
+
+
+class Iam(Service):
+    """Users, roles, groups and policies."""
+
+    name: ClassVar[str] = "iam"
+    from_moto: ClassVar[frozenset[str]] = frozenset(
+        each for each in wire.model("iam").operation_names if hasattr(IamResponse, xform_name(each))
+    )
+
+    def CreateUser(self, call: Call) -> dict[str, Any]:
+        """A user, by moto, which would forget a permissions boundary."""
+        if call.parameters.get("PermissionsBoundary"):
+            raise ApiError("NotInLocalAws", "local_aws keeps no permissions boundary of a user; give roles one.", 501)
+        return call.moto()
+
+    def SimulatePrincipalPolicy(self, call: Call) -> dict[str, Any]:
+        """What the policies of a user or a role say to actions on resources, one result for each pair.
+
+        Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+        """
+        source = _principal(call.parameters["PolicySourceArn"])
+        identity, boundary = identity_policies(source)
+        return _simulated(call.parameters, source, identity, boundary)
+
+    def SimulateCustomPolicy(self, call: Call) -> dict[str, Any]:
+        """What the given policies say to actions on resources."""
+        caller = call.parameters.get("CallerArn")
+        return _simulated(call.parameters, _principal(caller) if caller else call.principal, (), None)
+
+
+@dataclass
+class _Simulated(Context):
+    """A request that has only the condition keys of the simulation; it remembers those that were asked for in vain."""
+
+    entries: dict[str, list[str]] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+
+    def values(self, key: str) -> list[str] | None:
+        found = self.entries.get(key.lower())
+        if found is None:
+            self.missing.add(key)
+        return found
+
+
+def _simulated(
+    told: dict[str, Any], principal: Principal, identity: tuple[str, ...], boundary: str | None
+) -> dict[str, Any]:
+    limits = told.get("PermissionsBoundaryPolicyInputList", [])
+    policies = Policies(
+        (*identity, *told.get("PolicyInputList", [])),
+        limits[0] if limits else boundary,
+        resource=told.get("ResourcePolicy"),
+    )
+    _check([*policies.identity, *limits, *([policies.resource] if policies.resource else [])])
+    results = list(_results(told, principal, policies))
+    first = int(told.get("Marker") or 0)
+    last = first + int(told.get("MaxItems") or 100)
+    rest = {"IsTruncated": True, "Marker": str(last)} if last < len(results) else {"IsTruncated": False}
+    return {"EvaluationResults": results[first:last], **rest}
+
+
+def _results(told: dict[str, Any], principal: Principal, policies: Policies) -> Iterator[dict[str, Any]]:
+    entries = {each["ContextKeyName"].lower(): each["ContextKeyValues"] for each in told.get("ContextEntries", [])}
+    for action in told["ActionNames"]:
+        for resource in told.get("ResourceArns") or ["*"]:
+            context = _Simulated(principal, action, resource, SIMULATED_REGION, entries=entries)
+            yield _result(context, policies)
+
+
+def _result(context: _Simulated, policies: Policies) -> dict[str, Any]:
+    decision = decide(policies, context)
+    result: dict[str, Any] = {
+        "EvalActionName": context.action,
+        "EvalResourceName": context.resource,
+        "EvalDecision": "explicitDeny" if decision.explicit else DECISIONS[decision.allowed],
+        "MatchedStatements": [],
+        "MissingContextValues": sorted(context.missing),
+    }
+    if policies.boundary is not None:
+        within = decide(Policies((policies.boundary,)), context)
+        result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": within.allowed}
+    return result
+
+
+def _principal(arn: str) -> Principal:
+    """The user or the role behind an ARN; raises ApiError NoSuchEntity."""
+    kind, name = arn.split(":")[5].partition("/")[0], arn.rpartition("/")[2]
+    if kind == "role":
+        found = role(arn)
+        return Principal("AssumedRole", found.arn, found.account_id, found.id, role_arn=found.arn)
+    if kind != "user":
+        raise ApiError("InvalidInput", f"{arn} is the ARN of no user and no role.")
+    return Principal("IAMUser", arn, arn.split(":")[4] or ACCOUNT, name, user_name=name)
+
+
+def _check(documents: list[str]) -> None:
+    for each in documents:
+        try:
+            statements(each)
+        except (ValueError, KeyError, TypeError) as wrong:
+            raise ApiError("InvalidInput", f"A policy is not a policy document: {wrong}") from wrong

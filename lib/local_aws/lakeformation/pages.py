@@ -1,0 +1,21 @@
+"""Pages of Lake Formation's listings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_aws.lakeformation.resources import invalid
+
+LARGEST = 1000
+
+
+def page(member: str, items: list[Any], told: dict[str, Any]) -> dict[str, Any]:
+    """One page of a listing; the token is the number of items before the next one. Raises InvalidInputException."""
+    token, size = told.get("NextToken") or "0", told.get("MaxResults") or LARGEST
+    if not token.isdigit():
+        raise invalid("NextToken is not valid")
+    if not 1 <= size <= LARGEST:
+        raise invalid(f"MaxResults must be between 1 and {LARGEST}")
+    start = int(token)
+    rest = {"NextToken": str(start + size)} if len(items) > start + size else {}
+    return {member: items[start : start + size], **rest}

@@ -1,0 +1,306 @@
+"""AWS Lake Formation: settings, registered locations and grants; what follows from them is said in `lakeformation_access`."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from local_aws import principals
+from local_aws.lakeformation.access import Lake, Location
+from local_aws.lakeformation.catalog import arn_of, covers
+from local_aws.lakeformation.filter_calls import FilterCalls
+from local_aws.lakeformation.grants import entries
+from local_aws.lakeformation.pages import page
+from local_aws.lakeformation.resources import EVERY, EVERYBODY, On, invalid, not_found, on
+from local_aws.lakeformation.tag_calls import TagCalls
+from local_aws.service import ApiError, Call, Service
+
+if TYPE_CHECKING:
+    from local_aws.stand_in import StandIn
+
+ADMINISTRATORS = 30
+REFUSED = "Resource does not exist or requester is not authorized to access requested permissions."
+# https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html
+TYPES: dict[str, tuple[str, str]] = {
+    "CATALOG": ("Catalog", ""),
+    "DATABASE": ("Database", ""),
+    "TABLE": ("Table", ""),
+    "DATA_LOCATION": ("DataLocation", ""),
+    "LF_TAG": ("LFTag", ""),
+    "LF_TAG_POLICY": ("LFTagPolicy", ""),
+    "LF_TAG_POLICY_DATABASE": ("LFTagPolicy", "DATABASE"),
+    "LF_TAG_POLICY_TABLE": ("LFTagPolicy", "TABLE"),
+    "LF_NAMED_TAG_EXPRESSION": ("LFTagExpression", ""),
+}
+
+
+class LakeFormation(TagCalls, FilterCalls, Service):
+    """All of it but transactions, query planning and temporary credentials, which are refused."""
+
+    name: ClassVar[str] = "lakeformation"
+
+    def __init__(self, stand_in: StandIn) -> None:
+        super().__init__(stand_in)
+        self.lake = stand_in.lake = Lake(stand_in.region)
+
+    def GetDataLakePrincipal(self, call: Call) -> dict[str, Any]:
+        """Who asks."""
+        return {"Identity": call.principal.arn}
+
+    # Settings
+
+    def GetDataLakeSettings(self, call: Call) -> dict[str, Any]:  # noqa: ARG002 - every operation takes the call
+        """The settings."""
+        return {"DataLakeSettings": self.lake.settings}
+
+    def PutDataLakeSettings(self, call: Call) -> dict[str, Any]:
+        """Other settings in place of all there are: what is left out is empty (API reference, PutDataLakeSettings)."""
+        told = call.parameters["DataLakeSettings"]
+        if len(told.get("DataLakeAdmins", [])) > ADMINISTRATORS:
+            raise invalid(f"There can be at most {ADMINISTRATORS} data lake administrators")
+        for each in [*told.get("DataLakeAdmins", []), *told.get("ReadOnlyAdmins", [])]:
+            _check_principal(each["DataLakePrincipalIdentifier"])
+        for member in ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions"):
+            if any(each["Principal"]["DataLakePrincipalIdentifier"] != EVERYBODY or each["Permissions"] != ["ALL"] for each in told.get(member, [])):  # fmt: skip
+                raise invalid(f"{member} grants either nothing or ALL to IAM_ALLOWED_PRINCIPALS")
+        lists = ("DataLakeAdmins", "ReadOnlyAdmins", "CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions", "TrustedResourceOwners", "ExternalDataFilteringAllowList", "AuthorizedSessionTagValueList")  # fmt: skip
+        flags = ("AllowExternalDataFiltering", "AllowFullTableExternalDataAccess")
+        empty: dict[str, Any] = {each: [] for each in lists} | dict.fromkeys(flags, False) | {"Parameters": {}}
+        self.lake.settings = {**empty, **told}
+        return {}
+
+    # Locations
+
+    def RegisterResource(self, call: Call) -> dict[str, Any]:
+        """A location that Lake Formation reaches by a role."""
+        arn, told = call.parameters["ResourceArn"].rstrip("/*"), call.parameters
+        if told.get("UseServiceLinkedRole") or not told.get("RoleArn"):
+            raise ApiError(
+                "NotInLocalAws", "local_aws registers locations with a RoleArn, not with the service-linked role.", 501
+            )
+        if told.get("WithPrivilegedAccess"):
+            raise ApiError("NotInLocalAws", "local_aws does not do RegisterResource with WithPrivilegedAccess.", 501)
+        if not arn.startswith("arn:aws:s3:::"):
+            raise invalid(f"{arn} is not the ARN of an S3 bucket or of a folder in one")
+        if arn in self.lake.locations:
+            raise ApiError("AlreadyExistsException", "Resource is already registered")
+        self._put_location(arn, told["RoleArn"], told)
+        return {}
+
+    def UpdateResource(self, call: Call) -> dict[str, Any]:
+        """The location with another role or mode."""
+        have = self._location(call)
+        settings = {"HybridAccessEnabled": have.hybrid, "WithFederation": have.federated, **call.parameters}
+        self._put_location(have.arn, call.parameters["RoleArn"], settings)
+        return {}
+
+    def _put_location(self, arn: str, role_arn: str, told: dict[str, Any]) -> None:
+        _check_principal(role_arn)
+        now = datetime.datetime.now(datetime.UTC)
+        hybrid, federated = bool(told.get("HybridAccessEnabled")), bool(told.get("WithFederation"))
+        self.lake.locations[arn] = Location(arn, role_arn, hybrid, federated, now)
+
+    def DeregisterResource(self, call: Call) -> dict[str, Any]:
+        """The location reached by each caller's own rights again."""
+        del self.lake.locations[self._location(call).arn]
+        return {}
+
+    def DescribeResource(self, call: Call) -> dict[str, Any]:
+        """One location."""
+        return {"ResourceInfo": self._described(self._location(call))}
+
+    def ListResources(self, call: Call) -> dict[str, Any]:
+        """The locations that pass all conditions."""
+        found = [self._described(each) for each in self.lake.locations.values()]
+        for each in call.parameters.get("FilterConditionList", []):
+            found = [one for one in found if _passes(one, each)]
+        return page("ResourceInfoList", found, call.parameters)
+
+    def _location(self, call: Call) -> Location:
+        arn = call.parameters["ResourceArn"].rstrip("/*")
+        if arn not in self.lake.locations:
+            raise not_found("Resource is not registered with Lake Formation.")
+        return self.lake.locations[arn]
+
+    def _described(self, location: Location) -> dict[str, Any]:
+        return {
+            "ResourceArn": location.arn,
+            "RoleArn": location.role_arn,
+            "LastModified": location.modified,
+            "WithFederation": location.federated,
+            "HybridAccessEnabled": location.hybrid,
+            "WithPrivilegedAccess": False,
+            "VerificationStatus": self._verification(location),
+        }
+
+    def _verification(self, location: Location) -> str:
+        """Whether the role can be taken and reaches the location."""
+        bucket, authority = location.arn.partition("/")[0], self.stand_in.authority
+        if not self.stand_in.may_assume(location.role_arn, "lakeformation.amazonaws.com"):
+            return "VERIFICATION_FAILED"
+        session = self.stand_in.service_session(location.role_arn, "lakeformation.amazonaws.com")
+        reads = authority.allows(session, "s3:GetObject", f"{location.arn}/*")
+        return "VERIFIED" if reads and authority.allows(session, "s3:ListBucket", bucket) else "VERIFICATION_FAILED"
+
+    # Grants
+
+    def GrantPermissions(self, call: Call) -> dict[str, Any]:
+        """More for a principal; what it holds already stays."""
+        self._grant(call, call.parameters)
+        return {}
+
+    def RevokePermissions(self, call: Call) -> dict[str, Any]:
+        """Less for a principal; InvalidInputException for what it does not hold."""
+        self._revoke(call, call.parameters)
+        return {}
+
+    def BatchGrantPermissions(self, call: Call) -> dict[str, Any]:
+        """The entries that failed, with the reason; the others are granted."""
+        return self._batch(call, self._grant)
+
+    def BatchRevokePermissions(self, call: Call) -> dict[str, Any]:
+        """The entries that failed, with the reason; the others are revoked."""
+        return self._batch(call, self._revoke)
+
+    @staticmethod
+    def _batch(call: Call, act: Any) -> dict[str, Any]:
+        failures = []
+        for each in call.parameters["Entries"]:
+            try:
+                act(call, each)
+            except ApiError as error:
+                why = {"ErrorCode": error.code, "ErrorMessage": error.message}
+                failures.append({"RequestEntry": each, "Error": why})
+        return {"Failures": failures}
+
+    def _grant(self, call: Call, told: dict[str, Any]) -> None:
+        principal, what, permissions, options = self._asked(call, told)
+        _check_principal(principal)
+        self.lake.grants.add(principal, what, permissions, options, call.principal.policy_arn)
+
+    def _revoke(self, call: Call, told: dict[str, Any]) -> None:
+        principal, what, permissions, options = self._asked(call, told)
+        self.lake.grants.remove(principal, what, permissions, options, call.principal.policy_arn)
+
+    def _asked(self, call: Call, told: dict[str, Any]) -> tuple[str, On, list[str], list[str]]:
+        if told.get("Condition"):
+            raise ApiError("NotInLocalAws", "local_aws does not do grants with a Condition.", 501)
+        what, principal = on(told["Resource"]), told["Principal"]["DataLakePrincipalIdentifier"]
+        permissions, options = told.get("Permissions", []), told.get("PermissionsWithGrantOption", [])
+        if not permissions or not {*permissions, *options} <= what.permissions or (options and what.excluded):
+            raise invalid("Permissions modification is invalid.")
+        self._check_grantor(call, what, [*permissions, *options])
+        self._check_there(what)
+        return principal, what, permissions, options
+
+    def _check_grantor(self, call: Call, what: On, permissions: list[str]) -> None:
+        """Administrators grant everything, others what they hold with the grant option."""
+        if self.lake.administers(call.principal):
+            return
+        places = {what, On("Table", what.database, what.table)} if what.table else {what}
+        held = {each for place in places for each in self.lake.grants.held(call.principal.policy_arn, place).grantable}
+        if "ALL" not in held and not set(permissions) <= held:
+            raise ApiError("AccessDeniedException", REFUSED)
+
+    def _check_there(self, what: On) -> None:
+        self.lake.exists(what)
+        known = set(self.lake.catalog.columns(what.database, what.table)) if what.table not in ("", EVERY) else set()
+        if what.kind == "TableWithColumns" and what.table != EVERY and not ({*(what.columns or ()), *what.excluded} <= known):  # fmt: skip
+            raise invalid("cannot grant/revoke permission on non-existent column")
+        if what.kind == "DataCellsFilter" and (what.database, what.table, what.name) not in self.lake.filters:
+            raise invalid("Cell Filter not found")
+        if what.kind == "LFTagPolicy" and what.name and what.name not in self.lake.tags.expressions:
+            raise not_found(f"LF-Tag expression {what.name} not found.")
+        if what.kind in ("LFTagPolicy", "LFTag"):
+            self.lake.tags.check(tuple((key, tuple(each for each in values if each != "*")) for key, values in what.expression))  # fmt: skip
+
+    # Who holds what
+
+    def ListPermissions(self, call: Call) -> dict[str, Any]:
+        """The grants that pass the filters, as far as the caller may know of them."""
+        told = call.parameters
+        who, kind = told.get("Principal", {}).get("DataLakePrincipalIdentifier"), told.get("ResourceType")
+        if who and "Resource" not in told:
+            raise invalid("Resource is mandatory if Principal is set in the input.")
+        if kind and kind not in TYPES:
+            raise invalid(f"ResourceType {kind} is not valid")
+        if "TableWithColumns" in told.get("Resource", {}):
+            raise invalid("ListPermissions does not take a table with columns: ask for the table")
+        what = on(told["Resource"]) if "Resource" in told else None
+        related = told.get("IncludeRelated") == "TRUE" and not who
+        found = [
+            entry
+            for principal, each, grant in self.lake.grants.all()
+            if who in (None, principal) and _of_type(each, kind) and _about(each, what, related=related)
+            for entry in self._seen(call, principal, each, entries(principal, each, grant))
+        ]
+        return page("PrincipalResourcePermissions", found, told)
+
+    def _seen(self, call: Call, principal: str, what: On, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """One's own grants, those of others where one may grant too; administrators see all."""
+        own = call.principal.policy_arn
+        if self.lake.reads_all(call.principal) or principal in (own, EVERYBODY):
+            return found
+        mine = self.lake.grants.held(own, On("Table", what.database, what.table) if what.table else what).grantable
+        return [each for each in found if "ALL" in mine or set(each["Permissions"]) <= mine]
+
+    def GetEffectivePermissionsForPath(self, call: Call) -> dict[str, Any]:
+        """The grants on a location and on the databases and tables that lie in it."""
+        arn, lake = call.parameters["ResourceArn"].rstrip("/*"), self.lake
+        there = {On("DataLocation", name=each.arn) for each in lake.locations.values() if covers(each.arn, arn)}
+        for database in lake.catalog.databases():
+            if (own := arn_of(lake.catalog.location(database))) and covers(arn, own):
+                there.add(On("Database", database))
+            tables = {
+                each
+                for each in lake.catalog.tables(database)
+                if covers(arn, arn_of(lake.catalog.location(database, each)))
+            }
+            there |= {On("Table", database, each) for each in tables}
+        found = [
+            entry
+            for principal, each, grant in lake.grants.all()
+            if each in there or (each.table and On("Table", each.database, each.table) in there)
+            for entry in self._seen(call, principal, each, entries(principal, each, grant))
+        ]
+        return page("Permissions", found, call.parameters)
+
+
+def _of_type(what: On, kind: str | None) -> bool:
+    if kind is None:
+        return True
+    name, of = TYPES[kind]
+    same = what.kind == name or (name == "Table" and what.kind == "TableWithColumns")
+    return same and of in ("", what.of)
+
+
+def _about(what: On, asked: On | None, *, related: bool) -> bool:
+    """Whether a grant is on the resource asked for; a table's are those on its columns too, with `related` its cell filters."""
+    if asked is None or what == asked:
+        return True
+    same_table = asked.kind == "Table" and (what.database, what.table) == (asked.database, asked.table)
+    return same_table and (what.kind == "TableWithColumns" or (related and what.kind == "DataCellsFilter"))
+
+
+def _check_principal(identifier: str) -> None:
+    """Raise InvalidInputException when an IAM role or user is named that is not there."""
+    kind, _, name = identifier.rpartition(":")[2].partition("/")
+    if identifier.startswith("arn:aws:iam::") and not principals.exists(kind, name.rpartition("/")[2]):
+        raise invalid(f"Invalid principal, {identifier}")
+
+
+def _passes(described: dict[str, Any], condition: dict[str, Any]) -> bool:
+    """One condition of ListResources."""
+    member = {"RESOURCE_ARN": "ResourceArn", "ROLE_ARN": "RoleArn"}.get(condition["Field"])
+    operator, wanted = condition["ComparisonOperator"], condition["StringValueList"]
+    tests: dict[str, Any] = {
+        "EQ": lambda it: it == wanted[0],
+        "NE": lambda it: it != wanted[0],
+        "CONTAINS": lambda it: wanted[0] in it,
+        "NOT_CONTAINS": lambda it: wanted[0] not in it,
+        "BEGINS_WITH": lambda it: it.startswith(wanted[0]),
+        "IN": lambda it: it in wanted,
+    }
+    if member is None or operator not in tests:
+        raise ApiError("NotInLocalAws", f"local_aws does not do ListResources by {condition['Field']} {operator}.", 501)
+    return bool(tests[operator](described[member]))

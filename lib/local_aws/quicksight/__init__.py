@@ -1,0 +1,1 @@
+"""QuickSight: rows really ingested, dashboards rendered as web pages."""

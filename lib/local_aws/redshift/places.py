@@ -1,0 +1,177 @@
+"""Which database a call is about, of a workgroup or of a cluster, and as which of its users."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.redshift.database import Database
+from local_aws.redshift.grants import encoded
+from local_aws.redshift.rights import add_user, user_exists, user_name
+from local_aws.service import ApiError
+
+if TYPE_CHECKING:
+    from local_aws.principals import Principal
+    from local_aws.stand_in import StandIn
+
+DATABASE_NAME = re.compile(r"[A-Za-z_][\w$-]{0,126}")
+
+
+@dataclass
+class Place:
+    """A warehouse as its control plane describes it."""
+
+    id: str  # of the namespace or the cluster: never used twice
+    where: dict[str, str]  # {"WorkgroupName": …} or {"ClusterIdentifier": …}
+    database: str
+    administrator: str
+    secret_arn: str
+    iam_roles: list[str]
+    default_role: str
+
+
+@dataclass
+class Places:
+    """The databases of one stand-in that are open."""
+
+    stand_in: StandIn
+    databases: dict[str, Database] = field(default_factory=dict)
+    makers: dict[str, Principal] = field(default_factory=dict)  # by namespace: who made it is a superuser in it
+    passwords: dict[str, str] = field(
+        default_factory=dict
+    )  # by namespace: the administrator's, where AWS does not keep it
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.directory = self.stand_in.directory / "redshift"
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close every database."""
+        for database in self.databases.values():
+            database.close()
+
+    def database(self, told: dict[str, Any], name: str | None) -> Database:
+        """The database a call is about; raises ApiError ValidationException unless its workgroup or cluster is available."""
+        if ("ClusterIdentifier" in told) == ("WorkgroupName" in told):
+            raise ApiError("ValidationException", "Either ClusterIdentifier or WorkgroupName must be given, not both.")
+        place = self._cluster(told["ClusterIdentifier"]) if "ClusterIdentifier" in told else self._workgroup(told)
+        name = (name or place.database).lower()
+        if not DATABASE_NAME.fullmatch(name) or name != place.database:
+            raise ApiError("ValidationException", f'FATAL: database "{name}" does not exist')
+        with self.lock:
+            if place.id not in self.databases:
+                self._remove_deleted()
+                self.databases[place.id] = self._open(place)
+            database = self.databases[place.id]
+            database.where, database.iam_roles, database.default_role = place.where, place.iam_roles, place.default_role
+            return database
+
+    def endpoint(self, _where: dict[str, str], port: int) -> dict[str, Any]:
+        """Where SQL clients reach a warehouse: Address and Port."""
+        return {"Address": "127.0.0.1", "Port": port}
+
+    def user(self, told: dict[str, Any], principal: Principal, database: Database) -> str:
+        """The database user that a call logs in as, made when an IAM identity comes for the first time; raises ApiError."""
+        if secret := told.get("SecretArn"):
+            return self._secret_user(secret, database)
+        with self.lock:
+            if name := told.get("DbUser"):
+                if "WorkgroupName" in told:
+                    raise ApiError("ValidationException", "DbUser is for clusters: a workgroup takes the IAM identity.")
+                if not user_exists(database.connection.cursor(), name):
+                    raise ApiError("ValidationException", f'FATAL: user "{name}" does not exist')
+                return str(name)
+            name = user_name(principal, database.superusers[0])
+            add_user(database.connection.cursor(), name)
+        return name
+
+    def _secret_user(self, secret_arn: str, database: Database) -> str:
+        try:
+            answer = self.stand_in.client("secretsmanager").get_secret_value(SecretId=secret_arn)
+        except ClientError as absent:
+            raise ApiError("ValidationException", absent.response["Error"]["Message"]) from absent
+        try:
+            secret = json.loads(answer["SecretString"])
+            name, password = secret["username"], secret["password"]
+        except (ValueError, KeyError) as wrong:
+            raise ApiError("ValidationException", f"The secret {secret_arn} has no username and password.") from wrong
+        if answer["ARN"] == database.administrator_secret or database.password(name) == encoded(password, name):
+            return str(name)
+        raise ApiError("ValidationException", f'FATAL: password authentication failed for user "{name}"')
+
+    def _workgroup(self, told: dict[str, Any]) -> Place:
+        serverless, name = self.stand_in.client("redshift-serverless"), told["WorkgroupName"].rpartition("/")[2]
+        try:
+            workgroup = serverless.get_workgroup(workgroupName=name)["workgroup"]
+            namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
+        except ClientError as absent:
+            raise _no_endpoint(absent.response["Error"]["Message"]) from absent
+        if workgroup["status"] not in ("AVAILABLE", "MODIFYING"):
+            raise ApiError(
+                "ValidationException", f"Redshift workgroup {name} is {workgroup['status']}; it must be AVAILABLE."
+            )
+        return Place(
+            namespace["namespaceId"],
+            {"WorkgroupName": workgroup["workgroupName"]},
+            namespace["dbName"],
+            namespace["adminUsername"],
+            namespace.get("adminPasswordSecretArn", ""),
+            re.findall(r"iamRoleArn=([^,)]+)", " ".join(namespace.get("iamRoles", []))),
+            namespace.get("defaultIamRoleArn", ""),
+        )
+
+    def _cluster(self, name: str) -> Place:
+        try:
+            found = self.stand_in.client("redshift").describe_clusters(ClusterIdentifier=name)["Clusters"][0]
+        except ClientError as absent:
+            raise _no_endpoint(absent.response["Error"]["Message"]) from absent
+        if found["ClusterStatus"] not in ("available", "modifying", "resizing"):
+            raise ApiError(
+                "ValidationException", f"Redshift cluster {name} is {found['ClusterStatus']}; it must be available."
+            )
+        return Place(
+            found["ClusterNamespaceArn"].rpartition(":")[2],
+            {"ClusterIdentifier": name},
+            found.get("DBName", "dev"),
+            found["MasterUsername"],
+            found.get("MasterPasswordSecretArn", ""),
+            [each["IamRoleArn"] for each in found.get("IamRoles", [])],
+            found.get("DefaultIamRoleArn", ""),
+        )
+
+    def _open(self, place: Place) -> Database:
+        maker = self.makers.get(place.id)
+        superusers = (place.administrator, *([user_name(maker, place.administrator)] if maker else []))
+        database = Database(
+            self.stand_in,
+            place.database,
+            self.directory / place.id.rpartition("/")[2] / f"{place.database}.duckdb",
+            place.where,
+            superusers,
+            place.secret_arn,
+        )
+        database.open()
+        if password := self.passwords.get(place.id):
+            database.set_password(place.administrator, encoded(password, place.administrator))
+        return database
+
+    def _remove_deleted(self) -> None:
+        """Close and remove the databases of namespaces and clusters that are no more."""
+        pages = self.stand_in.client("redshift-serverless").get_paginator("list_namespaces").paginate()
+        there = {each["namespaceId"] for page in pages for each in page["namespaces"]}
+        clusters = self.stand_in.client("redshift").get_paginator("describe_clusters").paginate()
+        there |= {each["ClusterNamespaceArn"].rpartition(":")[2] for page in clusters for each in page["Clusters"]}
+        for gone in set(self.databases) - there:
+            self.databases.pop(gone).close()
+            shutil.rmtree(self.directory / gone.rpartition("/")[2], ignore_errors=True)
+
+
+def _no_endpoint(why: str) -> ApiError:
+    return ApiError("ValidationException", f"Redshift endpoint doesn't exist in this region: {why}")

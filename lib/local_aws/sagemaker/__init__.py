@@ -1,0 +1,1 @@
+"""SageMaker: the containers' contract, run as processes."""
