@@ -17,7 +17,7 @@ from local_aws.s3.objects import Objects
 
 REFUSED = [
     ("quicksight", "list_topics", {"AwsAccountId": "123456789012"}),
-    ("sagemaker", "list_models", {}),
+    ("sagemaker", "list_endpoints", {}),
     ("redshift", "describe_usage_limits", {}),
     ("glue", "start_crawler", {"Name": "c"}),
     ("lakeformation", "list_data_cells_filter", {}),
