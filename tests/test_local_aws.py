@@ -20,7 +20,6 @@ REFUSED = [
     ("sagemaker", "list_endpoints", {}),
     ("redshift", "describe_usage_limits", {}),
     ("glue", "start_crawler", {"Name": "c"}),
-    ("lakeformation", "list_data_cells_filter", {}),
     ("sts", "get_federation_token", {"Name": "somebody"}),
 ]
 

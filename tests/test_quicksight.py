@@ -172,13 +172,15 @@ def test_a_data_source_in_a_missing_workgroup_fails(quicksight):
 
 def test_redshift_answers_at_its_own_host_to_its_own_password_when_it_is_public(quicksight, stand_in):
     serverless = boto3.client("redshift-serverless")
-    serverless.create_namespace(namespaceName="reports", dbName="lake", manageAdminPassword=True)
+    for name in ("another", "reports"):  # each is found by a host name of its own
+        serverless.create_namespace(namespaceName=name, dbName="lake", manageAdminPassword=True)
     subnets = [
         each["SubnetId"]
         for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
             "Subnets"
         ]
     ][:3]
+    serverless.create_workgroup(workgroupName="another", namespaceName="another", subnetIds=subnets)
     serverless.create_workgroup(
         workgroupName="reports", namespaceName="reports", subnetIds=subnets, publiclyAccessible=True
     )

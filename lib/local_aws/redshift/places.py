@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from local_aws.redshift.database import Database
 from local_aws.redshift.grants import encoded
 from local_aws.redshift.rights import add_user, user_exists, user_name
-from local_aws.service import ApiError
+from local_aws.service import ACCOUNT, ApiError
 
 if TYPE_CHECKING:
     from local_aws.principals import Principal
@@ -73,9 +73,11 @@ class Places:
             database.where, database.iam_roles, database.default_role = place.where, place.iam_roles, place.default_role
             return database
 
-    def endpoint(self, _where: dict[str, str], port: int) -> dict[str, Any]:
-        """Where SQL clients reach a warehouse: Address and Port."""
-        return {"Address": "127.0.0.1", "Port": port}
+    def endpoint(self, where: dict[str, str], port: int) -> dict[str, Any]:
+        """Address and Port of a warehouse, one of its own as on AWS; nothing listens there."""
+        ((kind, name),) = where.items()
+        service = "redshift-serverless" if kind == "WorkgroupName" else "redshift"
+        return {"Address": f"{name}.{ACCOUNT}.{self.stand_in.region}.{service}.amazonaws.com", "Port": port}
 
     def user(self, told: dict[str, Any], principal: Principal, database: Database) -> str:
         """The database user that a call logs in as, made when an IAM identity comes for the first time; raises ApiError."""
