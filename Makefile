@@ -46,8 +46,9 @@ scan: .venv/installed .venv-scan/installed  ## prowler over what a rehearsal has
 lock:  ## pin what pip installs now
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet "setuptools>=77" && .venv-lock/bin/pip install --quiet ".[local,lab,test]"
-	.venv-lock/bin/pip freeze --exclude lakebook --exclude-editable > requirements.lock
-	rm -rf .venv-lock
+	echo "# What pip installs for the rehearsal, the lab and the tests; made by make lock." > requirements.lock
+	.venv-lock/bin/pip freeze --exclude lakebook --exclude-editable >> requirements.lock
+	rm -rf .venv-lock build
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
