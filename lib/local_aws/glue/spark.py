@@ -76,7 +76,7 @@ def _settings(stand_in: StandIn, folder: Path, engine: Path, access_key: str) ->
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.hadoop.local_aws.s3.access": f"{stand_in.endpoint}/_local_aws/access?access_key={access_key}",
-        "spark.hadoop.local_aws.s3.objects.directory": str(stand_in.objects.directory.resolve()),
+        "spark.hadoop.local_aws.s3.directory": str(stand_in.objects.directory.resolve()),
         **{f"spark.hadoop.fs.{scheme}.impl": "local_aws.DirectoryS3" for scheme in ("s3", "s3a", "s3n")},
     }
 
