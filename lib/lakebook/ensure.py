@@ -150,7 +150,8 @@ def wait(
             raise LakebookError(
                 f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again."
             )
-        time.sleep(min(poll_seconds + seconds / 40, slowest_poll_seconds))
+        # the first polls come thick and fast: most statements take milliseconds
+        time.sleep(min(poll_seconds / 5 + seconds / 4, poll_seconds + seconds / 40, slowest_poll_seconds))
 
 
 def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:

@@ -26,9 +26,10 @@ Authorization Reference.
 
 What differs from AWS, and on purpose: the stand-in's own address counts as encrypted (`aws:SecureTransport` is true); no call comes
 through an endpoint of a VPC; changes of policies count at once; the signature of a call and its session token are not checked, only
-whose access key it is; there is no organization. What Lake Formation grants is kept and not yet enforced: whoever may
-`lakeformation:GetDataAccess` reads registered locations. Spark asks once for each folder, not for each object. A condition operator or
-key that is not known is an error (`NotInLocalAws`), never a silent yes.
+whose access key it is; there is no organization. Lake Formation's grants by name and by tag, data cells filters and opt-ins decide what
+Athena, the Data Catalog and Redshift's external schemas show, once IAMAllowedPrincipals has lost its permissions; Glue jobs read with the
+S3 rights of their role. Spark asks once for each folder, not for each object. A condition operator or key that is not known is an error
+(`NotInLocalAws`), never a silent yes.
 """
 
 
