@@ -149,3 +149,10 @@ def test_without_a_run_there_is_nothing_to_audit(tmp_path, monkeypatch):
     window = call_audit.window("rehearsal", "2026-11-23T05:00:00")
     assert (window.folder, window.since.tzinfo) == (None, datetime.UTC)
     assert call_audit.made(window).empty
+
+
+def test_a_time_in_which_nothing_happened_has_empty_tables_and_no_picture(aws):
+    long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+    seen = cloudtrail.history(long_ago, long_ago + datetime.timedelta(hours=1), ["eu-west-1"])
+    assert set(call_audit.proof(seen)["count"]) == {0}
+    assert (len(call_audit.who_did_what(seen)), len(call_audit.refused(seen)), call_audit.plot(seen)) == (0, 0, None)

@@ -131,8 +131,9 @@ def three_hours(stand_in, bucket):
 
 
 @pytest.fixture
-def damaged(three_hours, bucket):
+def damaged(stand_in, three_hours, bucket):
     """The key of an object to damage; it is as it was afterwards."""
+    deliver(stand_in)  # so that a digest knows every log file
     before = {}
 
     def choose(kind):

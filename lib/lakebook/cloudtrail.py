@@ -197,7 +197,7 @@ def _logged(
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     rows = [{name: each.get(field, "") for name, field in FIELDS.items()} | {"record": each} for each in records]
     frame = pd.DataFrame(rows, columns=[*FIELDS, "record"]).drop_duplicates("id")
-    frame.insert(3, "who", [who(each["userIdentity"]) for each in frame["record"]])
+    frame.insert(3, "who", frame["record"].map(lambda each: who(each["userIdentity"])).astype(object))
     frame["time"] = pd.to_datetime(frame["time"], utc=True)
     frame["service"] = frame["service"].str.removesuffix(".amazonaws.com")
     frame["changing"] = frame["changing"].map(lambda read_only: not read_only).astype(bool)

@@ -16,6 +16,10 @@ Right = tuple[
     str, tuple[str, ...], tuple[tuple[str, str], ...]
 ]  # action, resource ARNs, condition keys with their values
 
+# what no operation of its own asks for: Athena reads a registered location with what Lake Formation lends its caller
+# https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
+LENT: Right = ("lakeformation:GetDataAccess", ("*",), ())
+
 
 class Recorder:
     """Takes note of every call that the session's clients make, ours and awswrangler's, and records at the end of a cell what is new.
@@ -43,6 +47,8 @@ class Recorder:
             if each.action == "iam:CreateRole" and "PermissionsBoundary" in params:
                 context["iam:PermissionsBoundary"] = params["PermissionsBoundary"]
             self._new.add((each.action, each.resources, tuple(sorted(context.items()))))
+        if model.name == "StartQueryExecution":
+            self._new.add(LENT)
 
     def keep(self, *_: Any) -> None:
         """Record what no earlier cell needed."""
