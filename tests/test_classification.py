@@ -1,0 +1,69 @@
+"""What columns are and who may see them, read from the classification file."""
+
+import pytest
+
+from lakebook import classification
+from lakebook.errors import LakebookError
+from lakebook.postgresql import Column, Table
+
+AIRLINE = classification.read("classification/airline.yaml")
+
+
+def table(name, *columns):
+    found = tuple(
+        Column(name=each, catalog_name=each.lower(), type="text", kind="text", nullable=True) for each in columns
+    )
+    return Table(1, *name.split("."), name.replace(".", "_").lower(), 0, False, 0, found)
+
+
+PASSENGERS = table("customers.passengers", "passenger_id", "passport_number", "newsletter")
+
+
+def test_of_several_classes_the_most_closed_counts():
+    assert AIRLINE.of("customers.passengers", "passport_number") == "sensitive"
+    assert AIRLINE.of("customers.LoyaltyCards", "passengerId") == "personal"
+
+
+def test_a_column_that_nothing_names_has_the_class_for_the_rest():
+    assert AIRLINE.of("customers.bookings", "price") == AIRLINE.otherwise == "internal"
+
+
+@pytest.mark.parametrize(
+    ("role", "columns"),
+    [("data-scientist", ("passenger_id", "newsletter")), ("auditor", ()), ("nobody", ())],
+)
+def test_a_role_sees_the_columns_of_its_classes_and_one_that_is_not_named_sees_none(role, columns):
+    assert AIRLINE.seen(role, PASSENGERS) == columns
+
+
+def test_only_who_is_named_has_a_condition_on_rows():
+    conditions = [AIRLINE.condition(each, PASSENGERS) for each in ("data-scientist", "analyst")]
+    assert conditions == ["newsletter = true", ""]
+
+
+def test_what_fits_nothing_in_the_source_is_named():
+    idle = AIRLINE.idle([PASSENGERS])
+    assert "customers.passengers.*" not in idle
+    assert {"operations.*", "customers.bookings"} <= set(idle)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("auditor: []", "auditor: [secret]", "the classes secret"),
+        ("    analyst: cancelled", "    annalyst: cancelled", "rows to annalyst"),
+        ("otherwise: internal", "others: internal", "must be YAML with classes"),
+        ("rows:", "rows: [", "must be YAML with classes"),
+    ],
+)
+def test_a_file_that_does_not_hold_together_is_one_clear_sentence(tmp_path, old, new, sentence):
+    text = (classification.project() / AIRLINE.file).read_text()
+    assert old in text
+    (tmp_path / "wrong.yaml").write_text(text.replace(old, new))
+    with pytest.raises(LakebookError, match=sentence):
+        classification.read(str(tmp_path / "wrong.yaml"))
+
+
+def test_a_file_that_is_not_there_is_one_clear_sentence():
+    with pytest.raises(LakebookError, match="cannot be read"):
+        classification.read("classification/absent.yaml")
