@@ -58,6 +58,11 @@ class Rehearsal:
         assert ended.returncode == 0, ended.stderr
         self.environment |= {"AWS_PROFILE": "operator"}
 
+    def administer(self, *command: str) -> None:
+        """A call of IAM by the administrator."""
+        environment = {**self.environment, "AWS_PROFILE": "default"}
+        subprocess.run([sys.executable, "-m", "awscli", "iam", *command], check=True, env=environment)
+
     def changing_calls(self) -> list[str]:
         """The changing calls that came from outside, in order."""
         lines = (self.directory / "stand-in" / "calls.jsonl").read_text().splitlines()
@@ -182,6 +187,7 @@ def nasty(tmp_path_factory, generated):
             admin.execute((ROOT / "tests" / "nasty.sql").read_text())
         running = Rehearsal(directory, server.url(database="nasty"))
         running.allow_operator(generated)
+        running.source = server
         yield running
         running.stop()
         server.remove()
@@ -222,3 +228,35 @@ def test_without_any_one_action_of_the_generated_policy_the_rehearsal_is_refused
     ended = nasty.apply("--only", phase, *overrides)
     assert ended.returncode == 1
     assert f"not authorized to perform: {action}" in ended.stdout
+
+
+@pytest.fixture(scope="module")
+def changed(nasty, generated):
+    """A rehearsal that its operator has brought to the end, and a source that has got a row more since."""
+    nasty.allow_operator(generated)
+    assert nasty.apply(*SPINE).returncode == 0
+    with nasty.source.connect("nasty") as source:
+        source.execute("insert into nasty.empty_one values (1, 'one')")
+    return nasty
+
+
+@pytest.mark.parametrize(
+    ("phase", "actions"),
+    [
+        ("03", {"dms-secret": "secretsmanager:GetSecretValue", "dms-s3": "s3:PutObject"}),
+        ("05", {"glue": "s3:PutObject", "lake": "s3:GetObject"}),
+        ("06", {"redshift": "s3:GetObject"}),
+    ],
+)
+def test_without_any_one_action_of_a_service_role_its_phase_fails_and_with_it_goes_on(changed, phase, actions):
+    for role, action in actions.items():
+        policy = ["--role-name", f"acme-rehearsal-{role}", "--policy-name", "without"]
+        denied = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": action, "Resource": "*"}}
+        changed.administer("put-role-policy", *policy, "--policy-document", json.dumps(denied))
+        ended = changed.apply("--only", phase)
+        changed.administer("delete-role-policy", *policy)
+        assert ended.returncode == 1
+        refused = rf"role/acme-rehearsal-{role}/\S+ is not authorized to perform: {action}"
+        assert re.search("Table error" if role == "dms-s3" else refused, ended.stdout)  # DMS logs why
+    ended = changed.apply("--only", phase)
+    assert ended.returncode == 0, ended.stdout
