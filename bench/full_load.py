@@ -106,6 +106,7 @@ def _dlt(url: str, target: Path, backend: str, tables: list[str]) -> Cost:
     environ = {
         "DLT_DATA_DIR": str(target),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "RUNTIME__LOG_LEVEL": "ERROR",
         "PATH": "/usr/bin:/bin",
         "HOME": str(target),
     }

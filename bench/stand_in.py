@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Self
 
+import boto3
+
 from local_aws.server import environment
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class StandInProcess:
         state = json.loads((self.directory / "running.json").read_text())
         self.pid, self.environment = state["pid"], environment(state["endpoint"], self.directory.resolve())
         os.environ.update(self.environment)
+        boto3.setup_default_session()  # clients of the session before call the stand-in before
         return self
 
     def __exit__(self, *_: object) -> None:
