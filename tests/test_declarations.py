@@ -20,7 +20,7 @@ def declarations():
     trust = {"arn:aws:s3:::acme-declared-raw/*": ["s3:GetObject"]}
     return [
         s3.bucket("acme-declared-raw", "eu-west-1"),
-        s3.text_object("s3://acme-declared-raw/script.py", "print(1)"),
+        s3.stored_object("s3://acme-declared-raw/script.py", "print(1)"),
         iam.role("acme-declared-role", "glue.amazonaws.com", allow=trust, managed=("service-role/AWSGlueServiceRole",)),
         glue.database("declared", "a database"),
         glue.table("t", "declared", TABLE),

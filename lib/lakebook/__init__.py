@@ -3,7 +3,19 @@
 from lakebook.account import connect
 from lakebook.ensure import calls, ensure, plan, wait
 from lakebook.errors import CheckError, LakebookError
-from lakebook.evidence import check, table
+from lakebook.evidence import check, result, table
 from lakebook.names import Names
 
-__all__ = ["CheckError", "LakebookError", "Names", "calls", "check", "connect", "ensure", "plan", "table", "wait"]
+__all__ = [
+    "CheckError",
+    "LakebookError",
+    "Names",
+    "calls",
+    "check",
+    "connect",
+    "ensure",
+    "plan",
+    "result",
+    "table",
+    "wait",
+]

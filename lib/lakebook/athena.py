@@ -1,14 +1,19 @@
-"""Athena: the workgroup that every query of the runbook runs in."""
+"""Athena: the workgroup that every query of the runbook runs in, answers as rows, and answers as files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lakebook import aws, kms
+import awswrangler as wr
+
+from lakebook import aws, kms, s3
 from lakebook.ensure import Call, current, resource
+from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+POLL_SECONDS = 0.1
 
 
 @resource
@@ -28,3 +33,47 @@ def workgroup(name: str, output: str, key_alias: str = "") -> Iterator[Call]:
     elif have["WorkGroup"]["Configuration"].get("ResultConfiguration") != results:
         updates = {"ResultConfigurationUpdates": results, "EnforceWorkGroupConfiguration": True}
         yield Call(athena.update_work_group, {"WorkGroup": name, "ConfigurationUpdates": updates})
+
+
+@resource
+def unloaded(
+    _name: str, sql: str, location: str, database: str, workgroup: str, timeout_seconds: float
+) -> Iterator[Call]:
+    """The rows of a SELECT as Parquet files below `location`, which only this uses: it is emptied first, as UNLOAD never is.
+
+    A note beside the files says which they are, so that the leavings of a query that failed are not taken for the whole.
+    """
+    note = location.rstrip("/") + ".files"
+    if (have := s3.objects(location)) and not list(s3.stored_object(note, _listed(have))):
+        return
+    yield from s3.emptied(location)
+    arguments = {
+        "QueryString": f"UNLOAD ({sql}) TO '{location}' WITH (format = 'PARQUET')",
+        "QueryExecutionContext": {"Database": database},
+        "WorkGroup": workgroup,
+    }
+    method = aws.client("athena").start_query_execution
+    yield Call(method, arguments, until=_awaits_query, timeout_seconds=timeout_seconds)
+    yield from s3.stored_object(note, _listed(s3.objects(location)))
+
+
+def answer(sql: str, database: str, workgroup: str, output: str | None = None) -> list[list[Any]]:
+    """The rows of a SELECT, every value as text or None; read from the API, since a CSV of results cannot tell '' from NULL."""
+    query_id = wr.athena.start_query_execution(sql, database=database, workgroup=workgroup, s3_output=output)
+    wr.athena.wait_query(query_id, athena_query_wait_polling_delay=POLL_SECONDS)
+    pages = aws.client("athena").get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
+    rows = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    return rows[1:]  # the first is the header
+
+
+def _listed(files: list[dict[str, Any]]) -> str:
+    return "".join(f"{each['uri']} {each['etag']}\n" for each in files)
+
+
+def _awaits_query(started: dict[str, Any]) -> str | None:
+    found = aws.client("athena").get_query_execution(QueryExecutionId=started["QueryExecutionId"])["QueryExecution"]
+    state = found["Status"]["State"]
+    if state in ("FAILED", "CANCELLED"):
+        reason = found["Status"].get("StateChangeReason", "no reason given")
+        raise LakebookError(f"The Athena query {found['QueryExecutionId']} ended {state}: {reason}")
+    return None if state == "SUCCEEDED" else str(state)

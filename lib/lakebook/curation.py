@@ -118,7 +118,7 @@ def job(names: Names, worker_type: str, workers: int, timeout_minutes: int) -> l
     script = f"s3://{names.jobs_bucket}/scripts/raw_to_curated.py"
     arguments = {"--job-language": "python", "--enable-continuous-cloudwatch-log": "true"}
     return [
-        s3.text_object(script, SCRIPT),
+        s3.stored_object(script, SCRIPT),
         glue.spark_job(
             names.resource("curation"),
             names.role_arn("glue"),

@@ -156,5 +156,10 @@ def wait(
 
 def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:
     return table(
-        [{"resource": resource, "call": call.action, "arguments": call.arguments} for resource, call in pairs], name
+        [{"resource": resource, "call": call.action, "arguments": _shown(call.arguments)} for resource, call in pairs],
+        name,
     ).reindex(columns=["resource", "call", "arguments"])
+
+
+def _shown(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {key: f"<{len(each):,} bytes>" if isinstance(each, bytes) else each for key, each in arguments.items()}

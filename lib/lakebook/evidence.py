@@ -53,3 +53,9 @@ def table(rows: pd.DataFrame | Iterable[dict[str, Any]], name: str = "") -> pd.D
             "table", name=name, rows=json.loads(frame.to_json(orient="records", date_format="iso", default_handler=str))
         )
     return frame
+
+
+def result(name: str, value: str) -> None:
+    """Say what a run is worth to people, such as a model's score; the run repeats it at its end, and its report shows it."""
+    record("result", name=name, value=value)
+    print(f"{name}: {value}", flush=True)

@@ -1,4 +1,4 @@
-"""The three gates: raw = source, curated = raw, warehouse = curated. Each stops the run and names the keys that differ."""
+"""The gates: raw = source, curated = raw, warehouse = curated, predictions = rows asked. Each stops the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook import lake, reconcile, relations
+from lakebook import evidence, lake, reconcile, relations
 from lakebook.differing_keys import differing_keys
 from lakebook.reconcile import Measure, Result, measure_all
 from lakebook.warehouse import contents
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lakebook.curation import Conversion
+    from lakebook.models import Model
     from lakebook.names import Names
     from lakebook.postgresql import Table
     from lakebook.redshift import Warehouse
@@ -113,6 +114,27 @@ def warehouse_equals_curated(
         "warehouse = curated", _results([each.table for each in tables], expected, measured, keys), NO_LOSSES
     )
     return [each.name for each in new]
+
+
+def predictions_answer_all(names: Names, model: Model, lob_max_kilobytes: int, *, apply: bool) -> Measure | None:
+    """Measure the new predictions, still in the staging database: one probability for each row that was asked, and none besides.
+
+    None unless `apply`; what was proved before is not measured again. Raises CheckError where an answer is missing or too many.
+    """
+    name = f"predictions of {model.name}"
+    if not apply:
+        _later(name)
+        return None
+    if proof := model.proof():
+        evidence.check(f"{name}, proved before", proof["rows"], model.rows_asked)
+        return Measure.from_json(proof["measure"])
+    measure = reconcile.measure(_layer(names, "staging")(model.table), model.table, lob_max_kilobytes)
+    chance = measure.columns["probability"]
+    found = {"rows": measure.rows, "rows asked and answered": model.rows_answered(), "NULLs": chance.nulls}
+    asked = model.rows_asked()
+    evidence.check(name, {"rows": asked, "rows asked and answered": asked, "NULLs": 0}, lambda: found)
+    evidence.check(f"{name} from 0 to 1", True, lambda: 0 <= float(chance.min or 0) <= float(chance.max or 0) <= 1)
+    return measure
 
 
 def _layer(names: Names, layer: str) -> Callable[[Table], Relation]:

@@ -60,12 +60,12 @@ def role(
     boundary: str | None = None,
     tags: dict[str, str] | None = None,
 ) -> Iterator[Call]:
-    """A role that a service ("glue.amazonaws.com") or principals (a list of ARNs) may take.
+    """A role that a service ("glue.amazonaws.com") or a list of services and of principals' ARNs may take.
 
-    The service may only take it for resources of `source_account`: nobody else's job can borrow the role ("confused deputy").
+    A service may only take it for resources of `source_account`: nobody else's job can borrow the role ("confused deputy").
     A role with our tags is brought to exactly this; one that was there before keeps its trust and what else it has.
     """
-    iam, trust = aws.client("iam"), policies.document(_trust(trusted, source_account))
+    iam, trust = aws.client("iam"), policies.document(*_trust(trusted, source_account))
     have = (current(iam.get_role, GONE, RoleName=name) or {}).get("Role")
     if have is None:
         extras = {"PermissionsBoundary": boundary} if boundary else {}
@@ -133,10 +133,15 @@ def _trusts(have: dict[str, Any], trusted: str | list[str]) -> bool:
     return all(each in text for each in ([trusted] if isinstance(trusted, str) else trusted))
 
 
-def _trust(trusted: str | list[str], source_account: str) -> dict[str, Any]:
-    who = {"Service": trusted} if isinstance(trusted, str) else {"AWS": trusted}
+def _trust(trusted: str | list[str], source_account: str) -> list[dict[str, Any]]:
+    """A statement for the services and one for the people."""
+    every = [trusted] if isinstance(trusted, str) else trusted
+    services = [each for each in every if each.endswith(".amazonaws.com")]
+    people = [each for each in every if each not in services]
     ours = {"Condition": {"StringEquals": {"aws:SourceAccount": source_account}}} if source_account else {}
-    return {"Principal": who, "Action": "sts:AssumeRole", **ours}
+    who: list[tuple[dict[str, Any], dict[str, Any]]] = [({"AWS": people}, {})] if people else []
+    who += [({"Service": each}, ours) for each in services]
+    return [{"Principal": each, "Action": "sts:AssumeRole", **condition} for each, condition in who]
 
 
 def _attached(name: str, managed: tuple[str, ...], *, exists: bool, exactly: bool) -> Iterator[Call]:

@@ -21,6 +21,8 @@ QUERY = ["athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:Ge
 READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:BatchGetPartition"]  # fmt: skip
 EARLIER = ["glue:GetTableVersion", "glue:GetTableVersions"]
 LIST = ["s3:GetBucketLocation", "s3:ListBucket"]
+# what Studio does in the name of whoever works in it, and what they read of models
+STUDIO = ["sagemaker:CreateApp", "sagemaker:CreateSpace", "sagemaker:DeleteApp", "sagemaker:DeleteSpace", "sagemaker:Describe*", "sagemaker:List*", "sagemaker:UpdateSpace"]  # fmt: skip
 AUDIT = ["cloudtrail:DescribeTrails", "cloudtrail:GetEventSelectors", "cloudtrail:GetTrail", "cloudtrail:GetTrailStatus", "cloudtrail:ListPublicKeys", "cloudtrail:LookupEvents"]  # fmt: skip
 
 
@@ -70,6 +72,7 @@ def roles(names: Names, trusted_principals: list[str]) -> list[Resource]:
             *_reader(names, "data-scientist"),
             {"Action": EARLIER, "Resource": _catalog(names, "curated")},
             _objects(names.curated_bucket, ["s3:GetObject"]),
+            {"Action": STUDIO, "Resource": "*"},
             *_warehouse(names),
         ],
         "analyst": _reader(names, "analyst"),
@@ -80,11 +83,13 @@ def roles(names: Names, trusted_principals: list[str]) -> list[Resource]:
         ],
     }
     managed = {"auditor": ("SecurityAudit",)}
+    services = {"data-scientist": ["sagemaker.amazonaws.com"]}  # which runs Studio as whoever works in it
     trusted = _trusted(names, trusted_principals)
     return [
         iam.role(
             names.resource(each),
-            trusted,
+            [*trusted, *services.get(each, [])],
+            source_account=names.account,
             statements=rights[each],
             managed=managed.get(each, ()),
             boundary=names.boundary_arn,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import awswrangler as wr
 
-from lakebook import aws
+from lakebook import athena as athena_answers
 from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, Dialect
 from lakebook.errors import LakebookError
 from lakebook.postgresql import delivered, query, quote
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lakebook.postgresql import Table
-
-
-POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def source(connection: Any, table: Table, lob_max_kilobytes: int) -> Relation:
 def athena(database: str, catalog_table: str, table: Table, workgroup: str, output: str | None = None) -> Relation:
     """A table of any layer of the lake, by the catalog's names."""
     name = f"{quote(database)}.{quote(catalog_table)}"
-    run = partial(_ask_athena, database=database, workgroup=workgroup, output=output)
+    run = partial(athena_answers.answer, database=database, workgroup=workgroup, output=output)
     return Relation(ATHENA, name, tuple(quote(column.catalog_name) for column in table.columns), run)
 
 
@@ -65,16 +62,6 @@ def redshift(workgroup: str, database: str, schema: str, catalog_table: str, tab
     expressions = tuple(quote(column.catalog_name) for column in table.columns)
     run = partial(_ask_redshift, workgroup=workgroup, database=database)
     return Relation(REDSHIFT, f"{quote(schema)}.{quote(catalog_table)}", expressions, run)
-
-
-def _ask_athena(sql: str, database: str, workgroup: str, output: str | None) -> list[list[Any]]:
-    """The answer's rows, read from the API, since a CSV of results cannot tell '' from NULL."""
-    client = aws.client("athena")
-    query_id = wr.athena.start_query_execution(sql, database=database, workgroup=workgroup, s3_output=output)
-    wr.athena.wait_query(query_id, athena_query_wait_polling_delay=POLL_SECONDS)
-    pages = client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
-    rows = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
-    return rows[1:]  # the first is the header
 
 
 def _ask_redshift(sql: str, workgroup: str, database: str) -> list[list[Any]]:

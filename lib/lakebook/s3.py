@@ -50,13 +50,13 @@ def bucket(
 
 
 @resource
-def text_object(uri: str, text: str) -> Iterator[Call]:
-    """An object with this text (a script, a manifest); written again only when the text differs."""
+def stored_object(uri: str, content: str | bytes) -> Iterator[Call]:
+    """An object with this content (a script, a manifest); written again only when the content differs."""
     s3, (where, key) = aws.client("s3"), split(uri)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
     have = current(s3.head_object, "404", Bucket=where, Key=key)
     if have is None or have["Metadata"].get("sha256") != digest:
-        yield Call(s3.put_object, {"Bucket": where, "Key": key, "Body": text, "Metadata": {"sha256": digest}})
+        yield Call(s3.put_object, {"Bucket": where, "Key": key, "Body": content, "Metadata": {"sha256": digest}})
 
 
 def split(uri: str) -> tuple[str, str]:

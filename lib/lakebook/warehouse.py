@@ -245,7 +245,7 @@ def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, 
     manifest = f"s3://{names.jobs_bucket}/warehouse/{lake.fingerprint([each.snapshot, copied])}.manifest"
     entries = [{"url": one["uri"], "mandatory": True, "meta": {"content_length": one["bytes"]}} for one in copied]
     if copied:
-        yield from s3.text_object(manifest, json.dumps({"entries": entries}))
+        yield from s3.stored_object(manifest, json.dumps({"entries": entries}))
     rebuild = (
         []
         if have and have["definition"] == each.definition and have["there"]

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+TEXTS = ("application/json", "text/csv")  # what the toolkit hands to a script as text, all else as bytes
 FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn")
 
 
@@ -40,7 +41,8 @@ def handler(module: Any, model: Any) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             try:
-                rows = module.input_fn(body.decode(), self.headers["Content-Type"])
+                kind = self.headers["Content-Type"]
+                rows = module.input_fn(body.decode() if kind in TEXTS else body, kind)
                 told = module.output_fn(module.predict_fn(rows, model), self.headers["Accept"])
             except Exception as error:  # noqa: BLE001 - whatever the script raises is the answer
                 traceback.print_exc()

@@ -12,9 +12,10 @@ from local_aws.iam.refusals import AccessDeniedError
 from local_aws.sagemaker import jobs as sagemaker_jobs
 from local_aws.sagemaker import training, transform
 from local_aws.sagemaker.jobs import ENDED, PRINCIPAL, Job
+from local_aws.sagemaker.studio import Studio
 from local_aws.sagemaker.training import Training
 from local_aws.sagemaker.transform import Transform
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.service import ACCOUNT, ApiError, Call
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
@@ -27,8 +28,8 @@ CONTAINER_MEMBERS = frozenset(["Image", "ModelDataUrl", "Environment", "Containe
 PAGE = 100
 
 
-class SageMaker(Service):
-    """Jobs run; groups, packages and cards are kept; everything else is refused."""
+class SageMaker(Studio):
+    """Jobs run; groups, packages, cards, domains and profiles are kept; everything else is refused."""
 
     name: ClassVar[str] = "sagemaker"
     from_moto: ClassVar[frozenset[str]] = frozenset(
@@ -36,6 +37,10 @@ class SageMaker(Service):
             "CreateModelPackageGroup",
             "DescribeModelPackageGroup",
             "ListModelPackageGroups",
+            "CreateModelPackage",
+            "DescribeModelPackage",
+            "ListModelPackages",
+            "UpdateModelPackage",
             "CreateModelCard",
             "DescribeModelCard",
             "ListModelCards",

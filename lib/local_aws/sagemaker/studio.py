@@ -1,0 +1,134 @@
+"""SageMaker Studio's records: domains and the people in them. Nothing runs in them: apps and their addresses are refused.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/dg/gs-studio-onboard.html
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from local_aws.sagemaker.jobs import PRINCIPAL, now
+from local_aws.service import ACCOUNT, ApiError, Service
+
+if TYPE_CHECKING:
+    from local_aws.service import Call
+    from local_aws.stand_in import StandIn
+
+SECONDS = 0.5  # that making one takes; minutes on AWS
+DOMAIN_MEMBERS = frozenset(
+    ["DomainName", "AuthMode", "DefaultUserSettings", "SubnetIds", "VpcId", "AppNetworkAccessType", "KmsKeyId", "Tags"]
+)
+
+
+class Studio(Service):
+    """Domains and user profiles: Pending, then InService."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        super().__init__(stand_in)
+        self.domains: dict[str, dict[str, Any]] = {}
+        self.profiles: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def CreateDomain(self, call: Call) -> dict[str, Any]:
+        """A domain in subnets that are there, whose role SageMaker may take; ResourceInUse for a name that another has."""
+        told = call.parameters
+        if extra := sorted(set(told) - DOMAIN_MEMBERS):
+            raise ApiError("NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a domain.", 501)
+        if told["AuthMode"] != "IAM":
+            raise ApiError("NotInLocalAws", "local_aws has no IAM Identity Center: AuthMode must be IAM.", 501)
+        if any(each["DomainName"] == told["DomainName"] for each in self.domains.values()):
+            raise ApiError("ResourceInUse", f"Domain [{told['DomainName']}] already exists.")
+        self._check(told["DefaultUserSettings"]["ExecutionRole"], told["VpcId"], told["SubnetIds"])
+        domain_id = f"d-{secrets.token_hex(6)}"
+        made = {
+            **told,
+            "DomainId": domain_id,
+            "DomainArn": f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:domain/{domain_id}",
+            "Url": f"https://{domain_id}.studio.{call.region}.sagemaker.aws",
+        }
+        self.domains[domain_id] = _begun(made)
+        return {name: made[name] for name in ("DomainArn", "DomainId", "Url")}
+
+    def DescribeDomain(self, call: Call) -> dict[str, Any]:
+        """The domain as it is now."""
+        return _shown(self._domain(call.parameters["DomainId"]))
+
+    def ListDomains(self, call: Call) -> dict[str, Any]:  # noqa: ARG002 - there are never many
+        """All domains."""
+        members = ("DomainArn", "DomainId", "DomainName", "Status", "CreationTime", "LastModifiedTime", "Url")
+        return {"Domains": [_only(_shown(each), members) for each in self.domains.values()]}
+
+    def DeleteDomain(self, call: Call) -> None:
+        """Forget a domain nobody is in; ResourceInUse otherwise."""
+        domain_id = str(self._domain(call.parameters["DomainId"])["DomainId"])
+        if any(where == domain_id for where, _ in self.profiles):
+            raise ApiError("ResourceInUse", f"Unable to delete Domain [{domain_id}] because UserProfile(s) are associated with it.")  # fmt: skip
+        del self.domains[domain_id]
+
+    def CreateUserProfile(self, call: Call) -> dict[str, Any]:
+        """A person in a domain that is InService; ResourceInUse for a name that another has."""
+        told = call.parameters
+        if extra := sorted(set(told) - {"DomainId", "UserProfileName", "Tags"}):
+            raise ApiError("NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a user profile.", 501)
+        domain, name = self._domain(told["DomainId"]), told["UserProfileName"]
+        if _shown(domain)["Status"] != "InService":
+            raise ApiError("ValidationException", f"Domain [{told['DomainId']}] is not in InService status.")
+        if (told["DomainId"], name) in self.profiles:
+            raise ApiError("ResourceInUse", f"UserProfile [{name}] already exists.")
+        arn = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:user-profile/{told['DomainId']}/{name}"
+        self.profiles[told["DomainId"], name] = _begun({**told, "UserProfileArn": arn})
+        return {"UserProfileArn": arn}
+
+    def DescribeUserProfile(self, call: Call) -> dict[str, Any]:
+        """The person's place as it is now."""
+        return _shown(self._profile(call))
+
+    def ListUserProfiles(self, call: Call) -> dict[str, Any]:
+        """The people of a domain, or of all."""
+        wanted = call.parameters.get("DomainIdEquals")
+        members = ("DomainId", "UserProfileName", "Status", "CreationTime", "LastModifiedTime")
+        found = [each for (where, _), each in self.profiles.items() if wanted in (None, where)]
+        return {"UserProfiles": [_only(_shown(each), members) for each in found]}
+
+    def DeleteUserProfile(self, call: Call) -> None:
+        """Forget a person."""
+        self._profile(call)
+        del self.profiles[call.parameters["DomainId"], call.parameters["UserProfileName"]]
+
+    def _domain(self, domain_id: str) -> dict[str, Any]:
+        if domain_id not in self.domains:
+            raise ApiError("ResourceNotFound", f"Domain [{domain_id}] does not exist.")
+        return self.domains[domain_id]
+
+    def _profile(self, call: Call) -> dict[str, Any]:
+        where = (call.parameters["DomainId"], call.parameters["UserProfileName"])
+        if where not in self.profiles:
+            raise ApiError("ResourceNotFound", f"UserProfile [{where[1]}] does not exist.")
+        return self.profiles[where]
+
+    def _check(self, role_arn: str, vpc_id: str, subnet_ids: list[str]) -> None:
+        if not self.stand_in.may_assume(role_arn, PRINCIPAL):
+            raise ApiError("ValidationException", f"SageMaker is unable to assume the ExecutionRole [{role_arn}] in DefaultUserSettings.")  # fmt: skip
+        try:
+            found = self.stand_in.client("ec2").describe_subnets(SubnetIds=subnet_ids)["Subnets"]
+        except ClientError as error:
+            raise ApiError("ValidationException", error.response["Error"]["Message"]) from error
+        if strangers := [each["SubnetId"] for each in found if each["VpcId"] != vpc_id]:
+            raise ApiError("ValidationException", f"Subnets {strangers} are not in VPC [{vpc_id}].")
+
+
+def _begun(record: dict[str, Any]) -> dict[str, Any]:
+    moment = now()
+    return {**record, "CreationTime": moment, "LastModifiedTime": moment, "ready": time.monotonic() + SECONDS}
+
+
+def _shown(record: dict[str, Any]) -> dict[str, Any]:
+    state = "InService" if time.monotonic() >= record["ready"] else "Pending"
+    return {**{key: each for key, each in record.items() if key not in ("ready", "Tags")}, "Status": state}
+
+
+def _only(record: dict[str, Any], members: tuple[str, ...]) -> dict[str, Any]:
+    return {name: record[name] for name in members}
