@@ -53,7 +53,7 @@ def trained(folder):
 def test_no_feature_of_the_delay_model_is_known_only_after_the_question():
     told = yaml.safe_load((ROOT / "models" / "flight_delay.yaml").read_text())
     assert told["features"] == [
-        *("carrier", "origin", "destination", "hour", "weekday", "month", "distance", "plane_age", "seats"),
+        *("carrier", "origin", "destination", "hour", "weekday", "distance", "plane_age", "seats"),
         *("temperature", "humidity", "wind_speed", "precipitation", "pressure", "visibility"),
     ]
     before_label = told["query"].partition("CASE WHEN")[0]

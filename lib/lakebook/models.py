@@ -19,7 +19,7 @@ from lakebook import athena, aws, column_types, evidence, glue, kms, lake, s3, s
 from lakebook.catalog_names import catalog_name
 from lakebook.errors import LakebookError
 from lakebook.phases import project
-from lakebook.postgresql import Column, ForeignKey, Table, quote
+from lakebook.postgresql import Column, Table, quote
 
 if TYPE_CHECKING:
     from lakebook.ensure import Resource
@@ -162,7 +162,11 @@ class Model:
             "MaxPayloadInMB": LARGEST_MEGABYTES,
             "BatchStrategy": "SingleRecord",
             "TransformInput": {"DataSource": source, "ContentType": PARQUET, "SplitType": "None"},
-            "TransformOutput": {"S3OutputPath": self.location, "Accept": PARQUET, "KmsKeyId": kms.key_arn(kms.alias(self.names))},
+            "TransformOutput": {
+                "S3OutputPath": self.location,
+                "Accept": PARQUET,
+                "KmsKeyId": kms.key_arn(kms.alias(self.names)),
+            },
             "TransformResources": {"InstanceType": self.instance_type, "InstanceCount": 1},
             "Tags": self._tags,
         }
@@ -196,13 +200,11 @@ class Model:
 
     @cached_property
     def table(self) -> Table:
-        """The table of predictions, as if the source had it."""
-        about = self._asked
+        """The table of predictions, as if the source had it; no foreign key, by which the warehouse would lay out the other table anew."""
         key = Column(**{**vars(self._key), "nullable": False, "generated": False})
         comment = "The model's probability that the answer is yes"
         columns = (key, Column("probability", "probability", "double precision", "float8", comment=comment))
-        refers = ForeignKey((key.name,), about.schema, about.name, (key.name,))
-        return Table(0, SCHEMA, self.table_name, f"{SCHEMA}_{self.table_name}", 0, False, 0, columns, (key.name,), (refers,), comment=self.told["question"])  # fmt: skip
+        return Table(0, SCHEMA, self.table_name, f"{SCHEMA}_{self.table_name}", 0, False, 0, columns, (key.name,), comment=self.told["question"])  # fmt: skip
 
     def metrics(self) -> dict[str, float]:
         """The training job's final metrics by name, as SageMaker found them in the log; empty before it is trained."""

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from lakebook import aws, iam
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
+from lakebook.evidence import result
 
 if TYPE_CHECKING:
     import datetime
@@ -256,8 +257,14 @@ def state(account: Account, name: str) -> dict[str, Any]:
     }
 
 
+def tell_address(account: Account, name: str, readers: list[str]) -> None:
+    """Say where the first reader sees the dashboard; on AWS the address opens once, within five minutes."""
+    for each in readers[:1]:
+        result(f"dashboard for {each}", address(account, name, each))
+
+
 def address(account: Account, name: str, email: str) -> str:
-    """Where a reader sees the dashboard; on AWS it opens once, within five minutes."""
+    """Where a reader sees the dashboard."""
     found = client(account).generate_embed_url_for_registered_user(
         AwsAccountId=account.names.account,
         UserArn=account.arn("user/default", user_name(account, email)),

@@ -42,6 +42,11 @@ class Facts:
         return self._of_kind("reconciliation")
 
     @property
+    def results(self) -> list[dict[str, Any]]:
+        """What the phase was for, in people's words: `[{"name": "score of flight_delay", "value": "auc 0.685, …"}]`."""
+        return self._of_kind("result")
+
+    @property
     def tables(self) -> list[dict[str, Any]]:
         """One line per table and gate."""
         return [table for gate in self.gates for table in gate["tables"]]
@@ -95,7 +100,8 @@ def attempts(run: Run, phase: PhaseRun) -> list[Path]:
 
 
 def summary(run: Run) -> str:
-    """A table in plain text, one line per phase."""
+    """A table in plain text, one line per phase, and the run's results below it."""
+    found = facts(run)
     lines = [COLUMNS] + [
         (
             f"{each.phase.number} {each.phase.name}",
@@ -106,15 +112,17 @@ def summary(run: Run) -> str:
             f"{each.rows:,}" if each.gates else "-",
             f"{each.loss_count}",
         )
-        for each in facts(run)
+        for each in found
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = [line[:2] for line in lines]
-    return "\n".join(
+    rows = [
         f"{a:<{widths[0]}}  {b:<{widths[1]}}  "
         + "  ".join(f"{x:>{w}}" for x, w in zip(line[2:], widths[2:], strict=True))
         for (a, b), line in zip(texts, lines, strict=True)
-    )
+    ]
+    results = [f"{each['name']}: {each['value']}" for phase in found for each in phase.results]
+    return "\n".join([*rows, *([""] if results else []), *results])
 
 
 def write(run: Run) -> Path:
