@@ -14,6 +14,7 @@ from lakebook import (
     personas,
     quicksight,
     redshift,
+    sagemaker,
     security_groups,
     storage,
     vpc,
@@ -38,12 +39,13 @@ def bootstrap(names):
 def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0/16"):
     """Every resource of 02, under the name of the notebook's cell it is in."""
     place = ec2.Place(names)
-    users = ["dms-s3", "lake", "glue", "redshift", "quicksight", personas.OPERATOR, *personas.PERSONAS]
+    users = ["dms-s3", "lake", "glue", "redshift", "quicksight", "sagemaker", personas.OPERATOR, *personas.PERSONAS]
     services_roles = [
         *dms.roles(names, "acme-source"),
         *lakeformation.roles(names),
         *redshift.roles(names),
         *quicksight.roles(names),
+        *sagemaker.roles(names),
         *flow_logs.roles(names),
     ]
     lake = [names.raw_bucket, names.curated_bucket, names.jobs_bucket]

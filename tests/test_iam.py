@@ -425,6 +425,14 @@ def test_an_encrypted_bucket_needs_its_key_and_only_through_s3(make, lake):
     assert not may(who, "s3", "get_object", Bucket="iam-encrypted", Key="k")
     assert not may(who, "s3", "put_object", Bucket="iam-encrypted", Key="k", Body=b"")
     assert may(who, "kms", "generate_data_key", KeyId=lake["key"], KeySpec="AES_256")
+    kms.create_alias(AliasName="alias/iam-encrypted", TargetKeyId=lake["key"])
+    by_alias = {"ServerSideEncryption": "aws:kms", "Bucket": "iam-encrypted", "Key": "k", "Body": b""}
+    assert not may(who, "s3", "put_object", **by_alias, SSEKMSKeyId="alias/iam-encrypted")
+    assert (
+        denial(make(objects), "s3", "put_object", **by_alias, SSEKMSKeyId="alias/iam-encrypted")["Code"]
+        == "AccessDenied"
+    )
+    assert denial(who, "s3", "put_object", **by_alias, SSEKMSKeyId="alias/nobody")["Code"] == "KMS.NotFoundException"
     kms.disable_key(KeyId=lake["key"])
     assert denial(who, "s3", "get_object", Bucket="iam-encrypted", Key="k")["Code"] == "KMS.DisabledException"
     kms.enable_key(KeyId=lake["key"])

@@ -260,3 +260,33 @@ def test_a_model_without_its_file_is_refused():
 def test_what_is_not_done_is_refused():
     with pytest.raises(ClientError, match="NotInLocalAws"):
         boto3.client("sagemaker").create_endpoint_config(EndpointConfigName="e", ProductionVariants=[{"VariantName": "v", "ModelName": "m"}])  # fmt: skip
+
+
+def test_a_domain_is_made_of_what_is_there_and_stays_while_somebody_is_in_it(account):
+    client, ec2 = boto3.client("sagemaker"), boto3.client("ec2")
+    vpcs = [ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
+    subnets = [ec2.create_subnet(VpcId=each, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"] for each in vpcs]
+    told = {"DomainName": "tests", "AuthMode": "IAM", "DefaultUserSettings": {"ExecutionRole": ROLE}}
+    for wrong, said in [
+        ({"VpcId": vpcs[0], "SubnetIds": subnets}, "are not in VPC"),
+        ({"VpcId": vpcs[0], "SubnetIds": ["subnet-0"]}, "does not exist"),
+        (
+            {"VpcId": vpcs[0], "SubnetIds": subnets[:1], "DefaultUserSettings": {"ExecutionRole": ROLE + "x"}},
+            "unable to assume",
+        ),  # fmt: skip
+    ]:
+        with pytest.raises(ClientError, match=said):
+            client.create_domain(**{**told, **wrong})
+    made = client.create_domain(**told, VpcId=vpcs[0], SubnetIds=subnets[:1])["DomainId"]
+    person = {"DomainId": made, "UserProfileName": "ann"}
+    with pytest.raises(ClientError, match="not in InService"):
+        client.create_user_profile(**person)
+    while client.describe_domain(DomainId=made)["Status"] == "Pending":
+        time.sleep(0.05)
+    client.create_user_profile(**person)
+    with pytest.raises(client.exceptions.ResourceInUse):
+        client.delete_domain(DomainId=made)
+    client.delete_user_profile(**person)
+    client.delete_domain(DomainId=made)
+    with pytest.raises(client.exceptions.ResourceNotFound):
+        client.describe_domain(DomainId=made)

@@ -97,7 +97,7 @@ class Model:
     def datasets(self) -> list[Resource]:
         """Rows before `split_at` to teach, rows with a known answer from then on to judge, and all rows from then on to be asked."""
         known, split = f"{quote(self.told['label'])} IS NOT NULL", f"timestamp '{self.told['split_at']}'"
-        told, answer = [self.told["key"], *self.told["features"]], self.told["label"]
+        told, answer = [self.key, *self.told["features"]], self.told["label"]
         wanted = {
             "train": ([*told, answer], f"known_at < {split} AND {known}"),
             "validation": ([*told, answer], f"known_at >= {split} AND {known}"),

@@ -122,7 +122,7 @@ def key_needs(operation: str, parameters: Mapping[str, Any], lookup: Lookup) -> 
     """The actions of KMS that S3 asks for on the caller's behalf, for objects encrypted by a key of KMS."""
     if operation in READS and (found := lookup("s3", "ObjectKey", parameters)):
         yield "kms:Decrypt", found
-    if operation in ENCRYPTING and (found := _named_key(parameters) or lookup("s3", "BucketKey", parameters)):
+    if operation in ENCRYPTING and (found := lookup("s3", "BucketKey", parameters) or _named_key(parameters)):
         yield "kms:GenerateDataKey", found
         yield from [("kms:Decrypt", found)] if operation == "CreateMultipartUpload" else []
     if operation == "CopyObject" and (source := _source(parameters)):

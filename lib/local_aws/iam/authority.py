@@ -101,6 +101,8 @@ class Authority:
     @staticmethod
     def _check_key(need: Requirement) -> None:
         """What S3 answers when the key of an object cannot be used."""
+        if need.via and need.action.startswith("kms:") and not need.resources[0].startswith("arn:"):
+            raise ApiError("KMS.NotFoundException", f"{need.resources[0]} is not found.", 400)
         if need.via and need.action.startswith("kms:") and (known := KMS_STATES.get(key_state(need.resources[0]))):
             raise ApiError(known[0], f"{need.resources[0]} is {known[1]}.", 400)
 

@@ -142,7 +142,9 @@ class Lookups:
         return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None
 
     def _s3_BucketKey(self, parameters: Mapping[str, Any]) -> str | None:
-        """The key that encrypts what is put into the bucket; None for AWS's own key."""
+        """The key that encrypts what is put into the bucket, the one that is named by any of its names first; None for AWS's own key."""
+        if named := parameters.get("SSEKMSKeyId"):
+            return self._arn(named)
         bucket = _bucket(str(parameters["Bucket"]))
         wanted, configured = parameters.get("ServerSideEncryption"), getattr(bucket, "encryption", None)
         if wanted == "AES256" or not configured:

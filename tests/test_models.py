@@ -1,0 +1,279 @@
+"""08_sagemaker's declarations: a model trained on the lake, its answers proved and switched in, and what stops it."""
+
+import io
+import json
+
+import boto3
+import foundation
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakebook import (
+    CheckError,
+    LakebookError,
+    athena,
+    calls,
+    ec2,
+    ensure,
+    gates,
+    glue,
+    kms,
+    lake,
+    models,
+    s3,
+    sagemaker,
+)
+from lakebook.postgresql import Column, Table
+
+NAMES = foundation.names("models")
+IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+ROWS = 400
+TOLD = {
+    "name": "rain",
+    "question": "Will it rain?",
+    "table": "sky.days",
+    "key": "day_id",
+    "split_at": "2020-10-01",
+    "label": "wet",
+    "features": ["pressure", "wind"],
+    "query": "SELECT d.day_id, d.day AS known_at, d.pressure, d.wind, CASE WHEN d.rain > 0 THEN 1 WHEN d.rain = 0 THEN 0 END AS wet FROM ${table.sky.days} d",
+    "script": "models/classifier.py",
+    "hyperparameters": {"iterations": 10, "baseline": "wind"},
+    "metrics": ["auc", "baseline_auc"],
+    "card": {"intended_uses": {"purpose_of_model": "To carry an umbrella or not."}},
+}
+COLUMNS = (
+    Column("day_id", "day_id", "bigint", "int8", nullable=False),
+    Column("day", "day", "timestamp without time zone", "timestamp"),
+    Column("pressure", "pressure", "double precision", "float8"),
+    Column("wind", "wind", "character varying(10)", "varchar", length=10),
+    Column("rain", "rain", "integer", "int4"),
+)
+DAYS = Table(0, "sky", "days", "sky_days", ROWS, False, 0, COLUMNS, ("day_id",))
+
+
+@pytest.fixture(scope="module")
+def place(stand_in):
+    """What of the foundation a model needs, and one curated table with its proof; the operator at work."""
+    parts = foundation.parts(NAMES, services=())
+    wanted = ("services", "people", "key", "buckets", "network", "groups")
+    ensure(foundation.bootstrap(NAMES), apply=True)
+    session = {"RoleArn": NAMES.role_arn("migration-operator"), "RoleSessionName": "models"}
+    keys = boto3.client("sts").assume_role(**session)["Credentials"]
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    boto3.setup_default_session(**dict(zip(names, [*keys.values()][:3], strict=True)))
+    ensure([each for part in wanted for each in parts[part]], apply=True)
+    ensure(
+        [
+            athena.workgroup(
+                NAMES.resource("lakebook"), f"s3://{NAMES.jobs_bucket}/athena/lakebook/", kms.alias(NAMES)
+            ),
+            *(glue.database(NAMES.database(layer), "") for layer in ("staging", "curated")),
+        ],
+        apply=True,
+    )
+    dice = np.random.default_rng(2)
+    pressure, wind = dice.normal(1013, 10, ROWS), dice.choice(["west", "east"], ROWS)
+    rain = np.where((pressure < 1013) & (wind == "west"), 5.0, 0.0)
+    rain[::50] = np.nan  # nobody looked
+    frame = pd.DataFrame(
+        {"day_id": range(ROWS), "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(ROWS), "D")}
+    )
+    frame = frame.assign(pressure=pressure, wind=wind, rain=pd.array(rain, dtype="Int32"))
+    curated("first", frame)
+    yield {"Subnets": ec2.subnets(NAMES, []), "SecurityGroupIds": ec2.security_group_ids(NAMES, "sagemaker")}
+    boto3.setup_default_session()
+
+
+def curated(snapshot, frame):
+    """The table `sky.days` in the curated layer, switched to this snapshot."""
+    location, packed = f"s3://{NAMES.curated_bucket}/sky/days/snapshot={snapshot}/", io.BytesIO()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table.set_column(1, "day", table["day"].cast(pa.timestamp("us"))), packed)
+    bucket, key = s3.split(location)
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"{key}part.parquet", Body=packed.getvalue())
+    kinds = ["bigint", "timestamp", "double", "string", "int"]
+    columns = [(each.catalog_name, kind, "") for each, kind in zip(COLUMNS, kinds, strict=True)]
+    proof = {"inputs": snapshot, "files": "", "measure": "", "rows": len(frame)}
+    parameters = {lake.SOURCE: lake.model(DAYS), lake.PROOF: json.dumps(proof)}
+    ensure([glue.table("sky_days", NAMES.database("curated"), glue.parquet_table(columns, location, "", parameters))], apply=True)  # fmt: skip
+
+
+def rain(place, **told):
+    """The model, with something else told of it."""
+    script = told.pop("script_text", None) or (models.project() / "models" / "classifier.py").read_text()
+    return models.Model(NAMES, {**TOLD, **told}, script, IMAGE, "ml.m5.large", place)
+
+
+def steps(model):
+    return [*model.datasets(), *model.training(120), *model.registered(), *model.predicted(120)]
+
+
+def applied(model):
+    """Everything of 08 for one model, up to the switch."""
+    ensure(steps(model), apply=True)
+    ensure(model.published(gates.predictions_answer_all(NAMES, model, 63, apply=True)), apply=True)
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    model = rain(place)
+    applied(model)
+    return model
+
+
+def ask(sql):
+    return athena.answer(sql, NAMES.database("curated"), NAMES.resource("lakebook"))
+
+
+def test_a_plan_before_anything_is_there_makes_no_call_and_names_them_all(place):
+    actions = [call.action for _, call in calls(steps(rain(place, name="planned")))]
+    assert {"athena:StartQueryExecution", "sagemaker:CreateTrainingJob", "sagemaker:CreateModel", "sagemaker:CreateModelPackage", "sagemaker:CreateModelCard", "sagemaker:CreateTransformJob"} <= set(actions)  # fmt: skip
+    assert not sagemaker._jobs("training", rain(place, name="planned").job_name)
+
+
+def test_every_row_asked_has_one_answer_in_the_lake(trained):
+    assert ask("SELECT count(*), count(DISTINCT day_id), min(day_id) FROM models_rain_predictions") == [["126", "126", "274"]]  # fmt: skip
+    wet, dry = (ask(f"SELECT avg(probability) FROM models_rain_predictions JOIN sky_days USING (day_id) WHERE rain {each}")[0][0] for each in ("> 0", "= 0"))  # fmt: skip
+    assert float(wet) > float(dry) + 0.3
+
+
+def test_the_model_beats_its_baseline_and_says_so(trained, capsys):
+    scores = models.scores([trained])
+    assert models.no_better(scores) == []
+    assert "score of rain: auc " in capsys.readouterr().out
+    assert models.no_better(pd.DataFrame([{"model": "coin", "auc": 0.5, "baseline_auc": 0.5}, {"model": "mute"}])) == [
+        "coin",
+        "mute",
+    ]
+    evaluation = trained.evaluation()
+    assert evaluation["rows"] == {"train": 268, "validation": 124}  # of rows that nobody looked at, nothing is learned
+    assert set(evaluation["importance"]) == {"pressure", "wind"}
+
+
+def test_the_registry_and_the_card_say_what_the_model_is(trained):
+    [entry] = models.cards([trained])
+    assert (entry["version"], entry["approval"]) == (1, "PendingManualApproval")
+    content = json.loads(boto3.client("sagemaker").describe_model_card(ModelCardName=trained.group)["Content"])
+    assert content["model_overview"]["model_name"] == trained.job_name
+    figures = content["evaluation_details"][0]["metric_groups"][0]["metric_data"]
+    assert {each["name"]: each["value"] for each in figures} == trained.metrics()
+
+
+def test_nothing_is_done_twice(trained, place):
+    again = rain(place)
+    proved = gates.predictions_answer_all(NAMES, again, 63, apply=True)
+    assert calls([*steps(again), *again.published(proved)]) == []
+
+
+def test_another_snapshot_or_script_is_another_model(trained, place):
+    assert rain(place, hyperparameters={"iterations": 11, "baseline": "wind"}).inputs != trained.inputs
+    assert rain(place, script_text="pass").inputs != trained.inputs
+    assert rain(place, question="Wet?").inputs == trained.inputs
+
+
+def test_a_failing_script_is_one_sentence_and_readers_see_the_old_answers(trained, place):
+    broken = rain(place, script_text="raise ValueError('no such column: colour')")
+    before = ask("SELECT count(*), sum(probability) FROM models_rain_predictions")
+    with pytest.raises(LakebookError, match=r"ended Failed: AlgorithmError.*no such column: colour.*the lake is as it was"):  # fmt: skip
+        ensure(steps(broken), apply=True)
+    assert ask("SELECT count(*), sum(probability) FROM models_rain_predictions") == before
+    with pytest.raises(LakebookError, match=f"{broken.job_name}-2 ended Failed"):  # a name is used up by any job
+        ensure(steps(broken), apply=True)
+
+
+def test_a_missing_permission_is_one_sentence(place):
+    role = NAMES.resource("sagemaker")
+    boto3.client("iam").delete_role_policy(RoleName=role, PolicyName="lakebook")
+    try:
+        with pytest.raises(Exception, match=r"No S3 objects found .* that the role .*s3:ListBucket"):
+            ensure(steps(rain(place, name="denied")), apply=True)
+    finally:
+        ensure(sagemaker.roles(NAMES), apply=True)
+
+
+@pytest.mark.parametrize("damage", ["a row too few", "a row twice", "no probability"])
+def test_answers_that_are_not_whole_never_reach_readers(trained, place, damage):
+    model = rain(place, hyperparameters={"iterations": 10, "baseline": "wind", "learning-rate": {"a row too few": 0.2, "a row twice": 0.3, "no probability": 0.4}[damage]})  # fmt: skip
+    ensure(steps(model), apply=True)
+    [file] = s3.objects(model.location)
+    bucket, key = s3.split(file["uri"])
+    told = pd.read_parquet(io.BytesIO(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()))
+    told = {
+        "a row too few": told[1:],
+        "a row twice": pd.concat([told[:1], told[:1], told[2:]]),
+        "no probability": told.assign(probability=[None, *told["probability"][1:]]),
+    }[damage]
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=told.to_parquet(index=False))
+    with pytest.raises(CheckError, match="predictions of rain"):
+        gates.predictions_answer_all(NAMES, model, 63, apply=True)
+    assert trained.proof()
+
+
+def test_lost_answers_are_asked_for_again(place):
+    model = rain(place, hyperparameters={"iterations": 12, "baseline": "wind"})
+    applied(model)
+    [file] = s3.objects(model.location)
+    bucket, key = s3.split(file["uri"])
+    boto3.client("s3").delete_object(Bucket=bucket, Key=key)
+    assert model.proof() == {}
+    assert [call.action for _, call in calls(steps(model))] == ["sagemaker:CreateTransformJob"]
+    applied(model)
+    assert model.proof()["rows"] == 126
+
+
+def test_half_a_data_set_is_not_taken_for_the_whole(place):
+    model = rain(place, name="halves")
+    datasets = model.datasets()
+    ensure(datasets, apply=True)
+    assert calls(datasets) == []
+    boto3.client("s3").put_object(Bucket=NAMES.jobs_bucket, Key=s3.split(model._uri("train"))[1] + "more", Body=b"")
+    actions = [call.action for _, call in calls(datasets)]
+    assert actions == ["s3:DeleteObjects", "athena:StartQueryExecution", "s3:PutObject"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"key": "hour_id"}, "sky.days has no column hour_id: correct key"),
+        ({"table": "sky.weeks", "query": "SELECT 1 FROM ${table.sky.weeks}"}, None),
+    ],
+)
+def test_a_wrong_name_is_told_before_anything_is_asked(place, wrong, said):
+    model = rain(place, **wrong)
+    if said is None:
+        assert model.missing() == ["sky.weeks"]
+        return
+    with pytest.raises(LakebookError, match=said):
+        model.datasets()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: x", "is not a model's file: it must have card, features"),
+        ("[", "cannot be read: while parsing"),
+        (None, "cannot be read: .*No such file"),
+    ],
+)
+def test_a_file_that_is_no_model_is_one_sentence(tmp_path, monkeypatch, text, said):
+    monkeypatch.setattr(models, "project", lambda: tmp_path)
+    if text:
+        (tmp_path / "model.yaml").write_text(text)
+    with pytest.raises(LakebookError, match=said):
+        models.read("model.yaml", NAMES, IMAGE, "ml.m5.large", {})
+
+
+def test_studio_is_private_and_its_people_work_as_the_data_scientist(place):
+    vpc = ec2.Place(NAMES).vpc()
+    wanted = sagemaker.studio(NAMES, ["bo"], vpc, place["Subnets"], place["SecurityGroupIds"])
+    ensure(wanted, apply=True)
+    assert calls(wanted) == []
+    client = boto3.client("sagemaker")
+    found = client.describe_domain(DomainId=sagemaker.domain_id(NAMES.resource("studio")))
+    assert (found["Status"], found["AppNetworkAccessType"]) == ("InService", "VpcOnly")
+    assert found["DefaultUserSettings"]["ExecutionRole"] == NAMES.role_arn("data-scientist")
+    assert sagemaker.studio(NAMES, [], vpc, [], []) == []
