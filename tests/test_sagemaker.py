@@ -264,8 +264,8 @@ def test_what_is_not_done_is_refused():
 
 def test_a_domain_is_made_of_what_is_there_and_stays_while_somebody_is_in_it(account):
     client, ec2 = boto3.client("sagemaker"), boto3.client("ec2")
-    vpcs = [ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
-    subnets = [ec2.create_subnet(VpcId=each, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"] for each in vpcs]
+    vpcs = [ec2.create_vpc(CidrBlock="10.11.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
+    subnets = [ec2.create_subnet(VpcId=each, CidrBlock="10.11.1.0/24")["Subnet"]["SubnetId"] for each in vpcs]
     told = {"DomainName": "tests", "AuthMode": "IAM", "DefaultUserSettings": {"ExecutionRole": ROLE}}
     for wrong, said in [
         ({"VpcId": vpcs[0], "SubnetIds": subnets}, "are not in VPC"),
@@ -273,7 +273,7 @@ def test_a_domain_is_made_of_what_is_there_and_stays_while_somebody_is_in_it(acc
         (
             {"VpcId": vpcs[0], "SubnetIds": subnets[:1], "DefaultUserSettings": {"ExecutionRole": ROLE + "x"}},
             "unable to assume",
-        ),  # fmt: skip
+        ),
     ]:
         with pytest.raises(ClientError, match=said):
             client.create_domain(**{**told, **wrong})
