@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ class Classification:
     columns: dict[str, list[str]]  # class to patterns of schema.table.column
     personas: dict[str, list[str]]  # role, as in names.role_arn(role), to the classes it sees
     rows: dict[str, dict[str, str]]  # schema.table to role to the condition its rows must meet
+    files: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # role to the schema.table whose files it reads past Lake Formation
 
     def of(self, table: str, column: str) -> str:
         """The class of a column of `schema.table`: the most closed of those whose patterns fit."""
@@ -48,11 +51,15 @@ class Classification:
         names = {f"{table.full_name}.{column.name}" for table in tables for column in table.columns}
         patterns = [each for listed in self.columns.values() for each in listed]
         unused = [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
-        return unused + sorted(set(self.rows) - {table.full_name for table in tables})
+        known = {table.full_name for table in tables}
+        files = [each for listed in self.files.values() for each in listed if not any(fnmatchcase(name, each) for name in known)]  # fmt: skip
+        return unused + sorted(set(self.rows) - known) + files
 
 
-def read(file: str) -> Classification:
-    """The classification in a file of this repository; raises LakebookError with one sentence where it does not hold together."""
+def read(file: str) -> Classification | None:
+    """The classification in a file of this repository, None for "": raises LakebookError with one sentence where it does not hold together."""
+    if not file:
+        return None
     try:
         content: Any = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
         found = Classification(file, **content)
@@ -63,6 +70,7 @@ def read(file: str) -> Classification:
     told = [found.otherwise, *found.columns, *(each for listed in found.personas.values() for each in listed)]
     if strange := sorted({each for each in told if each not in found.classes}):
         raise LakebookError(f"{file} speaks of the classes {', '.join(strange)}, which it does not list under classes.")
-    if strange := sorted({role for each in found.rows.values() for role in each} - set(found.personas)):
-        raise LakebookError(f"{file} gives rows to {', '.join(strange)}, which it does not list under personas.")
+    named = {*(role for each in found.rows.values() for role in each), *found.files}
+    if strange := sorted(named - set(found.personas)):
+        raise LakebookError(f"{file} gives rows or files to {', '.join(strange)}, which it does not list under personas.")  # fmt: skip
     return found

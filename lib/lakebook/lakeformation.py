@@ -1,4 +1,4 @@
-"""Lake Formation: who administers the lake, which locations it holds, what the job's role may do there."""
+"""Lake Formation: who administers the lake, which locations it holds, what the job's role may do there, tags, filters and grants."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import pandas as pd
 
 from lakebook import aws, glue, iam
 from lakebook.ensure import Call, Resource, current, resource
+from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lakebook.names import Names
 
 
+EVERYBODY = "IAM_ALLOWED_PRINCIPALS"  # whoever IAM lets in: while it holds ALL, no grant counts
 READ_WRITE = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
 
@@ -64,19 +66,30 @@ def registered(names: Names) -> list[str]:
 
 def permissions(principal: str) -> pd.DataFrame:
     """What a principal holds: columns resource, permissions."""
-    lake = aws.client("lakeformation")
-    found: list[dict[str, Any]] = []
+    mine = [each for each in held() if each["Principal"]["DataLakePrincipalIdentifier"] == principal]
+    rows = [
+        (next(f"{kind} {each}" for kind, each in entry["Resource"].items()), ", ".join(entry["Permissions"]))
+        for entry in mine
+    ]
+    return pd.DataFrame(rows, columns=["resource", "permissions"])
+
+
+def unverified(names: Names) -> list[str]:
+    """The lake's locations that Lake Formation's role does not reach, as far as AWS has tried: VerificationStatus is not always told."""
+    found = aws.client("lakeformation").list_resources()["ResourceInfoList"]
+    ours = {f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)}
+    return sorted(each["ResourceArn"] for each in found if each["ResourceArn"] in ours and each.get("VerificationStatus") == "VERIFICATION_FAILED")  # fmt: skip
+
+
+def held() -> list[dict[str, Any]]:
+    """Every grant there is, as ListPermissions shows it; AWS lists by principal only together with a resource."""
+    lake, found = aws.client("lakeformation"), []
     more: dict[str, str] | None = {}
-    while more is not None:  # botocore has no paginator here, and AWS lists by principal only together with a resource
+    while more is not None:  # botocore has no paginator here
         page = lake.list_permissions(**more)
         found += page["PrincipalResourcePermissions"]
         more = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
-    held = [each for each in found if each["Principal"]["DataLakePrincipalIdentifier"] == principal]
-    rows = [
-        (next(f"{kind} {each}" for kind, each in entry["Resource"].items()), ", ".join(entry["Permissions"]))
-        for entry in held
-    ]
-    return pd.DataFrame(rows, columns=["resource", "permissions"])
+    return found
 
 
 @resource
@@ -105,6 +118,109 @@ def location(arn: str, role_arn: str) -> Iterator[Call]:
 def grant(principal: str, on: dict[str, Any], permissions: list[str]) -> Iterator[Call]:
     """Permissions of a principal on one resource, as Lake Formation names both."""
     lake, who = aws.client("lakeformation"), {"DataLakePrincipalIdentifier": principal}
-    held = lake.list_permissions(Principal=who, Resource=on)["PrincipalResourcePermissions"]
-    if lacking := sorted(set(permissions) - {each for entry in held for each in entry["Permissions"]}):
+    columns = on.get("TableWithColumns")  # which ListPermissions takes as a table only
+    asked = {"Table": {key: columns[key] for key in ("DatabaseName", "Name")}} if columns else on
+    found = current(lake.list_permissions, "EntityNotFoundException", Principal=who, Resource=asked) or {}
+    listed = [each for each in found.get("PrincipalResourcePermissions", []) if not columns or _same_columns(each, columns)]  # fmt: skip
+    if lacking := sorted(set(permissions) - {each for entry in listed for each in entry["Permissions"]}):
         yield Call(lake.grant_permissions, {"Principal": who, "Resource": on, "Permissions": lacking})
+
+
+@resource
+def revoked(_name: str, unwanted: Callable[[dict[str, Any]], bool]) -> Iterator[Call]:
+    """No grant of those that `unwanted` says yes to, given an entry of ListPermissions; databases last, as they show tables."""
+    lake = aws.client("lakeformation")
+    found = [each for each in held() if unwanted(each)]
+    for each in sorted(found, key=lambda entry: "Database" in entry["Resource"]):
+        again = {"PermissionsWithGrantOption": each["PermissionsWithGrantOption"]} if each.get("PermissionsWithGrantOption") else {}  # fmt: skip
+        where = {"Principal": each["Principal"], "Resource": _asked(each["Resource"]), "Permissions": each["Permissions"]}  # fmt: skip
+        yield Call(lake.revoke_permissions, {**where, **again})
+
+
+@resource
+def lf_tag(key: str, values: list[str]) -> Iterator[Call]:
+    """An LF-Tag that has these values; values that it has besides stay, as somebody may use them."""
+    lake = aws.client("lakeformation")
+    have = current(lake.get_lf_tag, "EntityNotFoundException", TagKey=key)
+    if have is None:
+        yield Call(lake.create_lf_tag, {"TagKey": key, "TagValues": values})
+    elif missing := [each for each in values if each not in have["TagValues"]]:
+        yield Call(lake.update_lf_tag, {"TagKey": key, "TagValuesToAdd": missing})
+
+
+@resource
+def tagged_database(name: str, tags: dict[str, str]) -> Iterator[Call]:
+    """A database with these LF-Tags, which its tables and their columns inherit."""
+    on = {"Database": {"Name": name}}
+    yield from _tag(on, tags, _values(_assigned(on).get("LFTagOnDatabase", [])))
+
+
+@resource
+def tagged_table(name: str, database: str, tags: dict[str, str], columns: dict[str, dict[str, str]]) -> Iterator[Call]:
+    """A table with these LF-Tags of its own, and its columns with theirs; one call for all columns that want the same."""
+    on = {"DatabaseName": database, "Name": name}
+    have = _assigned({"Table": on})
+    yield from _tag({"Table": on}, tags, _values(have.get("LFTagsOnTable", [])))
+    own = {each["Name"]: _values(each["LFTags"]) for each in have.get("LFTagsOnColumns", [])}
+    due: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for column, wanted in columns.items():
+        if lacking := tuple(sorted(wanted.items() - own.get(column, {}).items())):
+            due.setdefault(lacking, []).append(column)
+    for lacking, some in due.items():
+        yield from _tag({"TableWithColumns": {**on, "ColumnNames": some}}, dict(lacking), {})
+
+
+@resource
+def data_cells_filter(name: str, database: str, table: str, columns: list[str], rows: str) -> Iterator[Call]:
+    """A filter of a table: these columns of the rows that meet a condition."""
+    lake, catalog = aws.client("lakeformation"), str(aws.client("sts").get_caller_identity()["Account"])
+    where = {"TableCatalogId": catalog, "DatabaseName": database, "TableName": table, "Name": name}
+    want = {**where, "RowFilter": {"FilterExpression": rows}, "ColumnNames": columns}
+    have = current(lake.get_data_cells_filter, "EntityNotFoundException", **where)
+    if have is None:
+        yield Call(lake.create_data_cells_filter, {"TableData": want})
+    elif {key: have["DataCellsFilter"].get(key) for key in want} != want:
+        yield Call(lake.update_data_cells_filter, {"TableData": want})
+
+
+@resource
+def closed_database(name: str) -> Iterator[Call]:
+    """A database that hands its new tables to nobody by default."""
+    glue_client = aws.client("glue")
+    have = current(glue_client.get_database, glue.GONE, Name=name)
+    if have is None or have["Database"].get("CreateTableDefaultPermissions"):
+        kept = {key: each for key, each in (have or {}).get("Database", {}).items() if key in ("Description", "LocationUri", "Parameters")}  # fmt: skip
+        want = {"Name": name, **kept, "CreateTableDefaultPermissions": []}
+        yield Call(glue_client.update_database, {"Name": name, "DatabaseInput": want})
+
+
+def _same_columns(entry: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    have = entry["Resource"].get("TableWithColumns", {})
+    return sorted(have.get("ColumnNames", [])) == sorted(wanted["ColumnNames"])
+
+
+def _tag(on: dict[str, Any], wanted: dict[str, str], have: dict[str, str]) -> Iterator[Call]:
+    if lacking := [{"TagKey": key, "TagValues": [each]} for key, each in wanted.items() if have.get(key) != each]:
+        arguments = {"Resource": on, "LFTags": lacking}
+        yield Call(aws.client("lakeformation").add_lf_tags_to_resource, arguments, until=_failures)
+
+
+def _assigned(on: dict[str, Any]) -> dict[str, Any]:
+    """The tags that a resource has of its own, as GetResourceLFTags shows them; none of one that is not there yet."""
+    method = aws.client("lakeformation").get_resource_lf_tags
+    return current(method, "EntityNotFoundException", Resource=on, ShowAssignedLFTags=True) or {}
+
+
+def _values(tags: list[dict[str, Any]]) -> dict[str, str]:
+    return {each["TagKey"]: each["TagValues"][0] for each in tags}
+
+
+def _failures(answer: dict[str, Any]) -> None:
+    """Raise what AWS only lists under Failures while it answers 200."""
+    if failures := answer.get("Failures"):
+        raise LakebookError(f"Lake Formation refused a tag: {failures[0]['Error'].get('ErrorMessage', failures[0])}.")
+
+
+def _asked(listed: dict[str, Any]) -> dict[str, Any]:
+    """A resource as a grant takes it, from how it is listed: the catalog's id is understood."""
+    return {kind: {key: one for key, one in each.items() if key != "CatalogId"} if isinstance(each, dict) else each for kind, each in listed.items()}  # fmt: skip

@@ -13,6 +13,7 @@ from lakebook.phases import project
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lakebook.classification import Classification
     from lakebook.names import Names
 
 PERSONAS = ("data-engineer", "data-scientist", "analyst", "auditor")
@@ -64,14 +65,17 @@ def missing(names: Names) -> list[str]:
     return [name for name, each in found.items() if each is None]
 
 
-def roles(names: Names, trusted_principals: list[str]) -> list[Resource]:
-    """One role for each persona, within the boundary, for the principals who may take it; none named: for whom IAM lets in the account."""
+def roles(names: Names, trusted_principals: list[str], classification: Classification | None = None) -> list[Resource]:
+    """One role for each persona, within the boundary, for the principals who may take it; none named: for whom IAM lets in the account.
+
+    With a classification nobody reads the lake's files past Lake Formation, but those that it opens.
+    """
     rights = {
-        "data-engineer": _engineer(names),
+        "data-engineer": _engineer(names, classification),
         "data-scientist": [
             *_reader(names, "data-scientist"),
             {"Action": EARLIER, "Resource": _catalog(names, "curated")},
-            _objects(names.curated_bucket, ["s3:GetObject"]),
+            *_files(names, "data-scientist", classification),
             {"Action": STUDIO, "Resource": "*"},
             *_warehouse(names),
         ],
@@ -144,7 +148,7 @@ def _warehouse(names: Names) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _engineer(names: Names) -> list[dict[str, Any]]:
+def _engineer(names: Names, classification: Classification | None) -> list[dict[str, Any]]:
     """Reads every layer, runs and watches jobs and tasks, changes no role and no policy."""
     job = f"arn:aws:glue:{names.region}:{names.account}:job/{names.resource('*')}"
     logs = f"arn:aws:logs:{names.region}:{names.account}:log-group"
@@ -156,8 +160,8 @@ def _engineer(names: Names) -> list[dict[str, Any]]:
         {"Action": ["dms:Describe*", "lakeformation:GetDataAccess"], "Resource": "*"},
         {"Action": ["logs:FilterLogEvents", "logs:GetLogEvents"], "Resource": [f"{logs}:/aws-glue/*", f"{logs}:dms-tasks-*"]},
         _lists(names.raw_bucket, names.curated_bucket, names.jobs_bucket),
-        _objects(names.raw_bucket, ["s3:GetObject"]),
-        _objects(names.curated_bucket, ["s3:GetObject"]),
+        *([] if classification else [_objects(names.raw_bucket, ["s3:GetObject"])]),
+        *_files(names, "data-engineer", classification),
         _results(names, "data-engineer"),
     ]  # fmt: skip
 
@@ -181,6 +185,15 @@ def _lists(*buckets: str) -> dict[str, Any]:
 
 def _objects(bucket: str, actions: list[str]) -> dict[str, Any]:
     return {"Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
+
+
+def _files(names: Names, persona: str, classification: Classification | None) -> list[dict[str, Any]]:
+    """The curated layer's files: all of them, or of the tables that the classification opens to the persona."""
+    if classification is None:
+        return [_objects(names.curated_bucket, ["s3:GetObject"])]
+    prefixes = [each.replace(".", "/", 1) for each in classification.files.get(persona, [])]
+    arns = [f"arn:aws:s3:::{names.curated_bucket}/{each}/*" for each in prefixes]
+    return [{"Action": "s3:GetObject", "Resource": arns}] if arns else []
 
 
 def _results(names: Names, persona: str) -> dict[str, Any]:

@@ -1,0 +1,256 @@
+"""Who sees what of the lake: the classification as LF-Tags, grants by tag, data cells filters, and the end of IAM's say.
+
+Columns carry a tag with their class, and nothing is seen that carries none: a new column belongs to nobody until it is
+classified. Grants add up, so a role that sees only some rows of a table gets that table by its filter alone: such tables
+carry `rows=restricted`, which no tag grant of that role fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from lakebook import glue, lake, lakeformation
+from lakebook.personas import OPERATOR
+
+if TYPE_CHECKING:
+    from lakebook.classification import Classification
+    from lakebook.ensure import Resource
+    from lakebook.names import Names
+
+UNCLASSIFIED = "unclassified"
+ALL_ROWS, SOME_ROWS = "all", "restricted"
+LAYERS = ("raw", "staging", "curated")
+
+
+@dataclass(frozen=True)
+class LakeTable:
+    """One curated table with what the classification says of it."""
+
+    name: str  # in the catalog: operations_flights
+    full_name: str  # in the source: operations.flights
+    location: str
+    classes: dict[str, str]  # column in the catalog, partition keys too, to its class
+    conditions: dict[str, str]  # role to the condition its rows must meet
+
+    def seen(self, classification: Classification, role: str) -> list[str]:
+        """The columns that a role sees."""
+        classes = classification.personas.get(role, [])
+        return [column for column, each in self.classes.items() if each in classes]
+
+
+def tables(names: Names, classification: Classification) -> list[LakeTable]:
+    """Every table of the curated layer; columns made for partitions have the class of what they are made from."""
+    return [_table(each, classification) for each in glue.tables(names.database("curated"))]
+
+
+def foundation(names: Names, classification: Classification) -> list[Resource]:
+    """The tags, the databases with theirs, the operator's and the job's own grants: in force before anything is taken away."""
+    operator, job = names.role_arn(OPERATOR), names.role_arn("glue")
+    every = {layer: names.database(layer) for layer in LAYERS}
+    closed = {_class(names): UNCLASSIFIED, _rows(names): ALL_ROWS}
+    return [
+        lakeformation.lf_tag(_class(names), [*classification.classes, UNCLASSIFIED]),
+        lakeformation.lf_tag(_rows(names), [ALL_ROWS, SOME_ROWS]),
+        *(lakeformation.tagged_database(each, closed) for each in every.values()),
+        *(lakeformation.grant(operator, {"Database": {"Name": each}}, ["ALL"]) for each in every.values()),
+        *(lakeformation.grant(operator, _tables(each), ["ALL"]) for each in every.values()),
+        *(lakeformation.grant(operator, {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{each}"}}, ["DATA_LOCATION_ACCESS"]) for each in (names.raw_bucket, names.curated_bucket)),
+        lakeformation.grant(job, _tables(every["raw"]), ["SELECT"]),
+    ]  # fmt: skip
+
+
+def readers(names: Names, classification: Classification) -> list[Resource]:
+    """What each role may see by tag: the curated database, and of its tables the columns of the role's classes."""
+    curated, granted = names.database("curated"), []
+    for role in _readers(classification):
+        who, classes = names.role_arn(role), classification.personas[role]
+        rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
+        expression = [
+            {"TagKey": _class(names), "TagValues": classes},
+            {"TagKey": _rows(names), "TagValues": rows},
+        ]
+        policy = {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": expression}}
+        granted += [
+            lakeformation.grant(who, {"Database": {"Name": curated}}, ["DESCRIBE"]),
+            lakeformation.grant(who, policy, ["DESCRIBE", "SELECT"]),
+        ]
+    return granted
+
+
+def classified(names: Names, classification: Classification | None, only: list[str] | None = None) -> list[Resource]:
+    """The tags of the curated tables and their columns, and what roles with conditions see of them; `only` names tables of the catalog.
+
+    Nothing without a classification.
+    """
+    if classification is None:
+        return []
+    found = [each for each in tables(names, classification) if only is None or each.name in only]
+    return [part for each in found for part in _classified(names, classification, each)]
+
+
+def enforced(names: Names, classification: Classification) -> list[Resource]:
+    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold beyond what is declared."""
+    ours = {names.database(layer) for layer in LAYERS}
+    readers = {names.role_arn(each) for each in _readers(classification)}
+    declared = _declared(names, classification)
+
+    def everybody(entry: dict[str, Any]) -> bool:
+        return _who(entry) == lakeformation.EVERYBODY and bool(_databases(entry) & ours)
+
+    def careless(entry: dict[str, Any]) -> bool:
+        return _who(entry) in readers and (_who(entry), _what(entry)) not in declared
+
+    return [
+        *(lakeformation.closed_database(each) for each in sorted(ours)),
+        lakeformation.revoked("what readers hold beyond their classes", careless),
+        lakeformation.revoked("what IAM alone allowed", everybody),
+    ]
+
+
+def overview(names: Names, classification: Classification) -> list[dict[str, Any]]:
+    """A line for each role: the classes it sees, how many columns that is, of which tables it sees some rows, whose files it reads."""
+    found = tables(names, classification)
+    return [
+        {
+            "role": role,
+            "classes": ", ".join(classes),
+            "columns": sum(len(each.seen(classification, role)) for each in found),
+            "some rows of": ", ".join(each.full_name for each in found if role in each.conditions),
+            "files of": ", ".join(classification.files.get(role, [])),
+        }
+        for role, classes in classification.personas.items()
+    ]
+
+
+def released(names: Names) -> list[Resource]:
+    """IAM's say given back, databases and tables, as it was before `enforced`: the way back when something important is shut out."""
+    every = lakeformation.EVERYBODY
+    databases = [names.database(layer) for layer in LAYERS]
+    shown = [(each, found["Name"]) for each in databases for found in glue.tables(each)]
+    return [
+        *(lakeformation.grant(every, {"Database": {"Name": each}}, ["ALL"]) for each in databases),
+        *(lakeformation.grant(every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"]) for each, name in shown),
+    ]
+
+
+def past_lake_formation(names: Names, classification: Classification) -> list[str]:
+    """Files that the classification opens to roles which may see only a part of their table: `data-scientist: customers.passengers`."""
+    return [
+        f"{role}: {table.full_name}"
+        for role, patterns in classification.files.items()
+        for table in tables(names, classification)
+        if any(fnmatchcase(table.full_name, each) for each in patterns)
+        and (role in table.conditions or table.seen(classification, role) != list(table.classes))
+    ]
+
+
+def _classified(names: Names, classification: Classification, table: LakeTable) -> list[Resource]:
+    curated = names.database("curated")
+    columns = {column: {_class(names): each} for column, each in table.classes.items()}
+    own = {_rows(names): SOME_ROWS} if table.conditions else {}
+    return [
+        *_narrowed(names, classification, table),
+        lakeformation.tagged_table(table.name, curated, own or {_rows(names): ALL_ROWS}, columns),
+    ]
+
+
+def _narrowed(names: Names, classification: Classification, table: LakeTable) -> list[Resource]:
+    """A table of which some role sees only some rows: that role by a filter, the others with conditions elsewhere by name."""
+    if not table.conditions:
+        return []
+    curated, found = names.database("curated"), []
+    where = {"DatabaseName": curated, "Name": table.name}
+    for role in _readers(classification):
+        columns, who = table.seen(classification, role), names.role_arn(role)
+        if not columns or not _has_conditions(classification, role):
+            continue
+        if condition := table.conditions.get(role):
+            name = _filter(names, role)
+            cells = {"DatabaseName": curated, "TableName": table.name, "Name": name, "TableCatalogId": names.account}
+            found.append(lakeformation.data_cells_filter(name, curated, table.name, columns, condition))
+            found.append(lakeformation.grant(who, {"DataCellsFilter": cells}, ["SELECT"]))
+        else:
+            found.append(lakeformation.grant(who, {"TableWithColumns": {**where, "ColumnNames": columns}}, ["SELECT"]))
+    return found
+
+
+def _declared(names: Names, classification: Classification) -> set[tuple[str, str]]:
+    """Who holds what by our declarations, each as `_what` writes it."""
+    wanted: set[tuple[str, str]] = set()
+    curated = names.database("curated")
+    for role in _readers(classification):
+        who = names.role_arn(role)
+        wanted |= {(who, f"Database {curated}"), (who, f"LFTagPolicy {_class(names)}")}
+    for table in tables(names, classification):
+        for role in _readers(classification) if table.conditions else []:
+            who, columns = names.role_arn(role), table.seen(classification, role)
+            if role in table.conditions:
+                wanted.add((who, f"DataCellsFilter {curated}.{table.name}.{_filter(names, role)}"))
+            elif columns and _has_conditions(classification, role):
+                wanted.add((who, f"TableWithColumns {curated}.{table.name} {sorted(columns)}"))
+    return wanted
+
+
+def _what(entry: dict[str, Any]) -> str:
+    """A resource as text, so that what is held can be compared with what is declared."""
+    [(kind, on)] = [(kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)]
+    if kind == "Database":
+        return f"Database {on['Name']}"
+    if kind == "LFTagPolicy":
+        return f"LFTagPolicy {on['Expression'][0]['TagKey']}"
+    if kind == "DataCellsFilter":
+        return f"DataCellsFilter {on['DatabaseName']}.{on['TableName']}.{on['Name']}"
+    return f"{kind} {on.get('DatabaseName')}.{on.get('Name')} {sorted(on.get('ColumnNames', []))}"
+
+
+def _databases(entry: dict[str, Any]) -> set[str]:
+    found = [each for each in entry["Resource"].values() if isinstance(each, dict)]
+    return {str(each.get("DatabaseName") or each.get("Name")) for each in found}
+
+
+def _who(entry: dict[str, Any]) -> str:
+    return str(entry["Principal"]["DataLakePrincipalIdentifier"])
+
+
+def _table(catalogued: dict[str, Any], classification: Classification) -> LakeTable:
+    parameters = catalogued.get("Parameters", {})
+    if lake.SOURCE in parameters:
+        source = lake.source_of(catalogued)
+        full_name, known = source.full_name, {each.catalog_name: each.name for each in source.columns}
+    else:
+        full_name, known = f"landing.{catalogued['Name']}", {}
+    columns = [each["Name"] for each in catalogued["StorageDescriptor"]["Columns"]]
+    classes = {each: classification.of(full_name, known.get(each, each)) for each in columns}
+    for key in catalogued.get("PartitionKeys", []):
+        made_from = str(key["Name"]).rpartition("_")[0]
+        classes[key["Name"]] = classification.of(full_name, known.get(made_from, made_from))
+    conditions = classification.rows.get(full_name, {})
+    return LakeTable(catalogued["Name"], full_name, catalogued["StorageDescriptor"]["Location"], classes, conditions)
+
+
+def _readers(classification: Classification) -> list[str]:
+    """The roles that see something by their classes; the operator has everything, as the owner."""
+    return [role for role, classes in classification.personas.items() if classes and role != OPERATOR]
+
+
+def _has_conditions(classification: Classification, role: str) -> bool:
+    return any(role in each for each in classification.rows.values())
+
+
+def _tables(database: str) -> dict[str, Any]:
+    return {"Table": {"DatabaseName": database, "TableWildcard": {}}}
+
+
+def _filter(names: Names, role: str) -> str:
+    return names.resource(role).replace("-", "_")
+
+
+def _class(names: Names) -> str:
+    """The LF-Tag of classes: tags are the account's, so the environment is in their names."""
+    return names.resource("class")
+
+
+def _rows(names: Names) -> str:
+    return names.resource("rows")
