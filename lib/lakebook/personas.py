@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 PERSONAS = ("data-engineer", "data-scientist", "analyst", "auditor")
+ASKING = ("data-engineer", "data-scientist", "analyst")  # the lake, by Athena
 OPERATOR = "migration-operator"
 QUERY = ["athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution", "athena:StopQueryExecution"]  # fmt: skip
 READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:BatchGetPartition"]  # fmt: skip
@@ -79,7 +80,7 @@ def roles(names: Names, trusted_principals: list[str], classification: Classific
             {"Action": STUDIO, "Resource": "*"},
             *_warehouse(names),
         ],
-        "analyst": _reader(names, "analyst"),
+        "analyst": [*_reader(names, "analyst"), *_warehouse(names)],
         "auditor": [
             {"Action": AUDIT, "Resource": "*"},
             _objects(names.audit_bucket, ["s3:GetObject"]),
@@ -88,7 +89,7 @@ def roles(names: Names, trusted_principals: list[str], classification: Classific
     }
     managed = {"auditor": ("SecurityAudit",)}
     services = {"data-scientist": ["sagemaker.amazonaws.com"]}  # which runs Studio as whoever works in it
-    trusted = _trusted(names, trusted_principals)
+    trusted = _trusted(names, [*trusted_principals, names.role_arn(OPERATOR)] if trusted_principals else [])
     return [
         iam.role(
             names.resource(each),
@@ -121,7 +122,7 @@ def workgroups(names: Names) -> list[Resource]:
     """A workgroup of Athena for each persona that asks the lake, so that nobody reads another's results."""
     return [
         athena.workgroup(names.resource(each), f"s3://{names.jobs_bucket}/athena/{each}/", kms.alias(names))
-        for each in ("data-engineer", "data-scientist", "analyst")
+        for each in ASKING
     ]
 
 
@@ -163,6 +164,7 @@ def _engineer(names: Names, classification: Classification | None) -> list[dict[
         *([] if classification else [_objects(names.raw_bucket, ["s3:GetObject"])]),
         *_files(names, "data-engineer", classification),
         _results(names, "data-engineer"),
+        *_warehouse(names),
     ]  # fmt: skip
 
 

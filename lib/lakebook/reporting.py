@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lakebook import lake
 from lakebook.ensure import Call, resource
 from lakebook.errors import LakebookError
+from lakebook.personas import OPERATOR
 from lakebook.phases import project
 from lakebook.redshift import literal
 
@@ -108,6 +109,11 @@ def readers(_name: str, warehouse: Warehouse, names: Names, schemas: list[str]) 
     have = {tuple(each) for each in warehouse.ask(HELD)} if warehouse.exists() else set()
     if statements := [sql for wanted, sql in _grants(names, schemas) if wanted not in have]:
         yield warehouse.transaction(statements)
+
+
+def may_use(persona: str, schema: str) -> bool:
+    """Whether a persona's database role may use a schema; the operator, who administers the warehouse, may use all."""
+    return persona == OPERATOR or schema in _reads([]).get(persona.replace("-", "_"), [])
 
 
 def rights(schemas: list[str]) -> list[dict[str, str]]:
