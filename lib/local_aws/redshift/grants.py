@@ -9,7 +9,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from local_aws.redshift.database import relation_exists, schema_exists
+from local_aws.redshift.database import column_types, relation_exists, schema_exists
 from local_aws.redshift.rights import add_user, owner, role_exists, user_exists
 from local_aws.redshift.sql import RedshiftError
 
@@ -62,8 +62,8 @@ def encoded(password: str, user: str) -> str:
     return "md5" + hashlib.md5((password + user).encode(), usedforsecurity=False).hexdigest()
 
 
-def _grantees(session: Session, text: str) -> list[tuple[str, str]]:
-    """(user, role or public; name) of each; raises RedshiftError for one that is not there."""
+def grantees(session: Session, text: str) -> list[tuple[str, str]]:
+    """(user, role or public; name) of each in a list; raises RedshiftError for one that is not there."""
     text = re.sub(r"\s+WITH\s+(GRANT|ADMIN)\s+OPTION\s*$", "", text, flags=re.IGNORECASE)
     found = []
     for each in text.split(","):
@@ -132,9 +132,10 @@ def _privileges(text: str, scope: str) -> list[str]:
 
 
 def _grant(session: Session, found: re.Match[str]) -> None:
+    whos = grantees(session, found["who"])
     if "(" in found["what"]:
-        raise RedshiftError("local_aws does not do privileges on single columns")
-    whos = _grantees(session, found["who"])
+        _grant_columns(session, found, whos)
+        return
     for scope, schema, relation in _targets(session, found["on"], found["target"]):
         if scope in ("DATABASE", "TABLES"):
             session.rights.administer("grant this")
@@ -146,8 +147,27 @@ def _grant(session: Session, found: re.Match[str]) -> None:
                 _set(session, "grants", "scope schema_name relation_name privilege kind name", row, found["verb"])
 
 
+def _grant_columns(session: Session, found: re.Match[str], whos: list[tuple[str, str]]) -> None:
+    """GRANT SELECT (a, b) ON table: each column by itself."""
+    listed = re.fullmatch(r"\s*SELECT\s*\((.+)\)\s*", found["what"], re.IGNORECASE | re.DOTALL)
+    if not listed:
+        raise RedshiftError("local_aws does SELECT on single columns only")
+    for scope, schema, relation in _targets(session, found["on"], found["target"]):
+        if scope != "RELATION":
+            raise RedshiftError('syntax error at or near "("')
+        if not session.rights.owns(schema, relation):
+            raise RedshiftError(f"permission denied for relation {relation}")
+        known = column_types(session.connection, schema, relation)
+        for column in identifiers(listed[1]):
+            if column not in known:
+                raise RedshiftError(f'column "{column}" of relation "{relation}" does not exist')
+            for who in whos:
+                row = [schema, relation, column, "SELECT", *who]
+                _set(session, "column_grants", "schema_name relation_name column_name privilege kind name", row, found["verb"])  # fmt: skip
+
+
 def _grant_roles(session: Session, found: re.Match[str]) -> None:
-    whos = _grantees(session, found["who"])
+    whos = grantees(session, found["who"])
     for each in found["roles"].split(","):
         name = identifiers(re.sub(r"^\s*ROLE\s+", "", each, flags=re.IGNORECASE))[0]
         if not role_exists(session.connection, name):
@@ -165,7 +185,7 @@ def _grant_defaults(session: Session, found: re.Match[str]) -> None:
         session.rights.administer("set default privileges of other users")
     for schema in identifiers(found["schemas"]) if found["schemas"] else [""]:
         for privilege in _privileges(found["what"], "RELATION"):
-            for who in _grantees(session, found["who"]):
+            for who in grantees(session, found["who"]):
                 row = [user, schema and _schema(session, schema), privilege, *who]
                 _set(session, "defaults", "owner schema_name privilege kind name", row, found["verb"])
 
@@ -206,7 +226,7 @@ def _drop(session: Session, found: re.Match[str]) -> None:
         raise RedshiftError(f'{kind} "{name}" does not exist')
     if kind == "user" and session.connection.execute("SELECT 1 FROM local_aws.owners WHERE owner = ?", [name]).fetchall():  # fmt: skip
         raise RedshiftError(f'user "{name}" cannot be dropped because some objects depend on it')
-    for table in ("grants", "members", "defaults"):
+    for table in ("grants", "column_grants", "rls_attached", "members", "defaults"):
         session.connection.execute(f"DELETE FROM local_aws.{table} WHERE kind = ? AND name = ?", [kind, name])
     session.connection.execute(f"DELETE FROM local_aws.{kind}s WHERE name = ?", [name])
     session.connection.execute("DELETE FROM local_aws.members WHERE ? = 'role' AND role = ?", [kind, name])
@@ -217,7 +237,7 @@ def _owner(session: Session, found: re.Match[str]) -> None:
     schema, name = session.names_of(found[2])
     where = [identifiers(found[2])[0], ""] if found[1].upper() == "SCHEMA" else [schema, name]
     session.rights.administer("change owners")
-    new = _grantees(session, found[3])[0][1]
+    new = grantees(session, found[3])[0][1]
     if owner(session.connection, *where):
         session.connection.execute(
             "UPDATE local_aws.owners SET owner = ? WHERE schema_name = ? AND relation_name = ?", [new, *where]

@@ -22,6 +22,12 @@ REMEMBERED = (
     "CREATE TABLE IF NOT EXISTS local_aws.owners (schema_name VARCHAR, relation_name VARCHAR, owner VARCHAR)",
     """CREATE TABLE IF NOT EXISTS local_aws.grants (
         scope VARCHAR, schema_name VARCHAR, relation_name VARCHAR, privilege VARCHAR, kind VARCHAR, name VARCHAR)""",
+    """CREATE TABLE IF NOT EXISTS local_aws.column_grants (
+        schema_name VARCHAR, relation_name VARCHAR, column_name VARCHAR, privilege VARCHAR, kind VARCHAR, name VARCHAR)""",
+    "CREATE TABLE IF NOT EXISTS local_aws.rls_policies (name VARCHAR, columns VARCHAR, predicate VARCHAR, owner VARCHAR)",
+    """CREATE TABLE IF NOT EXISTS local_aws.rls_attached (
+        policy VARCHAR, schema_name VARCHAR, relation_name VARCHAR, kind VARCHAR, name VARCHAR, grantor VARCHAR)""",
+    "CREATE TABLE IF NOT EXISTS local_aws.rls_relations (schema_name VARCHAR, relation_name VARCHAR, conjunction VARCHAR)",
     "CREATE TABLE IF NOT EXISTS local_aws.defaults (owner VARCHAR, schema_name VARCHAR, privilege VARCHAR, kind VARCHAR, name VARCHAR)",
 )
 FIRST_USER_ID = 100
@@ -96,6 +102,19 @@ class Rights:
         if not held:
             raise RedshiftError(f"permission denied for relation {relation}")
 
+    def readable(self, schema: str, relation: str, columns: dict[str, str]) -> set[str]:
+        """The columns of a relation that the user may read, all or those granted one by one; raises RedshiftError where it is none."""
+        try:
+            self.touch(schema, relation, "SELECT")
+        except RedshiftError:
+            sql = f"SELECT DISTINCT column_name FROM local_aws.column_grants g JOIN ({IDENTITIES}) i ON i.kind = g.kind AND i.name = g.name WHERE g.schema_name = ? AND g.relation_name = ? AND g.privilege = 'SELECT'"
+            found = {str(row[0]) for row in self.connection.execute(sql, [self.user, schema, relation]).fetchall()}
+            self.use(schema)
+            if not found & set(columns):
+                raise
+            return found & set(columns)
+        return set(columns)
+
     def create_in(self, schema: str) -> None:
         """Return when the user may make something in a schema, else raise RedshiftError."""
         if schema and not self.owns(schema) and not self._granted("SCHEMA", schema, "", "CREATE"):
@@ -149,8 +168,8 @@ def made(connection: duckdb.DuckDBPyConnection, user: str, schema: str, relation
 def dropped(
     connection: duckdb.DuckDBPyConnection, schema: str, relation: str = "", *, keep_contents: bool = False
 ) -> None:
-    """Forget owner and grants of a relation, or of a schema with all in it."""
-    for noted in ("owners", "grants"):
+    """Forget owner and grants of a relation, and what protects it, or of a schema with all in it."""
+    for noted in ("owners", "grants", "column_grants", "rls_attached", "rls_relations"):
         connection.execute(
             f"DELETE FROM local_aws.{noted} WHERE schema_name = ? AND (relation_name = ? OR (? = '' AND NOT ?))",
             [schema, relation, relation, keep_contents],
@@ -159,7 +178,7 @@ def dropped(
 
 def renamed(connection: duckdb.DuckDBPyConnection, schema: str, relation: str, new: str) -> None:
     """Let owner and grants of a relation follow its new name."""
-    for noted in ("owners", "grants"):
+    for noted in ("owners", "grants", "column_grants", "rls_attached", "rls_relations"):
         connection.execute(
             f"UPDATE local_aws.{noted} SET relation_name = ? WHERE schema_name = ? AND relation_name = ?",
             [new, schema, relation],

@@ -52,6 +52,22 @@ VIEWS = {
         "namespace_name VARCHAR, relation_name VARCHAR, privilege_type VARCHAR, identity_id INTEGER, identity_name VARCHAR, identity_type VARCHAR, admin_option BOOLEAN",
         f"SELECT schema_name, relation_name, privilege, {ID}, name, kind, false FROM local_aws.grants g WHERE scope = 'RELATION'",
     ),
+    "svv_column_privileges": (
+        "namespace_name VARCHAR, relation_name VARCHAR, column_name VARCHAR, privilege_type VARCHAR, identity_id INTEGER, identity_name VARCHAR, identity_type VARCHAR",
+        f"SELECT schema_name, relation_name, column_name, privilege, {ID}, name, kind FROM local_aws.column_grants g",
+    ),
+    "svv_rls_policy": (
+        "poldb VARCHAR, polname VARCHAR, polalias VARCHAR, polatts VARCHAR, polqual VARCHAR, polenabled BOOLEAN, polmodifiedby VARCHAR, polmodifiedtime TIMESTAMP",
+        "SELECT current_database(), name, 'rls_table', columns, predicate, true, owner, NULL FROM local_aws.rls_policies",
+    ),
+    "svv_rls_relation": (
+        "datname VARCHAR, relschema VARCHAR, relname VARCHAR, relkind VARCHAR, is_rls_on BOOLEAN, is_rls_datashare_on BOOLEAN, rls_conjunction_type VARCHAR",
+        "SELECT current_database(), schema_name, relation_name, 'table', true, false, lower(conjunction) FROM local_aws.rls_relations",
+    ),
+    "svv_rls_attached_policy": (
+        "relschema VARCHAR, relname VARCHAR, relkind VARCHAR, polname VARCHAR, grantor VARCHAR, grantee VARCHAR, granteekind VARCHAR, is_pol_on BOOLEAN, is_rls_on BOOLEAN, rls_conjunction_type VARCHAR",
+        "SELECT a.schema_name, a.relation_name, 'table', policy, grantor, a.name, kind, true, conjunction IS NOT NULL, lower(coalesce(conjunction, 'AND')) FROM local_aws.rls_attached a LEFT JOIN local_aws.rls_relations USING (schema_name, relation_name)",
+    ),
     "svv_default_privileges": (
         (
             "schema_name VARCHAR, object_type VARCHAR, owner_id INTEGER, owner_name VARCHAR, owner_type VARCHAR, privilege_type VARCHAR,"

@@ -220,3 +220,17 @@ def _rewrite_cast(node: exp.Cast) -> None:
             replace(node, call("cut_text", node.copy(), exp.Literal.number(width)))
     elif target.this.name in ("VARBINARY", "TIMESTAMP", "TIMESTAMPTZ"):
         target.set("expressions", [])
+
+
+def named_type(kind: str) -> str:
+    """DuckDB's type as sqlglot's Redshift names it."""
+    words = {
+        "VARCHAR": "VARCHAR",
+        "BLOB": "VARBYTE",
+        "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+        "FLOAT": "REAL",
+        "DOUBLE": "DOUBLE PRECISION",
+        "JSON": "SUPER",
+        "HUGEINT": "DECIMAL(38,0)",
+    }
+    return words.get(kind, kind)

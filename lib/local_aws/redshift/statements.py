@@ -12,7 +12,7 @@ from sqlglot.optimizer.scope import traverse_scope
 
 from local_aws.exact_sql import call
 from local_aws.lake_tables import LakeError, quote
-from local_aws.redshift import ddl, external, late_views, super_values
+from local_aws.redshift import ddl, external, late_views, protection, super_values
 from local_aws.redshift import rights as redshift_rights
 from local_aws.redshift import sql as redshift_sql
 from local_aws.redshift.database import Database, column_types, relation_exists, schema_exists
@@ -98,12 +98,15 @@ class Session:
         redshift_sql.check_functions(tree, text)
         redshift_sql.name_columns(tree)
         schema: dict[str, dict[str, dict[str, str]]] = {}
+        self.hidden: dict[str, tuple[str, set[str]]] = {}
         self._resolve_all(tree, schema, self.rights)
         for each in list(tree.find_all(exp.CurrentUser, exp.SessionUser)):
             each.replace(exp.Literal.string(self.user))
         columns = {each.alias: set(schema.get(each.db, {}).get(each.name, ())) for each in tree.find_all(exp.Table)}
         super_values.navigate(tree, columns)
-        return redshift_sql.translate(tree, schema)
+        typed = redshift_sql.translate(tree, schema)
+        protection.check_columns(typed, self.hidden)
+        return typed
 
     def _resolve_all(self, tree: exp.Expr, schema: Schema, rights: redshift_rights.Rights) -> None:
         for table in _sources(tree):
@@ -134,16 +137,25 @@ class Session:
             raise RedshiftError(f'schema "{owner}" does not exist')
         else:
             owner = self._owner(owner, name)
-            rights.touch(owner, name, "SELECT")
+            columns = column_types(self.connection, owner, name)
+            visible = rights.readable(owner, name, columns)
             if (late := late_views.query(self.connection, owner, name)) is not None:
                 self._expand(table, late, owner, name, schema)
                 return
+            if owner:
+                protection.check_view(self.connection, owner, name)
+                relation, (owner, name) = name, protection.shown(self, owner, name, columns, visible)
+                if visible != set(columns):
+                    self.hidden[name] = (relation, set(columns) - visible)
+                    table.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(relation, quoted=True)))  # fmt: skip
         if not table.args.get("alias"):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
         table.set("this", exp.to_identifier(name, quoted=True))
         table.set("db", exp.to_identifier(owner or "temp", quoted=True))
         columns = column_types(self.connection, owner, name)
-        schema.setdefault(owner or "temp", {})[name] = {column: _sqlglot(kind) for column, kind in columns.items()}
+        schema.setdefault(owner or "temp", {})[name] = {
+            column: redshift_sql.named_type(kind) for column, kind in columns.items()
+        }
 
     def _expand(self, table: exp.Table, late: exp.Expr, owner: str, name: str, schema: Schema) -> None:
         """Put the query of a late-binding view in its place; it reads with the rights of its owner."""
@@ -200,7 +212,9 @@ class Session:
     def _change(self, tree: exp.Expr, text: str) -> Outcome:
         changed = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
         for privilege in PRIVILEGES[type(tree)]:
-            self.mine(changed, privilege)
+            place = self.mine(changed, privilege)
+            if privilege != "INSERT" and not self.rights.superuser and protection.protected(self.connection, *place):
+                raise RedshiftError("local_aws does not change tables with row-level security but for superusers")
         if isinstance(tree, exp.Insert):
             self._insert(tree, text)
         else:
@@ -302,20 +316,6 @@ def _sources(tree: exp.Expr) -> list[exp.Table]:
         if isinstance(source, exp.Table)
     }
     return [each for each in found.values() if isinstance(each.this, exp.Identifier)]
-
-
-def _sqlglot(kind: str) -> str:
-    """DuckDB's type as sqlglot's Redshift names it."""
-    words = {
-        "VARCHAR": "VARCHAR",
-        "BLOB": "VARBYTE",
-        "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
-        "FLOAT": "REAL",
-        "DOUBLE": "DOUBLE PRECISION",
-        "JSON": "SUPER",
-        "HUGEINT": "DECIMAL(38,0)",
-    }
-    return words.get(kind, kind)
 
 
 def _fill(tree: exp.Expr, parameters: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import pyarrow
 from sqlglot import exp
 
 from local_aws.redshift import copy as redshift_copy
-from local_aws.redshift import ddl, external, grants, sql
+from local_aws.redshift import ddl, external, grants, protection, sql
 from local_aws.redshift.database import keep_up, relation_exists
 from local_aws.redshift.grants import NAME
 from local_aws.redshift.sql import RedshiftError
@@ -79,9 +79,16 @@ def _set(session: Session, text: str, _query_id: int) -> Outcome:
     return Outcome()
 
 
+def _protection(session: Session, text: str, _query_id: int) -> Outcome:
+    protection.run(session, text)
+    return Outcome()
+
+
 TEXTS: list[tuple[str, Callable[[Session, str, int], Outcome]]] = [
     (r"(GRANT|REVOKE|(CREATE|DROP)\s+(USER|ROLE)|ALTER\s+DEFAULT\s+PRIVILEGES)\b", _rights),
     (r"ALTER\s+(TABLE|SCHEMA)\s.*\sOWNER\s+TO\b", _rights),
+    (r"(CREATE|DROP|ATTACH|DETACH|ALTER)\s+RLS\s+POLICY\b", _protection),
+    (r"ALTER\s+TABLE\s.*\sROW\s+LEVEL\s+SECURITY\b", _protection),
     (r"COPY\b", _copy),
     (r"UNLOAD\b", lambda session, text, _: Outcome(external.unload(session, text))),
     (r"CREATE\s+EXTERNAL\s+SCHEMA\b", lambda session, text, _: Outcome(external.create_schema(session, text))),

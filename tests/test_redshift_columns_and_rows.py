@@ -1,0 +1,170 @@
+"""Column privileges and row-level security in the stand-in's Redshift: what is hidden is nowhere to be found."""
+
+import pytest
+from test_redshift_rights import PERSON, place, reader, run, schema  # noqa: F401 - fixtures
+
+USER = f'"IAMR:{PERSON}"'
+
+
+@pytest.fixture
+def people(place, reader, schema):  # noqa: F811
+    """A table of which the reader sees some columns, of some rows: `schema.people`."""
+    run(place, "select 1", client=reader)  # whereby its user is made
+    run(
+        place,
+        f"create table {schema}.people (id int, name varchar(20), salary int, ssn varchar(20), country varchar(2))",
+        f"insert into {schema}.people values (1, 'ann', 1000, 'hidden-1', 'de'), (2, 'bob', 2000, 'hidden-2', 'de'), (3, 'eve', 31337, 'hidden-3', 'fr')",
+        f"create role r_{schema}",
+        f"grant role r_{schema} to {USER}",
+        f"grant usage on schema {schema} to role r_{schema}",
+        f"grant select (id, name, salary, country) on {schema}.people to role r_{schema}",
+        f"create rls policy p_{schema} with (country varchar(2)) using (country = 'de')",
+        f"attach rls policy p_{schema} on {schema}.people to role r_{schema}",
+        f"alter table {schema}.people row level security on",
+    )
+    yield f"{schema}.people"
+    run(place, f"drop rls policy p_{schema} cascade", f"drop role r_{schema}")
+
+
+def test_only_granted_columns_of_the_policys_rows_are_read(place, reader, people):  # noqa: F811
+    assert run(place, f"select id, name from {people} order by id", client=reader) == [[1, "ann"], [2, "bob"]]
+    assert run(place, f"select count(*) from {people}", client=reader) == [[2]]
+
+
+def test_who_owns_or_administers_sees_everything(place, people):  # noqa: F811
+    assert run(place, f"select count(*), max(ssn) from {people}") == [[3, "hidden-3"]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select ssn from {t}",
+        "select * from {t}",
+        "select x.* from {t} as x",
+        'select "SSN" from {t}',
+        "select id from {t} where ssn = 'hidden-1'",
+        "select id from {t} order by ssn",
+        "select count(*) from {t} group by ssn",
+        "select max(ssn) from {t}",
+        "select count(distinct ssn) from {t}",
+        "with c as (select * from {t}) select id from c",
+        "select id from (select id, ssn as harmless from {t}) x where harmless like 'hidden%'",
+        "select a.id from {t} a join {t} b on a.ssn = b.ssn",
+        "select case when ssn is null then 0 else 1 end from {t}",
+        "select (select max(b.id) from {t} b where b.ssn = a.name) from {t} a",
+        "select id, row_number() over (order by ssn) from {t}",
+        "create temp table mine as select ssn from {t}",
+        "create temp table mine as select * from {t}",
+        "unload ('select ssn from {t}') to 's3://nowhere/x/' iam_role 'arn:aws:iam::123456789012:role/x' format as parquet",
+        "explain select ssn from {t}",
+    ],
+)  # fmt: skip
+def test_a_hidden_column_is_refused_wherever_it_stands(place, reader, people, sql):  # noqa: F811
+    with pytest.raises(AssertionError, match=r"permission denied for relation people|not associated|not authorized|does not exist") as refused:  # fmt: skip
+        run(place, sql.format(t=people), client=reader)
+    assert "hidden-" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("select id from {t} where salary = 31337", []),
+        ("select max(salary) from {t}", [[2000]]),
+        ("select count(*) from {t} where 1 / (salary - 31337) = 0", [[2]]),
+        ("select count(*) from {t} where country <> 'de' or true", [[2]]),
+        ("select a.name from {t} a left join {t} b on b.salary = 31337 where b.id is not null", []),
+        ("select name from {t} order by salary desc limit 1", [["bob"]]),
+        ("select count(*) from {t} where cast(name as varchar(3)) = 'eve'", [[0]]),
+        ("select listagg(name, ',') within group (order by id) from {t}", [["ann,bob"]]),
+    ],
+)
+def test_a_hidden_row_answers_nothing(place, reader, people, sql, answer):  # noqa: F811
+    assert run(place, sql.format(t=people), client=reader) == answer
+
+
+def test_a_hidden_row_never_fails_a_query(place, reader, people):  # noqa: F811
+    visible = f"select cast(name as int) from {people} where name not in ('ann', 'bob')"
+    assert run(place, visible, client=reader) == []  # eve is no number, and nobody hears of it
+
+
+def test_a_policy_holds_below_a_late_binding_view_for_who_asks(place, reader, people, schema):  # noqa: F811
+    run(place, f"create view {schema}.v as select name, ssn from {people} with no schema binding", f"grant select on {schema}.v to role r_{schema}")  # fmt: skip
+    assert run(place, f"select name, ssn from {schema}.v order by 1", client=reader) == [["ann", "hidden-1"], ["bob", "hidden-2"]]  # fmt: skip
+    assert run(place, f"select count(*) from {schema}.v") == [[3]]
+
+
+def test_a_view_that_is_bound_to_a_protected_table_is_refused_and_never_a_way_round(place, reader, people, schema):  # noqa: F811
+    run(place, f"create view {schema}.bound as select name from {people}", f"grant select on {schema}.bound to role r_{schema}")  # fmt: skip
+    with pytest.raises(AssertionError, match="WITH NO SCHEMA BINDING only"):
+        run(place, f"select * from {schema}.bound", client=reader)
+
+
+def test_without_a_policy_of_ones_own_a_protected_table_is_empty(place, reader, people, schema):  # noqa: F811
+    run(place, f"detach rls policy p_{schema} on {people} from role r_{schema}")
+    assert run(place, f"select count(*) from {people}", client=reader) == [[0]]
+    run(place, f"alter table {people} row level security off")
+    assert run(place, f"select count(*) from {people}", client=reader) == [[3]]
+
+
+def test_several_policies_are_and_or_or(place, reader, people, schema):  # noqa: F811
+    run(place, f"create rls policy q_{schema} with (id int) using (id = 3)", f"attach rls policy q_{schema} on {people} to role r_{schema}")  # fmt: skip
+    assert run(place, f"select count(*) from {people}", client=reader) == [[0]]
+    run(place, f"alter table {people} row level security on conjunction type or")
+    assert run(place, f"select count(*) from {people}", client=reader) == [[3]]
+    run(place, f"drop rls policy q_{schema} cascade")
+
+
+def test_a_revoked_column_is_gone_and_a_whole_grant_is_all_columns(place, reader, people, schema):  # noqa: F811
+    run(place, f"revoke select (name) on {people} from role r_{schema}")
+    with pytest.raises(AssertionError, match="permission denied for relation people"):
+        run(place, f"select name from {people}", client=reader)
+    run(place, f"grant select on {people} to role r_{schema}")
+    assert run(place, f"select ssn from {people} order by 1", client=reader) == [["hidden-1"], ["hidden-2"]]
+
+
+def test_rows_that_are_not_all_seen_are_not_changed(place, reader, people, schema):  # noqa: F811
+    run(place, f"grant select, update, delete on {people} to role r_{schema}")
+    for sql in (f"delete from {people}", f"update {people} set salary = 0"):
+        with pytest.raises(AssertionError, match="local_aws does not change tables with row-level security"):
+            run(place, sql, client=reader)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("create rls policy x using (nothing = 1)", 'column "nothing" does not exist'),
+        ("create rls policy x with (id int) using (id in (select 1))", "look something up"),
+        ("attach rls policy nobody on {t} to public", 'RLS policy "nobody" does not exist'),
+        ("attach rls policy p_{s} on {s}.t to public", 'column "country" does not exist in relation "t"'),
+        ("attach rls policy p_{s} on {t} to role nobody", 'role "nobody" does not exist'),
+        ("drop rls policy p_{s}", "because other objects depend on it"),
+        ("grant select (colour) on {t} to public", 'column "colour" of relation "people" does not exist'),
+        ("grant update (name) on {t} to public", "SELECT on single columns only"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(place, people, schema, sql, said):  # noqa: F811
+    with pytest.raises(AssertionError, match=said):
+        run(place, sql.format(t=people, s=schema))
+
+
+def test_only_superusers_manage_policies(place, reader, people, schema):  # noqa: F811
+    for sql in (f"alter table {people} row level security off", f"drop rls policy p_{schema} cascade"):
+        with pytest.raises(AssertionError, match="must be superuser"):
+            run(place, sql, client=reader)
+
+
+def test_system_views_tell_what_holds(place, people, schema):  # noqa: F811
+    columns = run(place, f"select column_name from svv_column_privileges where namespace_name = '{schema}' and identity_name = 'r_{schema}' order by 1")  # fmt: skip
+    assert columns == [["country"], ["id"], ["name"], ["salary"]]
+    attached = run(place, f"select relname, polname, grantee, granteekind, is_rls_on from svv_rls_attached_policy where relschema = '{schema}'")  # fmt: skip
+    assert attached == [["people", f"p_{schema}", f"r_{schema}", "role", True]]
+    assert run(place, f"select rls_conjunction_type from svv_rls_relation where relschema = '{schema}'") == [["and"]]
+    assert run(place, f"select polqual from svv_rls_policy where polname = 'p_{schema}'") == [["country = 'de'"]]
+
+
+def test_protection_goes_with_its_table(place, people, schema):  # noqa: F811
+    run(place, f"alter table {people} rename to persons")
+    assert run(place, f"select relname from svv_rls_relation where relschema = '{schema}'") == [["persons"]]
+    run(place, f"drop table {schema}.persons")
+    assert run(place, f"select count(*) from svv_rls_attached_policy where relschema = '{schema}'") == [[0]]
+    assert run(place, f"select count(*) from svv_column_privileges where namespace_name = '{schema}'") == [[0]]
