@@ -51,7 +51,7 @@ def test_what_fits_nothing_in_the_source_is_named():
     ("old", "new", "sentence"),
     [
         ("auditor: []", "auditor: [secret]", "the classes secret"),
-        ("    analyst: cancelled", "    annalyst: cancelled", "rows to annalyst"),
+        ("    analyst: cancelled", "    annalyst: cancelled", "rows or files to annalyst"),
         ("otherwise: internal", "others: internal", "must be YAML with classes"),
         ("rows:", "rows: [", "must be YAML with classes"),
     ],

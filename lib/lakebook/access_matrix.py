@@ -17,7 +17,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 from matplotlib.colors import ListedColormap
 
-from lakebook import athena, aws, reporting, s3
+from lakebook import athena, aws, reporting, s3, warehouse_access
 from lakebook.ensure import wait
 from lakebook.errors import LakebookError
 from lakebook.personas import ASKING, OPERATOR, PERSONAS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lakebook.classification import Classification
     from lakebook.lake_access import LakeTable
     from lakebook.names import Names
+    from lakebook.warehouse import WarehouseTable
 
 DOORS = ("athena", "awswrangler", "files", "external schema", "warehouse")
 ROLES = (OPERATOR, *PERSONAS)
@@ -53,6 +54,7 @@ class Matrix:
     names: Names
     classification: Classification
     tables: list[LakeTable]
+    loaded: list[WarehouseTable]
     warehouse_database: str
 
     def tried(self) -> pd.DataFrame:
@@ -73,7 +75,8 @@ class Matrix:
         if door == "external schema":  # which shows to all who may use it what the warehouse's own role sees
             return self._columns("redshift", table) if reporting.may_use(role, reporting.LAKE) else []
         if door == "warehouse":
-            return [each for each in self._columns(role, table) if each in self._loaded.get(table.name, [])]
+            loaded = self._loaded.get(table.name)
+            return warehouse_access.columns_seen(self.classification, role, loaded) if loaded else []
         return self._columns(role, table)
 
     def _columns(self, role: str, table: LakeTable) -> list[str]:
@@ -81,13 +84,13 @@ class Matrix:
 
     def _try(self, role: str, door: str, table: LakeTable) -> list[tuple[Any, ...]]:
         expected = self.expected(role, door, table)
-        columns = self._loaded.get(table.name, []) if door == "warehouse" else list(table.classes)
+        columns = self._tried_columns(door, table)
         if door == "files":
             seen = set(columns) if self._opens(role, table) else set()
         else:
             seen = _seen(lambda some: self._asks(role, door, table, some), columns, expected)
         lines: list[tuple[Any, ...]] = [
-            (role, door, table.full_name, each, table.classes.get(each, ""), each in expected, each in seen)
+            (role, door, table.full_name, each, self._class(table, each), each in expected, each in seen)
             for each in columns
         ]
         if expected and door != "files":
@@ -125,8 +128,7 @@ class Matrix:
         if door == "external schema":
             return f'"{reporting.LAKE}"."{table.name}"'
         if door == "warehouse":
-            schema = table.full_name.partition(".")[0].lower()
-            return f'"{schema}"."{table.name.removeprefix(schema + "_")}"'
+            return self._loaded[table.name].identifier
         return f'"{self.names.database("curated")}"."{table.name}"'
 
     def _answer(self, role: str, door: str, sql: str) -> list[list[Any]]:
@@ -225,13 +227,19 @@ class Matrix:
         return {role: boto3.DEFAULT_SESSION if role == OPERATOR else _assumed(self.names, role) for role in ROLES}
 
     @cached_property
-    def _loaded(self) -> dict[str, list[str]]:
-        """The columns of each loaded table in the warehouse, by the table's name in the catalog."""
-        sql = "SELECT schema_name || '_' || table_name, column_name FROM svv_all_columns WHERE schema_name NOT IN ('lakebook', 'reporting', 'pg_catalog', 'information_schema') ORDER BY ordinal_position"
-        found: dict[str, list[str]] = {}
-        for name, column in self._by_data_api(OPERATOR, sql):
-            found.setdefault(str(name), []).append(str(column))
-        return {each.name: found.get(each.name, []) for each in self.tables}
+    def _loaded(self) -> dict[str, WarehouseTable]:
+        """The tables of the warehouse by their names in the catalog."""
+        return {each.table.catalog_name: each for each in self.loaded}
+
+    def _tried_columns(self, door: str, table: LakeTable) -> list[str]:
+        if door != "warehouse":
+            return list(table.classes)
+        loaded = self._loaded.get(table.name)
+        return warehouse_access.columns_seen(self.classification, OPERATOR, loaded) if loaded else []
+
+    def _class(self, table: LakeTable, column: str) -> str:
+        """The class of a column; the text that the warehouse keeps beside a document has the document's."""
+        return table.classes.get(column) or table.classes.get(column.removesuffix("_text"), "")
 
 
 def differences(tried: pd.DataFrame) -> list[str]:

@@ -84,15 +84,20 @@ class WarehouseTable:
         return tuple(f'"{self.documents.get(each.catalog_name, each.catalog_name)}"' for each in self.table.columns)
 
     @property
-    def ddl(self) -> str:
-        """CREATE TABLE with the columns in the order of the Parquet files, which is how COPY fills them."""
-        lines = []
+    def typed_columns(self) -> list[tuple[str, str]]:
+        """(name, Redshift type) of the table's columns: those of the Parquet files in their order, which is how COPY fills them, and each document before its text."""
+        found = []
         for each in self.table.columns:
-            if text := self.documents.get(each.catalog_name):
-                lines.append(f'"{each.catalog_name}" super')
-                lines.append(self._column(each, text))
-            else:
-                lines.append(self._column(each, each.catalog_name))
+            kind = column_types.redshift_type(each, self.lob_max_kilobytes)
+            text = self.documents.get(each.catalog_name)
+            found += [(each.catalog_name, "super"), (text, kind)] if text else [(each.catalog_name, kind)]
+        return found
+
+    @property
+    def ddl(self) -> str:
+        """CREATE TABLE."""
+        required = {self.documents.get(each.catalog_name, each.catalog_name) for each in self.table.columns if not each.nullable}  # fmt: skip
+        lines = [f'"{name}" {kind}' + (" NOT NULL" if name in required else "") for name, kind in self.typed_columns]
         if self.table.primary_key:
             names = {each.name: f'"{each.catalog_name}"' for each in self.table.columns}
             lines.append(f"PRIMARY KEY ({', '.join(names[each] for each in self.table.primary_key)})")
