@@ -57,12 +57,12 @@ class Matrix:
     loaded: list[WarehouseTable]
     warehouse_database: str
 
-    def tried(self) -> pd.DataFrame:
+    def tried(self, roles: tuple[str, ...] = ROLES, doors: tuple[str, ...] = DOORS) -> pd.DataFrame:
         """A line for each role, table, column and door: columns role, door, table, column, class, expected, seen.
 
         `(rows)` stands for the rows of a table: their number, where the role sees the table at all.
         """
-        tries = [(role, door, table) for role in ROLES for door in DOORS for table in self.tables]
+        tries = [(role, door, table) for role in roles for door in doors for table in self.tables]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = [line for lines in pool.map(lambda each: self._try(*each), tries) for line in lines]
         return pd.DataFrame(found, columns=COLUMNS)
@@ -163,7 +163,7 @@ class Matrix:
             sql,
             database=self.names.database("curated"),
             workgroup=self._workgroup(role),
-            s3_output=f"s3://{self.names.jobs_bucket}/athena/{role}/",  # or awswrangler makes a bucket where a workgroup names none
+            s3_output=self._results(role),
             ctas_approach=False,
             boto3_session=self._sessions[role],
             athena_query_wait_polling_delay=POLL_SECONDS,
@@ -202,6 +202,10 @@ class Matrix:
         """A workgroup of the role's own, or AWS's own for who has none."""
         own = {OPERATOR: self.names.resource("lakebook"), **{each: self.names.resource(each) for each in ASKING}}
         return own.get(role, "primary")
+
+    def _results(self, role: str) -> str:
+        """For a workgroup that names no place of its own; for want of it awswrangler would make a bucket."""
+        return f"s3://{self.names.jobs_bucket}/athena/{role}/"
 
     def _client(self, role: str, service: str) -> Any:
         """One client a role and service, as making one takes longer than most calls."""

@@ -7,6 +7,7 @@ carry `rows=restricted`, which no tag grant of that role fits.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,13 @@ from lakebook import glue, lake, lakeformation
 from lakebook.personas import OPERATOR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lakebook.classification import Classification
     from lakebook.ensure import Resource
     from lakebook.names import Names
 
+Grant = tuple[str, dict[str, Any], list[str]]  # principal, resource, permissions
 UNCLASSIFIED = "unclassified"
 ALL_ROWS, SOME_ROWS = "all", "restricted"
 LAYERS = ("raw", "staging", "curated")
@@ -63,20 +67,7 @@ def foundation(names: Names, classification: Classification) -> list[Resource]:
 
 def readers(names: Names, classification: Classification) -> list[Resource]:
     """What each role may see by tag: the curated database, and of its tables the columns of the role's classes."""
-    curated, granted = names.database("curated"), []
-    for role in _readers(classification):
-        who, classes = names.role_arn(role), classification.personas[role]
-        rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
-        expression = [
-            {"TagKey": _class(names), "TagValues": classes},
-            {"TagKey": _rows(names), "TagValues": rows},
-        ]
-        policy = {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": expression}}
-        granted += [
-            lakeformation.grant(who, {"Database": {"Name": curated}}, ["DESCRIBE"]),
-            lakeformation.grant(who, policy, ["DESCRIBE", "SELECT"]),
-        ]
-    return granted
+    return [lakeformation.grant(*each) for each in _by_tag(names, classification)]
 
 
 def classified(names: Names, classification: Classification | None, only: list[str] | None = None) -> list[Resource]:
@@ -96,11 +87,13 @@ def enforced(names: Names, classification: Classification) -> list[Resource]:
     readers = {names.role_arn(each) for each in _readers(classification)}
     declared = _declared(names, classification)
 
-    def everybody(entry: dict[str, Any]) -> bool:
-        return _who(entry) == lakeformation.EVERYBODY and bool(_databases(entry) & ours)
+    def everybody(entry: dict[str, Any]) -> set[str]:
+        iam_alone = _who(entry) == lakeformation.EVERYBODY and bool(_databases(entry) & ours)
+        return set(entry["Permissions"]) if iam_alone else set()
 
-    def careless(entry: dict[str, Any]) -> bool:
-        return _who(entry) in readers and (_who(entry), _what(entry)) not in declared
+    def careless(entry: dict[str, Any]) -> set[str]:
+        beyond = set(entry["Permissions"]) - declared.get((_who(entry), _what(entry)), set())
+        return beyond if _who(entry) in readers else set()
 
     return [
         *(lakeformation.closed_database(each) for each in sorted(ours)),
@@ -151,58 +144,65 @@ def _classified(names: Names, classification: Classification, table: LakeTable) 
     columns = {column: {_class(names): each} for column, each in table.classes.items()}
     own = {_rows(names): SOME_ROWS} if table.conditions else {}
     return [
-        *_narrowed(names, classification, table),
+        *_filters(names, classification, table),
+        *(lakeformation.grant(*each) for each in _by_table(names, classification, table)),
         lakeformation.tagged_table(table.name, curated, own or {_rows(names): ALL_ROWS}, columns),
     ]
 
 
-def _narrowed(names: Names, classification: Classification, table: LakeTable) -> list[Resource]:
-    """A table of which some role sees only some rows: that role by a filter, the others with conditions elsewhere by name."""
-    if not table.conditions:
-        return []
-    curated, found = names.database("curated"), []
-    where = {"DatabaseName": curated, "Name": table.name}
+def _by_tag(names: Names, classification: Classification) -> Iterator[Grant]:
     for role in _readers(classification):
+        who, classes = names.role_arn(role), classification.personas[role]
+        rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
+        tags = [{"TagKey": _class(names), "TagValues": classes}, {"TagKey": _rows(names), "TagValues": rows}]
+        yield who, {"Database": {"Name": names.database("curated")}}, ["DESCRIBE"]
+        yield who, {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": tags}}, ["DESCRIBE", "SELECT"]
+
+
+def _by_table(names: Names, classification: Classification, table: LakeTable) -> Iterator[Grant]:
+    """A table of which some role sees only some rows: that role by a filter, the others with conditions elsewhere by name."""
+    where = {"DatabaseName": names.database("curated"), "Name": table.name}
+    for role in _readers(classification) if table.conditions else []:
         columns, who = table.seen(classification, role), names.role_arn(role)
         if not columns or not _has_conditions(classification, role):
             continue
-        if condition := table.conditions.get(role):
-            name = _filter(names, role)
-            cells = {"DatabaseName": curated, "TableName": table.name, "Name": name, "TableCatalogId": names.account}
-            found.append(lakeformation.data_cells_filter(name, curated, table.name, columns, condition))
-            found.append(lakeformation.grant(who, {"DataCellsFilter": cells}, ["SELECT"]))
+        if role in table.conditions:
+            yield who, {"DataCellsFilter": _cells(names, role, table)}, ["SELECT"]
         else:
-            found.append(lakeformation.grant(who, {"TableWithColumns": {**where, "ColumnNames": columns}}, ["SELECT"]))
+            yield who, {"TableWithColumns": {**where, "ColumnNames": columns}}, ["SELECT"]
+
+
+def _filters(names: Names, classification: Classification, table: LakeTable) -> Iterator[Resource]:
+    for role, condition in table.conditions.items():
+        if columns := table.seen(classification, role):
+            cells = _cells(names, role, table)
+            yield lakeformation.data_cells_filter(cells["Name"], cells["DatabaseName"], table.name, columns, condition)
+
+
+def _cells(names: Names, role: str, table: LakeTable) -> dict[str, str]:
+    name = names.resource(role).replace("-", "_")
+    where = {"DatabaseName": names.database("curated"), "TableName": table.name}
+    return {"TableCatalogId": names.account, **where, "Name": name}
+
+
+def _declared(names: Names, classification: Classification) -> dict[tuple[str, str], set[str]]:
+    """Who holds what by our declarations: (principal, resource as `_what` writes it) to permissions."""
+    by_table = [each for one in tables(names, classification) for each in _by_table(names, classification, one)]
+    found: dict[tuple[str, str], set[str]] = {}
+    for who, on, permissions in [*_by_tag(names, classification), *by_table]:
+        found.setdefault((who, _what({"Resource": on})), set()).update(permissions)
     return found
 
 
-def _declared(names: Names, classification: Classification) -> set[tuple[str, str]]:
-    """Who holds what by our declarations, each as `_what` writes it."""
-    wanted: set[tuple[str, str]] = set()
-    curated = names.database("curated")
-    for role in _readers(classification):
-        who = names.role_arn(role)
-        wanted |= {(who, f"Database {curated}"), (who, f"LFTagPolicy {_class(names)}")}
-    for table in tables(names, classification):
-        for role in _readers(classification) if table.conditions else []:
-            who, columns = names.role_arn(role), table.seen(classification, role)
-            if role in table.conditions:
-                wanted.add((who, f"DataCellsFilter {curated}.{table.name}.{_filter(names, role)}"))
-            elif columns and _has_conditions(classification, role):
-                wanted.add((who, f"TableWithColumns {curated}.{table.name} {sorted(columns)}"))
-    return wanted
-
-
 def _what(entry: dict[str, Any]) -> str:
-    """A resource as text, so that what is held can be compared with what is declared."""
+    """A resource as text, so that what is held can be compared with what is declared; the catalog's id is understood."""
     [(kind, on)] = [(kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)]
-    if kind == "Database":
-        return f"Database {on['Name']}"
-    if kind == "LFTagPolicy":
-        return f"LFTagPolicy {on['Expression'][0]['TagKey']}"
-    if kind == "DataCellsFilter":
-        return f"DataCellsFilter {on['DatabaseName']}.{on['TableName']}.{on['Name']}"
-    return f"{kind} {on.get('DatabaseName')}.{on.get('Name')} {sorted(on.get('ColumnNames', []))}"
+    told = {key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")}
+    if "ColumnNames" in told:
+        told["ColumnNames"] = sorted(told["ColumnNames"])
+    if "Expression" in told:
+        told["Expression"] = sorted((each["TagKey"], sorted(each["TagValues"])) for each in told["Expression"])
+    return json.dumps([kind, told], sort_keys=True)
 
 
 def _databases(entry: dict[str, Any]) -> set[str]:
@@ -241,10 +241,6 @@ def _has_conditions(classification: Classification, role: str) -> bool:
 
 def _tables(database: str) -> dict[str, Any]:
     return {"Table": {"DatabaseName": database, "TableWildcard": {}}}
-
-
-def _filter(names: Names, role: str) -> str:
-    return names.resource(role).replace("-", "_")
 
 
 def _class(names: Names) -> str:

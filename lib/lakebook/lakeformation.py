@@ -127,14 +127,16 @@ def grant(principal: str, on: dict[str, Any], permissions: list[str]) -> Iterato
 
 
 @resource
-def revoked(_name: str, unwanted: Callable[[dict[str, Any]], bool]) -> Iterator[Call]:
-    """No grant of those that `unwanted` says yes to, given an entry of ListPermissions; databases last, as they show tables."""
+def revoked(_name: str, unwanted: Callable[[dict[str, Any]], set[str]]) -> Iterator[Call]:
+    """No permission of those that `unwanted` names, given an entry of ListPermissions; databases last, as they show tables."""
     lake = aws.client("lakeformation")
-    found = [each for each in held() if unwanted(each)]
-    for each in sorted(found, key=lambda entry: "Database" in entry["Resource"]):
-        again = {"PermissionsWithGrantOption": each["PermissionsWithGrantOption"]} if each.get("PermissionsWithGrantOption") else {}  # fmt: skip
-        where = {"Principal": each["Principal"], "Resource": _asked(each["Resource"]), "Permissions": each["Permissions"]}  # fmt: skip
-        yield Call(lake.revoke_permissions, {**where, **again})
+    found = [(each, sorted(unwanted(each))) for each in held()]
+    for each, permissions in sorted(found, key=lambda pair: "Database" in pair[0]["Resource"]):
+        if permissions:
+            granting = sorted({*permissions} & {*each.get("PermissionsWithGrantOption", [])})
+            again = {"PermissionsWithGrantOption": granting} if granting else {}
+            where = {"Principal": each["Principal"], "Resource": _asked(each["Resource"]), "Permissions": permissions}
+            yield Call(lake.revoke_permissions, {**where, **again})
 
 
 @resource

@@ -1,0 +1,318 @@
+"""The matrix of who sees what, on a schema of its own: it holds as declared, and any carelessness shows, at the door where it matters."""
+
+import io
+import json
+from dataclasses import replace
+
+import boto3
+import foundation
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakebook import (
+    access_matrix,
+    athena,
+    calls,
+    ec2,
+    ensure,
+    glue,
+    kms,
+    lake,
+    lake_access,
+    lakeformation,
+    personas,
+    redshift,
+    relations,
+    reporting,
+    s3,
+    warehouse,
+    warehouse_access,
+)
+from lakebook.classification import Classification
+from lakebook.postgresql import Column, Table
+from lakebook.reconcile import measure
+
+NAMES = foundation.names("access")
+CLASSES = Classification(
+    "tests",
+    {"public": "", "internal": "", "sensitive": ""},
+    "internal",
+    {"public": ["hr.offices.*"], "sensitive": ["hr.people.ssn", "hr.people.salary"]},
+    {
+        "migration-operator": ["public", "internal", "sensitive"],
+        "data-engineer": ["public", "internal"],
+        "data-scientist": ["public", "internal", "sensitive"],
+        "analyst": ["public", "internal"],
+        "auditor": [],
+        "redshift": ["public"],
+    },
+    {"hr.people": {"analyst": "country = 'de'"}},
+    {"data-scientist": ["hr.offices"]},
+)
+PEOPLE = pd.DataFrame(
+    {
+        "id": [1, 2, 3],
+        "name": ["ann", "bob", "eve"],
+        "salary": [1000, 2000, 31337],
+        "ssn": ["s-1", "s-2", "s-3"],
+        "country": ["de", "de", "fr"],
+    }
+).astype({"id": "int32", "salary": "int32"})
+OFFICES = pd.DataFrame({"id": [1, 2], "city": ["Rom", "Ulm"]}).astype({"id": "int32"})
+DATABASE = NAMES.database("curated")
+ON_PEOPLE = {"DatabaseName": DATABASE, "Name": "hr_people"}
+
+
+def columns(frame):
+    kinds = {"int32": ("integer", "int4")}
+    return tuple(
+        Column(each, each, *kinds.get(str(kind), ("character varying(20)", "varchar")), length=None if str(kind) == "int32" else 20)
+        for each, kind in frame.dtypes.items()
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lakeside(stand_in):
+    """Foundation, a curated layer of two tables, a warehouse that has loaded them, and the operator at work."""
+    parts = foundation.parts(NAMES, services=())
+    ensure(foundation.bootstrap(NAMES), apply=True)
+    admin = boto3.Session()
+    settings = admin.client("lakeformation").get_data_lake_settings()["DataLakeSettings"]
+    keys = boto3.client("sts").assume_role(RoleArn=NAMES.role_arn("migration-operator"), RoleSessionName="access")["Credentials"]  # fmt: skip
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    boto3.setup_default_session(**dict(zip(names, [*keys.values()][:3], strict=True)))
+    parts["people"] = personas.roles(NAMES, [], CLASSES)
+    for part in ("services", "people", "key", "buckets", "workgroups", "network", "groups"):
+        ensure(parts[part], apply=True)
+    results = f"s3://{NAMES.jobs_bucket}/athena/lakebook/"
+    ensure([athena.workgroup(NAMES.resource("lakebook"), results, kms.alias(NAMES))], apply=True)
+    ensure([*lakeformation.governance(NAMES, []), *declared()], apply=True)
+    ensure(lake_access.enforced(NAMES, CLASSES), apply=True)
+    for name, frame in (("people", PEOPLE), ("offices", OFFICES)):
+        curated(name, frame)
+    ensure(declared(), apply=True)
+    store = redshift.Warehouse(NAMES.resource("warehouse"), "lake")
+    ensure(redshift.compute(NAMES, "lake", ec2.subnets(NAMES, []), 8), apply=True)
+    ensure([warehouse.schemas("", store, ["hr", "reporting"]), *warehouse.loads(NAMES, store, loaded())], apply=True)
+    ensure([reporting.external_schema("lake", store, DATABASE, NAMES.role_arn("redshift")), readers(store)], apply=True)
+    yield admin, store
+    admin.client("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
+    boto3.setup_default_session()
+
+
+def curated(name, frame):
+    """One table of the curated layer with its proof."""
+    table = Table(0, "hr", name, f"hr_{name}", len(frame), False, 0, columns(frame), ("id",))
+    location, packed = f"s3://{NAMES.curated_bucket}/hr/{name}/snapshot=1/", io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), packed)
+    bucket, key = s3.split(location)
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"{key}part.parquet", Body=packed.getvalue())
+    described = [(each, "int" if str(kind) == "int32" else "string", "") for each, kind in frame.dtypes.items()]
+    ensure([glue.table(f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", {}))], apply=True)
+    found = measure(relations.athena(DATABASE, f"hr_{name}", table, NAMES.resource("lakebook")), table, 63)
+    proof = {"inputs": "1", "files": "", "measure": found.to_json(), "rows": len(frame)}
+    parameters = {lake.SOURCE: lake.model(table), lake.PROOF: json.dumps(proof)}
+    ensure([glue.table(f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", parameters))], apply=True)
+
+
+def declared():
+    return [*lake_access.foundation(NAMES, CLASSES), *lake_access.readers(NAMES, CLASSES), *lake_access.classified(NAMES, CLASSES)]  # fmt: skip
+
+
+def loaded():
+    return warehouse.tables(NAMES, {}, 63)
+
+
+def readers(store):
+    return warehouse_access.readers("personas", store, NAMES, CLASSES, loaded())
+
+
+def everything(store):
+    return [*declared(), *lake_access.enforced(NAMES, CLASSES), *personas.roles(NAMES, [], CLASSES), readers(store)]
+
+
+def matrix():
+    return access_matrix.Matrix(NAMES, CLASSES, lake_access.tables(NAMES, CLASSES), loaded(), "lake")
+
+
+def test_the_matrix_holds_as_declared_and_shows_what_it_tried(lakeside):
+    tried = matrix().tried()
+    assert access_matrix.differences(tried) == []
+    assert set(tried["role"]) == set(access_matrix.ROLES)
+    assert set(tried["door"]) == set(access_matrix.DOORS)
+    seen = tried[tried["seen"].eq(True) & (tried["column"] == "ssn")]
+    assert sorted(set(zip(seen["role"], seen["door"], strict=True))) == [
+        *(("data-scientist", each) for each in ("athena", "awswrangler", "warehouse")),
+        *(("migration-operator", each) for each in ("athena", "awswrangler", "files", "warehouse")),
+    ]
+    rows = tried[(tried["column"] == access_matrix.ROWS) & (tried["table"] == "hr.people")].set_index(["role", "door"])["seen"]  # fmt: skip
+    assert (rows["analyst", "athena"], rows["data-engineer", "athena"], rows["analyst", "warehouse"]) == (2, 3, 2)
+    summary = access_matrix.summary(tried).set_index("role")
+    assert summary.loc["auditor"].tolist() == ["0 of 7"] * 5
+    access_matrix.picture(tried)
+
+
+def test_nothing_is_left_to_declare(lakeside):
+    assert calls(everything(lakeside[1])) == []
+
+
+def lf(operation, **arguments):
+    return lambda _admin, _store: getattr(boto3.client("lakeformation"), operation)(**arguments)
+
+
+def give(role, resource, *permissions):
+    return lf("grant_permissions", Principal={"DataLakePrincipalIdentifier": NAMES.role_arn(role)}, Resource=resource, Permissions=list(permissions))  # fmt: skip
+
+
+def take(role, resource, *permissions):
+    return lf("revoke_permissions", Principal={"DataLakePrincipalIdentifier": NAMES.role_arn(role)}, Resource=resource, Permissions=list(permissions))  # fmt: skip
+
+
+def tag(columns, value, key="class"):
+    on = {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": columns}} if columns else {"Table": ON_PEOPLE}
+    return lf("add_lf_tags_to_resource", Resource=on, LFTags=[{"TagKey": NAMES.resource(key), "TagValues": [value]}])
+
+
+def untag(columns, value):
+    on = {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": columns}}
+    return lf("remove_lf_tags_from_resource", Resource=on, LFTags=[{"TagKey": NAMES.resource("class"), "TagValues": [value]}])  # fmt: skip
+
+
+def policy(classes, rows=("all",)):
+    keys = {"class": list(classes), "rows": list(rows)}
+    expression = [{"TagKey": NAMES.resource(key), "TagValues": values} for key, values in keys.items()]
+    return {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": expression}}
+
+
+FILTER = {"TableCatalogId": foundation.ACCOUNT, "DatabaseName": DATABASE, "TableName": "hr_people", "Name": "acme_access_analyst"}  # fmt: skip
+
+
+def narrow(rows, *columns):
+    told = {**FILTER, "RowFilter": {"FilterExpression": rows}, "ColumnNames": list(columns)}
+    return lf("update_data_cells_filter", TableData=told)
+
+
+def sql(text):
+    return lambda _admin, store: ensure([store_statement(store, text)], apply=True)
+
+
+def store_statement(store, text):
+    return next(iter([lake_resource(store, text)]))
+
+
+def lake_resource(store, text):
+    from lakebook.ensure import Resource  # noqa: PLC0415
+
+    return Resource("a careless statement", lambda: iter([store.statement(text)]))
+
+
+def right(role, name, action, resource):
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
+    return lambda admin, _store: admin.client("iam").put_role_policy(RoleName=NAMES.resource(role), PolicyName=name, PolicyDocument=json.dumps(document))  # fmt: skip
+
+
+def deny(role, action):
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
+    return lambda admin, _store: admin.client("iam").put_role_policy(RoleName=NAMES.resource(role), PolicyName="denies", PolicyDocument=json.dumps(document))  # fmt: skip
+
+
+FILES = f"arn:aws:s3:::{NAMES.curated_bucket}/*"
+CARELESS = {
+    "the whole table is granted": (give("analyst", {"Table": ON_PEOPLE}, "SELECT"), "analyst", "athena", "ssn is seen"),
+    "one hidden column is granted": (give("data-engineer", {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": ["ssn"]}}, "SELECT"), "data-engineer", "athena", "ssn is seen"),
+    "all columns but one are granted": (give("data-engineer", {"TableWithColumns": {**ON_PEOPLE, "ColumnWildcard": {"ExcludedColumnNames": ["ssn"]}}}, "SELECT"), "data-engineer", "awswrangler", "salary is seen"),
+    "all tables are granted": (give("analyst", {"Table": {"DatabaseName": DATABASE, "TableWildcard": {}}}, "SELECT"), "analyst", "athena", "(rows) is 3, expected 2"),
+    "a class too many is granted": (give("data-engineer", policy(["sensitive"], ["all", "restricted"]), "SELECT"), "data-engineer", "athena", "salary is seen"),
+    "restricted tables are granted by tag": (give("analyst", policy(["internal"], ["restricted"]), "SELECT"), "analyst", "athena", "(rows) is 3, expected 2"),
+    "the auditor may ask and is granted a table": (lambda *who: [each(*who) for each in (give("auditor", {"Table": ON_PEOPLE}, "SELECT"), right("auditor", "asks", ["athena:*", "glue:Get*", "lakeformation:GetDataAccess", "s3:*"], "*"))], "auditor", "athena", "name is seen"),
+    "a role's grant is gone": (take("data-engineer", policy(["public", "internal"], ["all", "restricted"]), "SELECT"), "data-engineer", "athena", "city is hidden"),
+    "a named grant is gone": (take("data-scientist", policy(["public", "internal", "sensitive"], ["all", "restricted"]), "SELECT"), "data-scientist", "athena", "ssn is hidden"),
+    "a hidden column is tagged as open": (tag(["ssn"], "public"), "data-engineer", "athena", "ssn is seen"),
+    "an open column is tagged as closed": (tag(["name"], "sensitive"), "data-engineer", "awswrangler", "name is hidden"),
+    "a column lost its tag": (untag(["ssn"], "sensitive"), "data-scientist", "athena", "ssn is hidden"),
+    "a restricted table is tagged as open": (tag([], "all", "rows"), "analyst", "athena", "(rows) is 3, expected 2"),
+    "a filter shows more rows": (narrow("country = 'de' OR country = 'fr'", "id", "name", "country"), "analyst", "athena", "(rows) is 3, expected 2"),
+    "a filter shows fewer rows": (narrow("id = 1", "id", "name", "country"), "analyst", "awswrangler", "(rows) is 1, expected 2"),
+    "a filter shows a hidden column": (narrow("country = 'de'", "id", "name", "country", "ssn"), "analyst", "athena", "ssn is seen"),
+    "a filter hides an open column": (narrow("country = 'de'", "id", "country"), "analyst", "athena", "name is hidden"),
+    "IAM has its say again": (lambda *who: [each(*who) for each in (lf("grant_permissions", Principal={"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, Resource={"Table": ON_PEOPLE}, Permissions=["ALL"]), lf("grant_permissions", Principal={"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, Resource={"Database": {"Name": DATABASE}}, Permissions=["ALL"]), right("data-engineer", "files", "s3:GetObject", FILES))], "data-engineer", "athena", "ssn is seen"),
+    "a role reads the files": (right("analyst", "files", "s3:GetObject", FILES), "analyst", "files", "ssn is seen"),
+    "a role no longer reads its files": (deny("data-scientist", "s3:GetObject"), "data-scientist", "files", "city is hidden"),
+    "a role is lent nothing": (deny("analyst", "lakeformation:GetDataAccess"), "analyst", "athena", "name is hidden"),
+    "the warehouse's role sees more of the lake": (give("redshift", {"Table": ON_PEOPLE}, "SELECT"), "data-engineer", "external schema", "ssn is seen"),
+    "an outsider may use the external schema": (sql("GRANT USAGE ON SCHEMA lake TO ROLE analyst"), "analyst", "external schema", "city is seen"),
+    "a loaded table is granted whole": (sql("GRANT SELECT ON hr.people TO ROLE analyst"), "analyst", "warehouse", "ssn is seen"),
+    "a hidden column of the warehouse is granted": (sql("GRANT SELECT (ssn) ON hr.people TO ROLE data_engineer"), "data-engineer", "warehouse", "ssn is seen"),
+    "a whole schema is granted": (sql("GRANT SELECT FOR TABLES IN SCHEMA hr TO ROLE data_engineer"), "data-engineer", "warehouse", "salary is seen"),
+    "a column of the warehouse is revoked": (sql("REVOKE SELECT (name) ON hr.people FROM ROLE analyst"), "analyst", "warehouse", "name is hidden"),
+    "row-level security is off": (sql("ALTER TABLE hr.people ROW LEVEL SECURITY OFF"), "analyst", "warehouse", "(rows) is 3, expected 2"),
+    "a policy is detached": (sql("DETACH RLS POLICY every_row ON hr.people FROM ROLE data_engineer"), "data-engineer", "warehouse", "(rows) is 0, expected 3"),
+    "a user has another's role": (sql('GRANT ROLE data_scientist TO "IAMR:acme-access-analyst"'), "analyst", "warehouse", "ssn is seen"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CARELESS)
+def test_carelessness_shows(lakeside, what):
+    admin, store = lakeside
+    mutate, role, door, said = CARELESS[what]
+    mutate(admin, store)
+    try:
+        found = access_matrix.differences(matrix().tried((role,), (door,)))
+        assert any(said in each for each in found), found
+    finally:
+        mended(admin, store)
+    assert access_matrix.differences(matrix().tried((role,), (door,))) == []
+
+
+def mended(admin, store):
+    """What the declarations mend by themselves, and the few things that are an administrator's."""
+    iam = admin.client("iam")
+    for role in ("analyst", "auditor", "data-engineer", "data-scientist"):
+        for each in iam.list_role_policies(RoleName=NAMES.resource(role))["PolicyNames"]:
+            if each != "lakebook":
+                iam.delete_role_policy(RoleName=NAMES.resource(role), PolicyName=each)
+    for who, role in (("IAMR:acme-access-analyst", "data_scientist"),):
+        if [who, role] in store.ask("SELECT user_name, role_name FROM svv_user_grants"):
+            sql(f'REVOKE ROLE {role} FROM "{who}"')(admin, store)
+    for entry in lakeformation.held():
+        if entry["Principal"]["DataLakePrincipalIdentifier"] == NAMES.role_arn("auditor"):
+            take("auditor", {"Table": ON_PEOPLE}, "SELECT")(admin, store)
+    ensure(everything(store), apply=True)
+    assert calls(everything(store)) == []
+
+
+def test_the_way_back_gives_iam_its_say_and_forward_takes_it_again(lakeside):
+    released = lake_access.released(NAMES)
+    ensure(released, apply=True)
+    assert calls(released) == []
+    ensure(everything(lakeside[1]), apply=True)
+    assert access_matrix.differences(matrix().tried(("analyst",), ("athena",))) == []
+
+
+def test_files_of_a_table_that_is_seen_in_part_may_not_be_opened():
+    wider = replace(CLASSES, files={"analyst": ["hr.*"], "data-scientist": ["hr.people"]})
+    assert lake_access.past_lake_formation(NAMES, wider) == ["analyst: hr.people"]
+
+
+def test_an_external_schema_more_open_than_its_users_is_named():
+    wider = replace(CLASSES, personas={**CLASSES.personas, "redshift": ["public", "sensitive"]})
+    assert warehouse_access.too_open(CLASSES, loaded()) == []
+    assert warehouse_access.too_open(wider, loaded()) == ["data-engineer: hr.people"]
+
+
+def test_a_new_column_is_nobodys_until_it_is_classified(lakeside):
+    client = boto3.client("glue")
+    table = glue.describe(DATABASE, "hr_offices")
+    wanted = {key: table[key] for key in ("Name", "Description", "TableType", "StorageDescriptor", "PartitionKeys", "Parameters")}  # fmt: skip
+    extra = {"Name": "rent", "Type": "int", "Comment": ""}
+    storage = {**wanted["StorageDescriptor"], "Columns": [*wanted["StorageDescriptor"]["Columns"], extra]}
+    client.update_table(DatabaseName=DATABASE, TableInput={**wanted, "StorageDescriptor": storage})
+    try:
+        found = access_matrix.differences(matrix().tried(("data-engineer",), ("athena",)))
+        assert found == ["data-engineer at the door athena: hr.offices.rent is hidden, expected seen"]
+        ensure(declared(), apply=True)
+        assert access_matrix.differences(matrix().tried(("data-engineer",), ("athena",))) == []
+    finally:
+        client.update_table(DatabaseName=DATABASE, TableInput=wanted)
