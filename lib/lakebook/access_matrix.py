@@ -146,7 +146,7 @@ class Matrix:
     def _by_athena(self, role: str, sql: str) -> list[list[Any]]:
         client = self._client(role, "athena")
         context = {"Database": self.names.database("curated")}
-        query_id = client.start_query_execution(QueryString=sql, QueryExecutionContext=context, WorkGroup=self._workgroup(role))["QueryExecutionId"]  # fmt: skip
+        query_id = client.start_query_execution(QueryString=sql, QueryExecutionContext=context, WorkGroup=self._workgroup(role), ResultConfiguration={"OutputLocation": self._results(role)})["QueryExecutionId"]  # fmt: skip
 
         def state() -> str | None:
             status = client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
