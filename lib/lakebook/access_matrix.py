@@ -21,6 +21,7 @@ from lakebook import athena, aws, reporting, s3, warehouse_access
 from lakebook.ensure import wait
 from lakebook.errors import LakebookError
 from lakebook.personas import ASKING, OPERATOR, PERSONAS
+from lakebook.redshift import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,8 +172,10 @@ class Matrix:
         return [list(each) for each in frame.itertuples(index=False)]
 
     def _by_data_api(self, role: str, sql: str) -> list[list[Any]]:
-        client, where = self._client(role, "redshift-data"), self.names.resource("warehouse")
-        started = client.execute_statement(WorkgroupName=where, Database=self.warehouse_database, Sql=sql)["Id"]
+        client, where = self._client(role, "redshift-data"), dict(self._warehouse.where)
+        if role != OPERATOR:
+            where.pop("SecretArn", None)  # which is the administrator's
+        started = client.execute_statement(**where, Database=self.warehouse_database, Sql=sql)["Id"]
 
         def state() -> str | None:
             found = client.describe_statement(Id=started)
@@ -217,6 +220,10 @@ class Matrix:
     @cached_property
     def _clients(self) -> dict[tuple[str, str], Any]:
         return {}
+
+    @cached_property
+    def _warehouse(self) -> Warehouse:
+        return Warehouse(self.names.resource("warehouse"), self.warehouse_database)
 
     @cached_property
     def _making(self) -> threading.Lock:

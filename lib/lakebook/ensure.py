@@ -28,7 +28,7 @@ class Call:
     """One AWS API call that changes something; nothing happens until it is run.
 
     `until` is asked again and again, with the call's answer, whether what it started is there: None, or what it saw last.
-    `retry_on` names the error that a role made a moment ago gives until IAM has spread it.
+    `retry_on` names the error that a role made a moment ago gives until IAM has spread it; `veiled` hides the arguments.
     """
 
     method: Callable[..., Any]
@@ -36,6 +36,7 @@ class Call:
     until: Callable[[dict[str, Any]], str | None] | None = None
     timeout_seconds: float = 900
     retry_on: str = ""
+    veiled: bool = False  # its arguments hold personal data, which no table may show
 
     @property
     def action(self) -> str:
@@ -156,10 +157,12 @@ def wait(
 
 def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:
     return table(
-        [{"resource": resource, "call": call.action, "arguments": _shown(call.arguments)} for resource, call in pairs],
+        [{"resource": resource, "call": call.action, "arguments": _shown(call)} for resource, call in pairs],
         name,
     ).reindex(columns=["resource", "call", "arguments"])
 
 
-def _shown(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {key: f"<{len(each):,} bytes>" if isinstance(each, bytes) else each for key, each in arguments.items()}
+def _shown(call: Call) -> dict[str, Any]:
+    if call.veiled:
+        return dict.fromkeys(call.arguments, "<not shown>")
+    return {key: f"<{len(each):,} bytes>" if isinstance(each, bytes) else each for key, each in call.arguments.items()}

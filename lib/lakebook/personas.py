@@ -142,9 +142,12 @@ def _warehouse(names: Names) -> list[dict[str, Any]]:
 
     Source: "Authorizing access to the Amazon Redshift Data API".
     """
+    cluster, database = (f"arn:aws:redshift:{names.region}:{names.account}:{kind}:{names.resource('warehouse')}" for kind in ("cluster", "dbname"))  # fmt: skip
     workgroups = f"arn:aws:redshift-serverless:{names.region}:{names.account}:workgroup/*"  # their names are not in it
     return [
         {"Action": ["redshift-data:ExecuteStatement", "redshift-serverless:GetCredentials"], "Resource": workgroups},
+        {"Action": "redshift-data:ExecuteStatement", "Resource": cluster},
+        {"Action": "redshift:GetClusterCredentialsWithIAM", "Resource": f"{database}/*"},
         {"Action": ["redshift-data:CancelStatement", "redshift-data:DescribeStatement", "redshift-data:GetStatementResult"], "Resource": "*"},
     ]  # fmt: skip
 

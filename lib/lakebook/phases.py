@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lakebook.parameters import ParametersError
 
-OUTSIDE_A_RUN = ("00", "90")  # the map and the teardown: only when asked for by number
+OUTSIDE_A_RUN = ("00", "20", "90")  # the map, an erasure and the teardown: only when asked for by number
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Redshift Serverless: namespace, workgroup, SQL through the Data API, and tables loaded by COPY in one transaction."""
+"""Redshift, Serverless or provisioned: namespace and workgroup or a cluster, and SQL through the Data API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from lakebook.names import Names
 
-GONE = "ResourceNotFoundException"
+GONE, NO_CLUSTER = "ResourceNotFoundException", "ClusterNotFound"
+SERVERLESS, PROVISIONED = "serverless", "provisioned"
 READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]  # fmt: skip
 
 
@@ -35,13 +36,59 @@ def roles(names: Names) -> list[Resource]:
     return [iam.service_role(names, "redshift", "redshift.amazonaws.com", allow=reads, statements=statements)]
 
 
-def compute(names: Names, database: str, subnet_ids: list[str], base_capacity_rpus: int) -> list[Resource]:
-    """The warehouse's namespace and workgroup, in order."""
-    name, groups = names.resource("warehouse"), ec2.security_group_ids(names, "redshift")
-    return [
-        namespace(name, database, names.role_arn("redshift")),
-        workgroup(name, name, subnet_ids, groups, base_capacity_rpus),
-    ]
+def compute(
+    names: Names,
+    database: str,
+    subnet_ids: list[str],
+    base_capacity_rpus: int,
+    kind: str = SERVERLESS,
+    node_type: str = "ra3.large",
+    nodes: int = 2,
+) -> list[Resource]:
+    """What holds the warehouse, in order: a namespace with its workgroup, or a cluster in its subnets; raises LakebookError for another kind."""
+    name, groups, role = names.resource("warehouse"), ec2.security_group_ids(names, "redshift"), names.role_arn("redshift")  # fmt: skip
+    if kind == SERVERLESS:
+        return [namespace(name, database, role), workgroup(name, name, subnet_ids, groups, base_capacity_rpus)]
+    if kind == PROVISIONED:
+        want = {"DBName": database, "NodeType": node_type, "NumberOfNodes": nodes, "VpcSecurityGroupIds": groups}
+        return [subnet_group(name, subnet_ids, names.tags), cluster(name, name, want, role, names.tags)]
+    raise LakebookError(f"warehouse_kind says {kind!r}: write {SERVERLESS} or {PROVISIONED}.")
+
+
+@resource
+def subnet_group(name: str, subnet_ids: list[str], tags: dict[str, str]) -> Iterator[Call]:
+    """The subnets that a cluster may be in."""
+    redshift = aws.client("redshift")
+    have = current(redshift.describe_cluster_subnet_groups, "ClusterSubnetGroupNotFoundFault", ClusterSubnetGroupName=name)  # fmt: skip
+    want = {"ClusterSubnetGroupName": name, "SubnetIds": subnet_ids}
+    if have is None:
+        rest = {"Description": f"lakebook {name}", "Tags": iam.as_list(tags)}
+        yield Call(redshift.create_cluster_subnet_group, {**want, **rest})
+    elif {each["SubnetIdentifier"] for each in have["ClusterSubnetGroups"][0]["Subnets"]} != set(subnet_ids):
+        yield Call(redshift.modify_cluster_subnet_group, want)
+
+
+@resource
+def cluster(name: str, group: str, want: dict[str, Any], role_arn: str, tags: dict[str, str]) -> Iterator[Call]:
+    """A private, encrypted cluster whose administrator's password AWS keeps; other nodes or groups are given to one that is there."""
+    redshift, until = aws.client("redshift"), partial(_awaits_cluster, name)
+    have = current(redshift.describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
+    size = {"ClusterType": "multi-node" if want["NumberOfNodes"] > 1 else "single-node"}
+    if have is None:
+        nodes = {} if size["ClusterType"] == "single-node" else {"NumberOfNodes": want["NumberOfNodes"]}
+        rest = {"MasterUsername": "administrator", "ManageMasterPassword": True, "ClusterSubnetGroupName": group, "PubliclyAccessible": False, "Encrypted": True, "EnhancedVpcRouting": True, "IamRoles": [role_arn], "DefaultIamRoleArn": role_arn, "Tags": iam.as_list(tags)}  # fmt: skip
+        told = {key: each for key, each in want.items() if key != "NumberOfNodes"}
+        arguments = {"ClusterIdentifier": name, **size, **nodes, **told, **rest}
+        yield Call(redshift.create_cluster, arguments, until=until, timeout_seconds=1800)
+        return
+    found = have["Clusters"][0]
+    groups = [each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]]
+    now = {"NodeType": found["NodeType"], "NumberOfNodes": found["NumberOfNodes"], "VpcSecurityGroupIds": groups}
+    if changes := {key: want[key] for key in now if now[key] != want[key]}:
+        yield Call(redshift.modify_cluster, {"ClusterIdentifier": name, **changes}, until=until, timeout_seconds=7200)
+    if role_arn not in [each["IamRoleArn"] for each in found["IamRoles"]]:
+        arguments = {"ClusterIdentifier": name, "AddIamRoles": [role_arn], "DefaultIamRoleArn": role_arn}
+        yield Call(redshift.modify_cluster_iam_roles, arguments, until=until)
 
 
 @resource
@@ -88,15 +135,22 @@ def workgroup(
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One database of a workgroup, reached through the Data API."""
+    """One database of a workgroup or a cluster, whichever has this name, reached through the Data API."""
 
-    workgroup: str
+    name: str
     database: str
+
+    @property
+    def where(self) -> dict[str, str]:
+        """How the Data API names it: by workgroup, or by cluster and the secret of its administrator; raises LakebookError where there is none."""
+        if found := self._found():
+            return found
+        raise LakebookError(f"There is no available warehouse {self.name}: run 06.")
 
     def query(self, sql: str) -> pd.DataFrame:
         """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text); raises LakebookError."""
         data = aws.client("redshift-data")
-        answer = data.execute_statement(WorkgroupName=self.workgroup, Database=self.database, Sql=sql)
+        answer = data.execute_statement(**self.where, Database=self.database, Sql=sql)
         wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, silent_seconds=2)
         pages = list(data.get_paginator("get_statement_result").paginate(Id=answer["Id"]))
         names = [each["name"] for each in pages[0]["ColumnMetadata"]]
@@ -116,21 +170,41 @@ class Warehouse:
 
     def statement(self, sql: str, timeout_seconds: float = 3600) -> Call:
         """The call that runs one statement by itself, for what takes no transaction around it."""
-        arguments = {"WorkgroupName": self.workgroup, "Database": self.database, "Sql": sql}
+        arguments = {**self._planned(), "Database": self.database, "Sql": sql}
         method = aws.client("redshift-data").execute_statement
         return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
 
     def transaction(self, statements: list[str], timeout_seconds: float = 3600) -> Call:
         """The call that runs all the statements or none of them."""
-        arguments = {"WorkgroupName": self.workgroup, "Database": self.database, "Sqls": statements}
+        arguments = {**self._planned(), "Database": self.database, "Sqls": statements}
         method = aws.client("redshift-data").batch_execute_statement
         return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
 
     def exists(self) -> bool:
-        """Whether the workgroup is there to be asked."""
-        redshift = aws.client("redshift-serverless")
-        found = current(redshift.get_workgroup, GONE, workgroupName=self.workgroup)
-        return found is not None and found["workgroup"]["status"] == "AVAILABLE"
+        """Whether it is there to be asked."""
+        return bool(self._found())
+
+    def _planned(self) -> dict[str, str]:
+        return self._found() or {"WorkgroupName": self.name}
+
+    def _found(self) -> dict[str, str]:
+        """What `where` says, kept once it is known; empty while there is none."""
+        if not self.__dict__.get("known"):
+            self.__dict__["known"] = _workgroup(self.name) or _cluster(self.name)
+        known: dict[str, str] = self.__dict__["known"]
+        return known
+
+
+def _workgroup(name: str) -> dict[str, str]:
+    found = current(aws.client("redshift-serverless").get_workgroup, GONE, workgroupName=name)
+    return {"WorkgroupName": name} if found and found["workgroup"]["status"] == "AVAILABLE" else {}
+
+
+def _cluster(name: str) -> dict[str, str]:
+    found = current(aws.client("redshift").describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
+    if not found or found["Clusters"][0]["ClusterStatus"] != "available":
+        return {}
+    return {"ClusterIdentifier": name, "SecretArn": str(found["Clusters"][0]["MasterPasswordSecretArn"])}
 
 
 def literal(text: str) -> str:
@@ -146,6 +220,11 @@ def _awaits_namespace(name: str, _answer: dict[str, Any]) -> str | None:
 def _awaits_workgroup(name: str, _answer: dict[str, Any]) -> str | None:
     status = aws.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"]["status"]
     return None if status == "AVAILABLE" else str(status)
+
+
+def _awaits_cluster(name: str, _answer: dict[str, Any]) -> str | None:
+    found = aws.client("redshift").describe_clusters(ClusterIdentifier=name)["Clusters"][0]
+    return None if found["ClusterStatus"] == "available" else str(found["ClusterStatus"])
 
 
 def _awaits_statement(answer: dict[str, Any]) -> str | None:

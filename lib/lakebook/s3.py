@@ -89,6 +89,36 @@ def emptied(uri: str) -> Iterator[Call]:
         )
 
 
+def earlier(uri: str, current: str) -> list[dict[str, str]]:
+    """Versions and delete markers below `uri` that are not the newest of an object below `current`: `[{"Key", "VersionId"}]`."""
+    (bucket, prefix), keep = split(uri), split(current)[1] if current else None
+    pages = aws.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+    found = [(kind, each) for page in pages for kind in ("Versions", "DeleteMarkers") for each in page.get(kind, [])]
+    return [
+        {"Key": each["Key"], "VersionId": each["VersionId"]}
+        for kind, each in found
+        if not (kind == "Versions" and each["IsLatest"] and keep is not None and each["Key"].startswith(keep))
+    ]
+
+
+@resource
+def without_history(_name: str, uri: str, current: str) -> Iterator[Call]:
+    """Nothing below `uri` but the newest version of what is below `current`, for good: versions do not come back."""
+    found, bucket = earlier(uri, current), split(uri)[0]
+    for start in range(0, len(found), 1000):
+        yield Call(
+            aws.client("s3").delete_objects,
+            {"Bucket": bucket, "Delete": {"Objects": found[start : start + 1000], "Quiet": True}},
+            until=_all_deleted,
+        )
+
+
+def _all_deleted(answer: dict[str, Any]) -> None:
+    """Raise what S3 only lists under Errors while it answers 200."""
+    if errors := answer.get("Errors"):
+        raise LakebookError(f"S3 kept {len(errors)} versions, the first with {errors[0]['Code']}: {errors[0].get('Message', '')}")  # fmt: skip
+
+
 def _exists(s3: Any, name: str) -> bool:
     try:
         s3.head_bucket(Bucket=name)

@@ -1,0 +1,72 @@
+"""The warehouse as a cluster: the same notebook's declarations, by parameter."""
+
+import boto3
+import foundation
+import pytest
+from botocore.exceptions import ClientError
+
+from lakebook import LakebookError, calls, ec2, ensure, redshift, warehouse
+
+NAMES = foundation.names("cluster")
+
+
+@pytest.fixture(scope="module")
+def place(stand_in):
+    parts = foundation.parts(NAMES, services=())
+    ensure(foundation.bootstrap(NAMES), apply=True)
+    ensure([each for part in ("services", "network", "groups") for each in parts[part]], apply=True)
+    return ec2.subnets(NAMES, [])
+
+
+def compute(subnets, **settings):
+    return redshift.compute(NAMES, "lake", subnets, 8, "provisioned", **settings)
+
+
+@pytest.fixture(scope="module")
+def store(place):
+    found = redshift.Warehouse(NAMES.resource("warehouse"), "lake")
+    assert not found.exists()
+    assert [call.action for _, call in calls(compute(place))] == [
+        "redshift:CreateClusterSubnetGroup",
+        "redshift:CreateCluster",
+    ]
+    ensure(compute(place), apply=True)
+    return found
+
+
+def test_the_cluster_is_private_encrypted_and_its_password_is_kept_by_aws(store):
+    [found] = boto3.client("redshift").describe_clusters(ClusterIdentifier=NAMES.resource("warehouse"))["Clusters"]
+    assert (found["PubliclyAccessible"], found["Encrypted"], found["EnhancedVpcRouting"]) == (False, True, True)
+    assert found["MasterPasswordSecretArn"]
+    assert found["NumberOfNodes"] == 2
+
+
+def test_it_is_asked_as_the_administrator_by_name_alone(store):
+    assert store.ask("SELECT current_user") == [["administrator"]]
+    ensure([warehouse.schemas("", store, ["operations"])], apply=True)
+    assert calls([warehouse.schemas("", store, ["operations"])]) == []
+    ensure([warehouse.schemas("", store, ["operations", "customers"])], apply=True)
+    assert "lakebook.loads" in store.relations()
+
+
+def test_nothing_is_made_twice_and_other_nodes_are_a_change(place, store):
+    assert calls(compute(place)) == []
+    [(_, call)] = calls(compute(place, nodes=3))
+    assert (call.action, call.arguments["NumberOfNodes"]) == ("redshift:ModifyCluster", 3)
+    ensure(compute(place, nodes=3), apply=True)
+    assert calls(compute(place, nodes=3)) == []
+
+
+def test_another_kind_is_one_clear_sentence(place):
+    with pytest.raises(LakebookError, match="warehouse_kind says 'large': write serverless or provisioned"):
+        redshift.compute(NAMES, "lake", place, 8, "large")
+
+
+def test_a_node_type_that_there_is_not_is_refused(place, store):
+    with pytest.raises(ClientError, match=r"(?i)node"):
+        ensure(compute(place, node_type="ra9.huge"), apply=True)
+
+
+def test_a_warehouse_that_is_not_there_is_one_clear_sentence(place):
+    with pytest.raises(LakebookError, match="There is no available warehouse nobody: run 06"):
+        redshift.Warehouse("nobody", "lake").ask("SELECT 1")
