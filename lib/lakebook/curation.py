@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from lakebook import aws, column_types, glue, lake, s3
+from lakebook import aws, column_types, glue, lake, s3, storage
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 
@@ -157,6 +158,30 @@ def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
         }
         for each, there in found
     ]
+
+
+def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -> list[Resource]:
+    """The end of snapshots that were superseded long enough ago; `personal` names catalog tables that are kept for `personal_snapshots` days."""
+    days = storage.checked(retention_days)
+    kept = {True: days["personal_snapshots"] or days["snapshots"], False: days["snapshots"]}
+    return [
+        _without_expired(each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal])
+        for each in glue.tables(names.database("curated"))
+        if kept[each["Name"] in personal] and "snapshot=" in each["StorageDescriptor"]["Location"]
+    ]
+
+
+@resource
+def _without_expired(_name: str, current: str, days: int) -> Iterator[Call]:
+    """Snapshots beside the current one whose files are all older than so many days; a younger one might be needed to go back."""
+    limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    folder = current.rpartition("snapshot=")[0]
+    written: dict[str, list[datetime.datetime]] = {}
+    for uri, modified in s3.modified(folder):
+        written.setdefault(folder + uri.removeprefix(folder).partition("/")[0] + "/", []).append(modified)
+    for snapshot, times in written.items():
+        if snapshot != current and max(times) < limit:
+            yield from s3.emptied(snapshot)
 
 
 def _published(names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None) -> list[Resource]:

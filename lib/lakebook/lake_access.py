@@ -102,6 +102,13 @@ def enforced(names: Names, classification: Classification) -> list[Resource]:
     ]
 
 
+def personal(names: Names, classification: Classification | None) -> list[str]:
+    """The curated tables, by name in the catalog, with a column of the most closed two classes: those that speak of people."""
+    closed = list(classification.classes)[-2:] if classification else []
+    found = tables(names, classification) if classification else []
+    return [each.name for each in found if any(one in closed for one in each.classes.values())]
+
+
 def overview(names: Names, classification: Classification) -> list[dict[str, Any]]:
     """A line for each role: the classes it sees, how many columns that is, of which tables it sees some rows, whose files it reads."""
     found = tables(names, classification)

@@ -12,6 +12,7 @@ from lakebook.ensure import Call, current, resource
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterator
 
 
@@ -78,6 +79,13 @@ def objects(uri: str) -> list[dict[str, Any]]:
     return [
         {"uri": f"s3://{where}/{each['Key']}", "bytes": each["Size"], "etag": each["ETag"].strip('"')} for each in found
     ]
+
+
+def modified(uri: str) -> list[tuple[str, datetime.datetime]]:
+    """The objects below `s3://bucket/prefix` and when each was written, UTC."""
+    bucket, prefix = split(uri)
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [(f"s3://{bucket}/{each['Key']}", each["LastModified"]) for page in pages for each in page.get("Contents", [])]  # fmt: skip
 
 
 def emptied(uri: str) -> Iterator[Call]:

@@ -14,13 +14,22 @@ if TYPE_CHECKING:
 
     from lakebook.names import Names
 
-LAYERS = ("raw", "old_versions", "query_results", "audit", "logs")  # what retention_days speaks of
+KEPT = {  # what retention_days speaks of: where it is, why it is kept at all, and what ends it
+    "raw": ("raw layer, documents", "the way back to what the source delivered", "lifecycle of the raw bucket"),
+    "snapshots": ("earlier snapshots of curated tables", "time travel, and the way back after a bad load", "05"),
+    "personal_snapshots": ("the same, of tables that a classification does not leave to everybody", "as short as the way back may be: the data of people", "05"),
+    "old_versions": ("overwritten and deleted objects", "the way back after a mistake", "lifecycle of curated and jobs"),
+    "query_results": ("answers of Athena", "to be fetched", "lifecycle of jobs"),
+    "audit": ("what CloudTrail wrote", "evidence; locked for so long, and deleted a day later", "Object Lock, lifecycle of audit"),
+    "logs": ("connections of the network", "to find out who talked to whom", "retention of the log group"),
+}  # fmt: skip
+LAYERS = tuple(KEPT)
 
 
 def buckets(names: Names, retention_days: dict[str, int]) -> list[Resource]:
     """Raw (not versioned: DMS's test of its target lists every version), curated, jobs and audit, in order.
 
-    `retention_days` has, for 0 or more days: raw, old_versions, query_results, audit, logs; 0 keeps for ever.
+    `retention_days` has 0 or more days for what `KEPT` names; 0 keeps for ever.
     """
     days = checked(retention_days)
     shared: dict[str, Any] = {"key_alias": kms.alias(names), "tags": names.tags}
@@ -80,3 +89,12 @@ def checked(retention_days: dict[str, int]) -> dict[str, int]:
             f"retention_days speaks of {', '.join(wrong)}; it takes days of 0 or more for {', '.join(LAYERS)}."
         )
     return {each: retention_days.get(each, 0) for each in LAYERS}
+
+
+def retention(retention_days: dict[str, int]) -> list[dict[str, Any]]:
+    """What is kept, how long, why, and what ends it: a line each."""
+    days = checked(retention_days)
+    return [
+        {"what": what, "days": days[name] or "for ever", "why": why, "ended by": by}
+        for name, (what, why, by) in KEPT.items()
+    ]
