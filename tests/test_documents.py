@@ -40,10 +40,21 @@ def test_every_parameter_says_what_it_is(notebook):
     assert [line for line in source.splitlines() if line and "  # " not in line] == []
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda each: each.name)
+@pytest.mark.parametrize("notebook", PHASES, ids=lambda each: each.name)
 def test_a_template_is_kept_without_outputs(notebook):
     cells = json.loads(notebook.read_text())["cells"]
     assert [cell["id"] for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
+
+
+@pytest.mark.parametrize("notebook", [each for each in NOTEBOOKS if each not in PHASES], ids=lambda each: each.name)
+def test_an_analytics_notebook_is_kept_with_its_outputs(notebook):
+    text = notebook.read_text()
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert all(cell["execution_count"] for cell in cells)
+    assert not [each for each in outputs if each["output_type"] == "error" or each.get("name") == "stderr"]
+    assert [each for each in outputs if "image/png" in each.get("data", {})]
+    assert str(ROOT) not in text
 
 
 def test_the_stand_in_puts_the_secret_where_the_rehearsal_looks_for_it():
