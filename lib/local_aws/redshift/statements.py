@@ -19,7 +19,7 @@ from local_aws.redshift import sql as redshift_sql
 from local_aws.redshift.database import Database, column_types, relation_exists, schema_exists
 from local_aws.redshift.failures import failure
 from local_aws.redshift.sql import RedshiftError
-from local_aws.redshift.texts import TEXTS
+from local_aws.redshift.texts import SETTINGS, TEXTS
 from local_aws.redshift.types import Outcome, of_duckdb, result_text
 from local_aws.redshift.views import system_view
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from local_aws.redshift.types import RedshiftType
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
+VERSION = "PostgreSQL 8.0.2, Redshift 1.0 as local_aws does it"
 LONGEST_RESULT_BYTES = 500 << 20  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
 READS = re.compile(r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b|SET\b", re.IGNORECASE | re.DOTALL)
 
@@ -47,7 +48,7 @@ class Session:
 
     def __init__(self, database: Database, user: str) -> None:
         self.database, self.connection, self.user = database, database.connect(), user
-        self.schema = "public"
+        self.schema, self.settings = "public", dict(SETTINGS)
         self.in_block = False  # whether other statements share the transaction
 
     @property
@@ -114,8 +115,10 @@ class Session:
         redshift_sql.name_columns(tree)
         schema: dict[str, dict[str, dict[str, str]]] = {}
         self._resolve_all(tree, schema, self.rights)
-        for each in list(tree.find_all(exp.CurrentUser, exp.SessionUser)):
-            each.replace(exp.Literal.string(self.user))
+        told = {exp.CurrentDatabase: self.database.name, exp.CurrentSchema: self.schema, exp.CurrentVersion: VERSION}
+        told |= dict.fromkeys((exp.CurrentUser, exp.SessionUser), self.user)
+        for each in list(tree.find_all(*told)):
+            each.replace(exp.Literal.string(told[type(each)]))
         columns = {each.alias: set(schema.get(each.db, {}).get(each.name, ())) for each in tree.find_all(exp.Table)}
         super_values.navigate(tree, columns)
         return redshift_sql.translate(tree, schema)

@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 import socketserver
+import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -28,14 +29,13 @@ from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     import socket
-    import ssl
 
     from sqlglot import exp
 
     from local_aws.redshift.places import Places
 
 PROTOCOL, CANCEL, SSL, GSSENC = 196608, 80877102, 80877103, 80877104
-ROWS_PER_BATCH, INTERRUPT_SECONDS, STOP_SECONDS = 10_000, 0.05, 10
+ROWS_PER_BATCH, INTERRUPT_SECONDS, FAREWELL_SECONDS, STOP_SECONDS = 10_000, 0.05, 1, 10
 ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 CONTROL = re.compile(r"(?:(BEGIN|START\s+TRANSACTION)|(COMMIT|END)|(ROLLBACK|ABORT))\b(?!\s+TO\b)", re.IGNORECASE)
 KIND = re.compile(
@@ -144,6 +144,10 @@ class Conversation(socketserver.BaseRequestHandler):
                 self.transaction.rollback()
                 self.transaction.session.connection.close()
             self.ended.set()
+            with contextlib.suppress(OSError):
+                self.request.settimeout(FAREWELL_SECONDS)
+                if isinstance(self.request, ssl.SSLSocket):
+                    self.request.unwrap()
 
     def cancel(self) -> None:
         """End the statement that runs now, if one does."""
@@ -199,6 +203,7 @@ class Conversation(socketserver.BaseRequestHandler):
             self.transaction.rollback()
         self.block = self.block and "E"
         self.output += wire_messages.error(code, said)
+        self._flush()
 
     # Start
 
