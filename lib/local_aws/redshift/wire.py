@@ -12,6 +12,7 @@ import secrets
 import socketserver
 import ssl
 import struct
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -80,8 +81,6 @@ class Listener(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that went away; what else goes wrong is a bug and shown."""
-        import sys  # noqa: PLC0415
-
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -128,6 +127,7 @@ class Conversation(socketserver.BaseRequestHandler):
         self.output = bytearray()
         self.running, self.cancelled, self.ended = threading.Event(), threading.Event(), threading.Event()
         self.transaction: Transaction | None = None
+        self.key = (secrets.randbelow(1 << 31), secrets.randbelow(1 << 31))  # what a client shows to cancel
 
     def handle(self) -> None:
         """Answer until the client says goodbye."""
@@ -140,11 +140,12 @@ class Conversation(socketserver.BaseRequestHandler):
         except (ConnectionError, EOFError):  # the client is gone
             pass
         finally:
+            self.server.conversations.pop(self.key, None)
             if self.transaction:
                 self.transaction.rollback()
                 self.transaction.session.connection.close()
             self.ended.set()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # ended from either side already
                 self.request.settimeout(FAREWELL_SECONDS)
                 if isinstance(self.request, ssl.SSLSocket):
                     self.request.unwrap()
@@ -254,8 +255,7 @@ class Conversation(socketserver.BaseRequestHandler):
         return Session(database, found)
 
     def _greet(self, session: Session, told: dict[str, str]) -> None:
-        key = secrets.randbelow(1 << 31), secrets.randbelow(1 << 31)
-        self.server.conversations[key] = self
+        self.server.conversations[self.key] = self
         superuser = "on" if session.rights.superuser else "off"
         status = {**STATUS, "is_superuser": superuser, "session_authorization": session.user}
         if "client_protocol_version" not in told:
@@ -263,7 +263,7 @@ class Conversation(socketserver.BaseRequestHandler):
         self.output += message(b"R", struct.pack("!i", 0))
         for pair in status.items():
             self.output += message(b"S", texts(*pair))
-        self.output += message(b"K", struct.pack("!ii", *key))
+        self.output += message(b"K", struct.pack("!ii", *self.key))
         self._ready()
 
     # Statements

@@ -181,7 +181,7 @@ def argument(oid: int, value: bytes | None, *, binary: bool = False) -> exp.Expr
 
 def unknown(oid: int) -> exp.Expr:
     """What stands for a parameter's value before it is known."""
-    return exp.Literal.string("") if oid in UNTYPED else argument(oid, None)
+    return exp.Literal.string("0") if oid in UNTYPED else argument(oid, None)
 
 
 def _sql_type(api: str, text: str) -> str:
