@@ -172,7 +172,7 @@ def test_a_data_source_in_a_missing_workgroup_fails(quicksight):
 
 def test_redshift_answers_at_its_own_host_to_its_own_password_when_it_is_public(quicksight, stand_in):
     serverless = boto3.client("redshift-serverless")
-    for name in ("another", "reports"):  # each is found by a host name of its own
+    for name in ("another", "reports"):  # each is found by a port of its own
         serverless.create_namespace(namespaceName=name, dbName="lake", manageAdminPassword=True)
     subnets = [
         each["SubnetId"]
@@ -196,6 +196,7 @@ def test_redshift_answers_at_its_own_host_to_its_own_password_when_it_is_public(
 
     warehouse = tried("warehouse")
     assert (warehouse["Status"], warehouse.get("ErrorInfo")) == ("CREATION_SUCCESSFUL", None)
+    assert tried("no-port", Port=1)["ErrorInfo"]["Type"] == "TIMEOUT"
     assert tried("no-host", Host="elsewhere.example.com")["ErrorInfo"]["Type"] == "UNKNOWN_HOST"
     wrong = {"Credentials": {"CredentialPair": {"Username": "admin", "Password": "guessed"}}}
     assert (

@@ -347,7 +347,7 @@ def test_aggregates_have_redshifts_types(schema, data):
         ("grant select on all tables in schema public to someone", 'user "someone" does not exist'),
         ("create materialized view m as select 1", "local_aws does not do this statement"),
         ("call something()", "local_aws does not do this statement"),
-        ("lock t", "local_aws does not do this statement"),
+        ("lock t", 'relation "t" does not exist'),
         ("begin", "local_aws does not do this statement"),
     ],
 )

@@ -33,6 +33,23 @@ S3 rights of their role. Spark asks once for each folder, not for each object. A
 """
 
 
+WIRE = """## PostgreSQL's wire protocol
+
+The Endpoint of a workgroup or a cluster is 127.0.0.1 and a port of its own, which opens when GetWorkgroup or DescribeClusters first
+shows it. redshift_connector, awswrangler (`wr.redshift`), psycopg, pg8000 and psql log in there with what GetCredentials,
+GetClusterCredentials, the administrator's secret or CREATE USER gave them, and run the same SQL with the same rights as through the Data
+API: several statements at once, prepared statements, transactions, cancelling. TLS is answered with a certificate signed by itself:
+tell clients `ssl=False`, or where IAM demands TLS let them trust `redshift.pem` in the stand-in's directory
+(`SSL_CERT_FILE=.../redshift.pem`).
+
+What differs from AWS, and on purpose: security groups and PubliclyAccessible do not keep anybody from the port; the port asked for in
+CreateWorkgroup or CreateCluster is kept in the record only; one transaction changes a database at a time, others wait from their first
+change on. Refused: cursors (DECLARE), PREPARE as a statement, binary results of `numeric`, `super` and `varbyte`, the tables `pg_class` and
+the like from which SQLAlchemy learns what tables there are (its psycopg dialect needs `use_native_hstore=False`, since there are no
+savepoints). CHAR columns are described as VARCHAR, as through the Data API.
+"""
+
+
 def coverage() -> str:
     """The page as text."""
     services = sorted(service_classes(), key=lambda each: each.name)
@@ -40,7 +57,7 @@ def coverage() -> str:
     rest = sorted(FROM_MOTO - {each.name for each in services})
     parts.append(", ".join(f"`{name}`" for name in rest) + ": records are kept, no engine stands behind them.")
     parts.append("S3 objects are plain files.\n")
-    parts.append(AUTHORIZATION)
+    parts += [AUTHORIZATION, WIRE]
     return "\n".join(parts)
 
 

@@ -63,7 +63,16 @@ class Glue(Service):
     """Catalog, jobs and their runs; crawlers, triggers, workflows and data quality are refused."""
 
     name: ClassVar[str] = "glue"
-    from_moto: ClassVar[frozenset[str]] = frozenset(["GetTags", "TagResource", "UntagResource"])
+    from_moto: ClassVar[frozenset[str]] = frozenset(
+        [
+            "CreateConnection",
+            "GetConnection",
+            "GetConnections",
+            "GetTags",
+            "TagResource",
+            "UntagResource",
+        ]
+    )
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)

@@ -171,7 +171,7 @@ def _athena(stand_in: StandIn, parameters: Record, sql: str) -> pa.Table:
 
 
 def _redshift(stand_in: StandIn, parameters: Record, credentials: Record, sql: str) -> pa.Table:
-    """Run a query in a Serverless workgroup, found by its host name."""
+    """Run a query in a Serverless workgroup, found by its host and port."""
     workgroup = _workgroup(stand_in, parameters, credentials)
     data = stand_in.client("redshift-data")
     started = data.execute_statement(WorkgroupName=workgroup, Database=parameters["Database"], Sql=sql)["Id"]
@@ -186,14 +186,14 @@ def _redshift(stand_in: StandIn, parameters: Record, credentials: Record, sql: s
 
 
 def _workgroup(stand_in: StandIn, parameters: Record, credentials: Record) -> str:
-    """The workgroup at a host name, when it lets QuickSight in; raises SourceError."""
+    """The workgroup at a host and port, when it lets QuickSight in; raises SourceError."""
     serverless = stand_in.client("redshift-serverless")
     groups = serverless.list_workgroups()["workgroups"]
-    at_host = [each for each in groups if each["endpoint"]["address"] == parameters["Host"]]
+    at_host = [each for each in groups if each.get("endpoint", {}).get("address") == parameters["Host"]]
     if not at_host:
         raise SourceError("UNRESOLVABLE_HOST", f"The host {parameters['Host']} cannot be resolved.")
-    group = at_host[0]
-    if not group["publiclyAccessible"] or group["endpoint"]["port"] != parameters["Port"]:
+    group = next((each for each in at_host if each["endpoint"]["port"] == parameters["Port"]), None)
+    if group is None or not group["publiclyAccessible"]:
         raise SourceError("CONNECTION_FAILURE", f"The connection to {parameters['Host']}:{parameters['Port']} timed out: the workgroup is private and there is no VPC connection to it, or the port is another.")  # fmt: skip
     namespace = serverless.get_namespace(namespaceName=group["namespaceName"])["namespace"]
     secrets = stand_in.client("secretsmanager")

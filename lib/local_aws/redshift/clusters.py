@@ -238,6 +238,7 @@ class RedshiftClusters(Service):
                 status = self.clusters[name]["ClusterStatus"]
                 if status == "deleting":
                     del self.clusters[name]
+                    self.stand_in.warehouses.close_endpoint({"ClusterIdentifier": name})
                 else:
                     available = DONE[status] == "available"
                     changed = {"ClusterStatus": DONE[status], "ClusterAvailabilityStatus": "Available" if available else "Paused"}  # fmt: skip
@@ -261,7 +262,8 @@ class RedshiftClusters(Service):
 
     def _shown(self, name: str) -> dict[str, Any]:
         cluster = dict(self._cluster(name))
-        groups, port = cluster.pop("VpcSecurityGroupIds"), cluster.pop("Port")
+        groups = cluster.pop("VpcSecurityGroupIds")
+        cluster.pop("Port")  # the stand-in has one of its own for each
         shown: dict[str, Any] = {
             "VpcSecurityGroups": [{"VpcSecurityGroupId": each, "Status": "active"} for each in groups],
             "IamRoles": [{"IamRoleArn": each, "ApplyStatus": "in-sync"} for each in cluster["IamRoles"]],
@@ -270,7 +272,7 @@ class RedshiftClusters(Service):
             ],
         }
         if cluster["ClusterStatus"] != "creating":  # a cluster has no address before it is there
-            shown["Endpoint"] = self.stand_in.warehouses.endpoint({"ClusterIdentifier": name}, port)
+            shown["Endpoint"] = self.stand_in.warehouses.endpoint({"ClusterIdentifier": name})
         return {**cluster, **shown}
 
     def _group(self, name: str) -> dict[str, Any]:

@@ -52,6 +52,8 @@ def copy(session: Session, sql: str, query_id: int) -> int:
         raise RedshiftError('syntax error at or near "COPY"')
     database, connection = session.database, session.connection
     schema, table = session.names_of(found["table"])
+    if "." not in found["table"] and relation_exists(connection, "", table):
+        schema = ""
     if not relation_exists(connection, schema, table):
         raise RedshiftError(f"Cannot COPY into nonexistent table {table}")
     session.rights.touch(schema, table, "INSERT")
@@ -63,7 +65,8 @@ def copy(session: Session, sql: str, query_id: int) -> int:
         if absent := [name for name in wanted if name not in named]:
             raise RedshiftError(f'column "{absent[0]}" of relation "{table}" does not exist')
         columns = [named[name] for name in wanted]
-    was_empty = not connection.execute(f"SELECT 1 FROM {quote(schema)}.{quote(table)} LIMIT 1").fetchall()
+    place = f"{quote(schema or 'temp')}.{quote(table)}"
+    was_empty = not connection.execute(f"SELECT 1 FROM {place} LIMIT 1").fetchall()
     record = {
         "query_id": query_id,
         "table_name": table,
@@ -76,11 +79,13 @@ def copy(session: Session, sql: str, query_id: int) -> int:
         with denials():
             files = (_manifest_files if manifest else _prefix_files)(lake_as(database, role).objects, found["source"])
         prefix = files[0][0].rpartition("/")[0] if manifest else found["source"]
-        rows = _load(database, connection, f"{quote(schema)}.{quote(table)}", columns, files, prefix, record)
+        rows = _load(database, connection, place, columns, files, prefix, record)
     except (RedshiftError, duckdb.Error) as refused:
         _note(database, record, "failed", str(refused))
         raise
-    if was_empty:  # the rows are sorted on their way, and counted (COMPUPDATE and STATUPDATE of an empty table)
+    if (
+        was_empty and schema
+    ):  # the rows are sorted on their way, and counted (COMPUPDATE and STATUPDATE of an empty table)
         keep_up(connection, schema, table, sort=True, analyze=True)
     _note(database, record | {"loaded_rows": rows}, "completed", "")
     return rows

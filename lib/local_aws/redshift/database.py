@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import secrets
 import threading
@@ -13,6 +14,7 @@ import duckdb
 from local_aws.lake_tables import literal, quote
 from local_aws.redshift import late_views, rights
 from local_aws.redshift import sql as redshift_sql
+from local_aws.redshift.types import of_duckdb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,12 +192,19 @@ def forget(connection: duckdb.DuckDBPyConnection, schema: str, name: str = "") -
 
 
 def definitions(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[dict[str, Any]]:
-    """The noted columns of a table in their order."""
+    """The noted columns of a table in their order; those of a temporary one (schema "") as DuckDB has them."""
+    if not schema:
+        return [_temporary(column, kind) for column, kind in column_types(connection, "", name).items()]
     return records(
         connection,
         "SELECT * FROM local_aws.columns WHERE schema_name = ? AND table_name = ? ORDER BY place",
         [schema, name],
     )
+
+
+def _temporary(column: str, kind: str) -> dict[str, Any]:
+    known = dataclasses.asdict(of_duckdb(kind))
+    return {**known, "column_name": column, "type": of_duckdb(kind).text, "not_null": False, "default_value": None}
 
 
 def records(

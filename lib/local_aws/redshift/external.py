@@ -103,8 +103,11 @@ def unload(session: Session, text: str) -> int:
     if not re.search(r"\bPARQUET\b", rest, re.IGNORECASE):
         raise RedshiftError("local_aws does UNLOAD with FORMAT AS PARQUET only")
     overwrite = re.search(r"\b(ALLOWOVERWRITE|CLEANPATH)\b", rest, re.IGNORECASE)
-    if left := re.sub(
-        r"\b(FORMAT|AS|PARQUET|ALLOWOVERWRITE|CLEANPATH|PARALLEL|ON|OFF|TRUE|FALSE)\b", " ", rest, flags=re.IGNORECASE
+    if left := re.sub(  # ENCRYPTED without a key is S3's own encryption, which every object has
+        r"\b(FORMAT|AS|PARQUET|ENCRYPTED|ALLOWOVERWRITE|CLEANPATH|PARALLEL|ON|OFF|TRUE|FALSE)\b",
+        " ",
+        rest,
+        flags=re.IGNORECASE,
     ).split():
         raise RedshiftError(f"local_aws does not do UNLOAD with {left[0].upper()}")
     query = found["dollar"] or found["quoted"].replace("''", "'")

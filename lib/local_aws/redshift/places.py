@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.redshift.database import Database
+from local_aws.redshift import wire, wire_certificate
+from local_aws.redshift.database import Database, utc_now
 from local_aws.redshift.grants import encoded
 from local_aws.redshift.rights import add_user, user_exists, user_name
-from local_aws.service import ACCOUNT, ApiError
+from local_aws.service import ApiError
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     from local_aws.principals import Principal
     from local_aws.stand_in import StandIn
 
@@ -47,13 +51,18 @@ class Places:
         default_factory=dict
     )  # by namespace: the administrator's, where AWS does not keep it
     lock: threading.RLock = field(default_factory=threading.RLock)
+    listeners: dict[tuple[str, str], wire.Listener] = field(default_factory=dict)
+    listening: threading.Lock = field(default_factory=threading.Lock)
+    context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self.directory = self.stand_in.directory / "redshift"
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def close(self) -> None:
-        """Close every database."""
+        """Close every port and every database."""
+        for listener in self.listeners.values():
+            listener.stop()
         for database in self.databases.values():
             database.close()
 
@@ -73,11 +82,40 @@ class Places:
             database.where, database.iam_roles, database.default_role = place.where, place.iam_roles, place.default_role
             return database
 
-    def endpoint(self, where: dict[str, str], port: int) -> dict[str, Any]:
-        """Address and Port of a warehouse, one of its own as on AWS; nothing listens there."""
-        ((kind, name),) = where.items()
-        service = "redshift-serverless" if kind == "WorkgroupName" else "redshift"
-        return {"Address": f"{name}.{ACCOUNT}.{self.stand_in.region}.{service}.amazonaws.com", "Port": port}
+    def endpoint(self, where: dict[str, str]) -> dict[str, Any]:
+        """Address and Port at which a warehouse speaks PostgreSQL's wire protocol, opened when it is asked for first."""
+        key = next(iter(where.items()))
+        with self.listening:
+            if key not in self.listeners:
+                self.context = self.context or wire_certificate.context(self.stand_in.directory / "redshift.pem")
+                self.listeners[key] = wire.Listener(self, where, self.context)
+            return {"Address": "127.0.0.1", "Port": self.listeners[key].port}
+
+    def close_endpoint(self, where: dict[str, str]) -> None:
+        """Close the port of a warehouse that is no more, and the connections to it."""
+        with self.listening:
+            if listener := self.listeners.pop(next(iter(where.items())), None):
+                threading.Thread(target=listener.stop, daemon=True).start()
+
+    def proven_user(self, database: Database, user: str, proves: Callable[[str], bool]) -> str:
+        """The database user who may log in as `user`, "" where no password of theirs is proven.
+
+        A lent password is for the name with which the API lends it: `ann`, `IAM:ann`, `IAMA:ann`.
+        """
+        if (stored := database.password(user)) and proves(stored):
+            return user
+        if database.administrator_secret:
+            name, password = self._pair(database.administrator_secret)
+            if name == user and proves(encoded(password, name)):
+                return user
+        for password, (name, expires) in list(database.lent.items()):
+            if (
+                user in (name, f"IAM:{name}", f"IAMA:{name}")
+                and expires > utc_now()
+                and proves(encoded(password, user))
+            ):
+                return name
+        return ""
 
     def user(self, told: dict[str, Any], principal: Principal, database: Database) -> str:
         """The database user that a call logs in as, made when an IAM identity comes for the first time; raises ApiError."""
@@ -95,18 +133,22 @@ class Places:
         return name
 
     def _secret_user(self, secret_arn: str, database: Database) -> str:
+        name, password = self._pair(secret_arn)
+        if secret_arn == database.administrator_secret or database.password(name) == encoded(password, name):
+            return name
+        raise ApiError("ValidationException", f'FATAL: password authentication failed for user "{name}"')
+
+    def _pair(self, secret_arn: str) -> tuple[str, str]:
+        """The user name and the password in a secret; raises ApiError."""
         try:
             answer = self.stand_in.client("secretsmanager").get_secret_value(SecretId=secret_arn)
         except ClientError as absent:
             raise ApiError("ValidationException", absent.response["Error"]["Message"]) from absent
         try:
             secret = json.loads(answer["SecretString"])
-            name, password = secret["username"], secret["password"]
+            return str(secret["username"]), str(secret["password"])
         except (ValueError, KeyError) as wrong:
             raise ApiError("ValidationException", f"The secret {secret_arn} has no username and password.") from wrong
-        if answer["ARN"] == database.administrator_secret or database.password(name) == encoded(password, name):
-            return str(name)
-        raise ApiError("ValidationException", f'FATAL: password authentication failed for user "{name}"')
 
     def _workgroup(self, told: dict[str, Any]) -> Place:
         serverless, name = self.stand_in.client("redshift-serverless"), told["WorkgroupName"].rpartition("/")[2]

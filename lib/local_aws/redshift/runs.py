@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import threading
 import time
@@ -10,11 +9,9 @@ import uuid
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from local_aws.redshift import copy
 from local_aws.redshift.sql import RedshiftError
 from local_aws.redshift.statements import READS, Session
+from local_aws.redshift.transactions import Transaction
 from local_aws.redshift.types import Outcome
 
 if TYPE_CHECKING:
@@ -91,27 +88,24 @@ class Statement:
         if self.cancelled:
             return self._end("ABORTED", "")
         self.whole.move("PICKED")
-        session, database = self.session.sql, self.session.sql.database
-        writes = not all(READS.match(part.sql.strip()) for part in self.parts)
-        lock = database.writer if writes else threading.RLock()
-        with lock:
-            if self.cancelled:
-                return self._end("ABORTED", "")
+        self.session.sql.in_block = self.batch
+        transaction = Transaction(self.session.sql, lambda: self.cancelled)
+        try:
+            if not all(READS.match(part.sql.strip()) for part in self.parts):
+                transaction.write()
             self.whole.move("STARTED")
-            try:
-                session.in_block = self.batch
-                session.connection.execute("BEGIN")
-                for part in self.parts:
-                    self._one(part)
-                session.connection.execute("COMMIT")
-            except Exception as failed:  # noqa: BLE001 - a statement must end, whatever happens
-                return self._fail(failed)
+            for part in self.parts:
+                self._one(part, transaction)
+            transaction.commit()
+        except Exception as failed:  # noqa: BLE001 - a statement must end, whatever happens
+            transaction.rollback()
+            return self._fail(failed)
         return self._end("FINISHED", "")
 
-    def _one(self, part: Part) -> None:
+    def _one(self, part: Part, transaction: Transaction) -> None:
         part.move("STARTED")
         try:
-            part.outcome = self.session.sql.run(part.sql, self.parameters, part.number)
+            part.outcome = transaction.run(part.sql, self.parameters, part.number)
         except RedshiftError as refused:
             part.error = f"ERROR: {refused}"
             part.move("FAILED")
@@ -120,8 +114,6 @@ class Statement:
             part.move("FINISHED")
 
     def _fail(self, failed: Exception) -> None:
-        with contextlib.suppress(duckdb.Error):  # there may be no transaction any more
-            self.session.sql.connection.execute("ROLLBACK")
         if self.cancelled:
             return self._end("ABORTED", "")
         text = str(failed) if isinstance(failed, RedshiftError) else f"local_aws failed: {failed!r}"
@@ -129,8 +121,6 @@ class Statement:
         for part in self.parts[place:]:
             part.error = "Connection or an prior query failed."
             part.move("ABORTED")
-        for part in self.parts:
-            copy.rolled_back(self.session.sql.database, part.number)
         return self._end("FAILED", f"Query #{place} failed with ERROR: {text}" if self.batch else f"ERROR: {text}")
 
     def _end(self, status: str, error: str) -> None:

@@ -92,6 +92,8 @@ class RedshiftServerless(Service):
             }
             if told.get("manageAdminPassword"):
                 namespace["adminPasswordSecretArn"] = self._secret(namespace)
+            elif password := told.get("adminUserPassword"):
+                self.stand_in.warehouses.passwords[namespace_id] = password
             self.namespaces[name] = namespace
             self.stand_in.warehouses.makers[namespace_id] = call.principal
             self._tag(namespace["namespaceArn"], told.get("tags", []))
@@ -229,7 +231,7 @@ class RedshiftServerless(Service):
         """The workgroup with its address, which it has once it is there."""
         workgroup = dict(self.workgroup(name))
         if workgroup["status"] != "CREATING":
-            found = self.stand_in.warehouses.endpoint({"WorkgroupName": name}, workgroup["port"])
+            found = self.stand_in.warehouses.endpoint({"WorkgroupName": workgroup["workgroupName"]})
             workgroup["endpoint"] = {"address": found["Address"], "port": found["Port"], "vpcEndpoints": []}
         return workgroup
 
@@ -290,6 +292,8 @@ class RedshiftServerless(Service):
                 del self.ready[kind, name]
                 if records[name]["status"] == "DELETING":
                     del records[name]
+                    if kind == "workgroup":
+                        self.stand_in.warehouses.close_endpoint({"WorkgroupName": name})
                 else:
                     records[name]["status"] = "AVAILABLE"
             return name in records

@@ -29,14 +29,20 @@ MACROS = (
 # The functions of Redshift that mean the same here, after this module's work; any other is refused.
 FUNCTIONS = frozenset(
     """abs acos approximate asin atan atan2 avg bool_and bool_or btrim cast cbrt ceil ceiling charindex chr coalesce concat convert cos count
-    cume_dist current_date date date_add date_diff date_part date_trunc dateadd datediff decode degrees dense_rank dexp exp extract first_value
+    cume_dist current_database current_date current_schema date date_add date_diff date_part date_trunc dateadd datediff decode degrees dense_rank dexp exp extract first_value
     floor getdate greatest ilike initcap is_valid_json json_extract_path_text json_parse lag last_day last_value lead least left len length
     listagg ln log lower lpad ltrim max md5 median min mod nth_value ntile nullif nvl nvl2 octet_length percent_rank percentile_cont pi position
     pow power radians rand random rank regexp_count regexp_replace repeat replace reverse right round row_number rpad rtrim sha sha1 sha2 sign
     sin split_part sqrt stddev stddev_pop stddev_samp strpos strtol substr substring sum sysdate tan textlen to_char to_date to_hex to_number
-    to_timestamp translate trim trunc upper var_pop var_samp variance""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
+    to_timestamp translate trim trunc upper var_pop var_samp variance version""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "exists", "any", "all", "some", "in", "row", "values"])
+# how sqlglot reads these without the schema before them
+OF_THE_SYSTEM = {
+    "version": exp.CurrentVersion,
+    "current_schema": exp.CurrentSchema,
+    "current_database": exp.CurrentDatabase,
+}
 ZERO = "Divide by zero"
 
 
@@ -58,6 +64,12 @@ def parse(sql: str) -> list[exp.Expr]:
     except sqlglot.errors.SqlglotError as wrong:
         errors = getattr(wrong, "errors", None) or [{}]
         raise RedshiftError(f'syntax error at or near "{errors[0].get("highlight", sql[:20])}"') from wrong
+    for each in [dot for tree in found for dot in tree.find_all(exp.Dot)]:
+        if each.this.name.lower() == "pg_catalog" and isinstance(each.expression, exp.Func):
+            known = OF_THE_SYSTEM.get(each.expression.name.lower())
+            called = known() if known else each.expression
+            called.meta.update(each.expression.meta)
+            each.replace(called)
     return [normalize_identifiers(each, dialect="redshift") for each in found]
 
 

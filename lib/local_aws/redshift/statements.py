@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from sqlglot import exp
@@ -18,13 +19,19 @@ from local_aws.redshift import sql as redshift_sql
 from local_aws.redshift.database import Database, column_types, relation_exists, schema_exists
 from local_aws.redshift.failures import failure
 from local_aws.redshift.sql import RedshiftError
-from local_aws.redshift.texts import TEXTS
+from local_aws.redshift.texts import SETTINGS, TEXTS
 from local_aws.redshift.types import Outcome, of_duckdb, result_text
 from local_aws.redshift.views import system_view
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from local_aws.redshift.types import RedshiftType
+
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
+VERSION = "PostgreSQL 8.0.2, Redshift 1.0 as local_aws does it"
 LONGEST_RESULT_BYTES = 500 << 20  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
-READS = re.compile(r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b", re.IGNORECASE | re.DOTALL)
+READS = re.compile(r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b|SET\b", re.IGNORECASE | re.DOTALL)
 
 
 PRIVILEGES: dict[type[exp.Expr], tuple[str, ...]] = {
@@ -41,7 +48,7 @@ class Session:
 
     def __init__(self, database: Database, user: str) -> None:
         self.database, self.connection, self.user = database, database.connect(), user
-        self.schema = "public"
+        self.schema, self.settings = "public", dict(SETTINGS)
         self.in_block = False  # whether other statements share the transaction
 
     @property
@@ -49,22 +56,25 @@ class Session:
         """What the user of the session may do."""
         return redshift_rights.Rights(self.connection, self.user)
 
-    def run(self, sql: str, parameters: dict[str, str], query_id: int) -> Outcome:
+    def run(self, sql: str, parameters: Mapping[str, str | exp.Expr], query_id: int) -> Outcome:
         """Run one statement in the transaction under way; raises RedshiftError."""
-        text = _without_comments(sql).strip().rstrip(";").strip()
-        try:
+        text = without_comments(sql).strip().rstrip(";").strip()
+        with _in_redshifts_words():
             for pattern, run in TEXTS:
                 if re.match(pattern, text, re.IGNORECASE | re.DOTALL):
                     return run(self, text, query_id)
-            trees = redshift_sql.parse(ddl.without_inline_keys(text))
-            if len(trees) != 1:
-                raise RedshiftError("cannot insert multiple commands into a prepared statement")
-            _fill(trees[0], parameters)
-            return self._tree(trees[0], text)
-        except duckdb.Error as failed:
-            raise RedshiftError(failure(failed)) from failed
-        except LakeError as failed:
-            raise RedshiftError(f"Spectrum Scan Error\n  Detail: {failed}") from failed
+            return self._tree(_parsed(text, parameters), text)
+
+    def columns(self, sql: str, parameters: Mapping[str, str | exp.Expr]) -> list[tuple[str, RedshiftType]]:
+        """The columns that one statement would answer with, none unless it is a query; raises RedshiftError."""
+        text = without_comments(sql).strip().rstrip(";").strip()
+        if not READS.match(text):
+            return []
+        if re.match(r"(SHOW|EXPLAIN|SET)\b", text, re.IGNORECASE):
+            return self.run(sql, parameters, 0).columns
+        with _in_redshifts_words():
+            tree = _parsed(text, parameters)
+            return self._described(self.query(tree, text).sql(dialect="duckdb")) if isinstance(tree, exp.Query) else []
 
     def _tree(self, tree: exp.Expr, text: str) -> Outcome:
         if isinstance(tree, exp.Query):
@@ -82,7 +92,7 @@ class Session:
     def select(self, tree: exp.Query, text: str) -> Outcome:
         """The rows of a query."""
         sql = self.query(tree, text).sql(dialect="duckdb")
-        described = [(name, kind) for name, kind, *_ in self.connection.execute(f"DESCRIBE {sql}").fetchall()]
+        described = self._kinds(sql)
         values = ", ".join(
             f"{result_text(quote(f'c{place}'), kind)} AS {quote(f'c{place}')}"
             for place, (_, kind) in enumerate(described)
@@ -93,6 +103,12 @@ class Session:
             raise RedshiftError("Query result size limit exceeded: the Data API returns at most 500 MB")
         return Outcome(table.num_rows, [(name, of_duckdb(kind)) for name, kind in described], table)
 
+    def _described(self, sql: str) -> list[tuple[str, RedshiftType]]:
+        return [(name, of_duckdb(kind)) for name, kind in self._kinds(sql)]
+
+    def _kinds(self, sql: str) -> list[tuple[str, str]]:
+        return [(name, kind) for name, kind, *_ in self.connection.execute(f"DESCRIBE {sql}").fetchall()]
+
     def query(self, tree: exp.Expr, text: str) -> exp.Expr:
         """A query in DuckDB's words, its tables resolved."""
         redshift_sql.check_functions(tree, text)
@@ -100,8 +116,10 @@ class Session:
         schema: dict[str, dict[str, dict[str, str]]] = {}
         self.hidden: dict[str, tuple[str, set[str]]] = {}
         self._resolve_all(tree, schema, self.rights)
-        for each in list(tree.find_all(exp.CurrentUser, exp.SessionUser)):
-            each.replace(exp.Literal.string(self.user))
+        told = {exp.CurrentDatabase: self.database.name, exp.CurrentSchema: self.schema, exp.CurrentVersion: VERSION}
+        told |= dict.fromkeys((exp.CurrentUser, exp.SessionUser), self.user)
+        for each in list(tree.find_all(*told)):
+            each.replace(exp.Literal.string(told[type(each)]))
         columns = {each.alias: set(schema.get(each.db, {}).get(each.name, ())) for each in tree.find_all(exp.Table)}
         super_values.navigate(tree, columns)
         typed = redshift_sql.translate(tree, schema)
@@ -318,14 +336,31 @@ def _sources(tree: exp.Expr) -> list[exp.Table]:
     return [each for each in found.values() if isinstance(each.this, exp.Identifier)]
 
 
-def _fill(tree: exp.Expr, parameters: dict[str, str]) -> None:
-    for each in list(tree.find_all(exp.Placeholder)):
+def _parsed(text: str, parameters: Mapping[str, str | exp.Expr]) -> exp.Expr:
+    trees = redshift_sql.parse(ddl.without_inline_keys(text))
+    if len(trees) != 1:
+        raise RedshiftError("cannot insert multiple commands into a prepared statement")
+    for each in list(trees[0].find_all(exp.Placeholder)):
         if each.name not in parameters:
             raise RedshiftError(f'syntax error at or near ":{each.name}"')
-        each.replace(exp.Literal.string(parameters[each.name]))
+        value = parameters[each.name]
+        each.replace(exp.Literal.string(value) if isinstance(value, str) else value.copy())
+    return trees[0]
 
 
-def _without_comments(sql: str) -> str:
+@contextlib.contextmanager
+def _in_redshifts_words() -> Iterator[None]:
+    """Raise RedshiftError for what DuckDB and the lake raise."""
+    try:
+        yield
+    except duckdb.Error as failed:
+        raise RedshiftError(failure(failed)) from failed
+    except LakeError as failed:
+        raise RedshiftError(f"Spectrum Scan Error\n  Detail: {failed}") from failed
+
+
+def without_comments(sql: str) -> str:
+    """A statement without its comments."""
     return re.sub(
         r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""", lambda found: found[1] or " ", sql, flags=re.DOTALL
     )

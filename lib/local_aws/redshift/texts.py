@@ -27,6 +27,23 @@ KEEP_UP = re.compile(
     re.IGNORECASE,
 )
 
+# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html and what PostgreSQL's clients ask for
+SETTINGS = {
+    "application_name": "",
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, MDY",
+    "enable_case_sensitive_identifier": "off",
+    "extra_float_digits": "2",
+    "query_group": "default",
+    "search_path": '"$user", public',
+    "server_version": "8.0.2",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "0",
+    "timezone": "UTC",
+    "transaction_isolation": "serializable",
+}
+FREE = ("application_name", "extra_float_digits", "query_group")  # whatever they are, answers are the same
+
 
 def _copy(session: Session, text: str, query_id: int) -> Outcome:
     return Outcome(redshift_copy.copy(session, text, query_id))
@@ -70,12 +87,35 @@ def _keep_up(session: Session, text: str, _query_id: int) -> Outcome:
 
 
 def _set(session: Session, text: str, _query_id: int) -> Outcome:
-    found = re.fullmatch(r"SET\s+search_path\s*(?:TO|=)\s*(.+)", text, re.IGNORECASE)
-    if not found:
+    found = re.fullmatch(r"SET\s+(?:SESSION\s+|LOCAL\s+)?(\w+)\s*(?:TO|=)\s*(.+)", text, re.IGNORECASE | re.DOTALL)
+    if not found or found[1].lower() not in session.settings:
         raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
-    names = [name.strip().strip("'\"").lower() for name in found[1].split(",")]
-    session.schema = next((name for name in names if name != "$user"), "public")
-    session.connection.execute(f"SET search_path = '{session.schema},main'")
+    name, value = found[1].lower(), found[2].strip()
+    if name == "search_path":
+        names = [each.strip().strip("'\"").lower() for each in value.split(",")]
+        session.schema = next((each for each in names if each != "$user"), "public")
+        session.connection.execute(f"SET search_path = '{session.schema},main'")
+    elif name not in FREE and value.strip("'\"").lower() not in (session.settings[name].lower(), "default"):
+        raise RedshiftError(f"local_aws has {name} = {session.settings[name]} only")
+    session.settings[name] = value.strip("'") if name in (*FREE, "search_path") else session.settings[name]
+    return Outcome()
+
+
+def _show(session: Session, text: str, _query_id: int) -> Outcome:
+    words = re.sub(r"^SHOW\s+", "", text, flags=re.IGNORECASE).lower().split()
+    name = "transaction_isolation" if words == ["transaction", "isolation", "level"] else " ".join(words)
+    if name not in session.settings:
+        raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
+    return Outcome(1, [(name, of_duckdb("VARCHAR"))], pyarrow.table({"c0": [session.settings[name]]}))
+
+
+def _lock(session: Session, text: str, _query_id: int) -> Outcome:
+    """Nothing more to do: whoever changes a database is alone in it until its transaction ends, and LOCK counts as a change."""
+    for each in re.sub(r"^LOCK\s+(TABLE\s+)?", "", text, flags=re.IGNORECASE).split(","):
+        schema, name = session.names_of(each.strip())
+        if not relation_exists(session.connection, schema, name):
+            raise RedshiftError(f'relation "{name}" does not exist')
+        session.rights.touch(schema, name, "UPDATE")
     return Outcome()
 
 
@@ -96,5 +136,7 @@ TEXTS: list[tuple[str, Callable[[Session, str, int], Outcome]]] = [
     (r"COMMENT\b", lambda session, text, _: Outcome(ddl.comment(session, text))),
     (r"EXPLAIN\b", _explain),
     (r"(VACUUM|ANALYZE)\b", _keep_up),
+    (r"LOCK\b", _lock),
     (r"SET\b", _set),
+    (r"SHOW\b", _show),
 ]
