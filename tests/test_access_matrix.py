@@ -22,6 +22,7 @@ from lakebook import (
     lake,
     lake_access,
     lakeformation,
+    personal_data,
     personas,
     redshift,
     relations,
@@ -300,6 +301,13 @@ def test_an_external_schema_more_open_than_its_users_is_named():
     wider = replace(CLASSES, personas={**CLASSES.personas, "redshift": ["public", "sensitive"]})
     assert warehouse_access.too_open(CLASSES, loaded()) == []
     assert warehouse_access.too_open(wider, loaded()) == ["data-engineer: hr.people"]
+
+
+def test_a_column_that_looks_more_closed_than_it_is_classified_is_suggested(lakeside):
+    assert personal_data.suggestions(NAMES, CLASSES) == []
+    open_handed = replace(CLASSES, columns={"public": ["hr.*"]})
+    found = {each["column"]: (each["now"], each["suggested"]) for each in personal_data.suggestions(NAMES, open_handed)}
+    assert found == {"hr.people.ssn": ("public", "sensitive"), "hr.people.salary": ("public", "sensitive")}
 
 
 def test_a_new_column_is_nobodys_until_it_is_classified(lakeside):
