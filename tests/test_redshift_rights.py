@@ -12,26 +12,24 @@ NAME = "redshift-rights"
 PERSON = "redshift-reader"
 
 
-@pytest.fixture(scope="module")
-def place(stand_in):
-    """The administrator's warehouse, as the arguments of the Data API."""
+def opened(name):
+    """The administrator's warehouse of this name, as the arguments of the Data API."""
     serverless = boto3.client("redshift-serverless")
-    serverless.create_namespace(namespaceName=NAME, dbName="lake", manageAdminPassword=True)
-    serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)
-    wait_until(lambda: serverless.get_workgroup(workgroupName=NAME)["workgroup"]["status"] == "AVAILABLE")
-    return {"WorkgroupName": NAME, "Database": "lake"}
+    serverless.create_namespace(namespaceName=name, dbName="lake", manageAdminPassword=True)
+    serverless.create_workgroup(workgroupName=name, namespaceName=name, baseCapacity=8)
+    wait_until(lambda: serverless.get_workgroup(workgroupName=name)["workgroup"]["status"] == "AVAILABLE")
+    return {"WorkgroupName": name, "Database": "lake"}
 
 
-@pytest.fixture(scope="module")
-def reader(place):
-    """A session of an IAM role that may use the Data API and was granted nothing in the database."""
+def person(name):
+    """A session of an IAM role that may use the Data API and was granted nothing in any database."""
     iam = boto3.client("iam")
     trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn = iam.create_role(RoleName=PERSON, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
     may = {"Effect": "Allow", "Action": ["redshift-data:*", "redshift-serverless:GetCredentials"], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [may]})
-    iam.put_role_policy(RoleName=PERSON, PolicyName="asks", PolicyDocument=document)
+    iam.put_role_policy(RoleName=name, PolicyName="asks", PolicyDocument=document)
     key = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="ann")["Credentials"]
     return boto3.client(
         "redshift-data",
@@ -39,6 +37,16 @@ def reader(place):
         aws_secret_access_key=key["SecretAccessKey"],
         aws_session_token=key["SessionToken"],
     )
+
+
+@pytest.fixture(scope="module")
+def place(stand_in):
+    return opened(NAME)
+
+
+@pytest.fixture(scope="module")
+def reader(place):
+    return person(PERSON)
 
 
 def wait_until(done, seconds=20):

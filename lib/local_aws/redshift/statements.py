@@ -166,6 +166,7 @@ class Session:
                 if visible != set(columns):
                     self.hidden[name] = (relation, set(columns) - visible)
                     table.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(relation, quoted=True)))  # fmt: skip
+        table.meta["resolved"] = True
         if not table.args.get("alias"):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
         table.set("this", exp.to_identifier(name, quoted=True))
@@ -239,6 +240,7 @@ class Session:
             self._typed_change(tree, text)
         if isinstance(tree, exp.Merge):
             self._check_single_matches(tree)
+        _check_resolved(tree)
         cursor = self.connection.execute(tree.sql(dialect="duckdb"))
         return Outcome(int(cursor.fetchall()[0][0]))
 
@@ -262,6 +264,7 @@ class Session:
 
     def _place(self, table: exp.Table) -> None:
         owner, name = self.target(table)
+        table.meta["resolved"] = True
         table.set("this", exp.to_identifier(name, quoted=True))
         table.set("db", exp.to_identifier(owner or "temp", quoted=True))
 
@@ -324,6 +327,14 @@ def _expressions(tree: exp.Expr) -> list[exp.Expr]:
         found += [each.expression for each in tree.expressions]
     where = tree.args.get("where")
     return [*found, where.this] if where else found
+
+
+def _check_resolved(tree: exp.Expr) -> None:
+    """Raise RedshiftError for a change that reads a table in a place where nobody asked whether its user may."""
+    named = {each.alias for each in tree.find_all(exp.CTE)}
+    for each in tree.find_all(exp.Table):
+        if isinstance(each.this, exp.Identifier) and not each.meta.get("resolved") and each.name not in named:
+            raise RedshiftError(f'local_aws does not read "{each.name}" at this place of a change: write INSERT INTO … SELECT, or name it in FROM or USING')  # fmt: skip
 
 
 def _sources(tree: exp.Expr) -> list[exp.Table]:
