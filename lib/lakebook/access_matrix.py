@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from lakebook.personas import ASKING, OPERATOR, PERSONAS
 from lakebook.redshift import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lakebook.classification import Classification
     from lakebook.lake_access import LakeTable
@@ -38,14 +39,18 @@ TIMEOUT_SECONDS, POLL_SECONDS = 120, 0.1
 ROWS = "(rows)"  # beside the columns of a table: are they all there, and only those that may be seen
 # what a door says to whom it does not open; anything else that goes wrong is an error, not a closed door
 REFUSED = re.compile(r"insufficient permission|insufficient lake formation permission|not authorized|permission denied|accessdenied|access denied|(COLUMN|TABLE|SCHEMA)_NOT_FOUND|cannot be resolved|does not exist|forbidden", re.IGNORECASE)  # fmt: skip
-
-
+# of these, what refuses the whole table whichever column is asked for: the call itself, its schema, the table
+SHUT = re.compile(r"not authorized to perform|permission denied for schema|Required Describe on|(TABLE|SCHEMA)_NOT_FOUND", re.IGNORECASE)  # fmt: skip
 COLUMNS = ["role", "door", "table", "column", "class", "expected", "seen"]
 NOTHING = pd.DataFrame(columns=COLUMNS)
 
 
 class _Refused(Exception):  # noqa: N818 - not an error: an answer
     """The door stays shut."""
+
+
+class _Shut(_Refused):
+    """It stays so for every column of the table."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Matrix:
         columns = self._tried_columns(door, table)
         if door == "files":
             seen = set(columns) if self._opens(role, table) else set()
+        elif door == "awswrangler":
+            seen = self._all_columns(role, table)
         else:
             seen = _seen(lambda some: self._asks(role, door, table, some), columns, expected)
         lines: list[tuple[Any, ...]] = [
@@ -102,9 +109,19 @@ class Matrix:
         listed = ", ".join(f'"{each}"' for each in columns)
         try:
             self._answer(role, door, f"SELECT {listed} FROM {self._called(door, table)} LIMIT 1")
+        except _Shut:
+            raise
         except _Refused:
             return False
         return True
+
+    def _all_columns(self, role: str, table: LakeTable) -> set[str]:
+        """What `SELECT *` shows through awswrangler; the door athena, behind it, is asked for every column by its name."""
+        try:
+            with _refusals():
+                return set(self._frame(role, f"SELECT * FROM {self._called('awswrangler', table)} LIMIT 1").columns)
+        except _Refused:
+            return set()
 
     def _rows(self, role: str, door: str, table: LakeTable) -> int | str:
         try:
@@ -133,16 +150,12 @@ class Matrix:
         return f'"{self.names.database("curated")}"."{table.name}"'
 
     def _answer(self, role: str, door: str, sql: str) -> list[list[Any]]:
-        try:
+        with _refusals():
             if door == "athena":
                 return self._by_athena(role, sql)
             if door == "awswrangler":
-                return self._by_awswrangler(role, sql)
+                return [list(each) for each in self._frame(role, sql).itertuples(index=False)]
             return self._by_data_api(role, sql)
-        except ClientError as error:
-            raise _answer_to(error.response["Error"]["Code"] + ": " + error.response["Error"]["Message"]) from error
-        except wr.exceptions.QueryFailed as error:
-            raise _answer_to(str(error)) from error
 
     def _by_athena(self, role: str, sql: str) -> list[list[Any]]:
         client = self._client(role, "athena")
@@ -159,8 +172,8 @@ class Matrix:
         rows = client.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"][1:]
         return [[each.get("VarCharValue") for each in row["Data"]] for row in rows]
 
-    def _by_awswrangler(self, role: str, sql: str) -> list[list[Any]]:
-        frame = wr.athena.read_sql_query(
+    def _frame(self, role: str, sql: str) -> pd.DataFrame:
+        return wr.athena.read_sql_query(
             sql,
             database=self.names.database("curated"),
             workgroup=self._workgroup(role),
@@ -169,7 +182,6 @@ class Matrix:
             boto3_session=self._sessions[role],
             athena_query_wait_polling_delay=POLL_SECONDS,
         )
-        return [list(each) for each in frame.itertuples(index=False)]
 
     def _by_data_api(self, role: str, sql: str) -> list[list[Any]]:
         client, where = self._client(role, "redshift-data"), dict(self._warehouse.where)
@@ -298,10 +310,15 @@ def picture(tried: pd.DataFrame) -> None:
 
 
 def _seen(asks: Callable[[list[str]], bool], columns: list[str], expected: list[str]) -> set[str]:
-    """The columns that can be read: those expected all at once, every other one by itself."""
-    together = bool(expected) and asks(expected)
-    found = set(expected) if together else {each for each in expected if asks([each])}
-    return found | {each for each in columns if each not in expected and asks([each])}
+    """The columns that can be read: those expected all at once, every other one by itself until the whole table is refused."""
+    found: set[str] = set()
+    with contextlib.suppress(_Shut):
+        if together := bool(expected) and asks(expected):
+            found.update(expected)
+        for each in columns:
+            if not (together and each in expected) and asks([each]):
+                found.add(each)
+    return found
 
 
 def _assumed(names: Names, role: str) -> boto3.Session:
@@ -309,8 +326,21 @@ def _assumed(names: Names, role: str) -> boto3.Session:
     return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], names.region)
 
 
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """What AWS and awswrangler raise, as _Refused where it says that a right is lacking."""
+    try:
+        yield
+    except ClientError as error:
+        raise _answer_to(error.response["Error"]["Code"] + ": " + error.response["Error"]["Message"]) from error
+    except wr.exceptions.QueryFailed as error:
+        raise _answer_to(str(error)) from error
+
+
 def _answer_to(reason: str) -> Exception:
-    return _Refused(reason) if REFUSED.search(reason) else LakebookError(f"A try ended for another reason than a lack of rights: {reason}")  # fmt: skip
+    if REFUSED.search(reason):
+        return (_Shut if SHUT.search(reason) else _Refused)(reason)
+    return LakebookError(f"A try ended for another reason than a lack of rights: {reason}")
 
 
 def _word(seen: object) -> str:

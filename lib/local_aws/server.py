@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -103,7 +104,11 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
 
     objects = Objects(directory / "s3")
     stand_in = StandIn(directory, objects, f"http://127.0.0.1:{port}", REGION)
-    gateway = Gateway(DomainDispatcherApplication(create_backend_app), stand_in)
+    moto = DomainDispatcherApplication(create_backend_app)
+    moto.get_backend_for_host = functools.cache(
+        moto.get_backend_for_host
+    )  # else it lists moto's own folder at every call
+    gateway = Gateway(moto, stand_in)
     stand_in.principals, stand_in.authority = Principals(), Authority(stand_in, gateway.services)
     add_user_key("administrator", *ADMINISTRATOR, "arn:aws:iam::aws:policy/AdministratorAccess")
     gateway.services.update({each.name: each(stand_in) for each in service_classes()})

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from local_aws.s3.objects import Objects
 
 INTERNAL_ACCESS_KEY = "LOCALAWSENGINE"  # signs what an engine asks of another service
+MODELS = botocore.loaders.create_loader()  # read once for all sessions
 
 
 @dataclass
@@ -63,7 +66,10 @@ class StandIn:
         elif caller is not None:
             key = self.principals.on_behalf(caller, via).access_key
         if (service, key) not in self._clients:
+            core = botocore.session.get_session()
+            core.register_component("data_loader", MODELS)
             session = boto3.session.Session(
+                botocore_session=core,
                 aws_access_key_id=key,
                 aws_secret_access_key="engine",  # noqa: S106 - not checked by anyone
                 region_name=self.region,
