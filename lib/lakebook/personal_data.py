@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import email_validator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lakebook.lake_access import LakeTable
     from lakebook.names import Names
 
+SAMPLED_AT_ONCE = 4  # tables
 SAMPLE_ROWS, SHARE = 200, 0.8  # from which share of a sample on a column is taken for what its values are
 PERSONAL, SENSITIVE = -2, -1  # where these stand among the classes, which go from open to closed
 # what names and comments say, as words; one alone is enough
@@ -34,17 +36,21 @@ WORDS = {
 
 def suggestions(names: Names, classification: Classification) -> list[dict[str, Any]]:
     """Columns that look more closed than they are classified: column, now, suggested, because."""
-    found = []
-    for table in lake_access.tables(names, classification):
-        described = glue.describe(names.database("curated"), table.name) or {}
-        columns = described["StorageDescriptor"]["Columns"]
-        values = _sample(names, table, [each["Name"] for each in columns if each["Type"] == "string"])
-        for each in columns:
-            place, why = looks_like(each["Name"], each.get("Comment", ""), values.get(each["Name"], []))
-            now, classes = table.classes[each["Name"]], list(classification.classes)
-            place = max(place, -len(classes))
-            if place and classes.index(now) < len(classes) + place:
-                found.append({"column": f"{table.full_name}.{each['Name']}", "now": now, "suggested": classes[place], "because": why})  # fmt: skip
+    tables = lake_access.tables(names, classification)
+    with ThreadPoolExecutor(SAMPLED_AT_ONCE) as pool:
+        return [each for found in pool.map(lambda each: _suggested(names, classification, each), tables) for each in found]  # fmt: skip
+
+
+def _suggested(names: Names, classification: Classification, table: LakeTable) -> list[dict[str, Any]]:
+    found, classes = [], list(classification.classes)
+    described = glue.describe(names.database("curated"), table.name) or {}
+    columns = described["StorageDescriptor"]["Columns"]
+    values = _sample(names, table, [each["Name"] for each in columns if each["Type"] == "string"])
+    for each in columns:
+        place, why = looks_like(each["Name"], each.get("Comment", ""), values.get(each["Name"], []))
+        now, place = table.classes[each["Name"]], max(place, -len(classes))
+        if place and classes.index(now) < len(classes) + place:
+            found.append({"column": f"{table.full_name}.{each['Name']}", "now": now, "suggested": classes[place], "because": why})  # fmt: skip
     return found
 
 
