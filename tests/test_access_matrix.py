@@ -284,6 +284,15 @@ def mended(admin, store):
     assert calls(everything(store)) == []
 
 
+def test_a_table_in_part_hidden_is_asked_for_every_column_and_a_shut_one_only_once(lakeside, monkeypatch):
+    asked, by_athena = [], access_matrix.Matrix._by_athena
+    monkeypatch.setattr(access_matrix.Matrix, "_by_athena", lambda self, role, sql: asked.append((role, sql)) or by_athena(self, role, sql))  # fmt: skip
+    assert access_matrix.differences(matrix().tried(("analyst", "auditor"), ("athena",))) == []
+    assert len([sql for role, sql in asked if role == "auditor"]) == len(matrix().tables)
+    hidden = [sql for role, sql in asked if role == "analyst" and ('"ssn"' in sql or '"salary"' in sql)]
+    assert [sql.count('"ssn"') + sql.count('"salary"') for sql in hidden] == [1, 1]
+
+
 def test_the_way_back_gives_iam_its_say_and_forward_takes_it_again(lakeside):
     released = lake_access.released(NAMES)
     ensure(released, apply=True)
