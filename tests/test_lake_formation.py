@@ -1,12 +1,15 @@
 """Lake Formation as the stand-in enforces it: inert while IAM_ALLOWED_PRINCIPALS holds ALL, then exactly what was granted, no way round."""
 
+import datetime as dt
 import json
 import re
 import time
 import uuid
+from decimal import Decimal
 
 import awswrangler as wr
 import boto3
+import glue_runner
 import pandas as pd
 import pytest
 from botocore.exceptions import ClientError
@@ -17,6 +20,7 @@ ACCOUNT, REGION = "123456789012", "eu-west-1"
 BUCKET, OUT, DATABASE = "lf-lake", "lf-out", "lf_tests"
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
+FINE_GRAINED = {"--enable-lakeformation-fine-grained-access": "true"}
 PEOPLE = pd.DataFrame(
     {
         "id": [1, 2, 3, 4],
@@ -355,6 +359,7 @@ LEAKS = [
     "SELECT 1 / (31337 - salary) FROM people WHERE salary > 2000",
     "SELECT max(salary) FROM people",
     "SELECT count(*) FROM people",
+    'SELECT * FROM "LF_Tests"."People"',
     "SELECT json_extract(ssn, '$') FROM people",
     "SHOW COLUMNS IN people",
     "DESCRIBE people",
@@ -464,6 +469,7 @@ def test_two_external_schemas_in_one_query_see_each_their_own(warehouse):
         "select max(salary) from x0.people",
         "select cast(name as int) from x0.people",
         "select * from x0.people where name = 'eve'",
+        'select * from X0."PEOPLE" order by 1',
         f"unload ('select ssn from x0.people') to 's3://{OUT}/redshift/' iam_role default format as parquet",
         "create table copied as select ssn from x0.people",
     ],
@@ -472,6 +478,110 @@ def test_redshift_tells_nothing_of_a_hidden_value(warehouse, sql):
     state, error, rows = warehouse.run(sql)
     assert not re.search(r"hidden-\d|31337|eve|joe|[Dd]ivision by zero", json.dumps([error.replace(sql, ""), rows]))
     assert state == "FAILED" if "ssn" in sql or "x1" in sql else True
+
+
+# Glue: a job with fine-grained access, whose role has no right to the files
+
+SPARK = """
+import json, sys
+from awsglue.utils import getResolvedOptions
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.getOrCreate()
+spark.sql("USE lf_tests")
+spark.sql("CREATE TEMPORARY VIEW mine AS SELECT id AS number, name FROM people")
+for sql in json.loads(getResolvedOptions(sys.argv, ["sql"])["sql"]):
+    try:
+        told = ["OK", [row.asDict(recursive=True) for row in spark.sql(sql).collect()]]
+    except Exception as error:
+        told = ["FAILED", str(error).partition("JVM stacktrace")[0]]
+    print("TOLD", json.dumps([sql, told], default=str))
+"""
+SEEN_BY_SPARK = {
+    "SELECT * FROM people ORDER BY id": [
+        {"id": 1, "name": "ann", "salary": 1000, "country": "de"},
+        {"id": 2, "name": "bob", "salary": 2000, "country": "de"},
+    ],
+    "SELECT p.`NAME` AS other FROM LF_Tests.People p WHERE p.Salary > 1500": [{"other": "bob"}],
+    "SELECT count(*) AS rows, max(salary) AS most FROM people": [{"rows": 2, "most": 2000}],
+    "SELECT a.id FROM people a JOIN people b ON a.salary = 2 * b.salary": [{"id": 2}],
+    "SELECT max(number) AS number FROM mine": [{"number": 2}],
+    "WITH x AS (SELECT * FROM people) SELECT count(*) AS rows FROM x WHERE name LIKE '%o%'": [{"rows": 1}],
+    "SELECT * FROM parted ORDER BY ssn": [{"ssn": f"hidden-{n}", "country": c} for n, c in enumerate(["de", "de", "fr", "us"], 1)],
+    "SELECT * FROM kinds": [{"day": "2013-01-01", "moment": "2013-01-01 10:00:00.123457", "amount": "12.50", "tags": ["a", None], "raw": "bytearray(b'\\x00\\xff')"}],
+    "SHOW DATABASES LIKE 'lf_tests'": [{"namespace": "lf_tests"}],
+}  # fmt: skip
+REFUSED_TO_SPARK = {
+    "SELECT ssn FROM people": "UNRESOLVED_COLUMN",
+    "SELECT name FROM people WHERE ssn = 'hidden-1'": "UNRESOLVED_COLUMN",
+    "SELECT name FROM people ORDER BY people.ssn": "UNRESOLVED_COLUMN",
+    "SELECT 1 FROM inserted": "Required Describe on inserted",
+    "SELECT 1 FROM no_such_table": "TABLE_OR_VIEW_NOT_FOUND",
+    f"CREATE TEMPORARY VIEW files USING parquet OPTIONS (path 's3://{BUCKET}/people')": "Access Denied",
+    "INSERT INTO people VALUES (9, 'new', 9, 'de')": "does not support append",
+    "CREATE TABLE lf_tests.mine USING parquet AS SELECT * FROM people": "local_aws only reads the Data Catalog",
+    "CREATE TABLE mine (id int) USING parquet": "local_aws only reads the Data Catalog",
+    "CREATE VIEW lasting AS SELECT * FROM people": "local_aws only reads the Data Catalog",
+    "CREATE DATABASE other": "local_aws only reads the Data Catalog",
+    "DROP TABLE people": "local_aws only reads the Data Catalog",
+}
+SILENT_TO_SPARK = [
+    "SELECT id FROM people WHERE 1 / (salary - 31337) > 0",
+    "SELECT raise_error(name) FROM people WHERE name = 'eve'",
+    "SELECT * FROM people WHERE salary = 31337",
+    "EXPLAIN EXTENDED SELECT * FROM people",
+    "DESCRIBE EXTENDED people",
+    "SHOW TABLES",
+]
+
+
+@pytest.fixture(scope="module")
+def spark(lake):
+    """What a job told whose role sees Germany's people without ssn, two columns of another table, and the whole of a third."""
+    kinds = pd.DataFrame({"day": [dt.date(2013, 1, 1)], "moment": [pd.Timestamp("2013-01-01 10:00:00.123457")], "amount": [Decimal("12.50")], "tags": [["a", None]], "raw": [b"\x00\xff"]})  # fmt: skip
+    types = {"day": "date", "moment": "timestamp", "amount": "decimal(10,2)", "tags": "array<string>"}
+    where = f"s3://{BUCKET}/kinds/"
+    wr.s3.to_parquet(kinds, where, dataset=True, database=DATABASE, table="kinds", dtype=types, pyarrow_additional_kwargs={"coerce_timestamps": "us"})  # fmt: skip
+    scripts = (["s3:*"], ["arn:aws:s3:::glue-scripts", "arn:aws:s3:::glue-scripts/*"])
+    may = policy((["glue:Get*", "lakeformation:GetDataAccess", "logs:*"], "*"), scripts)
+    arn = role("lf-glue-job", may, SERVICE_TRUST.replace("lakeformation.", "glue."))
+    grant(arn, {"Database": {"Name": DATABASE}}, ["DESCRIBE"])
+    told = {"ColumnWildcard": {"ExcludedColumnNames": ["ssn"]}}
+    grant(arn, cells("people", "glue", "country = 'de'", **told), ["SELECT"])
+    grant(arn, columns("parted", "ssn", "country"), ["SELECT"])
+    workers = {"WorkerType": "G.1X", "NumberOfWorkers": 4}
+    glue_runner.job("lf-spark", SPARK, Role=arn, DefaultArguments=FINE_GRAINED, **workers)
+    asked = [*SEEN_BY_SPARK, *REFUSED_TO_SPARK, *SILENT_TO_SPARK]
+    run_id = glue_runner.start("lf-spark", sql=json.dumps(asked))
+    run = glue_runner.ended("lf-spark", run_id)
+    assert run["JobRunState"] == "SUCCEEDED", (run, glue_runner.log("error", run_id)[-30:])
+    lines = [line.removeprefix("TOLD ") for line in glue_runner.log("output", run_id) if line.startswith("TOLD ")]
+    return dict(json.loads(line) for line in lines)
+
+
+@pytest.mark.parametrize("sql", SEEN_BY_SPARK)
+def test_spark_sees_the_rows_and_columns_of_its_job_s_role(spark, sql):
+    assert spark[sql] == ["OK", SEEN_BY_SPARK[sql]]
+
+
+@pytest.mark.parametrize("sql", REFUSED_TO_SPARK)
+def test_spark_is_refused_what_is_hidden_and_what_writes(spark, sql):
+    state, error = spark[sql]
+    assert state == "FAILED"
+    assert REFUSED_TO_SPARK[sql] in error
+
+
+@pytest.mark.parametrize("sql", SILENT_TO_SPARK)
+def test_spark_tells_nothing_of_a_hidden_value(spark, sql):
+    told = json.dumps(spark[sql]).replace(json.dumps(sql), "")
+    assert spark[sql][0] == "OK"
+    assert not re.search(r"hidden-\d|joe|ssn|inserted", told)
+
+
+def test_a_job_with_fine_grained_access_needs_four_workers(lake):
+    glue_runner.job("lf-few", SPARK, DefaultArguments=FINE_GRAINED, WorkerType="G.1X", NumberOfWorkers=3)
+    run = glue_runner.ended("lf-few", glue_runner.start("lf-few"))
+    assert (run["JobRunState"], "at least 4 workers" in run["ErrorMessage"]) == ("FAILED", True)
 
 
 # Writing

@@ -27,9 +27,14 @@ Authorization Reference.
 What differs from AWS, and on purpose: the stand-in's own address counts as encrypted (`aws:SecureTransport` is true); no call comes
 through an endpoint of a VPC; changes of policies count at once; the signature of a call and its session token are not checked, only
 whose access key it is; there is no organization. Lake Formation's grants by name and by tag, data cells filters and opt-ins decide what
-Athena, the Data Catalog and Redshift's external schemas show, once IAMAllowedPrincipals has lost its permissions; Glue jobs read with the
-S3 rights of their role. Spark asks once for each folder, not for each object. A condition operator or key that is not known is an error
-(`NotInLocalAws`), never a silent yes.
+Athena, the Data Catalog and Redshift's external schemas show, once IAMAllowedPrincipals has lost its permissions. Glue jobs read files
+with the S3 rights of their role; Spark asks once for each folder, not for each object. A condition operator or key that is not known is
+an error (`NotInLocalAws`), never a silent yes.
+
+A Glue job with `--enable-lakeformation-fine-grained-access` has the Data Catalog as Spark's own catalog, for reading: the stand-in hands
+Spark a copy of the rows and columns that the job's role sees, anew for each scan, and the rest never gets there. Tables and views are not
+written, as Glue 5.1 may, and SHOW COLUMNS is refused (DESCRIBE shows the same). On AWS such a job may use no RDDs, and user-defined
+functions only on executors of their own; here they are not refused. In what words AWS refuses fewer than four workers is not known to us.
 """
 
 

@@ -89,6 +89,8 @@ class Gateway:
             return self.scenarios(environ, start_response)
         if environ["PATH_INFO"] == "/_local_aws/cloudtrail":  # "make the hour end now": not a call of AWS
             return self.services["cloudtrail"].deliver(start_response)  # type: ignore[attr-defined,no-any-return]
+        if environ["PATH_INFO"] == "/_local_aws/glue":  # Spark's, of a job with fine-grained access
+            return self.services["glue"].filtered(environ, start_response)  # type: ignore[attr-defined,no-any-return]
         if environ["PATH_INFO"].startswith("/_quicksight/"):  # a dashboard's page: not a call of AWS
             return self.services["quicksight"].page(environ, start_response)  # type: ignore[attr-defined,no-any-return]
         asked = Asked(environ, *wire.caller(environ))

@@ -54,6 +54,7 @@ class LakeTable:
     branches: list[list[Path]] = field(default_factory=list)  # the files of each branch of the SELECT
     access: Access = WHOLE  # what of it is seen
     conditions: dict[str, str] = field(default_factory=dict)  # the row filters among it, in DuckDB's words
+    timestamp_digits: int = 3  # of a second: milliseconds for Trino, 6 for who reads microseconds
 
     @property
     def types(self) -> dict[str, exp.DataType]:
@@ -143,7 +144,8 @@ class LakeTable:
             id(each): f"{label}_c{place}" for place, each in enumerate(fields)
         }  # DuckDB does not tell "A" from "a"
         selected = [
-            f"{_value(kind, found, places.get(id(found), ''))} AS {quote(name)}" for (name, kind), found in columns
+            f"{_value(kind, found, places.get(id(found), ''), self.timestamp_digits)} AS {quote(name)}"
+            for (name, kind), found in columns
         ]
         keys = zip(self.partition_keys.items(), values, strict=True)
         selected += [f"{_partition_value(kind, value)} AS {quote(name)}" for (name, kind), value in keys]
@@ -154,8 +156,9 @@ class LakeTable:
 def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
     """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here.
 
-    It has what Lake Formation lets the stand-in's principal see.
+    It has what Lake Formation lets the stand-in's principal see. The catalog's names are in lower case, however they are asked for.
     """
+    database, name = database.lower(), name.lower()
     glue = stand_in.client("glue")
     try:
         described = glue.get_table(DatabaseName=database, Name=name)["Table"]
@@ -282,14 +285,14 @@ def _precision(kind: exp.DataType) -> int:
     return int(kind.expressions[0].name)
 
 
-def _value(kind: exp.DataType, found: Field | None, column: str) -> str:
+def _value(kind: exp.DataType, found: Field | None, column: str, timestamp_digits: int) -> str:
     """A column of a file as the catalog's type, cast only where the file's own differs."""
     if found is None:
         return f"CAST(NULL AS {duckdb_type(kind)})"
     name = kind.this.name
     if name == "TIMESTAMP":
         column = f"CAST({column} AS TIMESTAMP)" if found.utc else column
-        return column if found.unit == "milliseconds" else MILLISECONDS.format(column)
+        return column if timestamp_digits > 3 or found.unit == "milliseconds" else MILLISECONDS.format(column)
     if name in BINARIES:
         return f"encode({column})" if found.logical in ("STRING", "ENUM", "JSON") else column
     if name in TEXTS:

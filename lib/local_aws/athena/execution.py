@@ -14,9 +14,10 @@ from botocore.exceptions import ClientError
 
 from local_aws.athena import queries as athena_queries
 from local_aws.athena import results
+from local_aws.duckdb_engine import confined
 from local_aws.iam.objects import ObjectDeniedError
 from local_aws.iam.refusals import AccessDeniedError
-from local_aws.lake_tables import LakeError, literal
+from local_aws.lake_tables import LakeError
 from local_aws.service import ApiError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from local_aws.athena.statements import Kind
     from local_aws.stand_in import StandIn
 
-MEMORY = "3GB"  # of all queries together; what needs more spills to disk
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -170,18 +170,7 @@ class Engine:
         self.directory = stand_in.directory / "athena"
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        self.connection = duckdb.connect(":memory:")
-        inside = f"allowed_directories = [{literal(str(stand_in.directory))}]"
-        for setting in (
-            inside,
-            f"temp_directory = {literal(str(self.directory / 'spill'))}",
-            f"memory_limit = '{MEMORY}'",
-            "TimeZone = 'UTC'",
-            "python_enable_replacements = false",
-            "autoinstall_known_extensions = false",
-            "enable_external_access = false",
-        ):
-            self.connection.execute(f"SET {setting}")
+        self.connection = confined(stand_in.directory, spill=self.directory / "spill")
         self.connection.create_function("trino_double_text", results.trino_double_text, ["DOUBLE"], "VARCHAR")
         self.connection.create_function("trino_real_text", results.trino_real_text, ["FLOAT"], "VARCHAR")
         prepare(self.connection)

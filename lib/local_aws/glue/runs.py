@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.glue import spark
+from local_aws.glue import filtered_catalog, spark
 from local_aws.iam.refusals import AccessDeniedError
 from local_aws.server import environment
 from local_aws.service import ACCOUNT
@@ -131,7 +131,7 @@ class Run:
     def _execute(self) -> None:
         script = self._script()
         aws = environment(self.stand_in.endpoint, self.stand_in.directory)
-        variables = spark.environment(self.stand_in, self.folder, aws, self._session().access_key)
+        variables = spark.environment(self.stand_in, self.folder, aws, self._session().access_key, self._catalog())
         arguments = [each for pair in self.arguments.items() for each in pair if each]
         command = [sys.executable, str(script), "--JOB_NAME", self.record["JobName"], *arguments]
         with (self.folder / "output").open("wb") as output, (self.folder / "error").open("wb") as error:
@@ -160,6 +160,21 @@ class Run:
             raise ScriptError(f"The script {location} does not exist; put it there and start the job again.")
         self.folder.mkdir(parents=True)
         return Path(shutil.copy(source, self.folder / source.name))
+
+    def _catalog(self) -> str:
+        """The address of the Data Catalog of a run with fine-grained access, "" of another."""
+        if not filtered_catalog.wanted(self.arguments):
+            return ""
+        if (workers := self.record.get("NumberOfWorkers", 0)) < filtered_catalog.WORKERS:
+            raise ScriptError(
+                f"A job with fine-grained access needs at least {filtered_catalog.WORKERS} workers and has {workers}; set its NumberOfWorkers."
+            )
+        return f"{self.stand_in.endpoint}{filtered_catalog.PATH}?run={self.record['Id']}"
+
+    def catalog(self) -> filtered_catalog.FilteredCatalog:
+        """The Data Catalog as the role sees it, for a run with fine-grained access."""
+        stand_in = self.stand_in.acting_as(self._session(), lake_formation=True)
+        return filtered_catalog.FilteredCatalog(stand_in, self.folder)
 
     def _session(self) -> Principal:
         """The session of the job's role; raises AccessDeniedError when Glue may not take it."""

@@ -110,11 +110,23 @@ private class Access(address: String, bucket: String) {
         s"Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied): $refusal")
   }
 
-  private def ask(operation: String, key: String): String = {
-    val asked = Seq("operation" -> operation, "bucket" -> bucket, "key" -> key)
-      .map { case (name, value) => s"$name=${URLEncoder.encode(value, "UTF-8")}" }.mkString("&")
+  private def ask(operation: String, key: String): String =
+    StandIn.get(address, "operation" -> operation, "bucket" -> bucket, "key" -> key) match {
+      case (200, _)     => ""
+      case (_, refusal) => refusal
+    }
+}
+
+private object StandIn {
+
+  /** The status and the text of an answer of the stand-in. */
+  def get(address: String, told: (String, String)*): (Int, String) = {
+    val asked = told.map { case (name, value) => s"$name=${URLEncoder.encode(value, "UTF-8")}" }.mkString("&")
     val connection = new URI(s"$address&$asked").toURL.openConnection().asInstanceOf[HttpURLConnection]
-    try if (connection.getResponseCode == 200) "" else scala.io.Source.fromInputStream(connection.getErrorStream, "UTF-8").mkString
-    finally connection.disconnect()
+    try {
+      val status = connection.getResponseCode
+      val stream = if (status == 200) connection.getInputStream else connection.getErrorStream
+      (status, scala.io.Source.fromInputStream(stream, "UTF-8").mkString)
+    } finally connection.disconnect()
   }
 }

@@ -5,18 +5,22 @@ from __future__ import annotations
 import datetime
 import functools
 import threading
+import urllib.parse
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from local_aws import wire
+from local_aws.glue import filtered_catalog
 from local_aws.glue import versions as glue_versions
 from local_aws.glue.runs import LOG_GROUP, Run, new_id, role_arn
 from local_aws.lakeformation import glue as lakeformation_glue
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from local_aws.stand_in import StandIn
 
 VERSIONS = ("5.0", "5.1")
@@ -47,7 +51,7 @@ FOLDED_INPUTS: tuple[str, ...] = ("DatabaseInput", "TableInput")
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 ARGUMENTS_NOT_HERE = {
     "--additional-python-modules": "", "--conf": "", "--datalake-formats": "", "--enable-glue-datacatalog": "false",
-    "--enable-lakeformation-fine-grained-access": "false", "--enable-spark-ui": "false", "--extra-files": "",
+    "--enable-spark-ui": "false", "--extra-files": "",
     "--extra-jars": "", "--extra-py-files": "", "--job-bookmark-option": "job-bookmark-disable",
     "--job-language": "python", "--python-modules-installer-option": "", "--user-jars-first": "false",
 }  # fmt: skip
@@ -241,6 +245,17 @@ class Glue(Service):
                 errors.append({**named, "ErrorDetail": detail})
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
+    def filtered(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """What the Spark of a run with fine-grained access asks of the Data Catalog: not a call of AWS (WSGI)."""
+        told = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
+        under_way = {run.record["Id"]: run for runs in self.runs.values() for run in runs if not run.ended}
+        status, text = 403, "There is no such run."
+        if run := under_way.get(told.pop("run")):
+            status, text = run.catalog().answer(**told)
+        body = text.encode()
+        start_response(f"{status} Answer", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+
     @staticmethod
     def _stop(run: Run) -> None:
         if run.ended:
@@ -326,8 +341,9 @@ def _refuse_others(operation: str, told: dict[str, Any], supported: frozenset[st
 
 
 def _check_arguments(arguments: dict[str, str]) -> None:
+    here = {"--enable-glue-datacatalog"} if filtered_catalog.wanted(arguments) else set()
     for name, value in arguments.items():
-        if name in ARGUMENTS_NOT_HERE and value != ARGUMENTS_NOT_HERE[name]:
+        if name not in here and value != ARGUMENTS_NOT_HERE.get(name, value):
             raise ApiError(
                 "NotInLocalAws",
                 f"local_aws does not do the Glue job argument {name} {value}; the script must do without it.",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
-SOURCE = files("local_aws.glue") / "s3.scala"
+SOURCES = [files("local_aws.glue") / name for name in ("s3.scala", "filtered_catalog.scala")]
 LIBRARIES = Path(str(files("local_aws.glue") / "libs"))
-FILE_SYSTEM, BASE_CLASSES, CLASSES = "glue_s3.jar", "base.jsa", "classes.jsa"
+OURS, BASE_CLASSES, CLASSES = "glue.jar", "base.jsa", "classes.jsa"
 MAKE_SECONDS = 300
 _making = threading.Lock()
 
@@ -27,14 +27,15 @@ class EngineError(Exception):
     """Spark cannot be used: one sentence that says why and what to do."""
 
 
-def environment(stand_in: StandIn, folder: Path, aws: dict[str, str], access_key: str) -> dict[str, str]:
+def environment(stand_in: StandIn, folder: Path, aws: dict[str, str], access_key: str, catalog: str) -> dict[str, str]:
     """The environment variables of one job's process, whose Spark settings and scratch files go into `folder`.
 
-    `aws` is what points AWS clients at the stand-in, `access_key` that of the job's role. Raises EngineError when Spark or Java is not installed.
+    `aws` is what points AWS clients at the stand-in, `access_key` that of the job's role, `catalog` the address of the FilteredCatalog
+    of a run with fine-grained access. Raises EngineError when Spark or Java is not installed.
     """
     engine = _engine()
     (settings := folder / "spark.conf").write_text(
-        "".join(f"{name} {value}\n" for name, value in _settings(stand_in, folder, engine, access_key).items())
+        "".join(f"{name} {value}\n" for name, value in _settings(stand_in, folder, engine, access_key, catalog).items())
     )
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_", "PYSPARK_"))},
@@ -61,14 +62,21 @@ def keep_classes(folder: Path) -> None:
         fresh.replace(archive)
 
 
-def _settings(stand_in: StandIn, folder: Path, engine: Path, access_key: str) -> dict[str, str]:
+def _settings(stand_in: StandIn, folder: Path, engine: Path, access_key: str, catalog: str) -> dict[str, str]:
     """Spark's settings: one machine, no ports to the outside, UTC as on Glue."""
+    ours = "spark.sql.catalog.spark_catalog"
+    fine_grained = {
+        ours: "local_aws.FilteredCatalog",
+        f"{ours}.run": catalog,
+        "spark.sql.extensions": "local_aws.ReadsOnly",
+    }
     return {
+        **(fine_grained if catalog else {}),
         "spark.master": "local[*]",
         "spark.driver.memory": f"{_heap_gigabytes()}g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraClassPath": str(engine / FILE_SYSTEM),
+        "spark.driver.extraClassPath": str(engine / OURS),
         "spark.driver.extraJavaOptions": " ".join(f'"{option}"' for option in _java_options(folder, engine)),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.session.timeZone": "UTC",
@@ -97,15 +105,17 @@ def _heap_gigabytes() -> int:
 
 
 def _engine() -> Path:
-    """The folder with what is made once for this Spark and Java: the file system for `s3://` and class archives."""
-    spark, java, source = _spark_home(), _java_home(), Path(str(SOURCE))
-    made_for = f"{spark}{(spark / 'jars').stat().st_mtime_ns}{java}".encode() + source.read_bytes()
+    """The folder with what is made once for this Spark and Java: the file system for `s3://`, the catalog, and class archives."""
+    spark, java, sources = _spark_home(), _java_home(), [str(each) for each in SOURCES]
+    made_for = (
+        f"{spark}{(spark / 'jars').stat().st_mtime_ns}{java}{[Path(each).read_text() for each in sources]}".encode()
+    )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "local_aws"
     folder = cache / f"glue-{hashlib.sha256(made_for).hexdigest()[:16]}"
-    compiler = ["-cp", f"{spark}/jars/*", "scala.tools.nsc.Main", "-nowarn", "-usejavacp", str(source), "-d"]
+    compiler = ["-cp", f"{spark}/jars/*", "scala.tools.nsc.Main", "-nowarn", "-usejavacp", *sources, "-d"]
     with _making:
         folder.mkdir(parents=True, exist_ok=True)
-        _make(folder / FILE_SYSTEM, [f"{java}/bin/java", *compiler, "{}"])
+        _make(folder / OURS, [f"{java}/bin/java", *compiler, "{}"])
         _make(folder / BASE_CLASSES, [f"{java}/bin/java", "-Xshare:dump", "-XX:SharedArchiveFile={}"])
     return folder
 

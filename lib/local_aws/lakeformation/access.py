@@ -161,7 +161,7 @@ class Lake:
             permissions |= {"DESCRIBE"}
         permissions = _spelled_out(permissions | ({"SELECT"} if cells else set()), On("Table", database, table))
         columns = self.catalog.columns(database, table)
-        whole = len(cells) == len(columns) and not any(cells.values())
+        whole = bool(columns) and len(cells) == len(columns) and not any(cells.values())
         free = bool(permissions) and not self.governed(principal, database, table)
         return Access(frozenset(permissions | ({"DESCRIBE"} if permissions else set())), whole or free, {each: tuple(sorted(conditions)) for each, conditions in cells.items()})  # fmt: skip
 

@@ -9,15 +9,16 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from local_aws.lake_tables import literal, quote
+from local_aws.duckdb_engine import confined
+from local_aws.lake_tables import quote
 from local_aws.redshift import late_views, rights
 from local_aws.redshift import sql as redshift_sql
 from local_aws.redshift.types import of_duckdb
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import duckdb
 
     from local_aws.redshift.types import RedshiftType
     from local_aws.stand_in import StandIn
@@ -32,7 +33,6 @@ REMEMBERED = (
         encoding VARCHAR, distkey BOOLEAN, sortkey INTEGER, not_null BOOLEAN, default_value VARCHAR)""",
     "CREATE TABLE IF NOT EXISTS local_aws.external_schemas (schema_name VARCHAR, database_name VARCHAR, role_arn VARCHAR)",
 )
-MEMORY = "3GB"  # of each database; what needs more spills beside the file
 HIDDEN = ("local_aws", "main", "information_schema", "pg_catalog")
 
 
@@ -69,17 +69,7 @@ class Database:
     def open(self) -> None:
         """Open the file, made if it is not there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.connection = duckdb.connect(str(self.path))
-        inside = f"allowed_directories = [{literal(str(self.stand_in.directory))}]"
-        for setting in (
-            inside,
-            f"memory_limit = '{MEMORY}'",
-            "TimeZone = 'UTC'",
-            "python_enable_replacements = false",
-            "autoinstall_known_extensions = false",
-            "enable_external_access = false",
-        ):
-            self.connection.execute(f"SET {setting}")
+        self.connection = confined(self.stand_in.directory, self.path)
         for statement in (*REMEMBERED, late_views.REMEMBERED, *rights.REMEMBERED):
             self.connection.execute(statement)
         redshift_sql.prepare(self.connection)
