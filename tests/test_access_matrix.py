@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 
 from lakebook import (
     access_matrix,
@@ -32,6 +33,7 @@ from lakebook import (
     warehouse_access,
 )
 from lakebook.classification import Classification
+from lakebook.errors import LakebookError
 from lakebook.postgresql import Column, Table
 from lakebook.reconcile import measure
 
@@ -299,6 +301,28 @@ def test_the_way_back_gives_iam_its_say_and_forward_takes_it_again(lakeside):
     assert calls(released) == []
     ensure(everything(lakeside[1]), apply=True)
     assert access_matrix.differences(matrix().tried(("analyst",), ("athena",))) == []
+
+
+def test_in_hybrid_access_mode_grants_count_for_the_personas_and_iam_for_everybody_else(lakeside):
+    admin, store = lakeside
+    everyone = "IAM_ALLOWED_PRINCIPALS"
+    ensure(lake_access.released(NAMES), apply=True)
+    for bucket in (NAMES.raw_bucket, NAMES.curated_bucket):
+        boto3.client("lakeformation").deregister_resource(ResourceArn=f"arn:aws:s3:::{bucket}")
+    hybrid = [*lakeformation.governance(NAMES, [], hybrid=True), *declared(), *lake_access.enforced(NAMES, CLASSES, hybrid=True)]  # fmt: skip
+    made = ensure(hybrid, apply=True)
+    assert list(made["call"]).count("lakeformation:CreateLakeFormationOptIn") == 5 * 3 * 2
+    assert calls(hybrid) == []
+    assert {entry["Principal"]["DataLakePrincipalIdentifier"] for entry in lakeformation.held()} >= {everyone}
+    assert access_matrix.differences(matrix().tried(doors=("athena",))) == []
+    assert len(admin.client("glue").get_table(**ON_PEOPLE)["Table"]["StorageDescriptor"]["Columns"]) == 5
+    forward = [*lakeformation.governance(NAMES, []), *everything(store)]
+    assert list(ensure(forward, apply=True)["call"]).count("lakeformation:UpdateResource") == 2
+    assert access_matrix.differences(matrix().tried(("analyst",), ("athena",))) == []
+    with pytest.raises(ClientError, match="Required Describe on hr_people"):
+        admin.client("glue").get_table(**ON_PEOPLE)
+    with pytest.raises(LakebookError, match="cannot be made hybrid"):
+        calls(lakeformation.governance(NAMES, [], hybrid=True))
 
 
 def test_files_of_a_table_that_is_seen_in_part_may_not_be_opened():

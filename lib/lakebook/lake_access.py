@@ -81,8 +81,11 @@ def classified(names: Names, classification: Classification | None, only: list[s
     return [part for each in found for part in _classified(names, classification, each)]
 
 
-def enforced(names: Names, classification: Classification) -> list[Resource]:
-    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold beyond what is declared."""
+def enforced(names: Names, classification: Classification, *, hybrid: bool = False) -> list[Resource]:
+    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold beyond what is declared.
+
+    With `hybrid` IAM's say ends for the classification's roles only, which are opted in.
+    """
     ours = {names.database(layer) for layer in LAYERS}
     readers = {names.role_arn(each) for each in _readers(classification)}
     declared = _declared(names, classification)
@@ -95,11 +98,11 @@ def enforced(names: Names, classification: Classification) -> list[Resource]:
         beyond = set(entry["Permissions"]) - declared.get((_who(entry), _what(entry)), set())
         return beyond if _who(entry) in readers else set()
 
-    return [
-        *(lakeformation.closed_database(each) for each in sorted(ours)),
-        lakeformation.revoked("what readers hold beyond their classes", careless),
-        lakeformation.revoked("what IAM alone allowed", everybody),
-    ]
+    beyond = lakeformation.revoked("what readers hold beyond their classes", careless)
+    if hybrid:
+        return [*_opted_in(names, classification), beyond]
+    closed = [lakeformation.closed_database(each) for each in sorted(ours)]
+    return [*closed, beyond, lakeformation.revoked("what IAM alone allowed", everybody)]
 
 
 def personal(names: Names, classification: Classification | None) -> list[str]:
@@ -144,6 +147,13 @@ def past_lake_formation(names: Names, classification: Classification) -> list[st
         if any(fnmatchcase(table.full_name, each) for each in patterns)
         and (role in table.conditions or table.seen(classification, role) != list(table.classes))
     ]
+
+
+def _opted_in(names: Names, classification: Classification) -> Iterator[Resource]:
+    for role in classification.personas:
+        for database in map(names.database, LAYERS) if role != OPERATOR else ():
+            yield lakeformation.opted_in(names.role_arn(role), {"Database": {"Name": database}})
+            yield lakeformation.opted_in(names.role_arn(role), _tables(database))
 
 
 def _classified(names: Names, classification: Classification, table: LakeTable) -> list[Resource]:

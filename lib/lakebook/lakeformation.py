@@ -34,15 +34,18 @@ def roles(names: Names) -> list[Resource]:
     ]
 
 
-def governance(names: Names, administrators: list[str]) -> list[Resource]:
-    """The databases, locations and grants of the lake, in order; the caller becomes an administrator."""
+def governance(names: Names, administrators: list[str], *, hybrid: bool = False) -> list[Resource]:
+    """The databases, locations and grants of the lake, in order; the caller becomes an administrator.
+
+    With `hybrid` (access mode) the locations are Lake Formation's for those only who are opted in.
+    """
     buckets = [f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)]
     layers = {"raw": "As AWS DMS wrote it", "staging": "Snapshots that are being judged", "curated": "What people read"}
     job_role = names.role_arn("glue")
     return [
         *(administrator(each) for each in dict.fromkeys([*administrators, caller_arn()])),
         *(glue.database(names.database(layer), description) for layer, description in layers.items()),
-        *(location(arn, names.role_arn("lake")) for arn in buckets),
+        *(location(arn, names.role_arn("lake"), hybrid=hybrid) for arn in buckets),
         *(grant(job_role, {"DataLocation": {"ResourceArn": arn}}, ["DATA_LOCATION_ACCESS"]) for arn in buckets),
         *(grant(job_role, {"Database": {"Name": names.database(layer)}}, ["DESCRIBE"]) for layer in layers),
     ]
@@ -106,12 +109,33 @@ def administrator(arn: str) -> Iterator[Call]:
 
 
 @resource
-def location(arn: str, role_arn: str) -> Iterator[Call]:
-    """An S3 location whose access Lake Formation vends through a role of ours."""
-    lake = aws.client("lakeformation")
+def location(arn: str, role_arn: str, *, hybrid: bool = False) -> Iterator[Call]:
+    """An S3 location whose access Lake Formation vends through a role of ours, or with `hybrid` to those only who are opted in.
+
+    The way from hybrid to whole is open; AWS advises against the way back: a LakebookError.
+    https://docs.aws.amazon.com/lake-formation/latest/dg/hybrid-access-mode.html
+    """
+    lake, told = aws.client("lakeformation"), {"ResourceArn": arn, "RoleArn": role_arn}
     have = current(lake.describe_resource, "EntityNotFoundException", ResourceArn=arn)
+    was_hybrid = bool(have and have["ResourceInfo"].get("HybridAccessEnabled"))
     if have is None:
-        yield Call(lake.register_resource, {"ResourceArn": arn, "RoleArn": role_arn})
+        yield Call(lake.register_resource, {**told, **({"HybridAccessEnabled": True} if hybrid else {})})
+    elif was_hybrid and not hybrid:
+        yield Call(lake.update_resource, {**told, "HybridAccessEnabled": False})
+    elif hybrid and not was_hybrid:
+        raise LakebookError(
+            f"{arn} is Lake Formation's as a whole and cannot be made hybrid: leave hybrid_access False."
+        )
+
+
+@resource
+def opted_in(principal: str, on: dict[str, Any]) -> Iterator[Call]:
+    """A principal for whom grants count on a database, or on its tables, at hybrid locations."""
+    lake = aws.client("lakeformation")
+    told = {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": on}
+    found = current(lake.list_lake_formation_opt_ins, "EntityNotFoundException", **told) or {}
+    if not found.get("LakeFormationOptInsInfoList"):
+        yield Call(lake.create_lake_formation_opt_in, told)
 
 
 @resource
