@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lakebook import evidence_pack, parameters, phases, preflight
+from lakebook import evidence_pack, fork_server, parameters, phases, preflight
 from lakebook.errors import LakebookError
 from lakebook.parameters import ParametersError
 
@@ -127,6 +127,7 @@ def _start(asked: argparse.Namespace) -> int:
         raise ParametersError("--only does not go with --from or --to.")
     taken = phases.chosen(every, asked.only, asked.first, asked.last)
     given, effective = _parameters(asked, every)
+    fork_server.started()
     connection = preflight.caller(effective.get("account"), effective.get("region"))
     from lakebook import runs  # noqa: PLC0415 - a wrong parameter is told at once
 

@@ -323,7 +323,12 @@ def _seen(asks: Callable[[list[str]], bool], columns: list[str], expected: list[
 
 def _assumed(names: Names, role: str) -> boto3.Session:
     keys = aws.client("sts").assume_role(RoleArn=names.role_arn(role), RoleSessionName="lakebook-access")["Credentials"]
-    return boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], names.region)
+    own = {
+        "aws_access_key_id": keys["AccessKeyId"],
+        "aws_secret_access_key": keys["SecretAccessKey"],
+        "aws_session_token": keys["SessionToken"],
+    }
+    return aws.session(**own, region_name=names.region)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def connect(environment: str, account: str, region: str, prefix: str) -> Names:
 
     Raises LakebookError before anything is touched: no credentials, nothing answers, another account.
     """
-    boto3.setup_default_session(region_name=region)
+    boto3.DEFAULT_SESSION = aws.session(region_name=region)
     Recorder(account, region).watch(boto3.DEFAULT_SESSION)
     sts = aws.client("sts")
     try:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import awswrangler as wr
-
 from lakebook import aws, kms, s3
-from lakebook.ensure import Call, current, resource
+from lakebook.ensure import Call, current, resource, wait
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-POLL_SECONDS = 0.1
+DML_TIMEOUT_SECONDS = 30 * 60  # Athena's own, by default
+SILENT_SECONDS = 10  # in which a query that is under way says nothing
 
 
 @resource
@@ -58,10 +57,16 @@ def unloaded(
 
 
 def answer(sql: str, database: str, workgroup: str, output: str | None = None) -> list[list[Any]]:
-    """The rows of a SELECT, every value as text or None; read from the API, since a CSV of results cannot tell '' from NULL."""
-    query_id = wr.athena.start_query_execution(sql, database=database, workgroup=workgroup, s3_output=output)
-    wr.athena.wait_query(query_id, athena_query_wait_polling_delay=POLL_SECONDS)
-    pages = aws.client("athena").get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
+    """The rows of a SELECT, every value as text or None; read from the API, since a CSV of results cannot tell '' from NULL.
+
+    Raises LakebookError when the query fails.
+    """
+    athena = aws.client("athena")
+    results = {"ResultConfiguration": {"OutputLocation": output}} if output else {}
+    context = {"Database": database}
+    started = athena.start_query_execution(QueryString=sql, QueryExecutionContext=context, WorkGroup=workgroup, **results)  # fmt: skip
+    wait("Athena query", lambda: _awaits_query(started), DML_TIMEOUT_SECONDS, silent_seconds=SILENT_SECONDS)
+    pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=started["QueryExecutionId"])
     rows = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
     return rows[1:]  # the first is the header
 

@@ -8,14 +8,22 @@ from functools import cache
 from typing import Any
 
 import boto3
+import botocore.session
 
+_models = botocore.session.get_session().get_component("data_loader")  # keeps the API models that it has read
 _making = threading.Lock()  # a session makes one client at a time
+
+
+def session(**settings: Any) -> boto3.session.Session:
+    """A boto3 session of these settings; all sessions share the API models that were read once."""
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _models)
+    return boto3.Session(botocore_session=core, **settings)
 
 
 def environment() -> dict[str, str]:
     """The variables for a program that is to act as this session does; its own profile might be another's, or cached."""
-    session = boto3.DEFAULT_SESSION or boto3.Session()
-    keys = session.get_credentials().get_frozen_credentials()
+    keys = (boto3.DEFAULT_SESSION or session()).get_credentials().get_frozen_credentials()
     own = {
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
@@ -29,10 +37,10 @@ def client(service: str, region: str | None = None) -> Any:
     """The boto3 client of a service, in the session that `account.connect` has set and its Region or another; safe in any thread."""
     with _making:
         if boto3.DEFAULT_SESSION is None:
-            boto3.setup_default_session()
+            boto3.DEFAULT_SESSION = session()
         return _client(boto3.DEFAULT_SESSION, service, region)
 
 
 @cache
-def _client(session: boto3.session.Session, service: str, region: str | None) -> Any:
-    return session.client(service, region_name=region)
+def _client(within: boto3.session.Session, service: str, region: str | None) -> Any:
+    return within.client(service, region_name=region)

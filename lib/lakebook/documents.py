@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import awswrangler as wr
 import puremagic
 import pyarrow
 import pyarrow.parquet
 import pypdf
 from botocore.exceptions import ClientError
 
-from lakebook import aws, glue, lake, s3
+from lakebook import athena, aws, glue, lake, s3
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 
@@ -38,7 +37,6 @@ COMMENT = "Files dropped into the landing prefix, what they are and what is writ
 VERSION = 1  # one more whenever the same object would be described otherwise
 READ_AT_ONCE = 8  # objects
 BLOCK_BYTES = 1 << 20
-POLL_SECONDS = 0.25
 LONGEST_READ_BYTES = 32 << 20  # of a document whose text is wanted; a longer one has no text here
 LONGEST_TEXT = 1_000_000  # characters
 ROWS_PER_FILE = 10_000
@@ -155,14 +153,8 @@ def shown(name: str, names: Names, found: Landing, rows: pyarrow.Table | None) -
 
 def count(names: Names) -> int:
     """How many documents a query finds."""
-    answer = wr.athena.read_sql_query(
-        f"SELECT count(*) AS documents FROM {TABLE}",
-        database=names.database("curated"),
-        workgroup=names.resource("lakebook"),
-        ctas_approach=False,
-        athena_query_wait_polling_delay=POLL_SECONDS,
-    )
-    return int(answer["documents"][0])
+    sql = f"SELECT count(*) FROM {TABLE}"
+    return int(athena.answer(sql, names.database("curated"), names.resource("lakebook"))[0][0])
 
 
 class _Parquet(io.BytesIO):

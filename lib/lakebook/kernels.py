@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pkgutil
 import signal
 import tempfile
 import threading
@@ -16,14 +15,12 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import run_sync
 
-import lakebook
+from lakebook import fork_server
 
 if TYPE_CHECKING:
     from jupyter_client.connect import KernelConnectionInfo
 
 GRACE_SECONDS = 5  # an interrupted cell has this long to end by itself
-IMPORTED = ["ipykernel.kernelapp", "matplotlib.pyplot", "awswrangler"]
-IMPORTED += [f"lakebook.{each.name}" for each in pkgutil.iter_modules(lakebook.__path__) if each.name != "__main__"]
 
 
 class Kernels(contextlib.AbstractContextManager["Kernels"]):
@@ -40,9 +37,7 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         self._resources = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # read when it is imported
-        self._forks = multiprocessing.get_context("forkserver")
-        self._forks.set_forkserver_preload(IMPORTED)
+        self._forks = fork_server.started()
         self._sockets = self._resources.enter_context(
             tempfile.TemporaryDirectory(prefix="lakebook-", ignore_cleanup_errors=True)
         )

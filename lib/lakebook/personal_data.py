@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import email_validator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from lakebook.lake_access import LakeTable
     from lakebook.names import Names
 
-SAMPLED_AT_ONCE = 4  # tables
+SAMPLED_TOGETHER = 25  # tables in one query, which has at most 256 KiB
 SAMPLE_ROWS, SHARE = 200, 0.8  # from which share of a sample on a column is taken for what its values are
 PERSONAL, SENSITIVE = -2, -1  # where these stand among the classes, which go from open to closed
 # what names and comments say, as words; one alone is enough
@@ -37,15 +36,22 @@ WORDS = {
 def suggestions(names: Names, classification: Classification) -> list[dict[str, Any]]:
     """Columns that look more closed than they are classified: column, now, suggested, because."""
     tables = lake_access.tables(names, classification)
-    with ThreadPoolExecutor(SAMPLED_AT_ONCE) as pool:
-        return [each for found in pool.map(lambda each: _suggested(names, classification, each), tables) for each in found]  # fmt: skip
+    columns = {each["Name"]: each["StorageDescriptor"]["Columns"] for each in glue.tables(names.database("curated"))}
+    most_closed = list(classification.classes)[-1]
+    silent = {
+        table.name: [each["Name"] for each in columns[table.name] if each["Type"] == "string" and table.classes[each["Name"]] != most_closed and not _said(each)[0]]
+        for table in tables
+    }  # fmt: skip
+    values = _samples(names, silent)
+    return [
+        found for each in tables for found in _suggested(classification, each, columns[each.name], values[each.name])
+    ]
 
 
-def _suggested(names: Names, classification: Classification, table: LakeTable) -> list[dict[str, Any]]:
+def _suggested(
+    classification: Classification, table: LakeTable, columns: list[dict[str, str]], values: dict[str, list[str]]
+) -> list[dict[str, Any]]:
     found, classes = [], list(classification.classes)
-    described = glue.describe(names.database("curated"), table.name) or {}
-    columns = described["StorageDescriptor"]["Columns"]
-    values = _sample(names, table, [each["Name"] for each in columns if each["Type"] == "string"])
     for each in columns:
         place, why = looks_like(each["Name"], each.get("Comment", ""), values.get(each["Name"], []))
         now, place = table.classes[each["Name"]], max(place, -len(classes))
@@ -56,25 +62,52 @@ def _suggested(names: Names, classification: Classification, table: LakeTable) -
 
 def looks_like(name: str, comment: str, values: list[str]) -> tuple[int, str]:
     """PERSONAL or SENSITIVE and the reason, or 0 and none: by the column's name, its comment, then what most of its values are."""
-    for told, text in (("its name", name), ("its comment", comment)):
-        spaced = " ".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", text)).lower()
-        for place, words in WORDS.items():
-            if said := re.search(rf"\b({words})", spaced):
-                return place, f"{told} says {said[1]}"
+    place, why = _said({"Name": name, "Comment": comment})
+    if place:
+        return place, why
     for what, (place, is_one) in VALIDATORS.items():
-        count = sum(is_one(each) for each in values)
-        if values and count >= SHARE * len(values):
+        if count := _are(is_one, values):
             return place, f"{count} of {len(values)} values are {what}"
     return 0, ""
 
 
-def _sample(names: Names, table: LakeTable, columns: list[str]) -> dict[str, list[str]]:
-    if not columns:
-        return {}
-    listed = ", ".join(f'substr("{each}", 1, 200)' for each in columns)
-    sql = f'SELECT {listed} FROM "{table.name}" LIMIT {SAMPLE_ROWS}'
-    rows = athena.answer(sql, names.database("curated"), names.resource("lakebook"))
-    return {name: [row[place] for row in rows if row[place]] for place, name in enumerate(columns)}
+def _said(column: dict[str, str]) -> tuple[int, str]:
+    """The same by the column's name and comment alone."""
+    for told, text in (("its name", column["Name"]), ("its comment", column.get("Comment", ""))):
+        spaced = " ".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", text)).lower()
+        for place, words in WORDS.items():
+            if said := re.search(rf"\b({words})", spaced):
+                return place, f"{told} says {said[1]}"
+    return 0, ""
+
+
+def _are(is_one: Callable[[str], bool], values: list[str]) -> int:
+    """How many of the values are what a validator knows; 0 as soon as too many are not."""
+    others = 0
+    for each in values:
+        others += not is_one(each)
+        if others > (1 - SHARE) * len(values):
+            return 0
+    return len(values) - others
+
+
+def _samples(names: Names, columns: dict[str, list[str]]) -> dict[str, dict[str, list[str]]]:
+    """Some values of each of the tables' columns, by table and column; many tables in one query, as Athena takes its time for each."""
+    found: dict[str, dict[str, list[str]]] = {table: {column: [] for column in some} for table, some in columns.items()}
+    sampled = [table for table, some in columns.items() if some]
+    for start in range(0, len(sampled), SAMPLED_TOGETHER):
+        together = sampled[start : start + SAMPLED_TOGETHER]
+        width = max(len(columns[table]) for table in together)
+        sql = " UNION ALL ".join(_sample(table, columns[table], width) for table in together)
+        for table, *row in athena.answer(sql, names.database("curated"), names.resource("lakebook")):
+            for column, value in zip(columns[table], row, strict=False):
+                found[table][column] += [value] if value else []
+    return found
+
+
+def _sample(table: str, columns: list[str], width: int) -> str:
+    values = [f'substr("{each}", 1, 200)' for each in columns] + ["CAST(NULL AS varchar)"] * (width - len(columns))
+    return f"(SELECT '{table}', {', '.join(values)} FROM \"{table}\" LIMIT {SAMPLE_ROWS})"
 
 
 def _is_email(text: str) -> bool:

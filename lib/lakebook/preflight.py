@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -19,6 +18,7 @@ from botocore.exceptions import (
     ConnectionError as NoConnectionError,
 )
 
+from lakebook import aws
 from lakebook.errors import LakebookError
 
 ONE_TRY = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2, "mode": "standard"})
@@ -31,7 +31,7 @@ class PreflightError(LakebookError):
 def caller(account: str | None, region: str | None) -> dict[str, str]:
     """Who calls which account, Region and endpoint; raises PreflightError unless they are those of the parameters."""
     try:
-        session = boto3.Session()
+        session = aws.session()
         if region and session.region_name and session.region_name != region:
             raise PreflightError(
                 f"The AWS Region set here is {session.region_name} but the parameters name {region}: set AWS_REGION and AWS_DEFAULT_REGION to {region}, or use the right parameters file."

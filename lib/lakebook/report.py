@@ -131,7 +131,7 @@ def write(run: Run) -> Path:
     Both are derived from the sealed files and are not sealed themselves: they may be written again at any time.
     """
     for copy in sorted(run.folder.glob("*.ipynb")):
-        _write_page(copy)
+        write_page(copy)
     page = run.folder / "report.html"
     found = facts(run)
     text = (
@@ -182,8 +182,8 @@ def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
     )
 
 
-def _write_page(copy: Path) -> None:
-    """The executed copy as a page beside it, without scripts or anything from elsewhere."""
+def write_page(copy: Path) -> None:
+    """Write an executed copy as a page beside it, without scripts or anything from elsewhere, unless that is done."""
     page = copy.with_suffix(".html")
     if page.exists() and page.stat().st_mtime >= copy.stat().st_mtime:
         return

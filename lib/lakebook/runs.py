@@ -11,12 +11,13 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakebook import errors, evidence_pack
+from lakebook import errors, evidence_pack, report
 from lakebook.kernels import Kernels
 from lakebook.parameters import ParametersError, declared
 
@@ -159,12 +160,13 @@ def _execute(run: Run) -> None:
 
 def _execute_phases(run: Run) -> None:
     due = [each for each in run.phases if each.status != SUCCEEDED]
-    with Kernels() as kernels:
+    with Kernels() as kernels, ThreadPoolExecutor(1) as pages:
         upcoming = kernels.start()
         for phase, following in zip(due, [*due[1:], None], strict=True):
             kernel, upcoming = upcoming, following and kernels.start()
             _execute_phase(run, phase, kernels, kernel)
             kernels.stop(kernel)
+            pages.submit(report.write_page, run.folder / phase.copy)  # what fails here fails again in the report
             if phase.status != SUCCEEDED:
                 return
 

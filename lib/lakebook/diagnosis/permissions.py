@@ -6,8 +6,6 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from lakebook import aws
 from lakebook.diagnosis.hops import Absent, Broken, described
 from lakebook.personas import document
@@ -94,7 +92,7 @@ def _context(condition: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 @cache
 def _services() -> frozenset[str]:
-    return frozenset(boto3.Session().get_available_services())
+    return frozenset(aws.session().get_available_services())
 
 
 def _named(action: str) -> list[str]:
