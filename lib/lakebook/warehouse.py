@@ -251,17 +251,13 @@ def loaded(name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, 
     entries = [{"url": one["uri"], "mandatory": True, "meta": {"content_length": one["bytes"]}} for one in copied]
     if copied:
         yield from s3.stored_object(manifest, json.dumps({"entries": entries}))
-    rebuild = (
-        []
-        if have and have["definition"] == each.definition and have["there"]
-        else [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
-    )
+    as_defined = have and have["definition"] == each.definition and have["there"]
+    made_anew = [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
     source = f"FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"
     copy = each.copy(source) if copied else []
     yield warehouse.transaction(
         [
-            *rebuild,
-            f"DELETE FROM {each.identifier}",
+            *([f"DELETE FROM {each.identifier}"] if as_defined else made_anew),
             *copy,
             # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
             f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM {each.identifier}",

@@ -123,12 +123,12 @@ def schema_exists(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
 
 def column_types(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> dict[str, str]:
     """The columns of a relation with DuckDB's types."""
-    where = (
-        "schema_name = ? AND NOT t.internal AND c.database_name = current_database()"
+    place = (
+        "schema_name = ? AND NOT internal AND database_name = current_database()"
         if schema
-        else "? = '' AND c.database_name = 'temp'"
+        else "? = '' AND database_name = 'temp'"
     )
-    sql = f"SELECT column_name, data_type FROM duckdb_columns() c JOIN (SELECT table_oid, internal, database_name FROM duckdb_tables() UNION ALL SELECT view_oid, internal, database_name FROM duckdb_views()) t ON t.table_oid = c.table_oid AND t.database_name = c.database_name WHERE {where} AND table_name = ? ORDER BY column_index"
+    sql = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {place} AND table_name = ? ORDER BY column_index"
     return dict(connection.execute(sql, [schema, name]).fetchall())
 
 
