@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import duckdb
+import pandas as pd  # noqa: F401 - which DuckDB imports at its first parameter, for half a second while somebody waits
 
 from local_aws.lake_tables import literal
 

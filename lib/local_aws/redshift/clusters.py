@@ -19,7 +19,7 @@ from local_aws.service import ACCOUNT, ApiError, Call, Service
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
-SECONDS = 1.0  # that a change takes
+SECONDS = 0.5  # that a change takes
 CLUSTER_NAME = re.compile(r"[a-z](-?[a-z0-9]){0,62}")
 USER_NAME = re.compile(r"[a-z][a-z0-9_+.@-]{0,127}")
 # nodes a cluster may have; https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-clusters.html
@@ -89,7 +89,7 @@ class RedshiftClusters(Service):
     # Clusters
 
     def CreateCluster(self, call: Call) -> dict[str, Any]:
-        """A cluster that is available a second later; ClusterAlreadyExists."""
+        """A cluster that is available a moment later; ClusterAlreadyExists."""
         told = _known(call)
         name = told["ClusterIdentifier"]
         _check(told)
@@ -139,7 +139,7 @@ class RedshiftClusters(Service):
         return _page("Clusters", [self._shown(name) for name in ([wanted] if wanted else self._names())], call.parameters)  # fmt: skip
 
     def ModifyCluster(self, call: Call) -> dict[str, Any]:
-        """The cluster with other settings a second later; InvalidClusterState while it changes."""
+        """The cluster with other settings a moment later; InvalidClusterState while it changes."""
         told = call.parameters
         if others := sorted(set(told) - {"ClusterIdentifier", *CHANGEABLE}):
             raise ApiError("NotInLocalAws", f"local_aws does not do ModifyCluster with {', '.join(others)}.", 501)

@@ -19,7 +19,7 @@ from local_aws.service import ACCOUNT, ApiError, Call, Service
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
-SECONDS = 1.0  # that a change takes
+SECONDS = 0.5  # that a change takes
 NAME = re.compile(r"[a-z0-9-]{3,64}")
 NAMESPACE_MEMBERS = frozenset(
     [
@@ -155,7 +155,7 @@ class RedshiftServerless(Service):
     # Workgroups
 
     def CreateWorkgroup(self, call: Call) -> dict[str, Any]:
-        """A workgroup that is AVAILABLE a second later; ConflictException when it exists or its namespace has one."""
+        """A workgroup that is AVAILABLE a moment later; ConflictException when it exists or its namespace has one."""
         told = _known(call, WORKGROUP_MEMBERS)
         name = _name(told["workgroupName"])
         with self.lock:
@@ -207,7 +207,7 @@ class RedshiftServerless(Service):
         )
 
     def UpdateWorkgroup(self, call: Call) -> dict[str, Any]:
-        """The workgroup with other settings a second later."""
+        """The workgroup with other settings a moment later."""
         told = _known(call, WORKGROUP_MEMBERS - {"namespaceName", "tags"})
         with self.lock:
             workgroup = self.workgroup(told["workgroupName"])
