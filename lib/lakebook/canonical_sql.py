@@ -61,6 +61,7 @@ class Dialect:
     bytes: str
     ordered: str  # a string that is ordered by code points
     longest_statement_bytes: int
+    subquery: str = "{rows}"  # what FROM takes of a SELECT
 
 
 POSTGRESQL = Dialect(
@@ -79,6 +80,8 @@ POSTGRESQL = Dialect(
     bytes="octet_length({c})",
     ordered='({c}) collate "C"',
     longest_statement_bytes=100_000_000,
+    # as a branch of a UNION its expressions are computed once a row, else once for each of their uses; still in parallel
+    subquery="{rows} union all {rows} where false",
 )
 ATHENA = Dialect(
     name="Athena",

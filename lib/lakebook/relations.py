@@ -36,7 +36,8 @@ class Relation:
     def select(self, wanted: Sequence[str], names: Sequence[str], rest: str = "") -> list[list[Any]]:
         """The rows of `select <wanted> from (the values called <names>) <rest>`; raises LakebookError when it is too long."""
         values = ", ".join(f"{self.expressions[int(name[1:])]} as {name}" for name in names) or "1 as nothing"
-        sql = f"select {', '.join(wanted)} from (select {values} from {self.name}) t {rest}"
+        values_of_rows = self.dialect.subquery.format(rows=f"select {values} from {self.name}")
+        sql = f"select {', '.join(wanted)} from ({values_of_rows}) t {rest}"
         if len(sql.encode()) > self.dialect.longest_statement_bytes:
             raise LakebookError(
                 f"{self.name} has too many columns for one statement of {self.dialect.name}; exclude the table."
