@@ -10,15 +10,20 @@ from typing import Any
 import boto3
 import botocore.session
 
-_models = botocore.session.get_session().get_component("data_loader")  # keeps the API models that it has read
 _making = threading.Lock()  # a session makes one client at a time
 
 
 def session(**settings: Any) -> boto3.session.Session:
     """A boto3 session of these settings; all sessions share the API models that were read once."""
     core = botocore.session.get_session()
-    core.register_component("data_loader", _models)
+    core.register_component("data_loader", _models())
     return boto3.Session(botocore_session=core, **settings)
+
+
+@cache
+def _models() -> Any:
+    """What reads API models from disk, and keeps those that it has read."""
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def environment() -> dict[str, str]:
