@@ -10,6 +10,7 @@ import shutil
 import uuid
 from typing import TYPE_CHECKING
 
+import duckdb
 from botocore.exceptions import ClientError
 from sqlglot import exp
 
@@ -65,6 +66,8 @@ class FilteredCatalog:
             return 404 if error["Code"] == "EntityNotFoundException" else 403, f"{error['Code']}: {error['Message']}"
         except LakeError as broken:
             return 500, str(broken)
+        except duckdb.Error:  # in whose words may be a value that is hidden
+            return 500, f"The files of {database}.{table} cannot be read as the Data Catalog describes them."
 
     def _databases(self) -> str:
         pages = self._stand_in.client("glue").get_paginator("get_databases").paginate()
@@ -88,7 +91,7 @@ class FilteredCatalog:
         storage = table.described["StorageDescriptor"]
         described = [*storage["Columns"], *table.described.get("PartitionKeys", [])]
         return ",\n".join(
-            f"`{each['Name'].lower()}` {each['Type']}{_comment(each.get('Comment', ''))}"
+            f"{exp.to_identifier(each['Name'].lower(), quoted=True).sql('spark')} {each['Type']}{_comment(each.get('Comment', ''))}"
             for each in described
             if each["Name"].lower() in table.visible
         )
