@@ -509,7 +509,7 @@ SEEN_BY_SPARK = {
     "WITH x AS (SELECT * FROM people) SELECT count(*) AS rows FROM x WHERE name LIKE '%o%'": [{"rows": 1}],
     "SELECT * FROM parted ORDER BY ssn": [{"ssn": f"hidden-{n}", "country": c} for n, c in enumerate(["de", "de", "fr", "us"], 1)],
     "SELECT * FROM kinds": [{"day": "2013-01-01", "moment": "2013-01-01 10:00:00.123457", "amount": "12.50", "tags": ["a", None], "raw": "bytearray(b'\\x00\\xff')"}],
-    "SHOW DATABASES LIKE 'lf_tests'": [{"namespace": "lf_tests"}],
+    "SHOW DATABASES LIKE '*lf*'": [{"namespace": "`lf-hyphen`"}, {"namespace": "lf_tests"}],
 }  # fmt: skip
 REFUSED_TO_SPARK = {
     "SELECT ssn FROM people": "UNRESOLVED_COLUMN",
@@ -542,10 +542,12 @@ def spark(lake):
     types = {"day": "date", "moment": "timestamp", "amount": "decimal(10,2)", "tags": "array<string>"}
     where = f"s3://{BUCKET}/kinds/"
     wr.s3.to_parquet(kinds, where, dataset=True, database=DATABASE, table="kinds", dtype=types, pyarrow_additional_kwargs={"coerce_timestamps": "us"})  # fmt: skip
+    wr.catalog.create_database("lf-hyphen")  # which Spark's own catalog would refuse
     scripts = (["s3:*"], ["arn:aws:s3:::glue-scripts", "arn:aws:s3:::glue-scripts/*"])
     may = policy((["glue:Get*", "lakeformation:GetDataAccess", "logs:*"], "*"), scripts)
     arn = role("lf-glue-job", may, SERVICE_TRUST.replace("lakeformation.", "glue."))
-    grant(arn, {"Database": {"Name": DATABASE}}, ["DESCRIBE"])
+    for each in (DATABASE, "lf-hyphen"):
+        grant(arn, {"Database": {"Name": each}}, ["DESCRIBE"])
     told = {"ColumnWildcard": {"ExcludedColumnNames": ["ssn"]}}
     grant(arn, cells("people", "glue", "country = 'de'", **told), ["SELECT"])
     grant(arn, columns("parted", "ssn", "country"), ["SELECT"])

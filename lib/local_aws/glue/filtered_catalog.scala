@@ -23,10 +23,10 @@ class FilteredCatalog extends CatalogExtension {
   override def name: String = "spark_catalog"
   override def initialize(name: String, options: CaseInsensitiveStringMap): Unit = shown = new Shown(options.get("run"))
 
-  // `USE` looks for a database in Spark's own catalog.
+  // `USE` looks for a database in Spark's own catalog, which has none with a hyphen.
   override def setDelegateCatalog(delegate: CatalogPlugin): Unit = {
     val own = delegate.asInstanceOf[SupportsNamespaces]
-    listNamespaces().filterNot(own.namespaceExists).foreach(own.createNamespace(_, util.Map.of()))
+    listNamespaces().filter(_.head.matches("\\w+")).filterNot(own.namespaceExists).foreach(own.createNamespace(_, util.Map.of()))
   }
 
   override def listNamespaces(): Array[Array[String]] = shown.lines("databases").map(Array(_))
