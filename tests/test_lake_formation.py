@@ -509,7 +509,7 @@ SEEN_BY_SPARK = {
     "WITH x AS (SELECT * FROM people) SELECT count(*) AS rows FROM x WHERE name LIKE '%o%'": [{"rows": 1}],
     "SELECT * FROM parted ORDER BY ssn": [{"ssn": f"hidden-{n}", "country": c} for n, c in enumerate(["de", "de", "fr", "us"], 1)],
     "SELECT * FROM kinds": [{"day": "2013-01-01", "moment": "2013-01-01 10:00:00.123457", "amount": "12.50", "tags": ["a", None], "raw": "bytearray(b'\\x00\\xff')"}],
-    "SHOW DATABASES LIKE '*lf*'": [{"namespace": "`lf-hyphen`"}, {"namespace": "lf_tests"}],
+    "SHOW DATABASES LIKE '*lf*'": [{"namespace": "lf_tests"}, {"namespace": "`lf-hyphen`"}],
 }  # fmt: skip
 REFUSED_TO_SPARK = {
     "SELECT ssn FROM people": "UNRESOLVED_COLUMN",
