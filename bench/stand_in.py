@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class StandInProcess:
-    """`with StandInProcess(directory, url) as process:` points this process's AWS clients at it; `process.pid` is its id."""
+    """`with StandInProcess(directory, url) as process:` points this process's AWS clients at it;
+    `process.pid` is its id.
+    """
 
     def __init__(self, directory: Path, source: str) -> None:
         self.directory, self.source = directory, source
@@ -28,7 +30,10 @@ class StandInProcess:
         environ = {**os.environ, "LOCAL_AWS_SOURCE": self.source}
         subprocess.run([*self.command, "up"], check=True, stdout=subprocess.DEVNULL, env=environ)
         state = json.loads((self.directory / "running.json").read_text())
-        self.pid, self.environment = state["pid"], environment(state["endpoint"], self.directory.resolve())
+        self.pid, self.environment = (
+            state["pid"],
+            environment(state["endpoint"], self.directory.resolve()),
+        )
         os.environ.update(self.environment)
         boto3.setup_default_session()  # clients of the session before call the stand-in before
         return self

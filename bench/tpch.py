@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
 BENCH_BIN = Path(__file__).parents[1] / ".venv-bench" / "bin"
 TABLES = {
-    "orders": """o_orderkey bigint, o_custkey bigint not null, o_orderstatus char(1) not null, o_totalprice numeric(15,2) not null,
+    "orders": (
+        """o_orderkey bigint, o_custkey bigint not null, o_orderstatus char(1) not null, o_totalprice numeric(15,2) not null,
         o_orderdate date not null, o_orderpriority varchar(15) not null, o_clerk varchar(15) not null, o_shippriority integer not null,
-        o_comment varchar(79) not null""",
-    "lineitem": """l_orderkey bigint not null, l_partkey bigint not null, l_suppkey bigint not null, l_linenumber integer not null,
+        o_comment varchar(79) not null"""
+    ),
+    "lineitem": (
+        """l_orderkey bigint not null, l_partkey bigint not null, l_suppkey bigint not null, l_linenumber integer not null,
         l_quantity numeric(15,2) not null, l_extendedprice numeric(15,2) not null, l_discount numeric(15,2) not null,
         l_tax numeric(15,2) not null, l_returnflag char(1) not null, l_linestatus char(1) not null, l_shipdate date not null,
         l_commitdate date not null, l_receiptdate date not null, l_shipinstruct varchar(25) not null, l_shipmode varchar(10) not null,
-        l_comment varchar(44) not null""",
+        l_comment varchar(44) not null"""
+    ),
 }
 KEYS = {"orders": "o_orderkey", "lineitem": "l_orderkey, l_linenumber"}
 
@@ -32,7 +36,16 @@ def load(server: Server, scratch: Path) -> None:
         connection.execute("create database tpch")
     for table, columns in TABLES.items():
         subprocess.run(
-            [BENCH_BIN / "tpchgen-cli", "csv", "-s", str(SCALE), "--tables", table, "--output-dir", scratch],
+            [
+                BENCH_BIN / "tpchgen-cli",
+                "csv",
+                "-s",
+                str(SCALE),
+                "--tables",
+                table,
+                "--output-dir",
+                scratch,
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
         )

@@ -1,4 +1,6 @@
-"""What all tests share: one stand-in for the session, and no way to any address outside the machine."""
+"""What all tests share: one stand-in for the session, and no way to any address outside the
+machine.
+"""
 
 import socket
 
@@ -22,7 +24,9 @@ def pytest_configure():
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory):
-    """The environment variables of a running stand-in without a source database; they are set in this process too."""
+    """The environment variables of a running stand-in without a source database; they are set in
+    this process too.
+    """
     with local_aws.running(tmp_path_factory.mktemp("stand-in")) as environment:
         yield environment
 

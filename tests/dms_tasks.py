@@ -38,9 +38,9 @@ def role(name, principal=DMS, allowed=()):
 def subnet_ids():
     return [
         each["SubnetId"]
-        for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
-            "Subnets"
-        ]
+        for each in boto3.client("ec2").describe_subnets(
+            Filters=[{"Name": "default-for-az", "Values": ["true"]}]
+        )["Subnets"]
     ]
 
 
@@ -54,7 +54,10 @@ def wait(read, done, seconds=60):
 
 
 def included(*locators, action="include", **more):
-    return [{"rule-type": "selection", "rule-action": action, "object-locator": each, **more} for each in locators]
+    return [
+        {"rule-type": "selection", "rule-action": action, "object-locator": each, **more}
+        for each in locators
+    ]
 
 
 def transformed(action, target, locator, **more):
@@ -68,19 +71,36 @@ def transformed(action, target, locator, **more):
 
 
 def mapping(rules):
-    return json.dumps({"rules": [{"rule-id": str(n), "rule-name": str(n), **rule} for n, rule in enumerate(rules, 1)]})
+    return json.dumps(
+        {
+            "rules": [
+                {"rule-id": str(n), "rule-name": str(n), **rule} for n, rule in enumerate(rules, 1)
+            ]
+        }
+    )
 
 
 class Place:
     """An instance, a bucket and endpoints, all with names of their own."""
 
     def __init__(self, server):
-        self.server, self.dms, self.s3, self.end = server, boto3.client("dms"), boto3.client("s3"), uuid.uuid4().hex[:8]
-        self.secret_role = role("dms-test-secret", f"dms.{REGION}.amazonaws.com", ["secretsmanager:GetSecretValue"])
-        self.s3_role = role("dms-test-s3", allowed=["s3:ListBucket", "s3:PutObject", "s3:DeleteObject", "kms:*"])
+        self.server, self.dms, self.s3, self.end = (
+            server,
+            boto3.client("dms"),
+            boto3.client("s3"),
+            uuid.uuid4().hex[:8],
+        )
+        self.secret_role = role(
+            "dms-test-secret", f"dms.{REGION}.amazonaws.com", ["secretsmanager:GetSecretValue"]
+        )
+        self.s3_role = role(
+            "dms-test-s3", allowed=["s3:ListBucket", "s3:PutObject", "s3:DeleteObject", "kms:*"]
+        )
         role("dms-vpc-role"), role("dms-cloudwatch-logs-role", allowed=["logs:*"])
         self.bucket = f"dms-test-{self.end}"
-        self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.s3.create_bucket(
+            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
         self.dms.create_replication_subnet_group(
             ReplicationSubnetGroupIdentifier=f"group-{self.end}",
             ReplicationSubnetGroupDescription="tests",
@@ -95,7 +115,8 @@ class Place:
         assert created["ReplicationInstance"]["ReplicationInstanceStatus"] == "creating"
         self.instance = created["ReplicationInstance"]["ReplicationInstanceArn"]
         self.dms.get_waiter("replication_instance_available").wait(
-            Filters=[{"Name": "replication-instance-arn", "Values": [self.instance]}], WaiterConfig={"Delay": 1}
+            Filters=[{"Name": "replication-instance-arn", "Values": [self.instance]}],
+            WaiterConfig={"Delay": 1},
         )
 
     def secret(self, **changed):
@@ -105,7 +126,11 @@ class Place:
         return name
 
     def source(self, **settings):
-        secret = {} if "SecretsManagerSecretId" in settings else {"SecretsManagerSecretId": self.secret()}
+        secret = (
+            {}
+            if "SecretsManagerSecretId" in settings
+            else {"SecretsManagerSecretId": self.secret()}
+        )
         settings = {
             "DatabaseName": "nasty",
             "SecretsManagerAccessRoleArn": self.secret_role,
@@ -126,13 +151,15 @@ class Place:
 
     def _endpoint(self, kind, engine, **settings):
         name = f"endpoint-{uuid.uuid4().hex[:8]}"
-        return self.dms.create_endpoint(EndpointIdentifier=name, EndpointType=kind, EngineName=engine, **settings)[
-            "Endpoint"
-        ]["EndpointArn"]
+        return self.dms.create_endpoint(
+            EndpointIdentifier=name, EndpointType=kind, EngineName=engine, **settings
+        )["Endpoint"]["EndpointArn"]
 
     def test(self, endpoint):
         """The connection after its test."""
-        tested = self.dms.test_connection(ReplicationInstanceArn=self.instance, EndpointArn=endpoint)
+        tested = self.dms.test_connection(
+            ReplicationInstanceArn=self.instance, EndpointArn=endpoint
+        )
         assert tested["Connection"]["Status"] == "testing"
         arns = {"endpoint-arn": endpoint, "replication-instance-arn": self.instance}
         filters = [{"Name": name, "Values": [arn]} for name, arn in arns.items()]
@@ -147,22 +174,29 @@ class Place:
         for each in ends:
             assert self.test(each)["Status"] == "successful"
         arn = self.dms.create_replication_task(
-            ReplicationTaskIdentifier=f"task-{uuid.uuid4().hex[:8]}", SourceEndpointArn=ends[0], TargetEndpointArn=ends[1], ReplicationInstanceArn=self.instance,
-            MigrationType="full-load", TableMappings=mapping(rules), ReplicationTaskSettings=json.dumps(settings or {}),
-        )["ReplicationTask"]["ReplicationTaskArn"]  # fmt: skip
+            ReplicationTaskIdentifier=f"task-{uuid.uuid4().hex[:8]}",
+            SourceEndpointArn=ends[0],
+            TargetEndpointArn=ends[1],
+            ReplicationInstanceArn=self.instance,
+            MigrationType="full-load",
+            TableMappings=mapping(rules),
+            ReplicationTaskSettings=json.dumps(settings or {}),
+        )["ReplicationTask"]["ReplicationTaskArn"]
         self.wait(arn, "ready")
         return arn
 
     def show(self, arn):
-        return self.dms.describe_replication_tasks(Filters=[{"Name": "replication-task-arn", "Values": [arn]}])[
-            "ReplicationTasks"
-        ][0]
+        return self.dms.describe_replication_tasks(
+            Filters=[{"Name": "replication-task-arn", "Values": [arn]}]
+        )["ReplicationTasks"][0]
 
     def wait(self, arn, *states):
         return wait(lambda: self.show(arn), lambda it: it["Status"] in states)
 
     def start(self, arn, kind="start-replication"):
-        started = self.dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType=kind)
+        started = self.dms.start_replication_task(
+            ReplicationTaskArn=arn, StartReplicationTaskType=kind
+        )
         assert started["ReplicationTask"]["Status"] == "starting"
 
     def run(self, arn, kind="start-replication"):
@@ -174,9 +208,10 @@ class Place:
         """The states of the tables after a run of a new task."""
         arn = self.task(rules, settings, source, target)
         ended = self.run(arn)
-        assert (ended["Status"], ended["StopReason"]) == ("stopped", "Stop Reason FULL_LOAD_ONLY_FINISHED"), ended.get(
-            "LastFailureMessage"
-        )
+        assert (ended["Status"], ended["StopReason"]) == (
+            "stopped",
+            "Stop Reason FULL_LOAD_ONLY_FINISHED",
+        ), ended.get("LastFailureMessage")
         return self.states(arn)
 
     def states(self, arn):
@@ -184,7 +219,12 @@ class Place:
         return {each["TableName"]: (each["TableState"], each["FullLoadRows"]) for each in found}
 
     def keys(self, prefix=""):
-        return [each["Key"] for each in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])]
+        return [
+            each["Key"]
+            for each in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get(
+                "Contents", []
+            )
+        ]
 
     def bytes(self, key):
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()

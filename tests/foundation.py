@@ -1,4 +1,6 @@
-"""The foundation as 02_foundation declares it, small enough for tests: the parts are the notebook's."""
+"""The foundation as 02_foundation declares it, small enough for tests: the parts are the
+notebook's.
+"""
 
 from pathlib import Path
 
@@ -39,7 +41,16 @@ def bootstrap(names):
 def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0/16"):
     """Every resource of 02, under the name of the notebook's cell it is in."""
     place = ec2.Place(names)
-    users = ["dms-s3", "lake", "glue", "redshift", "quicksight", "sagemaker", personas.OPERATOR, *personas.PERSONAS]
+    users = [
+        "dms-s3",
+        "lake",
+        "glue",
+        "redshift",
+        "quicksight",
+        "sagemaker",
+        personas.OPERATOR,
+        *personas.PERSONAS,
+    ]
     services_roles = [
         *dms.roles(names, "acme-source"),
         *lakeformation.roles(names),
@@ -56,14 +67,20 @@ def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0
         "key": kms.lake_key(names, users),
         "buckets": storage.buckets(names, DAYS),
         "workgroups": personas.workgroups(names),
-        "trail": [cloudtrail.trail(names.resource("trail"), names.audit_bucket, kms.alias(names), lake, names.tags)],
+        "trail": [
+            cloudtrail.trail(
+                names.resource("trail"), names.audit_bucket, kms.alias(names), lake, names.tags
+            )
+        ],
         "network": vpc.network(place, cidr, ON_PREMISES),
         "routes": vpc.routes(place, ON_PREMISES if gateway else "", gateway, ""),
         "groups": security_groups.groups(place, ON_PREMISES, 5432),
         "endpoints": vpc_endpoints.endpoints(place, list(services)),
         "flow logs": flow_logs.flow_logs(place, DAYS),
         "alarms": alarms.alarms(names, ["on-call@example.com"], 900),
-        "budget": [budgets.monthly_budget(names.resource("monthly"), ACCOUNT, 500, topic, names.tags)],
+        "budget": [
+            budgets.monthly_budget(names.resource("monthly"), ACCOUNT, 500, topic, names.tags)
+        ],
     }
 
 

@@ -8,11 +8,19 @@ import boto3
 
 TRUST = {
     "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "glue.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
 }
 WORK = {
     "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": ["s3:*", "glue:*", "logs:*", "kms:*"], "Resource": "*"}],
+    "Statement": [
+        {"Effect": "Allow", "Action": ["s3:*", "glue:*", "logs:*", "kms:*"], "Resource": "*"}
+    ],
 }
 ROLE = "arn:aws:iam::123456789012:role/glue-tests"
 RUNNING = ("STARTING", "RUNNING", "STOPPING", "WAITING")
@@ -20,7 +28,9 @@ RUNNING = ("STARTING", "RUNNING", "STOPPING", "WAITING")
 
 def bucket(name):
     with contextlib.suppress(boto3.client("s3").exceptions.BucketAlreadyOwnedByYou):
-        boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        boto3.client("s3").create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
 
 
 def job(name, script, **settings):
@@ -30,7 +40,11 @@ def job(name, script, **settings):
     iam.put_role_policy(RoleName="glue-tests", PolicyName="work", PolicyDocument=json.dumps(WORK))
     bucket("glue-scripts")
     boto3.client("s3").put_object(Bucket="glue-scripts", Key=f"{name}.py", Body=script)
-    command = {"Name": "glueetl", "ScriptLocation": f"s3://glue-scripts/{name}.py", "PythonVersion": "3"}
+    command = {
+        "Name": "glueetl",
+        "ScriptLocation": f"s3://glue-scripts/{name}.py",
+        "PythonVersion": "3",
+    }
     boto3.client("glue").create_job(
         **{"Name": name, "Role": ROLE, "Command": command, "GlueVersion": "5.1", **settings}
     )
@@ -54,5 +68,7 @@ def ended(name, run_id, timeout_seconds=120):
 
 
 def log(name, run_id):
-    events = boto3.client("logs").get_log_events(logGroupName=f"/aws-glue/jobs/{name}", logStreamName=run_id)["events"]
+    events = boto3.client("logs").get_log_events(
+        logGroupName=f"/aws-glue/jobs/{name}", logStreamName=run_id
+    )["events"]
     return [each["message"] for each in events]

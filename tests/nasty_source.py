@@ -1,4 +1,6 @@
-"""A source database with every type and name that PostgreSQL allows (tests/nasty.sql), behind a secret."""
+"""A source database with every type and name that PostgreSQL allows (tests/nasty.sql), behind a
+secret.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def server(tmp_path_factory):
 def secrets(stand_in, server):
     """A Secrets Manager holding the source's secret; yields the client."""
     client = boto3.client("secretsmanager")
-    client.create_secret(Name=SECRET, SecretString=json.dumps(server.source("postgres", "nasty").to_secret()))
+    client.create_secret(
+        Name=SECRET, SecretString=json.dumps(server.source("postgres", "nasty").to_secret())
+    )
     yield client
     client.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
 

@@ -1,4 +1,6 @@
-"""A small airline in a curated layer, and QuickSight beside it: what the tests of dashboards start from."""
+"""A small airline in a curated layer, and QuickSight beside it: what the tests of dashboards start
+from.
+"""
 
 import time
 
@@ -26,13 +28,19 @@ def build(names):
         write(names, name, frame, kinds)
     results = {"ResultConfiguration": {"OutputLocation": f"s3://{names.jobs_bucket}/athena/"}}
     settings = {**results, "EnforceWorkGroupConfiguration": True}
-    boto3.client("athena").create_work_group(Name=names.resource("lakebook"), Configuration=settings)
+    boto3.client("athena").create_work_group(
+        Name=names.resource("lakebook"), Configuration=settings
+    )
     ensure([*foundation.bootstrap(names), *quicksight.roles(names)], apply=True)
 
 
 def write(names, name, frame, kinds=None):
     """One curated table, its files replaced."""
-    where = {"path": f"s3://{names.curated_bucket}/{name}/", "database": names.database("curated"), "table": name}
+    where = {
+        "path": f"s3://{names.curated_bucket}/{name}/",
+        "database": names.database("curated"),
+        "table": name,
+    }
     wr.s3.to_parquet(frame, dataset=True, mode="overwrite", dtype=kinds, **where)
 
 
@@ -42,26 +50,33 @@ def tables():
     origin, destination = dice.choice(["JFK", "EWR"], FLIGHTS), dice.choice([*AIRPORTS], FLIGHTS)
     delay = dice.integers(-20, 90, FLIGHTS)
     cancelled = np.arange(FLIGHTS) % 50 == 0
-    flights = pd.DataFrame({
-        "flight_id": np.arange(1, FLIGHTS + 1, dtype="int32"),
-        "carrier": np.array([*AIRLINES])[np.arange(FLIGHTS) % 3],
-        "origin": origin,
-        "destination": destination,
-        "scheduled_departure": pd.Timestamp("2013-01-01") + pd.to_timedelta(np.arange(FLIGHTS) * 14, "h"),
-        "departure_delay": pd.array(np.where(cancelled, None, delay), dtype="Int16"),
-        "arrival_delay": pd.array(np.where(cancelled, None, delay - 3), dtype="Int16"),
-        "distance": dice.integers(200, 2600, FLIGHTS).astype("int32"),
-        "cancelled": cancelled,
-    })  # fmt: skip
-    bookings = pd.DataFrame({
-        "booking_id": np.arange(1, BOOKINGS + 1),
-        "flight_id": dice.integers(1, FLIGHTS + 1, BOOKINGS).astype("int32"),
-        "cabin": dice.choice(["economy", "business", "first"], BOOKINGS),
-        "price": np.round(dice.random(BOOKINGS) * 900, 2),
-        "cancelled": np.arange(BOOKINGS) % 25 == 11,
-    })  # fmt: skip
+    flights = pd.DataFrame(
+        {
+            "flight_id": np.arange(1, FLIGHTS + 1, dtype="int32"),
+            "carrier": np.array([*AIRLINES])[np.arange(FLIGHTS) % 3],
+            "origin": origin,
+            "destination": destination,
+            "scheduled_departure": (
+                pd.Timestamp("2013-01-01") + pd.to_timedelta(np.arange(FLIGHTS) * 14, "h")
+            ),
+            "departure_delay": pd.array(np.where(cancelled, None, delay), dtype="Int16"),
+            "arrival_delay": pd.array(np.where(cancelled, None, delay - 3), dtype="Int16"),
+            "distance": dice.integers(200, 2600, FLIGHTS).astype("int32"),
+            "cancelled": cancelled,
+        }
+    )
+    bookings = pd.DataFrame(
+        {
+            "booking_id": np.arange(1, BOOKINGS + 1),
+            "flight_id": dice.integers(1, FLIGHTS + 1, BOOKINGS).astype("int32"),
+            "cabin": dice.choice(["economy", "business", "first"], BOOKINGS),
+            "price": np.round(dice.random(BOOKINGS) * 900, 2),
+            "cancelled": np.arange(BOOKINGS) % 25 == 11,
+        }
+    )
     places = [
-        {"airport": each, "name": f"{each} airport", "latitude": y, "longitude": x} for each, (y, x) in AIRPORTS.items()
+        {"airport": each, "name": f"{each} airport", "latitude": y, "longitude": x}
+        for each, (y, x) in AIRPORTS.items()
     ]
     lines = pd.DataFrame({"carrier": [*AIRLINES], "name": [*AIRLINES.values()]})
     return {
@@ -78,7 +93,13 @@ def settled(describe, member, status, **arguments):
         shown = describe(AwsAccountId=ACCOUNT, **arguments)
         for each in member.split("."):
             shown = shown[each]
-        if shown[status] not in ("CREATION_IN_PROGRESS", "UPDATE_IN_PROGRESS", "INITIALIZED", "QUEUED", "RUNNING"):
+        if shown[status] not in (
+            "CREATION_IN_PROGRESS",
+            "UPDATE_IN_PROGRESS",
+            "INITIALIZED",
+            "QUEUED",
+            "RUNNING",
+        ):
             return shown
         time.sleep(0.05)
     raise AssertionError(f"still {shown[status]}")

@@ -1,4 +1,6 @@
-"""The matrix of who sees what, on a schema of its own: it holds as declared, and any carelessness shows, at the door where it matters."""
+"""The matrix of who sees what, on a schema of its own: it holds as declared, and any carelessness
+shows, at the door where it matters.
+"""
 
 import io
 import json
@@ -71,19 +73,28 @@ ON_PEOPLE = {"DatabaseName": DATABASE, "Name": "hr_people"}
 def columns(frame):
     kinds = {"int32": ("integer", "int4")}
     return tuple(
-        Column(each, each, *kinds.get(str(kind), ("character varying(20)", "varchar")), length=None if str(kind) == "int32" else 20)
+        Column(
+            each,
+            each,
+            *kinds.get(str(kind), ("character varying(20)", "varchar")),
+            length=None if str(kind) == "int32" else 20,
+        )
         for each, kind in frame.dtypes.items()
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
 def lakeside(stand_in):
-    """Foundation, a curated layer of two tables, a warehouse that has loaded them, and the operator at work."""
+    """Foundation, a curated layer of two tables, a warehouse that has loaded them, and the operator
+    at work.
+    """
     parts = foundation.parts(NAMES, services=())
     ensure(foundation.bootstrap(NAMES), apply=True)
     admin = boto3.Session()
     settings = admin.client("lakeformation").get_data_lake_settings()["DataLakeSettings"]
-    keys = boto3.client("sts").assume_role(RoleArn=NAMES.role_arn("migration-operator"), RoleSessionName="access")["Credentials"]  # fmt: skip
+    keys = boto3.client("sts").assume_role(
+        RoleArn=NAMES.role_arn("migration-operator"), RoleSessionName="access"
+    )["Credentials"]
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     boto3.setup_default_session(**dict(zip(names, [*keys.values()][:3], strict=True)))
     parts["people"] = personas.roles(NAMES, [], CLASSES)
@@ -98,8 +109,20 @@ def lakeside(stand_in):
     ensure(declared(), apply=True)
     store = redshift.Warehouse(NAMES.resource("warehouse"), "lake")
     ensure(redshift.compute(NAMES, "lake", ec2.subnets(NAMES, []), 8), apply=True)
-    ensure([warehouse.schemas("", store, ["hr", "reporting"]), *warehouse.loads(NAMES, store, loaded())], apply=True)
-    ensure([reporting.external_schema("lake", store, DATABASE, NAMES.role_arn("redshift")), readers(store)], apply=True)
+    ensure(
+        [
+            warehouse.schemas("", store, ["hr", "reporting"]),
+            *warehouse.loads(NAMES, store, loaded()),
+        ],
+        apply=True,
+    )
+    ensure(
+        [
+            reporting.external_schema("lake", store, DATABASE, NAMES.role_arn("redshift")),
+            readers(store),
+        ],
+        apply=True,
+    )
     yield admin, store
     admin.client("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
     boto3.setup_default_session()
@@ -112,16 +135,35 @@ def curated(name, frame):
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), packed)
     bucket, key = s3.split(location)
     boto3.client("s3").put_object(Bucket=bucket, Key=f"{key}part.parquet", Body=packed.getvalue())
-    described = [(each, "int" if str(kind) == "int32" else "string", "") for each, kind in frame.dtypes.items()]
-    ensure([glue.table(f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", {}))], apply=True)
-    found = measure(relations.athena(DATABASE, f"hr_{name}", table, NAMES.resource("lakebook")), table, 63)
+    described = [
+        (each, "int" if str(kind) == "int32" else "string", "")
+        for each, kind in frame.dtypes.items()
+    ]
+    ensure(
+        [glue.table(f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", {}))],
+        apply=True,
+    )
+    found = measure(
+        relations.athena(DATABASE, f"hr_{name}", table, NAMES.resource("lakebook")), table, 63
+    )
     proof = {"inputs": "1", "files": "", "measure": found.to_json(), "rows": len(frame)}
     parameters = {lake.SOURCE: lake.model(table), lake.PROOF: json.dumps(proof)}
-    ensure([glue.table(f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", parameters))], apply=True)
+    ensure(
+        [
+            glue.table(
+                f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", parameters)
+            )
+        ],
+        apply=True,
+    )
 
 
 def declared():
-    return [*lake_access.foundation(NAMES, CLASSES), *lake_access.readers(NAMES, CLASSES), *lake_access.classified(NAMES, CLASSES)]  # fmt: skip
+    return [
+        *lake_access.foundation(NAMES, CLASSES),
+        *lake_access.readers(NAMES, CLASSES),
+        *lake_access.classified(NAMES, CLASSES),
+    ]
 
 
 def loaded():
@@ -133,11 +175,18 @@ def readers(store):
 
 
 def everything(store):
-    return [*declared(), *lake_access.enforced(NAMES, CLASSES), *personas.roles(NAMES, [], CLASSES), readers(store)]
+    return [
+        *declared(),
+        *lake_access.enforced(NAMES, CLASSES),
+        *personas.roles(NAMES, [], CLASSES),
+        readers(store),
+    ]
 
 
 def matrix():
-    return access_matrix.Matrix(NAMES, CLASSES, lake_access.tables(NAMES, CLASSES), loaded(), "lake")
+    return access_matrix.Matrix(
+        NAMES, CLASSES, lake_access.tables(NAMES, CLASSES), loaded(), "lake"
+    )
 
 
 def test_the_matrix_holds_as_declared_and_shows_what_it_tried(lakeside):
@@ -150,8 +199,14 @@ def test_the_matrix_holds_as_declared_and_shows_what_it_tried(lakeside):
         *(("data-scientist", each) for each in ("athena", "awswrangler", "warehouse")),
         *(("migration-operator", each) for each in ("athena", "awswrangler", "files", "warehouse")),
     ]
-    rows = tried[(tried["column"] == access_matrix.ROWS) & (tried["table"] == "hr.people")].set_index(["role", "door"])["seen"]  # fmt: skip
-    assert (rows["analyst", "athena"], rows["data-engineer", "athena"], rows["analyst", "warehouse"]) == (2, 3, 2)
+    rows = tried[
+        (tried["column"] == access_matrix.ROWS) & (tried["table"] == "hr.people")
+    ].set_index(["role", "door"])["seen"]
+    assert (
+        rows["analyst", "athena"],
+        rows["data-engineer", "athena"],
+        rows["analyst", "warehouse"],
+    ) == (2, 3, 2)
     summary = access_matrix.summary(tried).set_index("role")
     assert summary.loc["auditor"].tolist() == ["0 of 7"] * 5
     access_matrix.picture(tried)
@@ -166,30 +221,59 @@ def lf(operation, **arguments):
 
 
 def give(role, resource, *permissions):
-    return lf("grant_permissions", Principal={"DataLakePrincipalIdentifier": NAMES.role_arn(role)}, Resource=resource, Permissions=list(permissions))  # fmt: skip
+    return lf(
+        "grant_permissions",
+        Principal={"DataLakePrincipalIdentifier": NAMES.role_arn(role)},
+        Resource=resource,
+        Permissions=list(permissions),
+    )
 
 
 def take(role, resource, *permissions):
-    return lf("revoke_permissions", Principal={"DataLakePrincipalIdentifier": NAMES.role_arn(role)}, Resource=resource, Permissions=list(permissions))  # fmt: skip
+    return lf(
+        "revoke_permissions",
+        Principal={"DataLakePrincipalIdentifier": NAMES.role_arn(role)},
+        Resource=resource,
+        Permissions=list(permissions),
+    )
 
 
 def tag(columns, value, key="class"):
-    on = {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": columns}} if columns else {"Table": ON_PEOPLE}
-    return lf("add_lf_tags_to_resource", Resource=on, LFTags=[{"TagKey": NAMES.resource(key), "TagValues": [value]}])
+    on = (
+        {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": columns}}
+        if columns
+        else {"Table": ON_PEOPLE}
+    )
+    return lf(
+        "add_lf_tags_to_resource",
+        Resource=on,
+        LFTags=[{"TagKey": NAMES.resource(key), "TagValues": [value]}],
+    )
 
 
 def untag(columns, value):
     on = {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": columns}}
-    return lf("remove_lf_tags_from_resource", Resource=on, LFTags=[{"TagKey": NAMES.resource("class"), "TagValues": [value]}])  # fmt: skip
+    return lf(
+        "remove_lf_tags_from_resource",
+        Resource=on,
+        LFTags=[{"TagKey": NAMES.resource("class"), "TagValues": [value]}],
+    )
 
 
 def policy(classes, rows=("all",)):
     keys = {"class": list(classes), "rows": list(rows)}
-    expression = [{"TagKey": NAMES.resource(key), "TagValues": values} for key, values in keys.items()]
+    expression = [
+        {"TagKey": NAMES.resource(key), "TagValues": values} for key, values in keys.items()
+    ]
     return {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": expression}}
 
 
-FILTER = {"TableCatalogId": foundation.ACCOUNT, "DatabaseName": DATABASE, "TableName": "hr_people", "Name": "acme_access_analyst"}  # fmt: skip
+FILTER = {
+    "TableCatalogId": foundation.ACCOUNT,
+    "DatabaseName": DATABASE,
+    "TableName": "hr_people",
+    "Name": "acme_access_analyst",
+}
 
 
 def narrow(rows, *columns):
@@ -212,48 +296,246 @@ def lake_resource(store, text):
 
 
 def right(role, name, action, resource):
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}]}
-    return lambda admin, _store: admin.client("iam").put_role_policy(RoleName=NAMES.resource(role), PolicyName=name, PolicyDocument=json.dumps(document))  # fmt: skip
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": action, "Resource": resource}],
+    }
+    return lambda admin, _store: admin.client("iam").put_role_policy(
+        RoleName=NAMES.resource(role), PolicyName=name, PolicyDocument=json.dumps(document)
+    )
 
 
 def deny(role, action):
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
-    return lambda admin, _store: admin.client("iam").put_role_policy(RoleName=NAMES.resource(role), PolicyName="denies", PolicyDocument=json.dumps(document))  # fmt: skip
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}],
+    }
+    return lambda admin, _store: admin.client("iam").put_role_policy(
+        RoleName=NAMES.resource(role), PolicyName="denies", PolicyDocument=json.dumps(document)
+    )
 
 
 FILES = f"arn:aws:s3:::{NAMES.curated_bucket}/*"
 CARELESS = {
-    "the whole table is granted": (give("analyst", {"Table": ON_PEOPLE}, "SELECT"), "analyst", "athena", "ssn is seen"),
-    "one hidden column is granted": (give("data-engineer", {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": ["ssn"]}}, "SELECT"), "data-engineer", "athena", "ssn is seen"),
-    "all columns but one are granted": (give("data-engineer", {"TableWithColumns": {**ON_PEOPLE, "ColumnWildcard": {"ExcludedColumnNames": ["ssn"]}}}, "SELECT"), "data-engineer", "awswrangler", "salary is seen"),
-    "all tables are granted": (give("analyst", {"Table": {"DatabaseName": DATABASE, "TableWildcard": {}}}, "SELECT"), "analyst", "athena", "(rows) is 3, expected 2"),
-    "a class too many is granted": (give("data-engineer", policy(["sensitive"], ["all", "restricted"]), "SELECT"), "data-engineer", "athena", "salary is seen"),
-    "restricted tables are granted by tag": (give("analyst", policy(["internal"], ["restricted"]), "SELECT"), "analyst", "athena", "(rows) is 3, expected 2"),
-    "the auditor may ask and is granted a table": (lambda *who: [each(*who) for each in (give("auditor", {"Table": ON_PEOPLE}, "SELECT"), right("auditor", "asks", ["athena:*", "glue:Get*", "lakeformation:GetDataAccess", "s3:*"], "*"))], "auditor", "athena", "name is seen"),
-    "a role's grant is gone": (take("data-engineer", policy(["public", "internal"], ["all", "restricted"]), "SELECT"), "data-engineer", "athena", "city is hidden"),
-    "a named grant is gone": (take("data-scientist", policy(["public", "internal", "sensitive"], ["all", "restricted"]), "SELECT"), "data-scientist", "athena", "ssn is hidden"),
-    "a hidden column is tagged as open": (tag(["ssn"], "public"), "data-engineer", "athena", "ssn is seen"),
-    "an open column is tagged as closed": (tag(["name"], "sensitive"), "data-engineer", "awswrangler", "name is hidden"),
-    "a column lost its tag": (untag(["ssn"], "sensitive"), "data-scientist", "athena", "ssn is hidden"),
-    "a restricted table is tagged as open": (tag([], "all", "rows"), "analyst", "athena", "(rows) is 3, expected 2"),
-    "a filter shows more rows": (narrow("country = 'de' OR country = 'fr'", "id", "name", "country"), "analyst", "athena", "(rows) is 3, expected 2"),
-    "a filter shows fewer rows": (narrow("id = 1", "id", "name", "country"), "analyst", "awswrangler", "(rows) is 1, expected 2"),
-    "a filter shows a hidden column": (narrow("country = 'de'", "id", "name", "country", "ssn"), "analyst", "athena", "ssn is seen"),
-    "a filter hides an open column": (narrow("country = 'de'", "id", "country"), "analyst", "athena", "name is hidden"),
-    "IAM has its say again": (lambda *who: [each(*who) for each in (lf("grant_permissions", Principal={"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, Resource={"Table": ON_PEOPLE}, Permissions=["ALL"]), lf("grant_permissions", Principal={"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, Resource={"Database": {"Name": DATABASE}}, Permissions=["ALL"]), right("data-engineer", "files", "s3:GetObject", FILES))], "data-engineer", "athena", "ssn is seen"),
-    "a role reads the files": (right("analyst", "files", "s3:GetObject", FILES), "analyst", "files", "ssn is seen"),
-    "a role no longer reads its files": (deny("data-scientist", "s3:GetObject"), "data-scientist", "files", "city is hidden"),
-    "a role is lent nothing": (deny("analyst", "lakeformation:GetDataAccess"), "analyst", "athena", "name is hidden"),
-    "the warehouse's role sees more of the lake": (give("redshift", {"Table": ON_PEOPLE}, "SELECT"), "data-engineer", "external schema", "ssn is seen"),
-    "an outsider may use the external schema": (sql("GRANT USAGE ON SCHEMA lake TO ROLE analyst"), "analyst", "external schema", "city is seen"),
-    "a loaded table is granted whole": (sql("GRANT SELECT ON hr.people TO ROLE analyst"), "analyst", "warehouse", "ssn is seen"),
-    "a hidden column of the warehouse is granted": (sql("GRANT SELECT (ssn) ON hr.people TO ROLE data_engineer"), "data-engineer", "warehouse", "ssn is seen"),
-    "a whole schema is granted": (sql("GRANT SELECT FOR TABLES IN SCHEMA hr TO ROLE data_engineer"), "data-engineer", "warehouse", "salary is seen"),
-    "a column of the warehouse is revoked": (sql("REVOKE SELECT (name) ON hr.people FROM ROLE analyst"), "analyst", "warehouse", "name is hidden"),
-    "row-level security is off": (sql("ALTER TABLE hr.people ROW LEVEL SECURITY OFF"), "analyst", "warehouse", "(rows) is 3, expected 2"),
-    "a policy is detached": (sql("DETACH RLS POLICY every_row ON hr.people FROM ROLE data_engineer"), "data-engineer", "warehouse", "(rows) is 0, expected 3"),
-    "a user has another's role": (sql('GRANT ROLE data_scientist TO "IAMR:acme-access-analyst"'), "analyst", "warehouse", "ssn is seen"),
-}  # fmt: skip
+    "the whole table is granted": (
+        give("analyst", {"Table": ON_PEOPLE}, "SELECT"),
+        "analyst",
+        "athena",
+        "ssn is seen",
+    ),
+    "one hidden column is granted": (
+        give(
+            "data-engineer", {"TableWithColumns": {**ON_PEOPLE, "ColumnNames": ["ssn"]}}, "SELECT"
+        ),
+        "data-engineer",
+        "athena",
+        "ssn is seen",
+    ),
+    "all columns but one are granted": (
+        give(
+            "data-engineer",
+            {"TableWithColumns": {**ON_PEOPLE, "ColumnWildcard": {"ExcludedColumnNames": ["ssn"]}}},
+            "SELECT",
+        ),
+        "data-engineer",
+        "awswrangler",
+        "salary is seen",
+    ),
+    "all tables are granted": (
+        give("analyst", {"Table": {"DatabaseName": DATABASE, "TableWildcard": {}}}, "SELECT"),
+        "analyst",
+        "athena",
+        "(rows) is 3, expected 2",
+    ),
+    "a class too many is granted": (
+        give("data-engineer", policy(["sensitive"], ["all", "restricted"]), "SELECT"),
+        "data-engineer",
+        "athena",
+        "salary is seen",
+    ),
+    "restricted tables are granted by tag": (
+        give("analyst", policy(["internal"], ["restricted"]), "SELECT"),
+        "analyst",
+        "athena",
+        "(rows) is 3, expected 2",
+    ),
+    "the auditor may ask and is granted a table": (
+        lambda *who: [
+            each(*who)
+            for each in (
+                give("auditor", {"Table": ON_PEOPLE}, "SELECT"),
+                right(
+                    "auditor",
+                    "asks",
+                    ["athena:*", "glue:Get*", "lakeformation:GetDataAccess", "s3:*"],
+                    "*",
+                ),
+            )
+        ],
+        "auditor",
+        "athena",
+        "name is seen",
+    ),
+    "a role's grant is gone": (
+        take("data-engineer", policy(["public", "internal"], ["all", "restricted"]), "SELECT"),
+        "data-engineer",
+        "athena",
+        "city is hidden",
+    ),
+    "a named grant is gone": (
+        take(
+            "data-scientist",
+            policy(["public", "internal", "sensitive"], ["all", "restricted"]),
+            "SELECT",
+        ),
+        "data-scientist",
+        "athena",
+        "ssn is hidden",
+    ),
+    "a hidden column is tagged as open": (
+        tag(["ssn"], "public"),
+        "data-engineer",
+        "athena",
+        "ssn is seen",
+    ),
+    "an open column is tagged as closed": (
+        tag(["name"], "sensitive"),
+        "data-engineer",
+        "awswrangler",
+        "name is hidden",
+    ),
+    "a column lost its tag": (
+        untag(["ssn"], "sensitive"),
+        "data-scientist",
+        "athena",
+        "ssn is hidden",
+    ),
+    "a restricted table is tagged as open": (
+        tag([], "all", "rows"),
+        "analyst",
+        "athena",
+        "(rows) is 3, expected 2",
+    ),
+    "a filter shows more rows": (
+        narrow("country = 'de' OR country = 'fr'", "id", "name", "country"),
+        "analyst",
+        "athena",
+        "(rows) is 3, expected 2",
+    ),
+    "a filter shows fewer rows": (
+        narrow("id = 1", "id", "name", "country"),
+        "analyst",
+        "awswrangler",
+        "(rows) is 1, expected 2",
+    ),
+    "a filter shows a hidden column": (
+        narrow("country = 'de'", "id", "name", "country", "ssn"),
+        "analyst",
+        "athena",
+        "ssn is seen",
+    ),
+    "a filter hides an open column": (
+        narrow("country = 'de'", "id", "country"),
+        "analyst",
+        "athena",
+        "name is hidden",
+    ),
+    "IAM has its say again": (
+        lambda *who: [
+            each(*who)
+            for each in (
+                lf(
+                    "grant_permissions",
+                    Principal={"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
+                    Resource={"Table": ON_PEOPLE},
+                    Permissions=["ALL"],
+                ),
+                lf(
+                    "grant_permissions",
+                    Principal={"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
+                    Resource={"Database": {"Name": DATABASE}},
+                    Permissions=["ALL"],
+                ),
+                right("data-engineer", "files", "s3:GetObject", FILES),
+            )
+        ],
+        "data-engineer",
+        "athena",
+        "ssn is seen",
+    ),
+    "a role reads the files": (
+        right("analyst", "files", "s3:GetObject", FILES),
+        "analyst",
+        "files",
+        "ssn is seen",
+    ),
+    "a role no longer reads its files": (
+        deny("data-scientist", "s3:GetObject"),
+        "data-scientist",
+        "files",
+        "city is hidden",
+    ),
+    "a role is lent nothing": (
+        deny("analyst", "lakeformation:GetDataAccess"),
+        "analyst",
+        "athena",
+        "name is hidden",
+    ),
+    "the warehouse's role sees more of the lake": (
+        give("redshift", {"Table": ON_PEOPLE}, "SELECT"),
+        "data-engineer",
+        "external schema",
+        "ssn is seen",
+    ),
+    "an outsider may use the external schema": (
+        sql("GRANT USAGE ON SCHEMA lake TO ROLE analyst"),
+        "analyst",
+        "external schema",
+        "city is seen",
+    ),
+    "a loaded table is granted whole": (
+        sql("GRANT SELECT ON hr.people TO ROLE analyst"),
+        "analyst",
+        "warehouse",
+        "ssn is seen",
+    ),
+    "a hidden column of the warehouse is granted": (
+        sql("GRANT SELECT (ssn) ON hr.people TO ROLE data_engineer"),
+        "data-engineer",
+        "warehouse",
+        "ssn is seen",
+    ),
+    "a whole schema is granted": (
+        sql("GRANT SELECT FOR TABLES IN SCHEMA hr TO ROLE data_engineer"),
+        "data-engineer",
+        "warehouse",
+        "salary is seen",
+    ),
+    "a column of the warehouse is revoked": (
+        sql("REVOKE SELECT (name) ON hr.people FROM ROLE analyst"),
+        "analyst",
+        "warehouse",
+        "name is hidden",
+    ),
+    "row-level security is off": (
+        sql("ALTER TABLE hr.people ROW LEVEL SECURITY OFF"),
+        "analyst",
+        "warehouse",
+        "(rows) is 3, expected 2",
+    ),
+    "a policy is detached": (
+        sql("DETACH RLS POLICY every_row ON hr.people FROM ROLE data_engineer"),
+        "data-engineer",
+        "warehouse",
+        "(rows) is 0, expected 3",
+    ),
+    "a user has another's role": (
+        sql('GRANT ROLE data_scientist TO "IAMR:acme-access-analyst"'),
+        "analyst",
+        "warehouse",
+        "ssn is seen",
+    ),
+}
 
 
 @pytest.mark.parametrize("what", CARELESS)
@@ -286,12 +568,20 @@ def mended(admin, store):
     assert calls(everything(store)) == []
 
 
-def test_a_table_in_part_hidden_is_asked_for_every_column_and_a_shut_one_only_once(lakeside, monkeypatch):
+def test_a_table_in_part_hidden_is_asked_for_every_column_and_a_shut_one_only_once(
+    lakeside, monkeypatch
+):
     asked, by_athena = [], access_matrix.Matrix._by_athena
-    monkeypatch.setattr(access_matrix.Matrix, "_by_athena", lambda self, role, sql: asked.append((role, sql)) or by_athena(self, role, sql))  # fmt: skip
+    monkeypatch.setattr(
+        access_matrix.Matrix,
+        "_by_athena",
+        lambda self, role, sql: asked.append((role, sql)) or by_athena(self, role, sql),
+    )
     assert access_matrix.differences(matrix().tried(("analyst", "auditor"), ("athena",))) == []
     assert len([sql for role, sql in asked if role == "auditor"]) == len(matrix().tables)
-    hidden = [sql for role, sql in asked if role == "analyst" and ('"ssn"' in sql or '"salary"' in sql)]
+    hidden = [
+        sql for role, sql in asked if role == "analyst" and ('"ssn"' in sql or '"salary"' in sql)
+    ]
     assert [sql.count('"ssn"') + sql.count('"salary"') for sql in hidden] == [1, 1]
 
 
@@ -309,13 +599,22 @@ def test_in_hybrid_access_mode_grants_count_for_the_personas_and_iam_for_everybo
     ensure(lake_access.released(NAMES), apply=True)
     for bucket in (NAMES.raw_bucket, NAMES.curated_bucket):
         boto3.client("lakeformation").deregister_resource(ResourceArn=f"arn:aws:s3:::{bucket}")
-    hybrid = [*lakeformation.governance(NAMES, [], hybrid=True), *declared(), *lake_access.enforced(NAMES, CLASSES, hybrid=True)]  # fmt: skip
+    hybrid = [
+        *lakeformation.governance(NAMES, [], hybrid=True),
+        *declared(),
+        *lake_access.enforced(NAMES, CLASSES, hybrid=True),
+    ]
     made = ensure(hybrid, apply=True)
     assert list(made["call"]).count("lakeformation:CreateLakeFormationOptIn") == 5 * 3 * 2
     assert calls(hybrid) == []
-    assert {entry["Principal"]["DataLakePrincipalIdentifier"] for entry in lakeformation.held()} >= {everyone}
+    assert {
+        entry["Principal"]["DataLakePrincipalIdentifier"] for entry in lakeformation.held()
+    } >= {everyone}
     assert access_matrix.differences(matrix().tried(doors=("athena",))) == []
-    assert len(admin.client("glue").get_table(**ON_PEOPLE)["Table"]["StorageDescriptor"]["Columns"]) == 5
+    assert (
+        len(admin.client("glue").get_table(**ON_PEOPLE)["Table"]["StorageDescriptor"]["Columns"])
+        == 5
+    )
     forward = [*lakeformation.governance(NAMES, []), *everything(store)]
     assert list(ensure(forward, apply=True)["call"]).count("lakeformation:UpdateResource") == 2
     assert access_matrix.differences(matrix().tried(("analyst",), ("athena",))) == []
@@ -339,20 +638,41 @@ def test_an_external_schema_more_open_than_its_users_is_named():
 def test_a_column_that_looks_more_closed_than_it_is_classified_is_suggested(lakeside):
     assert personal_data.suggestions(NAMES, CLASSES) == []
     open_handed = replace(CLASSES, columns={"public": ["hr.*"]})
-    found = {each["column"]: (each["now"], each["suggested"]) for each in personal_data.suggestions(NAMES, open_handed)}
-    assert found == {"hr.people.ssn": ("public", "sensitive"), "hr.people.salary": ("public", "sensitive")}
+    found = {
+        each["column"]: (each["now"], each["suggested"])
+        for each in personal_data.suggestions(NAMES, open_handed)
+    }
+    assert found == {
+        "hr.people.ssn": ("public", "sensitive"),
+        "hr.people.salary": ("public", "sensitive"),
+    }
 
 
 def test_a_new_column_is_nobodys_until_it_is_classified(lakeside):
     client = boto3.client("glue")
     table = glue.describe(DATABASE, "hr_offices")
-    wanted = {key: table[key] for key in ("Name", "Description", "TableType", "StorageDescriptor", "PartitionKeys", "Parameters")}  # fmt: skip
+    wanted = {
+        key: table[key]
+        for key in (
+            "Name",
+            "Description",
+            "TableType",
+            "StorageDescriptor",
+            "PartitionKeys",
+            "Parameters",
+        )
+    }
     extra = {"Name": "rent", "Type": "int", "Comment": ""}
-    storage = {**wanted["StorageDescriptor"], "Columns": [*wanted["StorageDescriptor"]["Columns"], extra]}
+    storage = {
+        **wanted["StorageDescriptor"],
+        "Columns": [*wanted["StorageDescriptor"]["Columns"], extra],
+    }
     client.update_table(DatabaseName=DATABASE, TableInput={**wanted, "StorageDescriptor": storage})
     try:
         found = access_matrix.differences(matrix().tried(("data-engineer",), ("athena",)))
-        assert found == ["data-engineer at the door athena: hr.offices.rent is hidden, expected seen"]
+        assert found == [
+            "data-engineer at the door athena: hr.offices.rent is hidden, expected seen"
+        ]
         ensure(declared(), apply=True)
         assert access_matrix.differences(matrix().tried(("data-engineer",), ("athena",))) == []
     finally:

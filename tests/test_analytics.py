@@ -1,4 +1,6 @@
-"""The notebooks of data scientists run as the data scientist, on a lake that has a second snapshot and documents."""
+"""The notebooks of data scientists run as the data scientist, on a lake that has a second snapshot
+and documents.
+"""
 
 import os
 import subprocess
@@ -46,9 +48,21 @@ def lake(running):
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda each: each.stem)
 def test_a_notebook_runs_as_the_data_scientist(lake, notebook):
-    nbval = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--noconftest", notebook]
+    nbval = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--nbval-lax",
+        "--noconftest",
+        notebook,
+    ]
     environment = {**os.environ, **lake.environment, "AWS_PROFILE": "data-scientist"}
-    ended = subprocess.run(nbval, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    ended = subprocess.run(
+        nbval, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
     assert ended.returncode == 0, ended.stdout[-4000:]
 
 
@@ -56,17 +70,26 @@ def test_time_travel_finds_what_came_went_and_changed(lake, tmp_path):
     out = tmp_path / "out.ipynb"
     papermill = [Path(sys.executable).parent / "papermill", NOTEBOOKS[3], out]
     environment = {**os.environ, **lake.environment, "AWS_PROFILE": "data-scientist"}
-    subprocess.run(papermill, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        papermill, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300
+    )
     cells = nbformat.read(out, as_version=4).cells
     [summary] = [each for each in cells if each.source.startswith("counts = ")]
     shown = summary.outputs[0]["data"]["text/plain"].split("\n")[1:]
     counts = {line.rsplit(None, 1)[0].strip(): int(line.rsplit(None, 1)[1]) for line in shown}
     gone = [n for n in range(1, 5001) if n % 500 == 11]
     changed = [n for n in range(1, 5001) if n % 40 == 7 and n not in gone]
-    assert counts == {"new": 0, "gone": len(gone), "changed": len(changed), "the same": 5000 - len(gone) - len(changed)}
+    assert counts == {
+        "new": 0,
+        "gone": len(gone),
+        "changed": len(changed),
+        "the same": 5000 - len(gone) - len(changed),
+    }
 
 
 def test_the_documents_that_were_sent_in_are_in_the_catalog(lake):
-    sent = list((lake.directory / "stand-in" / "s3" / "acme-rehearsal-raw" / "landing").rglob("*.*"))
+    sent = list(
+        (lake.directory / "stand-in" / "s3" / "acme-rehearsal-raw" / "landing").rglob("*.*")
+    )
     assert len(sent) > 12
     assert f"ok  documents in the catalog: {len(sent)}" in lake.first

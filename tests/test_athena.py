@@ -1,4 +1,6 @@
-"""Athena through unmodified awswrangler and boto3: queries over the catalog, results in S3, and AWS's own refusals."""
+"""Athena through unmodified awswrangler and boto3: queries over the catalog, results in S3, and
+AWS's own refusals.
+"""
 
 import datetime
 import re
@@ -23,7 +25,9 @@ FRAME = pd.DataFrame(
         "id": [1, 2, 3],
         "name": ["a", None, ""],
         "amount": [Decimal("1.50"), None, Decimal("-2.25")],
-        "moment": pd.to_datetime(["2020-01-01 00:00:00.123456", "1969-12-31 23:59:59.999500", None], format="ISO8601"),
+        "moment": pd.to_datetime(
+            ["2020-01-01 00:00:00.123456", "1969-12-31 23:59:59.999500", None], format="ISO8601"
+        ),
         "day": [datetime.date(2020, 1, 1), None, datetime.date(1969, 12, 31)],
         "ratio": [1.5, None, 1e10],
         "yes": [True, False, None],
@@ -37,9 +41,18 @@ FRAME = pd.DataFrame(
 def lake(stand_in):
     s3 = boto3.client("s3")
     for bucket in (LAKE, OUT):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
     wr.catalog.create_database(DATABASE)
-    wr.s3.to_parquet(FRAME, f"s3://{LAKE}/t/", dataset=True, database=DATABASE, table="t", partition_cols=["part"])
+    wr.s3.to_parquet(
+        FRAME,
+        f"s3://{LAKE}/t/",
+        dataset=True,
+        database=DATABASE,
+        table="t",
+        partition_cols=["part"],
+    )
 
 
 @pytest.fixture
@@ -50,10 +63,9 @@ def athena(lake):
 def finished(query_id):
     athena = boto3.client("athena")
     deadline = time.monotonic() + 60
-    while (found := athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"])["Status"]["State"] in (
-        "QUEUED",
-        "RUNNING",
-    ):
+    while (found := athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"])[
+        "Status"
+    ]["State"] in ("QUEUED", "RUNNING"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return found
@@ -62,7 +74,9 @@ def finished(query_id):
 def start(sql, database=DATABASE, **arguments):
     where = {"ResultConfiguration": {"OutputLocation": f"s3://{OUT}/"}} | arguments
     context = {"QueryExecutionContext": {"Database": database}} if database else {}
-    return boto3.client("athena").start_query_execution(QueryString=sql, **context, **where)["QueryExecutionId"]
+    return boto3.client("athena").start_query_execution(QueryString=sql, **context, **where)[
+        "QueryExecutionId"
+    ]
 
 
 def rows(sql, database=DATABASE, **arguments):
@@ -70,8 +84,16 @@ def rows(sql, database=DATABASE, **arguments):
     query_id = start(sql, database, **arguments)
     found = finished(query_id)
     assert found["Status"]["State"] == "SUCCEEDED", found["Status"]["StateChangeReason"]
-    pages = boto3.client("athena").get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
-    got = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    pages = (
+        boto3.client("athena")
+        .get_paginator("get_query_results")
+        .paginate(QueryExecutionId=query_id)
+    )
+    got = [
+        [value.get("VarCharValue") for value in row["Data"]]
+        for page in pages
+        for row in page["ResultSet"]["Rows"]
+    ]
     return got[1:] if found["StatementType"] == "DML" else got
 
 
@@ -86,7 +108,11 @@ def reason(sql, database=DATABASE, **arguments):
 
 @pytest.mark.parametrize(
     "approach",
-    [{"ctas_approach": False}, {"ctas_approach": True}, {"ctas_approach": False, "unload_approach": True}],
+    [
+        {"ctas_approach": False},
+        {"ctas_approach": True},
+        {"ctas_approach": False, "unload_approach": True},
+    ],
     ids=["csv", "ctas", "unload"],
 )
 def test_awswrangler_reads_a_query_with_the_right_types(lake, approach):
@@ -112,9 +138,10 @@ def test_awswrangler_reads_a_query_with_the_right_types(lake, approach):
     ]
     assert frame["id"].tolist() == [1, 2, 3]
     assert frame["amount"].tolist() == [Decimal("1.50"), None, Decimal("-2.25")]
-    assert frame["moment"].tolist()[:2] == [pd.Timestamp("2020-01-01 00:00:00.123"), pd.Timestamp("1970-01-01")], (
-        "milliseconds, rounded half up"
-    )
+    assert frame["moment"].tolist()[:2] == [
+        pd.Timestamp("2020-01-01 00:00:00.123"),
+        pd.Timestamp("1970-01-01"),
+    ], "milliseconds, rounded half up"
     assert frame["day"].tolist()[::2] == [datetime.date(2020, 1, 1), datetime.date(1969, 12, 31)]
     assert frame["part"].tolist() == ["x", "x", "y"]
     assert not [key for key in wr.s3.list_objects(output) if not key.endswith(".metadata")], (
@@ -122,7 +149,9 @@ def test_awswrangler_reads_a_query_with_the_right_types(lake, approach):
     )
 
 
-@pytest.mark.parametrize("approach", [{"ctas_approach": False}, {"ctas_approach": True}], ids=["csv", "ctas"])
+@pytest.mark.parametrize(
+    "approach", [{"ctas_approach": False}, {"ctas_approach": True}], ids=["csv", "ctas"]
+)
 def test_awswrangler_reads_no_rows_with_types(lake, approach):
     frame = wr.athena.read_sql_query(
         "select id, amount from t where id > 99",
@@ -131,7 +160,11 @@ def test_awswrangler_reads_no_rows_with_types(lake, approach):
         athena_query_wait_polling_delay=0.05,
         **approach,
     )
-    assert (len(frame), list(frame.columns), str(frame["id"].dtype)) == (0, ["id", "amount"], "Int64")
+    assert (len(frame), list(frame.columns), str(frame["id"].dtype)) == (
+        0,
+        ["id", "amount"],
+        "Int64",
+    )
 
 
 def test_awswrangler_reads_in_chunks_starts_and_waits(lake):
@@ -144,7 +177,9 @@ def test_awswrangler_reads_in_chunks_starts_and_waits(lake):
         athena_query_wait_polling_delay=0.05,
     )
     assert sum(len(each) for each in chunks) == 3
-    query_id = wr.athena.start_query_execution("select 1 as one", DATABASE, s3_output=f"s3://{OUT}/s/")
+    query_id = wr.athena.start_query_execution(
+        "select 1 as one", DATABASE, s3_output=f"s3://{OUT}/s/"
+    )
     assert wr.athena.wait_query(query_id)["Status"]["State"] == "SUCCEEDED"
     assert wr.athena.get_query_columns_types(query_id) == {"one": "integer"}
 
@@ -175,11 +210,19 @@ def test_a_failed_query_reaches_awswrangler_as_such(lake):
 
 def test_a_query_leaves_a_csv_with_every_value_quoted_and_null_as_nothing(athena):
     found = finished(
-        start("select id, name, amount, moment, day, ratio, yes, raw, array[1,2] as list from t order by id")
+        start(
+            "select id, name, amount, moment, day, ratio, yes, raw, array[1,2] as list from t order"
+            " by id"
+        )
     )
     location = found["ResultConfiguration"]["OutputLocation"]
     assert location == f"s3://{OUT}/{found['QueryExecutionId']}.csv"
-    text = boto3.client("s3").get_object(Bucket=OUT, Key=f"{found['QueryExecutionId']}.csv")["Body"].read().decode()
+    text = (
+        boto3.client("s3")
+        .get_object(Bucket=OUT, Key=f"{found['QueryExecutionId']}.csv")["Body"]
+        .read()
+        .decode()
+    )
     assert text.splitlines() == [
         '"id","name","amount","moment","day","ratio","yes","raw","list"',
         '"1","a","1.50","2020-01-01 00:00:00.123","2020-01-01","1.5","true","61 62","[1, 2]"',
@@ -207,7 +250,10 @@ def test_a_query_scans_the_columns_and_partitions_that_it_needs(athena, fewer, m
 
 
 def test_all_columns_are_all_bytes_but_the_footers(athena):
-    files = [each["Size"] for each in boto3.client("s3").list_objects_v2(Bucket=LAKE, Prefix="t/")["Contents"]]
+    files = [
+        each["Size"]
+        for each in boto3.client("s3").list_objects_v2(Bucket=LAKE, Prefix="t/")["Contents"]
+    ]
     scanned = finished(start("select * from t"))["Statistics"]["DataScannedInBytes"]
     assert 0.05 * sum(files) < scanned < sum(files)
 
@@ -222,12 +268,10 @@ def test_the_api_tells_null_from_an_empty_text_and_describes_columns(athena):
         {},
         {"VarCharValue": ""},
     ]
-    assert [(each["Type"], each["Precision"], each["Scale"]) for each in found["ResultSetMetadata"]["ColumnInfo"]] == [
-        ("varchar", 2147483647, 0),
-        ("decimal", 3, 2),
-        ("float", 17, 0),
-        ("timestamp", 3, 0),
-    ]
+    assert [
+        (each["Type"], each["Precision"], each["Scale"])
+        for each in found["ResultSetMetadata"]["ColumnInfo"]
+    ] == [("varchar", 2147483647, 0), ("decimal", 3, 2), ("float", 17, 0), ("timestamp", 3, 0)]
 
 
 def test_results_come_in_pages(athena):
@@ -237,23 +281,30 @@ def test_results_come_in_pages(athena):
 
 def test_a_query_waits_runs_and_ends(athena):
     query_id = start("select 1")
-    assert athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] in (
-        "QUEUED",
-        "RUNNING",
-        "SUCCEEDED",
+    assert athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"][
+        "State"
+    ] in ("QUEUED", "RUNNING", "SUCCEEDED")
+    assert (
+        finished(query_id)["Status"]["CompletionDateTime"]
+        >= finished(query_id)["Status"]["SubmissionDateTime"]
     )
-    assert finished(query_id)["Status"]["CompletionDateTime"] >= finished(query_id)["Status"]["SubmissionDateTime"]
     assert query_id in athena.list_query_executions()["QueryExecutionIds"]
     found = athena.batch_get_query_execution(QueryExecutionIds=[query_id, "absent"])
     assert [each["QueryExecutionId"] for each in found["QueryExecutions"]] == [query_id]
-    assert [each["QueryExecutionId"] for each in found["UnprocessedQueryExecutionIds"]] == ["absent"]
+    assert [each["QueryExecutionId"] for each in found["UnprocessedQueryExecutionIds"]] == [
+        "absent"
+    ]
 
 
 def test_a_running_query_is_cancelled(athena):
     query_id = start(
-        "select count(*) from unnest(sequence(1, 20000)) as a(x), unnest(sequence(1, 20000)) as b(y), unnest(sequence(1, 1000)) as c(z) where x * y * z % 7 = 1"
+        "select count(*) from unnest(sequence(1, 20000)) as a(x), unnest(sequence(1, 20000)) as"
+        " b(y), unnest(sequence(1, 1000)) as c(z) where x * y * z % 7 = 1"
     )
-    while athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"] == "QUEUED":
+    while (
+        athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"]
+        == "QUEUED"
+    ):
         time.sleep(0.01)
     with pytest.raises(athena.exceptions.InvalidRequestException, match="RUNNING"):
         athena.get_query_results(QueryExecutionId=query_id)
@@ -272,7 +323,8 @@ def test_the_same_token_starts_one_query_only(athena):
 
 def test_parameters_fill_the_question_marks_in_order(athena):
     assert rows(
-        "select id, ? as said from t where name = ? or id = ? order by id", ExecutionParameters=["'it''s'", "'a'", "3"]
+        "select id, ? as said from t where name = ? or id = ? order by id",
+        ExecutionParameters=["'it''s'", "'a'", "3"],
     ) == [["1", "it's"], ["3", "it's"]]
     assert "Incorrect number of parameters" in reason("select ?")
 
@@ -295,10 +347,15 @@ def test_a_workgroup_decides_where_results_go_when_it_enforces_it(athena):
         "create table c with (external_location = 's3://x/y/') as select 1 as a", WorkGroup=name
     )
     athena.update_work_group(
-        WorkGroup=name, ConfigurationUpdates={"ResultConfigurationUpdates": {"OutputLocation": f"s3://{OUT}/moved/"}}
+        WorkGroup=name,
+        ConfigurationUpdates={
+            "ResultConfigurationUpdates": {"OutputLocation": f"s3://{OUT}/moved/"}
+        },
     )
     assert (
-        athena.get_work_group(WorkGroup=name)["WorkGroup"]["Configuration"]["ResultConfiguration"]["OutputLocation"]
+        athena.get_work_group(WorkGroup=name)["WorkGroup"]["Configuration"]["ResultConfiguration"][
+            "OutputLocation"
+        ]
         == f"s3://{OUT}/moved/"
     )
     with pytest.raises(athena.exceptions.InvalidRequestException, match="already created"):
@@ -322,11 +379,16 @@ def test_a_query_without_a_place_for_its_results_is_refused(athena):
 
 
 @pytest.mark.parametrize(
-    "operation", ["create_prepared_statement", "create_data_catalog", "list_engine_versions", "create_notebook"]
+    "operation",
+    ["create_prepared_statement", "create_data_catalog", "list_engine_versions", "create_notebook"],
 )
 def test_what_moto_would_fake_is_not_reachable(athena, operation):
     arguments = {
-        "create_prepared_statement": {"StatementName": "s", "WorkGroup": "primary", "QueryStatement": "select 1"},
+        "create_prepared_statement": {
+            "StatementName": "s",
+            "WorkGroup": "primary",
+            "QueryStatement": "select 1",
+        },
         "create_data_catalog": {"Name": "c", "Type": "GLUE"},
         "create_notebook": {"WorkGroup": "primary", "Name": "n"},
     }
@@ -337,23 +399,31 @@ def test_what_moto_would_fake_is_not_reachable(athena, operation):
 
 def test_the_catalog_is_glues(athena):
     assert (
-        athena.get_table_metadata(CatalogName="AwsDataCatalog", DatabaseName=DATABASE, TableName="t")["TableMetadata"][
-            "PartitionKeys"
-        ][0]["Name"]
+        athena.get_table_metadata(
+            CatalogName="AwsDataCatalog", DatabaseName=DATABASE, TableName="t"
+        )["TableMetadata"]["PartitionKeys"][0]["Name"]
         == "part"
     )
     assert "t" in [
         each["Name"]
-        for each in athena.list_table_metadata(CatalogName="AwsDataCatalog", DatabaseName=DATABASE)["TableMetadataList"]
+        for each in athena.list_table_metadata(CatalogName="AwsDataCatalog", DatabaseName=DATABASE)[
+            "TableMetadataList"
+        ]
     ]
-    assert DATABASE in [each["Name"] for each in athena.list_databases(CatalogName="AwsDataCatalog")["DatabaseList"]]
+    assert DATABASE in [
+        each["Name"] for each in athena.list_databases(CatalogName="AwsDataCatalog")["DatabaseList"]
+    ]
     with pytest.raises(athena.exceptions.MetadataException):
-        athena.get_table_metadata(CatalogName="AwsDataCatalog", DatabaseName=DATABASE, TableName="absent")
+        athena.get_table_metadata(
+            CatalogName="AwsDataCatalog", DatabaseName=DATABASE, TableName="absent"
+        )
     assert rows(
-        "select table_name from information_schema.tables where table_schema = 'athena_tests' and table_name = 't'"
+        "select table_name from information_schema.tables where table_schema = 'athena_tests' and"
+        " table_name = 't'"
     ) == [["t"]]
     assert rows(
-        "select column_name, data_type from information_schema.columns where table_schema = 'athena_tests' and table_name = 't' and ordinal_position = 3"
+        "select column_name, data_type from information_schema.columns where table_schema ="
+        " 'athena_tests' and table_name = 't' and ordinal_position = 3"
     ) == [["amount", "decimal(3,2)"]]
 
 
@@ -369,7 +439,10 @@ def test_the_catalog_is_glues(athena):
         ),
         ("select * from absent.t", "SCHEMA_NOT_FOUND: line 1:15: Schema 'absent' does not exist"),
         ("select nope from t", "COLUMN_NOT_FOUND: line 1:8: Column 'nope' cannot be resolved"),
-        ("select id as x from t group by x", "COLUMN_NOT_FOUND: line 1:32: Column 'x' cannot be resolved"),
+        (
+            "select id as x from t group by x",
+            "COLUMN_NOT_FOUND: line 1:32: Column 'x' cannot be resolved",
+        ),
         ("select id as x from t where x = 1", "COLUMN_NOT_FOUND"),
         ("select id, count(*) from t", "EXPRESSION_NOT_AGGREGATE"),
         ("select 1 / 0", "DIVISION_BY_ZERO"),
@@ -383,7 +456,10 @@ def test_the_catalog_is_glues(athena):
         ("select * from t where name = 1", "TYPE_MISMATCH"),
         (
             "select id || name from t",
-            "FUNCTION_NOT_FOUND: line 1:1: Unexpected parameters (bigint, varchar) for function concat",
+            (
+                "FUNCTION_NOT_FOUND: line 1:1: Unexpected parameters (bigint, varchar) for function"
+                " concat"
+            ),
         ),
         ("select md5(name) from t", "Unexpected parameters (varchar) for function md5"),
         ("select len(name) from t", "FUNCTION_NOT_FOUND: line 1:8: Function 'len' not registered"),
@@ -404,11 +480,21 @@ def test_a_query_that_fails_says_why_as_athena_does(lake, sql, error):
 
 @pytest.mark.parametrize(
     "sql",
-    ["selec 1", "select from where", "", "attach 'x'", "install httpfs", "pragma version", "copy t to 'x'", "call f()"],
+    [
+        "selec 1",
+        "select from where",
+        "",
+        "attach 'x'",
+        "install httpfs",
+        "pragma version",
+        "copy t to 'x'",
+        "call f()",
+    ],
 )
 def test_what_is_no_statement_of_athena_is_refused_at_once(athena, sql):
     with pytest.raises(
-        (athena.exceptions.InvalidRequestException, Exception), match=r"mismatched input|Invalid length|min length"
+        (athena.exceptions.InvalidRequestException, Exception),
+        match=r"mismatched input|Invalid length|min length",
     ):
         start(sql)
 
@@ -428,7 +514,10 @@ def test_what_is_no_statement_of_athena_is_refused_at_once(athena, sql):
         ("to_hex(md5(to_utf8('x')))", "9DD4E461268C8034F5C8564E155C67A6"),
         ("from_base(substr(lower(to_hex(md5(to_utf8('x')))), 1, 15), 16)", "710810379057940483"),
         (
-            "cast(sum(cast(from_base(substr(lower(to_hex(md5(to_utf8('x')))), 1, 15), 16) as decimal(38,0))) as varchar)",
+            (
+                "cast(sum(cast(from_base(substr(lower(to_hex(md5(to_utf8('x')))), 1, 15), 16) as"
+                " decimal(38,0))) as varchar)"
+            ),
             "710810379057940483",
         ),
         ("length('ä')", "1"),
@@ -437,13 +526,25 @@ def test_what_is_no_statement_of_athena_is_refused_at_once(athena, sql):
         ("substr('abcdef', 2, 3)", "bcd"),
         ("date_diff('day', timestamp '2020-01-01 12:00:00', timestamp '2020-01-02 11:00:00')", "0"),
         ("date_diff('day', date '1970-01-01', date '1969-12-31')", "-1"),
-        ("date_diff('second', timestamp '2020-01-01 00:00:00', timestamp '2020-01-01 00:01:00.999')", "60"),
         (
-            "date_diff('millisecond', timestamp '1970-01-01 00:00:00.000', cast(timestamp '1969-12-31 23:59:59.9995' as timestamp(3)))",
+            (
+                "date_diff('second', timestamp '2020-01-01 00:00:00', timestamp '2020-01-01"
+                " 00:01:00.999')"
+            ),
+            "60",
+        ),
+        (
+            (
+                "date_diff('millisecond', timestamp '1970-01-01 00:00:00.000', cast(timestamp"
+                " '1969-12-31 23:59:59.9995' as timestamp(3)))"
+            ),
             "0",
         ),
         (
-            "date_diff('millisecond', timestamp '1970-01-01 00:00:00.000', cast(timestamp '1969-12-31 23:59:59.9994' as timestamp(3)))",
+            (
+                "date_diff('millisecond', timestamp '1970-01-01 00:00:00.000', cast(timestamp"
+                " '1969-12-31 23:59:59.9994' as timestamp(3)))"
+            ),
             "-1",
         ),
         ("to_unixtime(timestamp '2020-01-01 00:00:00')", "1.5778368E9"),
@@ -485,7 +586,9 @@ def test_columns_are_named_as_trino_names_them(athena):
     finished(query_id)
     names = [
         each["VarCharValue"]
-        for each in athena.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"][0]["Data"]
+        for each in athena.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"][0][
+            "Data"
+        ]
     ]
     assert names == ["id", "_col1", "Number"]
 
@@ -541,15 +644,20 @@ MISMATCHES = [
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "physical", "trino"), MISMATCHES, ids=[f"{each[0]} as {each[1]}" for each in MISMATCHES]
+    ("value", "kind", "physical", "trino"),
+    MISMATCHES,
+    ids=[f"{each[0]} as {each[1]}" for each in MISMATCHES],
 )
-def test_a_file_whose_type_is_not_the_catalogs_cannot_be_read(name, tmp_path, value, kind, physical, trino):
+def test_a_file_whose_type_is_not_the_catalogs_cannot_be_read(
+    name, tmp_path, value, kind, physical, trino
+):
     catalogue(name, {"a": kind})
     put(f"{name}/1.parquet", f"{value} a", tmp_path)
     said = reason(f"select count(*) from {name}")
     assert (
         said
-        == f"HIVE_BAD_DATA: Field a's type {physical} in parquet file s3://{LAKE}/{name}/1.parquet is incompatible with type {trino} defined in table schema"
+        == f"HIVE_BAD_DATA: Field a's type {physical} in parquet file s3://{LAKE}/{name}/1.parquet"
+        f" is incompatible with type {trino} defined in table schema"
     )
 
 
@@ -561,7 +669,11 @@ def test_a_file_whose_type_is_not_the_catalogs_cannot_be_read(name, tmp_path, va
         ("1.25::decimal(5,2)", "decimal(10,3)", "1.250"),
         ("'x'::blob", "string", "x"),
         ("1::integer", "smallint", "1"),
-        ("now()::timestamptz - now() + timestamptz '2020-01-01 00:00:00+00'", "timestamp", "2020-01-01 00:00:00.000"),
+        (
+            "now()::timestamptz - now() + timestamptz '2020-01-01 00:00:00+00'",
+            "timestamp",
+            "2020-01-01 00:00:00.000",
+        ),
         ("'2020-01-01 00:00:00.0005'::timestamp_ns", "timestamp", "2020-01-01 00:00:00.001"),
         ("[1.5::double, null]", "array<double>", "[1.5, null]"),
     ],
@@ -578,7 +690,9 @@ def test_a_file_that_is_cut_short_fails_the_query_and_is_named(name, tmp_path):
     whole = boto3.client("s3").get_object(Bucket=LAKE, Key=f"{name}/1.parquet")["Body"].read()
     boto3.client("s3").put_object(Bucket=LAKE, Key=f"{name}/2.parquet", Body=whole[:-100])
     said = reason(f"select * from {name}")
-    assert said.startswith("HIVE_BAD_DATA: Malformed Parquet file. Expected magic number: PAR1 got:")
+    assert said.startswith(
+        "HIVE_BAD_DATA: Malformed Parquet file. Expected magic number: PAR1 got:"
+    )
     assert f"[s3://{LAKE}/{name}/2.parquet]" in said
 
 
@@ -590,7 +704,9 @@ def test_columns_are_found_by_name_and_missing_ones_are_null(name, tmp_path):
 
 
 def test_columns_are_found_by_place_where_the_serde_says_so(name, tmp_path):
-    catalogue(name, {"first": "bigint", "second": "string"}, serde={"parquet.column.index.access": "true"})
+    catalogue(
+        name, {"first": "bigint", "second": "string"}, serde={"parquet.column.index.access": "true"}
+    )
     put(f"{name}/1.parquet", '1::bigint "Order Id", \'x\' "First"', tmp_path)
     assert rows(f"select first, second from {name}") == [["1", "x"]]
 
@@ -599,7 +715,9 @@ def test_no_files_are_no_rows_and_hidden_files_are_not_read(name, tmp_path):
     catalogue(name, {"a": "bigint"})
     assert rows(f"select a from {name}") == []
     for key in ("_SUCCESS", ".hidden", "_temporary/part.parquet", "empty"):
-        boto3.client("s3").put_object(Bucket=LAKE, Key=f"{name}/{key}", Body=b"" if key == "empty" else b"no parquet")
+        boto3.client("s3").put_object(
+            Bucket=LAKE, Key=f"{name}/{key}", Body=b"" if key == "empty" else b"no parquet"
+        )
     boto3.client("s3").delete_object(Bucket=LAKE, Key=f"{name}/_temporary/part.parquet")
     boto3.client("s3").put_object(Bucket=LAKE, Key=f"{name}beside/1.parquet", Body=b"another table")
     assert rows(f"select count(*) from {name}") == [["0"]]
@@ -613,7 +731,10 @@ def test_partitions_are_the_catalogs_not_the_folders(name, tmp_path):
     glue.create_partition(
         DatabaseName=DATABASE,
         TableName=name,
-        PartitionInput={"Values": ["other"], "StorageDescriptor": {**storage, "Location": f"s3://{LAKE}/{name}/m=1/"}},
+        PartitionInput={
+            "Values": ["other"],
+            "StorageDescriptor": {**storage, "Location": f"s3://{LAKE}/{name}/m=1/"},
+        },
     )
     assert rows(f"select a, m from {name} where m = 'other'") == [["1", "other"]]
     put(f"{name}/m=2/1.parquet", "2::bigint a", tmp_path)
@@ -627,7 +748,8 @@ def test_partitions_are_the_catalogs_not_the_folders(name, tmp_path):
 def test_a_table_is_created_filled_listed_and_dropped_by_sql(name, lake):
     rows(f"create database if not exists {name}")
     rows(
-        f"create external table {name}.e (a int, b string comment 'the text') partitioned by (m string) stored as parquet location 's3://{LAKE}/{name}/' tblproperties ('k' = 'v')"
+        f"create external table {name}.e (a int, b string comment 'the text') partitioned by (m"
+        f" string) stored as parquet location 's3://{LAKE}/{name}/' tblproperties ('k' = 'v')"
     )
     rows(f"insert into {name}.e select 1, 'x', 'one'")
     rows(f"insert into {name}.e (b, a, m) values ('y', 2, 'two')")
@@ -635,7 +757,8 @@ def test_a_table_is_created_filled_listed_and_dropped_by_sql(name, lake):
     assert rows(f"show tables in {name}") == [["e"]]
     assert [name] in rows("show databases")
     rows(
-        f"create table {name}.c with (external_location = 's3://{LAKE}/{name}-c/', partitioned_by = array['m']) as select a, upper(b) as b, m from {name}.e"
+        f"create table {name}.c with (external_location = 's3://{LAKE}/{name}-c/', partitioned_by ="
+        f" array['m']) as select a, upper(b) as b, m from {name}.e"
     )
     assert rows(f"select * from {name}.c order by a") == [["1", "X", "one"], ["2", "Y", "two"]]
     assert "HIVE_PATH_ALREADY_EXISTS" in reason(
@@ -654,17 +777,20 @@ def test_unload_needs_an_empty_place(name, lake):
     assert "HIVE_PATH_ALREADY_EXISTS" in reason(
         f"unload (select 1 as a) to 's3://{OUT}/{name}/' with (format = 'PARQUET')"
     )
-    assert "PARQUET only" in reason(f"unload (select 1 as a) to 's3://{OUT}/{name}2/' with (format = 'AVRO')")
+    assert "PARQUET only" in reason(
+        f"unload (select 1 as a) to 's3://{OUT}/{name}2/' with (format = 'AVRO')"
+    )
 
 
 def test_texts_that_cannot_be_null_are_joined_in_one_call():
-    text = "select coalesce(a, '-') || chr(31) || coalesce(b, chr(30)) || 'c' as joined, a || b || 'c' as may_be_null from t"
+    text = (
+        "select coalesce(a, '-') || chr(31) || coalesce(b, chr(30)) || 'c' as joined, a || b || 'c'"
+        " as may_be_null from t"
+    )
     tree = trino_sql.parse(text)
     [table] = trino_sql.sources(tree, "d")
     trino_sql.rename(table, "v")
     kinds = dict.fromkeys(("a", "b"), exp.DataType.build("varchar"))
-    assert re.findall(r"concat\(|\|\|", trino_sql.translate(tree, text, {"v": kinds}), re.IGNORECASE) == [
-        "CONCAT(",
-        "||",
-        "||",
-    ]
+    assert re.findall(
+        r"concat\(|\|\|", trino_sql.translate(tree, text, {"v": kinds}), re.IGNORECASE
+    ) == ["CONCAT(", "||", "||"]

@@ -1,4 +1,6 @@
-"""The runbook's reconciliation, through Athena and Redshift of the stand-in, over tables with every kind of value."""
+"""The runbook's reconciliation, through Athena and Redshift of the stand-in, over tables with every
+kind of value.
+"""
 
 import json
 import time
@@ -40,7 +42,9 @@ def lake(server, tables):
 @pytest.fixture(scope="module")
 def curated(stand_in, lake, tables, tmp_path_factory):
     """Every table as Parquet under its catalog name, and catalogued."""
-    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    boto3.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
     boto3.client("glue").create_database(DatabaseInput={"Name": DATABASE})
     for table in tables.values():
         file = tmp_path_factory.mktemp("curated") / "1.parquet"
@@ -48,14 +52,18 @@ def curated(stand_in, lake, tables, tmp_path_factory):
         boto3.client("s3").upload_file(str(file), BUCKET, f"{table.catalog_name}/1.parquet")
         columns = [(column.catalog_name, curated_type(column), "") for column in table.columns]
         described = glue.parquet_table(columns, f"s3://{BUCKET}/{table.catalog_name}/", "", {})
-        boto3.client("glue").create_table(DatabaseName=DATABASE, TableInput={"Name": table.catalog_name, **described})
+        boto3.client("glue").create_table(
+            DatabaseName=DATABASE, TableInput={"Name": table.catalog_name, **described}
+        )
     return tables
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_athena_measures_what_the_source_should_deliver(curated, source, name):
     table = curated[name]
-    in_lake = relations.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
+    in_lake = relations.athena(
+        DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/"
+    )
     assert reconcile.compare(measured_source(source, table), measured(in_lake, table)) == []
 
 
@@ -65,10 +73,16 @@ def loaded(curated):
     trust = {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "redshift.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "redshift.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
         ],
     }
-    role = boto3.client("iam").create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    role = boto3.client("iam").create_role(
+        RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust)
+    )["Role"]["Arn"]
     reads = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
     boto3.client("iam").put_role_policy(RoleName=NAME, PolicyName="reads", PolicyDocument=document)
@@ -82,15 +96,15 @@ def loaded(curated):
     for table in curated.values():
         place = warehouse.WarehouseTable(table, "", {}, "", "", LOB_MAX_KILOBYTES)
         places[table.name] = place
-        copy = place.copy(f"FROM 's3://{BUCKET}/{table.catalog_name}/' IAM_ROLE '{role}' FORMAT AS PARQUET")
+        copy = place.copy(
+            f"FROM 's3://{BUCKET}/{table.catalog_name}/' IAM_ROLE '{role}' FORMAT AS PARQUET"
+        )
         schemas = [f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in (place.schema, "lakebook")]
         sqls = [*schemas, place.ddl, *place.comments, *copy]
         found = data.batch_execute_statement(WorkgroupName=NAME, Database="warehouse", Sqls=sqls)
-        while (found := data.describe_statement(Id=found["Id"], WaitTimeSeconds=5))["Status"] not in (
-            "FINISHED",
-            "FAILED",
-            "ABORTED",
-        ):
+        while (found := data.describe_statement(Id=found["Id"], WaitTimeSeconds=5))[
+            "Status"
+        ] not in ("FINISHED", "FAILED", "ABORTED"):
             pass
         assert found["Status"] == "FINISHED", found["Error"]
     return places
@@ -117,5 +131,7 @@ def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, cur
     ours = relations.source(source, table, LOB_MAX_KILOBYTES)
     found = differing_keys(ours, in_warehouse, table, LOB_MAX_KILOBYTES)
     assert found.missing == ["77, 2020-08-17"]
-    lake = relations.athena(DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/")
+    lake = relations.athena(
+        DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/"
+    )
     assert str(differing_keys(ours, lake, table, LOB_MAX_KILOBYTES)) == "no differing key found"

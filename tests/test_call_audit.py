@@ -1,4 +1,6 @@
-"""The audit of a run: calls that its notebooks recorded are found in CloudTrail, and those that are not are named."""
+"""The audit of a run: calls that its notebooks recorded are found in CloudTrail, and those that are
+not are named.
+"""
 
 import datetime
 import json
@@ -32,7 +34,12 @@ def event(service, name, minutes=0, error="", changing=True, role=ROLE):
 
 
 def call(phase, action):
-    return {"time": pd.Timestamp("2026-11-23T05:00:00Z"), "phase": phase, "resource": "r", "action": action}
+    return {
+        "time": pd.Timestamp("2026-11-23T05:00:00Z"),
+        "phase": phase,
+        "resource": "r",
+        "action": action,
+    }
 
 
 SEEN = pd.DataFrame(
@@ -54,7 +61,10 @@ SEEN = pd.DataFrame(
         ([call("05", "glue:CreateTable"), call("05", "glue:CreateTable")], []),
         ([call("02", "s3:PutPublicAccessBlock")], []),
         ([call("05", "glue:CreateTable")] * 3, ["glue:CreateTable"]),
-        ([call("04", "glue:CreateTable"), *[call("05", "glue:CreateTable")] * 2], ["glue:CreateTable"]),
+        (
+            [call("04", "glue:CreateTable"), *[call("05", "glue:CreateTable")] * 2],
+            ["glue:CreateTable"],
+        ),
         ([call("05", "glue:DeleteTable")], ["glue:DeleteTable"]),
         ([call("02", "iam:CreateRole")], ["iam:CreateRole"]),
     ],
@@ -112,7 +122,9 @@ def test_the_plot_has_a_bar_for_every_moment():
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, stand_in):
-    """A run that has begun, in a project of its own; the function runs what is given as its phase 05."""
+    """A run that has begun, in a project of its own; the function runs what is given as its phase
+    05.
+    """
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "05_glue.ipynb").write_text(json.dumps({"cells": []}))
     monkeypatch.chdir(tmp_path)
@@ -122,7 +134,10 @@ def run(tmp_path, monkeypatch, stand_in):
     made.save()
 
     def record(*actions):
-        calls = [{"kind": "call", "time": time.time(), "resource": "r", "action": each} for each in actions]
+        calls = [
+            {"kind": "call", "time": time.time(), "resource": "r", "action": each}
+            for each in actions
+        ]
         outputs = [{"output_type": "display_data", "data": {RECORD: each}} for each in calls]
         (made.folder / "05_glue.ipynb").write_text(json.dumps({"cells": [{"outputs": outputs}]}))
 
@@ -133,7 +148,10 @@ def test_what_a_run_made_is_found_in_the_accounts_history(run):
     boto3.client("glue").create_database(DatabaseInput={"Name": f"audited{time.time_ns()}"})
     run("glue:CreateDatabase", "glue:DeleteDatabase")
     window = call_audit.window("rehearsal")
-    made, seen = call_audit.made(window), call_audit.events("acme-absent-trail", window, ["eu-west-1"])
+    made, seen = (
+        call_audit.made(window),
+        call_audit.events("acme-absent-trail", window, ["eu-west-1"]),
+    )
     matched = call_audit.found(made, seen, window.caller)
     assert matched[["phase", "action", "made"]].to_numpy().tolist() == [
         ["05", "glue:CreateDatabase", 1],
@@ -155,4 +173,8 @@ def test_a_time_in_which_nothing_happened_has_empty_tables_and_no_picture(aws):
     long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
     seen = cloudtrail.history(long_ago, long_ago + datetime.timedelta(hours=1), ["eu-west-1"])
     assert set(call_audit.proof(seen)["count"]) == {0}
-    assert (len(call_audit.who_did_what(seen)), len(call_audit.refused(seen)), call_audit.plot(seen)) == (0, 0, None)
+    assert (
+        len(call_audit.who_did_what(seen)),
+        len(call_audit.refused(seen)),
+        call_audit.plot(seen),
+    ) == (0, 0, None)

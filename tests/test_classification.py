@@ -11,7 +11,8 @@ AIRLINE = classification.read("classification/airline.yaml")
 
 def table(name, *columns):
     found = tuple(
-        Column(name=each, catalog_name=each.lower(), type="text", kind="text", nullable=True) for each in columns
+        Column(name=each, catalog_name=each.lower(), type="text", kind="text", nullable=True)
+        for each in columns
     )
     return Table(1, *name.split("."), name.replace(".", "_").lower(), 0, False, 0, found)
 

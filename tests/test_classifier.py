@@ -21,13 +21,23 @@ ROWS = 600
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two channels in which late flights leave in the evening and from one airport; of one number nothing is known."""
+    """Two channels in which late flights leave in the evening and from one airport; of one number
+    nothing is known.
+    """
     chance, made = np.random.default_rng(1), tmp_path_factory.mktemp("channels")
     for name in ("train", "validation"):
         rows = pd.DataFrame(
-            {"flight_id": range(ROWS), "hour": chance.integers(5, 23, ROWS), "wind": chance.random(ROWS)}
+            {
+                "flight_id": range(ROWS),
+                "hour": chance.integers(5, 23, ROWS),
+                "wind": chance.random(ROWS),
+            }
         )
-        rows["origin"], rows["carrier"], rows["seats"] = chance.choice(["EWR", "JFK"], ROWS), "UA", np.nan
+        rows["origin"], rows["carrier"], rows["seats"] = (
+            chance.choice(["EWR", "JFK"], ROWS),
+            "UA",
+            np.nan,
+        )
         likely = (rows["hour"] > 16) & (rows["origin"] == "EWR")
         rows["late"] = (chance.random(ROWS) < np.where(likely, 0.8, 0.1)).astype(int)
         (made / name).mkdir()
@@ -38,7 +48,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    """The evaluation after a run of the script as the training toolkit runs it; the model is in the folder."""
+    """The evaluation after a run of the script as the training toolkit runs it; the model is in the
+    folder.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in ("train", "validation"):
             patch.setenv(f"SM_CHANNEL_{name.upper()}", str(folder / name))
@@ -57,7 +69,9 @@ def test_no_feature_of_the_delay_model_is_known_only_after_the_question():
         *("temperature", "humidity", "wind_speed", "precipitation", "pressure", "visibility"),
     ]
     before_label = told["query"].partition("CASE WHEN")[0]
-    assert not any(each in before_label for each in ("delay", "actual", "arriv", "air_time", "cancel"))
+    assert not any(
+        each in before_label for each in ("delay", "actual", "arriv", "air_time", "cancel")
+    )
     assert "departure_hour - interval '3' hour" in told["query"]
 
 
@@ -72,10 +86,15 @@ def test_key_and_label_are_no_features(trained):
 
 
 def test_the_calibration_counts_every_row_once(trained):
-    assert sum(each["rows"] for each in trained["calibration"]) == ROWS == trained["rows"]["validation"]
+    assert (
+        sum(each["rows"] for each in trained["calibration"])
+        == ROWS
+        == trained["rows"]["validation"]
+    )
 
 
-def test_the_server_answers_every_row_under_its_own_key(folder, trained):  # the model is trained by then
+# the model is trained by then
+def test_the_server_answers_every_row_under_its_own_key(folder, trained):
     assert trained
     rows = pd.DataFrame(
         {
@@ -87,7 +106,10 @@ def test_the_server_answers_every_row_under_its_own_key(folder, trained):  # the
             "seats": [None, None],
         }
     )
-    model, read = script.model_fn(str(folder)), script.input_fn(rows.to_parquet(index=False), script.PARQUET)
+    model, read = (
+        script.model_fn(str(folder)),
+        script.input_fn(rows.to_parquet(index=False), script.PARQUET),
+    )
     body, kind = script.output_fn(script.predict_fn(read, model), script.PARQUET)
     told = pd.read_parquet(io.BytesIO(body))
     assert kind == script.PARQUET

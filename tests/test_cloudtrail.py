@@ -1,4 +1,6 @@
-"""CloudTrail: every call is an event without secrets, trails deliver what they are asked for, and AWS's own CLI checks the chain."""
+"""CloudTrail: every call is an event without secrets, trails deliver what they are asked for, and
+AWS's own CLI checks the chain.
+"""
 
 import datetime
 import gzip
@@ -61,7 +63,11 @@ def trails(bucket):
 
     def make(name, **settings):
         settings = {"EnableLogFileValidation": True, "IsMultiRegionTrail": True, **settings}
-        made.append(client.create_trail(Name=name, S3BucketName=BUCKET, S3KeyPrefix=name, **settings)["TrailARN"])
+        made.append(
+            client.create_trail(Name=name, S3BucketName=BUCKET, S3KeyPrefix=name, **settings)[
+                "TrailARN"
+            ]
+        )
         client.start_logging(Name=name)
         return made[-1]
 
@@ -75,7 +81,9 @@ def deliver(stand_in):
 
 
 def keys(prefix, kind="CloudTrail/"):
-    found = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/AWSLogs/{ACCOUNT}/{kind}")
+    found = boto3.client("s3").list_objects_v2(
+        Bucket=BUCKET, Prefix=f"{prefix}/AWSLogs/{ACCOUNT}/{kind}"
+    )
     return [each["Key"] for each in found.get("Contents", [])]
 
 
@@ -94,9 +102,9 @@ def patient(region=REGION):
 
 
 def last_events(name, region=REGION):
-    found = patient(region).lookup_events(LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}])[
-        "Events"
-    ]
+    found = patient(region).lookup_events(
+        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}]
+    )["Events"]
     return [json.loads(each["CloudTrailEvent"]) for each in found]
 
 
@@ -105,8 +113,19 @@ def last_event(name, region=REGION):
 
 
 def validate(arn):
-    command = [sys.executable, "-m", "awscli", "cloudtrail", "validate-logs", "--verbose", "--region", REGION]
-    since = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    command = [
+        sys.executable,
+        "-m",
+        "awscli",
+        "cloudtrail",
+        "validate-logs",
+        "--verbose",
+        "--region",
+        REGION,
+    ]
+    since = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)).strftime(
+        "%Y-%m-%dT%H:%M:%SZ"
+    )
     command += ["--trail-arn", arn, "--start-time", since]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
@@ -124,7 +143,9 @@ def three_hours(stand_in, bucket):
     )["TrailARN"]
     client.start_logging(Name=arn)
     for number in range(3):
-        boto3.client("glue").create_database(DatabaseInput={"Name": f"hour-{number}-{time.time_ns()}"})
+        boto3.client("glue").create_database(
+            DatabaseInput={"Name": f"hour-{number}-{time.time_ns()}"}
+        )
         deliver(stand_in)
     yield arn
     client.delete_trail(Name=arn)
@@ -143,18 +164,31 @@ def damaged(stand_in, three_hours, bucket):
 
     yield choose
     bucket.put_object(
-        Bucket=BUCKET, Key=before["key"], Body=gzip.compress(before["body"]), Metadata=before["found"]["Metadata"]
+        Bucket=BUCKET,
+        Key=before["key"],
+        Body=gzip.compress(before["body"]),
+        Metadata=before["found"]["Metadata"],
     )
 
 
 def test_a_call_is_an_event_with_all_that_cloudtrail_writes(aws):
     glue = aws("glue")
-    answer = glue.create_database(DatabaseInput={"Name": f"recorded{time.time_ns()}", "Description": "a database"})
+    answer = glue.create_database(
+        DatabaseInput={"Name": f"recorded{time.time_ns()}", "Description": "a database"}
+    )
     event = last_event("CreateDatabase")
     assert event["requestID"] == answer["ResponseMetadata"]["RequestId"]
-    assert (event["eventSource"], event["awsRegion"], event["readOnly"]) == ("glue.amazonaws.com", REGION, False)
+    assert (event["eventSource"], event["awsRegion"], event["readOnly"]) == (
+        "glue.amazonaws.com",
+        REGION,
+        False,
+    )
     assert event["requestParameters"]["databaseInput"]["description"] == "a database"
-    assert (event["eventType"], event["eventCategory"], event["managementEvent"]) == ("AwsApiCall", "Management", True)
+    assert (event["eventType"], event["eventCategory"], event["managementEvent"]) == (
+        "AwsApiCall",
+        "Management",
+        True,
+    )
     assert (event["recipientAccountId"], event["sourceIPAddress"]) == (ACCOUNT, "127.0.0.1")
     assert "Boto3" in event["userAgent"]
     assert "errorCode" not in event
@@ -165,7 +199,10 @@ def test_a_read_has_no_response_and_a_refused_call_has_the_error(aws):
         aws("glue").get_database(Name="absent")
     event = last_event("GetDatabase")
     assert (event["readOnly"], event["responseElements"]) == (True, None)
-    assert (event["errorCode"], "absent" in event["errorMessage"]) == ("EntityNotFoundException", True)
+    assert (event["errorCode"], "absent" in event["errorMessage"]) == (
+        "EntityNotFoundException",
+        True,
+    )
 
 
 def test_secrets_occur_in_no_event(stand_in, aws):
@@ -174,37 +211,70 @@ def test_secrets_occur_in_no_event(stand_in, aws):
     aws("secretsmanager").put_secret_value(SecretId=name, SecretString=SECRET)
     aws("secretsmanager").get_secret_value(SecretId=name)
     with pytest.raises(ClientError):
-        aws("redshift-data").execute_statement(WorkgroupName="absent", Sql=f"CREATE USER u PASSWORD '{SECRET}'")
+        aws("redshift-data").execute_statement(
+            WorkgroupName="absent", Sql=f"CREATE USER u PASSWORD '{SECRET}'"
+        )
     with pytest.raises(ClientError):
         aws("dms").create_endpoint(
-            EndpointIdentifier="e", EndpointType="source", EngineName="postgres", Username="u", Password=SECRET,
-            ServerName="h", Port=1, DatabaseName="d", ExtraConnectionAttributes=f"password={SECRET}",
-        )  # fmt: skip
+            EndpointIdentifier="e",
+            EndpointType="source",
+            EngineName="postgres",
+            Username="u",
+            Password=SECRET,
+            ServerName="h",
+            Port=1,
+            DatabaseName="d",
+            ExtraConnectionAttributes=f"password={SECRET}",
+        )
     deliver(stand_in)
-    directory = json.load(urllib.request.urlopen(stand_in["AWS_ENDPOINT_URL"] + "/_local_aws"))["directory"]
+    directory = json.load(urllib.request.urlopen(stand_in["AWS_ENDPOINT_URL"] + "/_local_aws"))[
+        "directory"
+    ]
     text = subprocess.run(
-        ["grep", "-c", "-a", SECRET, f"{directory}/cloudtrail.sqlite", f"{directory}/cloudtrail.sqlite-wal"],
+        [
+            "grep",
+            "-c",
+            "-a",
+            SECRET,
+            f"{directory}/cloudtrail.sqlite",
+            f"{directory}/cloudtrail.sqlite-wal",
+        ],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
     assert [line.rsplit(":", 1)[1] for line in text.splitlines()] == ["0", "0"]
-    assert last_event("CreateSecret")["requestParameters"]["secretString"] == "HIDDEN_DUE_TO_SECURITY_REASONS"
+    assert (
+        last_event("CreateSecret")["requestParameters"]["secretString"]
+        == "HIDDEN_DUE_TO_SECURITY_REASONS"
+    )
     assert last_event("GetSecretValue")["responseElements"] is None
 
 
 def test_a_role_session_is_told_from_its_role_and_its_keys_are_hidden(aws):
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     aws("iam").create_role(RoleName="seen-by-cloudtrail", AssumeRolePolicyDocument=document)
-    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "glue:*", "Resource": "*"}]}
-    aws("iam").put_role_policy(RoleName="seen-by-cloudtrail", PolicyName="p", PolicyDocument=json.dumps(allow))
+    allow = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "glue:*", "Resource": "*"}],
+    }
+    aws("iam").put_role_policy(
+        RoleName="seen-by-cloudtrail", PolicyName="p", PolicyDocument=json.dumps(allow)
+    )
     role = f"arn:aws:iam::{ACCOUNT}:role/seen-by-cloudtrail"
     keys = aws("sts").assume_role(RoleArn=role, RoleSessionName="ada")["Credentials"]
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     session.client("glue").get_databases()
     who = last_event("GetDatabases")["userIdentity"]
-    assert (who["type"], who["arn"]) == ("AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/seen-by-cloudtrail/ada")
+    assert (who["type"], who["arn"]) == (
+        "AssumedRole",
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/seen-by-cloudtrail/ada",
+    )
     assert who["sessionContext"]["sessionIssuer"]["arn"] == role
     assert (who["principalId"].split(":")[1], who["accessKeyId"]) == ("ada", keys["AccessKeyId"])
     assumed = last_event("AssumeRole")
@@ -214,15 +284,24 @@ def test_a_role_session_is_told_from_its_role_and_its_keys_are_hidden(aws):
 
 
 def test_a_denied_call_is_an_event_of_the_one_who_tried(aws):
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = aws("iam").create_role(RoleName="may-nothing", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    role = aws("iam").create_role(RoleName="may-nothing", AssumeRolePolicyDocument=document)[
+        "Role"
+    ]["Arn"]
     keys = aws("sts").assume_role(RoleArn=role, RoleSessionName="eve")["Credentials"]
     session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     with pytest.raises(ClientError):
         session.client("glue").delete_database(Name="lake")
     event = last_event("DeleteDatabase")
-    assert (event["errorCode"], event["userIdentity"]["arn"].rsplit("/", 1)[1]) == ("AccessDeniedException", "eve")
+    assert (event["errorCode"], event["userIdentity"]["arn"].rsplit("/", 1)[1]) == (
+        "AccessDeniedException",
+        "eve",
+    )
     assert "is not authorized to perform: glue:DeleteDatabase" in event["errorMessage"]
     assert event["responseElements"] is None
 
@@ -230,9 +309,15 @@ def test_a_denied_call_is_an_event_of_the_one_who_tried(aws):
 def test_what_a_service_does_as_a_role_names_the_service(stand_in):
     role = f"arn:aws:iam::{ACCOUNT}:role/acme-dms-s3"
     dms = Principal(
-        "AssumedRole", f"arn:aws:sts::{ACCOUNT}:assumed-role/acme-dms-s3/dms", ACCOUNT, "AROAX:dms", "LOCALAWS1F",
-        role_arn=role, session_name="dms", started=datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC),
-    )  # fmt: skip
+        "AssumedRole",
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/acme-dms-s3/dms",
+        ACCOUNT,
+        "AROAX:dms",
+        "LOCALAWS1F",
+        role_arn=role,
+        session_name="dms",
+        started=datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC),
+    )
     who = cloudtrail_identity.identity(dms)
     assert who["sessionContext"]["sessionIssuer"]["userName"] == "acme-dms-s3"
     assert who["sessionContext"]["attributes"]["creationDate"] == "2026-11-23T00:00:00Z"
@@ -244,11 +329,25 @@ def test_what_a_service_does_as_a_role_names_the_service(stand_in):
 
 
 def test_an_object_that_an_engine_writes_is_an_event_where_a_trail_asks(stand_in, tmp_path):
-    recorder = Recorder(SimpleNamespace(directory=tmp_path, region=REGION), lambda *_: True, lambda *_: True)
-    described = {"IsMultiRegionTrail": True, "HomeRegion": REGION, "TrailARN": "arn", "LogFileValidationEnabled": False}
-    asks = Trail(described, advanced=cloudtrail.selectors(["acme-raw"]), logging=True, start_id=1 << 40)
+    recorder = Recorder(
+        SimpleNamespace(directory=tmp_path, region=REGION), lambda *_: True, lambda *_: True
+    )
+    described = {
+        "IsMultiRegionTrail": True,
+        "HomeRegion": REGION,
+        "TrailARN": "arn",
+        "LogFileValidationEnabled": False,
+    }
+    asks = Trail(
+        described, advanced=cloudtrail.selectors(["acme-raw"]), logging=True, start_id=1 << 40
+    )
     session = Principal(
-        "AssumedRole", "arn:aws:sts::1:assumed-role/acme-dms-s3/dms", ACCOUNT, "A:dms", "LOCALAWS1", session_name="dms"
+        "AssumedRole",
+        "arn:aws:sts::1:assumed-role/acme-dms-s3/dms",
+        ACCOUNT,
+        "A:dms",
+        "LOCALAWS1",
+        session_name="dms",
     )
     recorder.touched(session, "PutObject", "acme-raw", "before/any/trail")
     recorder.settle()
@@ -259,8 +358,13 @@ def test_an_object_that_an_engine_writes_is_an_event_where_a_trail_asks(stand_in
     kept = [each.record for each in recorder.store.after(REGION, 0, 100)]
     recorder.trails.clear()
     recorder.stop()
-    assert [each["resources"][0]["ARN"] for each in kept] == ["arn:aws:s3:::acme-raw/flights/LOAD1.parquet"]
-    assert (kept[0]["userIdentity"]["invokedBy"], kept[0]["eventCategory"]) == ("dms.amazonaws.com", "Data")
+    assert [each["resources"][0]["ARN"] for each in kept] == [
+        "arn:aws:s3:::acme-raw/flights/LOAD1.parquet"
+    ]
+    assert (kept[0]["userIdentity"]["invokedBy"], kept[0]["eventCategory"]) == (
+        "dms.amazonaws.com",
+        "Data",
+    )
 
 
 def test_calls_of_iam_are_recorded_in_us_east_1(aws):
@@ -277,17 +381,21 @@ def test_lookup_takes_one_attribute_and_pages_of_fifty_and_no_other_region(aws):
     there = patient("eu-west-3")
     first = there.lookup_events()
     second = there.lookup_events(NextToken=first["NextToken"])
-    assert (len(first["Events"]), len({each["EventId"] for each in first["Events"] + second["Events"]}) >= 52) == (
-        50,
-        True,
-    )
-    assert {json.loads(each["CloudTrailEvent"])["awsRegion"] for each in first["Events"]} == {"eu-west-3"}
+    assert (
+        len(first["Events"]),
+        len({each["EventId"] for each in first["Events"] + second["Events"]}) >= 52,
+    ) == (50, True)
+    assert {json.loads(each["CloudTrailEvent"])["awsRegion"] for each in first["Events"]} == {
+        "eu-west-3"
+    }
     times = [each["EventTime"] for each in first["Events"]]
     assert times == sorted(times, reverse=True)
 
 
 def test_a_third_lookup_in_a_second_is_throttled(stand_in):
-    client = boto3.client("cloudtrail", region_name="eu-north-1", config=Config(retries={"total_max_attempts": 1}))
+    client = boto3.client(
+        "cloudtrail", region_name="eu-north-1", config=Config(retries={"total_max_attempts": 1})
+    )
     client.lookup_events()
     client.lookup_events()
     with pytest.raises(ClientError) as refused:
@@ -319,9 +427,9 @@ def test_events_are_found_by_each_attribute(aws, attribute, value):
 
 
 def test_events_are_found_by_the_resource_they_are_about(aws, bucket):
-    found = patient().lookup_events(LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": BUCKET}])[
-        "Events"
-    ]
+    found = patient().lookup_events(
+        LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": BUCKET}]
+    )["Events"]
     assert {"CreateBucket", "PutBucketPolicy"} <= {each["EventName"] for each in found}
     assert {"ResourceType": "AWS::S3::Bucket", "ResourceName": BUCKET} in found[-1]["Resources"]
 
@@ -342,7 +450,9 @@ def test_one_changed_byte_of_a_log_file_is_found(three_hours, bucket, damaged):
     assert f"{key}\tINVALID: hash value doesn't match" in checked.stderr
 
 
-@pytest.mark.parametrize("kind", ["CloudTrail/eu-west-1", "CloudTrail-Digest/eu-west-1"], ids=["log file", "digest"])
+@pytest.mark.parametrize(
+    "kind", ["CloudTrail/eu-west-1", "CloudTrail-Digest/eu-west-1"], ids=["log file", "digest"]
+)
 def test_a_deleted_file_is_found(three_hours, bucket, damaged, kind):
     key = damaged(kind)
     bucket.delete_object(Bucket=BUCKET, Key=key)
@@ -401,7 +511,10 @@ def test_stopping_is_the_last_event_delivered_and_its_status_invents_nothing(sta
     assert "StopLogging" in names
     assert "CreateDatabase" not in names
     status = client.get_trail_status(Name=arn)
-    assert (status["IsLogging"], status["LatestDeliveryTime"] <= status["LatestDigestDeliveryTime"]) == (False, True)
+    assert (
+        status["IsLogging"],
+        status["LatestDeliveryTime"] <= status["LatestDigestDeliveryTime"],
+    ) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -411,15 +524,23 @@ def test_stopping_is_the_last_event_delivered_and_its_status_invents_nothing(sta
         ("S3BucketDoesNotExistException", {"S3BucketName": "acme-no-such-bucket"}),
         ("InsufficientS3BucketPolicyException", {"S3BucketName": "acme-trails-closed"}),
         ("TrailAlreadyExistsException", {"Name": "taken"}),
-        ("InvalidParameterCombinationException", {"IsMultiRegionTrail": True, "IncludeGlobalServiceEvents": False}),
+        (
+            "InvalidParameterCombinationException",
+            {"IsMultiRegionTrail": True, "IncludeGlobalServiceEvents": False},
+        ),
         ("OrganizationsNotInUseException", {"IsOrganizationTrail": True}),
         ("KmsKeyNotFoundException", {"KmsKeyId": "alias/acme-no-such-key"}),
-        ("NotInLocalAws", {"CloudWatchLogsLogGroupArn": "arn:aws:logs:eu-west-1:123456789012:log-group:g:*"}),
+        (
+            "NotInLocalAws",
+            {"CloudWatchLogsLogGroupArn": "arn:aws:logs:eu-west-1:123456789012:log-group:g:*"},
+        ),
     ],
 )
 def test_a_trail_that_aws_refuses_is_refused(bucket, aws, trails, error, settings):
     if "acme-trails-closed" not in [each["Name"] for each in bucket.list_buckets()["Buckets"]]:
-        bucket.create_bucket(Bucket="acme-trails-closed", CreateBucketConfiguration={"LocationConstraint": REGION})
+        bucket.create_bucket(
+            Bucket="acme-trails-closed", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
     trails("taken")
     with pytest.raises(ClientError) as refused:
         aws("cloudtrail").create_trail(**{"Name": "refused", "S3BucketName": BUCKET, **settings})
@@ -448,7 +569,10 @@ def test_delivery_ends_when_the_bucket_policy_no_longer_allows_it(stand_in, buck
     bucket.delete_bucket_policy(Bucket=BUCKET)
     try:
         deliver(stand_in)
-        assert aws("cloudtrail").get_trail_status(Name="locked-out")["LatestDeliveryError"] == "AccessDenied"
+        assert (
+            aws("cloudtrail").get_trail_status(Name="locked-out")["LatestDeliveryError"]
+            == "AccessDenied"
+        )
         assert keys("locked-out") == []
     finally:
         bucket.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(PERMISSION))
@@ -469,7 +593,10 @@ def declared_trail(bucket):
     kms = boto3.client("kms")
     key = kms.create_key()["KeyMetadata"]
     policy = json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"])
-    writes = {"Principal": {"Service": "cloudtrail.amazonaws.com"}, "Action": "kms:GenerateDataKey*"}
+    writes = {
+        "Principal": {"Service": "cloudtrail.amazonaws.com"},
+        "Action": "kms:GenerateDataKey*",
+    }
     policy["Statement"].append({"Effect": "Allow", "Resource": "*", **writes})
     kms.put_key_policy(KeyId=key["KeyId"], PolicyName="default", Policy=json.dumps(policy))
     kms.create_alias(AliasName=ALIAS, TargetKeyId=key["KeyId"])
@@ -487,11 +614,28 @@ def test_a_declared_trail_is_made_with_its_selectors_and_logging_on(declared_tra
 
 DRIFTS = {
     "StopLogging": ("cloudtrail:StartLogging", lambda client: client.stop_logging(Name=NAME)),
-    "no validation": ("cloudtrail:UpdateTrail", lambda client: client.update_trail(Name=NAME, EnableLogFileValidation=False)),
-    "one Region": ("cloudtrail:UpdateTrail", lambda client: client.update_trail(Name=NAME, IsMultiRegionTrail=False)),
-    "other selectors": ("cloudtrail:PutEventSelectors", lambda client: client.put_event_selectors(TrailName=NAME, EventSelectors=[{"ReadWriteType": "WriteOnly"}])),
-    "no tags": ("cloudtrail:AddTags", lambda client: client.remove_tags(ResourceId=f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/{NAME}", TagsList=[{"Key": "lakebook:prefix"}])),
-}  # fmt: skip
+    "no validation": (
+        "cloudtrail:UpdateTrail",
+        lambda client: client.update_trail(Name=NAME, EnableLogFileValidation=False),
+    ),
+    "one Region": (
+        "cloudtrail:UpdateTrail",
+        lambda client: client.update_trail(Name=NAME, IsMultiRegionTrail=False),
+    ),
+    "other selectors": (
+        "cloudtrail:PutEventSelectors",
+        lambda client: client.put_event_selectors(
+            TrailName=NAME, EventSelectors=[{"ReadWriteType": "WriteOnly"}]
+        ),
+    ),
+    "no tags": (
+        "cloudtrail:AddTags",
+        lambda client: client.remove_tags(
+            ResourceId=f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/{NAME}",
+            TagsList=[{"Key": "lakebook:prefix"}],
+        ),
+    ),
+}
 
 
 @pytest.mark.parametrize("drift", DRIFTS)

@@ -50,14 +50,20 @@ ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
 @pytest.mark.parametrize("name", ARRIVES)
 def test_a_column_arrives_as_the_type_table_says(tables, name):  # noqa: F811
     column = next(column for column in tables["everything"].columns if column.name == name)
-    found = column_types.dms_type(column), column_types.curated_type(column), column_types.redshift_type(column, 32)
+    found = (
+        column_types.dms_type(column),
+        column_types.curated_type(column),
+        column_types.redshift_type(column, 32),
+    )
     assert found == ARRIVES[name]
     assert column_types.raw_type(column) == column_types.curated_type(column)
 
 
 def test_the_type_table_in_the_documentation_names_no_type_that_the_code_treats_as_unknown():
     rows = re.findall(
-        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| ([a-z]+)[^|]* \| [^|]+ \|", Path("docs/types.md").read_text(), re.MULTILINE
+        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| ([a-z]+)[^|]* \| [^|]+ \|",
+        Path("docs/types.md").read_text(),
+        re.MULTILINE,
     )
     curated = {kind: glue for names, glue in rows for kind in re.findall(r"[a-z_]+", names)}
     for kind, glue in (
@@ -76,5 +82,6 @@ def test_a_warehouse_column_is_never_wider_than_redshift_allows():
     assert column_types.redshift_type(text, 102_400) == "varchar(65535)"
     assert column_types.redshift_type(binary, 102_400) == "varbyte(16777216)"
     assert (
-        column_types.redshift_type(Column("c", "c", "varchar(20000)", "varchar", length=20_000), 32) == "varchar(65535)"
+        column_types.redshift_type(Column("c", "c", "varchar(20000)", "varchar", length=20_000), 32)
+        == "varchar(65535)"
     )

@@ -1,4 +1,6 @@
-"""Dashboards from their file to the page: declared, applied, changed, broken, and looked at in a browser."""
+"""Dashboards from their file to the page: declared, applied, changed, broken, and looked at in a
+browser.
+"""
 
 import json
 import shutil
@@ -15,7 +17,9 @@ import quicksight_lake
 from lakebook import LakebookError, calls, dashboards, ensure, plan, quicksight, redshift
 
 FILE = "dashboards/airline.yaml"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 DRIVER = shutil.which("chromedriver")
 READER = "ann@example.com"
 
@@ -80,27 +84,44 @@ def test_the_warehouse_counts_what_the_lake_gave(board, names):
     serverless.create_namespace(namespaceName=name, dbName="lake")
     subnets = [
         each["SubnetId"]
-        for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
-            "Subnets"
-        ]
+        for each in boto3.client("ec2").describe_subnets(
+            Filters=[{"Name": "default-for-az", "Values": ["true"]}]
+        )["Subnets"]
     ][:3]
     serverless.create_workgroup(workgroupName=name, namespaceName=name, subnetIds=subnets)
     warehouse = redshift.Warehouse(name, "lake")
     while not warehouse.exists():
         pass
     tables = {
-        "operations.airlines": "SELECT 'AA'::varchar(2) AS carrier, 'American'::varchar(20) AS name",
-        "operations.airports": "SELECT 'LAX'::varchar(3) AS airport, 'x'::varchar(3) AS name, 1.0::float8 AS latitude, 2.0::float8 AS longitude",
-        "operations.flights": "SELECT 1 AS flight_id, 'AA'::varchar(2) AS carrier, 'JFK'::varchar(3) AS origin, 'LAX'::varchar(3) AS destination, '2013-01-01'::timestamp AS scheduled_departure, 1 AS departure_delay, 1 AS arrival_delay, 100 AS distance, false AS cancelled",
-        "customers.bookings": "SELECT 1 AS booking_id, 1 AS flight_id, 'first'::varchar(9) AS cabin, 9.5::decimal(10,2) AS price, false AS cancelled",
+        "operations.airlines": (
+            "SELECT 'AA'::varchar(2) AS carrier, 'American'::varchar(20) AS name"
+        ),
+        "operations.airports": (
+            "SELECT 'LAX'::varchar(3) AS airport, 'x'::varchar(3) AS name, 1.0::float8 AS latitude,"
+            " 2.0::float8 AS longitude"
+        ),
+        "operations.flights": (
+            "SELECT 1 AS flight_id, 'AA'::varchar(2) AS carrier, 'JFK'::varchar(3) AS origin,"
+            " 'LAX'::varchar(3) AS destination, '2013-01-01'::timestamp AS scheduled_departure, 1"
+            " AS departure_delay, 1 AS arrival_delay, 100 AS distance, false AS cancelled"
+        ),
+        "customers.bookings": (
+            "SELECT 1 AS booking_id, 1 AS flight_id, 'first'::varchar(9) AS cabin,"
+            " 9.5::decimal(10,2) AS price, false AS cancelled"
+        ),
     }
     made = [f"CREATE TABLE {name} AS {sql}" for name, sql in tables.items()]
     warehouse.transaction(["CREATE SCHEMA operations", "CREATE SCHEMA customers", *made]).run()
-    assert board.rows_in(warehouse) == {"flights": {"rows": 1, "dropped": 0}, "sales": {"rows": 1, "dropped": 0}}
+    assert board.rows_in(warehouse) == {
+        "flights": {"rows": 1, "dropped": 0},
+        "sales": {"rows": 1, "dropped": 0},
+    }
 
 
 def test_a_changed_definition_is_one_update_and_one_publication(board, tmp_path, account):
-    changed = edited(board, tmp_path, {"PlainText: Where the flights go": "PlainText: Destinations"})
+    changed = edited(
+        board, tmp_path, {"PlainText: Where the flights go": "PlainText: Destinations"}
+    )
     assert actions(changed) == ["UpdateDashboard", "UpdateDashboardPublishedVersion"]
     ensure(resources(changed), apply=True)
     assert actions(changed) == []
@@ -129,11 +150,17 @@ def test_a_changed_data_set_is_updated_and_filled(board, tmp_path):
 
 def test_new_rows_in_the_lake_are_ingested(board, names):
     frame, kinds = quicksight_lake.tables()["customers_bookings"]
-    quicksight_lake.write(names, "customers_bookings", quicksight_lake.pd.concat([frame, frame[:5]]), kinds)
+    quicksight_lake.write(
+        names, "customers_bookings", quicksight_lake.pd.concat([frame, frame[:5]]), kinds
+    )
     glue = boto3.client("glue")
     where = {"DatabaseName": names.database("curated")}
     table = glue.get_table(**where, Name="customers_bookings")["Table"]
-    kept = {name: table[name] for name in ("Name", "StorageDescriptor", "Parameters", "TableType") if name in table}
+    kept = {
+        name: table[name]
+        for name in ("Name", "StorageDescriptor", "Parameters", "TableType")
+        if name in table
+    }
     glue.update_table(**where, TableInput=kept)
     assert actions(board) == ["CreateIngestion", "CreateIngestion"]
     ensure(resources(board), apply=True)
@@ -165,24 +192,43 @@ def applied_anew(board, tmp_path, change, other):
 
 
 def test_an_unknown_column_is_reported_in_one_sentence(board, tmp_path):
-    said = applied_anew(board, tmp_path, {"ColumnName: arrival_delay}": "ColumnName: arrival_dely}"}, "unknown-column")
+    said = applied_anew(
+        board,
+        tmp_path,
+        {"ColumnName: arrival_delay}": "ColumnName: arrival_dely}"},
+        "unknown-column",
+    )
     assert "COLUMN_REPLACEMENT_MISSING: There is no field arrival_dely" in said
     assert said.endswith("readers still see the version published before.")
 
 
 def test_a_wrong_type_is_reported_in_one_sentence(board, tmp_path):
-    said = applied_anew(board, tmp_path, {"Column: &price {DataSetIdentifier: sales, ColumnName: price}": "Column: &price {DataSetIdentifier: sales, ColumnName: cabin}"}, "wrong-type")  # fmt: skip
+    said = applied_anew(
+        board,
+        tmp_path,
+        {
+            "Column: &price {DataSetIdentifier: sales, ColumnName: price}": (
+                "Column: &price {DataSetIdentifier: sales, ColumnName: cabin}"
+            )
+        },
+        "wrong-type",
+    )
     assert (
-        "COLUMN_TYPE_MISMATCH: The column cabin is STRING where NumericalMeasureField needs INTEGER or DECIMAL" in said
+        "COLUMN_TYPE_MISMATCH: The column cabin is STRING where NumericalMeasureField needs INTEGER"
+        " or DECIMAL" in said
     )
 
 
 def test_a_missing_data_set_is_reported_in_one_sentence(board, tmp_path):
     said = applied_anew(
-        board, tmp_path, {'"${DataSetArn.sales}"': "arn:aws:quicksight:eu-west-1:123456789012:dataset/gone"}, "no-set"
+        board,
+        tmp_path,
+        {'"${DataSetArn.sales}"': "arn:aws:quicksight:eu-west-1:123456789012:dataset/gone"},
+        "no-set",
     )
     assert (
-        "DATA_SET_NOT_FOUND: The data set arn:aws:quicksight:eu-west-1:123456789012:dataset/gone is not found" in said
+        "DATA_SET_NOT_FOUND: The data set arn:aws:quicksight:eu-west-1:123456789012:dataset/gone is"
+        " not found" in said
     )
 
 
@@ -190,7 +236,10 @@ def test_a_missing_table_fails_the_ingestion_in_one_sentence(board, tmp_path):
     changed = edited(board, tmp_path, {"${table.customers.bookings}": "${table.customers.absent}"})
     with pytest.raises(
         LakebookError,
-        match=r"could not fill the data set acme-dashboard-sales \(SQL_TABLE_NOT_FOUND\).*readers still see",
+        match=(
+            r"could not fill the data set acme-dashboard-sales \(SQL_TABLE_NOT_FOUND\).*readers"
+            r" still see"
+        ),
     ):
         ensure(resources(changed), apply=True)
     assert board.rows_ingested()["sales"]["rows"] >= quicksight_lake.BOOKINGS
@@ -201,7 +250,10 @@ def test_a_data_source_without_rights_is_reported_in_one_sentence(account, names
     athena = {"WorkGroup": names.resource("lakebook"), "RoleArn": names.role_arn("nobody")}
     want = {"Name": "x", "Type": "ATHENA", "DataSourceParameters": {"AthenaParameters": athena}}
     with pytest.raises(
-        LakebookError, match=r"does not answer \(ACCESS_DENIED\): .*nobody; correct that and run this phase again\."
+        LakebookError,
+        match=(
+            r"does not answer \(ACCESS_DENIED\): .*nobody; correct that and run this phase again\."
+        ),
     ):
         ensure([quicksight.data_source("no-rights", account, want)], apply=True)
 
@@ -233,11 +285,26 @@ def test_a_filter_changes_what_the_visuals_ask(address):
     whole = json.loads(fetched(address, "/data", sheet="operations", filters="{}"))
     assert whole["flights"] == {"kind": "kpi", "value": str(quicksight_lake.FLIGHTS)}
     chosen = json.dumps({"airline": {"values": ["American"]}})
-    assert json.loads(fetched(address, "/data", sheet="operations", filters=chosen))["flights"]["value"] == "200"
+    assert (
+        json.loads(fetched(address, "/data", sheet="operations", filters=chosen))["flights"][
+            "value"
+        ]
+        == "200"
+    )
     january = json.dumps({"period": {"least": "2013-01-01", "most": "2013-01-31"}})
-    assert json.loads(fetched(address, "/data", sheet="operations", filters=january))["flights"]["value"] == "54"
+    assert (
+        json.loads(fetched(address, "/data", sheet="operations", filters=january))["flights"][
+            "value"
+        ]
+        == "54"
+    )
     nobody = json.dumps({"airline": {"values": []}})
-    assert json.loads(fetched(address, "/data", sheet="operations", filters=nobody))["flights"]["value"] == "0"
+    assert (
+        json.loads(fetched(address, "/data", sheet="operations", filters=nobody))["flights"][
+            "value"
+        ]
+        == "0"
+    )
 
 
 def test_numbers_are_those_of_the_rows(address):
@@ -245,7 +312,9 @@ def test_numbers_are_those_of_the_rows(address):
     shown = json.loads(fetched(address, "/data", sheet="operations", filters="{}"))
     assert shown["delay"]["value"] == f"{frame['arrival_delay'].astype('float').mean():,.1f} min"
     assert shown["cancelled"]["value"] == f"{frame['cancelled'].mean():.1%}"
-    assert shown["on-time"]["value"] == f"{(frame['arrival_delay'].astype('float') <= 15).mean():.1%}"
+    assert (
+        shown["on-time"]["value"] == f"{(frame['arrival_delay'].astype('float') <= 15).mean():.1%}"
+    )
 
 
 def test_the_page_is_for_those_who_may_see_it(address, board, account):
@@ -270,11 +339,20 @@ def test_the_page_is_for_those_who_may_see_it(address, board, account):
 def browser(board):
     """Chromium without a window; every request it makes is logged."""
     if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium with chromedriver on this machine: apt-get install chromium-driver")
+        pytest.skip(
+            "no chromium with chromedriver on this machine: apt-get install chromium-driver"
+        )
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    flags = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking", "window-size=1440,1250")  # fmt: skip
+    flags = (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "disable-background-networking",
+        "window-size=1440,1250",
+    )
     for flag in flags:
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
@@ -284,7 +362,9 @@ def browser(board):
 
 
 def drawn(browser, sheet):
-    """Wait until every visual of a sheet is drawn after the newest choice; what each says, by its id."""
+    """Wait until every visual of a sheet is drawn after the newest choice; what each says, by its
+    id.
+    """
     wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait(browser, 60)
     script = """
         const sheet = document.getElementById("sheet-" + arguments[0]);
@@ -318,7 +398,10 @@ def test_all_visuals_are_drawn_and_a_filter_changes_the_numbers(browser, address
 def test_a_range_of_days_is_chosen_by_its_ends(browser, address):
     browser.get(address)
     drawn(browser, "operations")
-    script = "const end = document.querySelector('#operations-period input.most'); end.value = '2013-01-31'; end.dispatchEvent(new Event('change', {bubbles: true}))"
+    script = (
+        "const end = document.querySelector('#operations-period input.most'); end.value ="
+        " '2013-01-31'; end.dispatchEvent(new Event('change', {bubbles: true}))"
+    )
     browser.execute_script(script)
     assert drawn(browser, "operations")["flights"].split() == ["Flights", "54"]
 
@@ -328,10 +411,18 @@ def test_the_page_asks_nobody_else_and_has_no_error(browser, address):
     browser.get(address)
     drawn(browser, "operations")
     messages = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
-    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    asked = [
+        each["params"]["request"]["url"]
+        for each in messages
+        if each["method"] == "Network.requestWillBeSent"
+    ]
     elsewhere = [
-        each for each in asked if not each.startswith((address.partition("/_quicksight")[0], "data:", "blob:"))
+        each
+        for each in asked
+        if not each.startswith((address.partition("/_quicksight")[0], "data:", "blob:"))
     ]
     assert len(asked) >= 3
     assert elsewhere == []
-    assert [each["message"] for each in browser.get_log("browser") if each["level"] == "SEVERE"] == []
+    assert [
+        each["message"] for each in browser.get_log("browser") if each["level"] == "SEVERE"
+    ] == []

@@ -1,4 +1,6 @@
-"""Every declaration converges: calls on an empty account, none after they were made, and exactly the mending ones after drift."""
+"""Every declaration converges: calls on an empty account, none after they were made, and exactly
+the mending ones after drift.
+"""
 
 import json
 
@@ -13,7 +15,9 @@ from lakebook.names import Names
 pytestmark = pytest.mark.usefixtures("stand_in")
 NAMES = Names("acme", "declared", "123456789012", "eu-west-1")
 COLUMNS = [("id", "bigint", "the key"), ("name", "string", "")]
-TABLE = glue.parquet_table(COLUMNS, "s3://acme-declared-raw/t/", "a table", {"a": "1"}, [("month", "string", "")])
+TABLE = glue.parquet_table(
+    COLUMNS, "s3://acme-declared-raw/t/", "a table", {"a": "1"}, [("month", "string", "")]
+)
 
 
 def declarations():
@@ -21,14 +25,23 @@ def declarations():
     return [
         s3.bucket("acme-declared-raw", "eu-west-1"),
         s3.stored_object("s3://acme-declared-raw/script.py", "print(1)"),
-        iam.role("acme-declared-role", "glue.amazonaws.com", allow=trust, managed=("service-role/AWSGlueServiceRole",)),
+        iam.role(
+            "acme-declared-role",
+            "glue.amazonaws.com",
+            allow=trust,
+            managed=("service-role/AWSGlueServiceRole",),
+        ),
         glue.database("declared", "a database"),
         glue.table("t", "declared", TABLE),
         glue.partitions("t", "declared", {("2013-01",): "s3://acme-declared-raw/t/month=2013-01/"}),
         lakeformation.administrator("arn:aws:iam::123456789012:user/administrator"),
-        lakeformation.location("arn:aws:s3:::acme-declared-raw", "arn:aws:iam::123456789012:role/acme-declared-role"),
+        lakeformation.location(
+            "arn:aws:s3:::acme-declared-raw", "arn:aws:iam::123456789012:role/acme-declared-role"
+        ),
         lakeformation.grant(
-            "arn:aws:iam::123456789012:role/acme-declared-role", {"Database": {"Name": "declared"}}, ["DESCRIBE"]
+            "arn:aws:iam::123456789012:role/acme-declared-role",
+            {"Database": {"Name": "declared"}},
+            ["DESCRIBE"],
         ),
     ]
 
@@ -65,7 +78,10 @@ def drift_role_policy():
         RoleName="acme-declared-role",
         PolicyName="lakebook",
         PolicyDocument=json.dumps(
-            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+            {
+                "Version": "2012-10-17",
+                "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+            }
         ),
     )
 
@@ -75,16 +91,26 @@ def drift_bucket_policy():
 
 
 def drift_database():
-    boto3.client("glue").update_database(Name="declared", DatabaseInput={"Name": "declared", "Description": "changed"})
+    boto3.client("glue").update_database(
+        Name="declared", DatabaseInput={"Name": "declared", "Description": "changed"}
+    )
 
 
 def drift_table_columns():
-    changed = {**TABLE, "StorageDescriptor": {**TABLE["StorageDescriptor"], "Columns": [{"Name": "id", "Type": "int"}]}}
+    changed = {
+        **TABLE,
+        "StorageDescriptor": {
+            **TABLE["StorageDescriptor"],
+            "Columns": [{"Name": "id", "Type": "int"}],
+        },
+    }
     boto3.client("glue").update_table(DatabaseName="declared", TableInput={"Name": "t", **changed})
 
 
 def drift_partition():
-    boto3.client("glue").delete_partition(DatabaseName="declared", TableName="t", PartitionValues=["2013-01"])
+    boto3.client("glue").delete_partition(
+        DatabaseName="declared", TableName="t", PartitionValues=["2013-01"]
+    )
 
 
 def drift_script():
@@ -97,7 +123,9 @@ def drift_location():
 
 def drift_grant():
     boto3.client("lakeformation").revoke_permissions(
-        Principal={"DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:role/acme-declared-role"},
+        Principal={
+            "DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:role/acme-declared-role"
+        },
         Resource={"Database": {"Name": "declared"}},
         Permissions=["DESCRIBE"],
     )
@@ -157,7 +185,10 @@ def test_without_subnets_named_or_made_a_plan_says_so_in_words(stand_in):
 
 
 def test_names_derive_from_the_parameters_alone():
-    assert (NAMES.raw_bucket, NAMES.database("curated")) == ("acme-declared-raw", "acme_declared_curated")
+    assert (NAMES.raw_bucket, NAMES.database("curated")) == (
+        "acme-declared-raw",
+        "acme_declared_curated",
+    )
 
 
 def test_what_is_needed_is_listed_in_the_order_of_the_resources():

@@ -1,4 +1,6 @@
-"""Direct Connect of the stand-in: from the line to the routes that arrive in a transit gateway, in AWS's own states."""
+"""Direct Connect of the stand-in: from the line to the routes that arrive in a transit gateway, in
+AWS's own states.
+"""
 
 import time
 
@@ -19,14 +21,18 @@ def direct_connect(aws):
 @pytest.fixture
 def gateway(direct_connect):
     """A Direct Connect gateway of this test."""
-    made = direct_connect.create_direct_connect_gateway(directConnectGatewayName="test", amazonSideAsn=64600)
+    made = direct_connect.create_direct_connect_gateway(
+        directConnectGatewayName="test", amazonSideAsn=64600
+    )
     identity = made["directConnectGateway"]["directConnectGatewayId"]
     yield identity
     asked = {"directConnectGatewayId": identity}
     for each in direct_connect.describe_direct_connect_gateway_associations(**asked)[
         "directConnectGatewayAssociations"
     ]:
-        direct_connect.delete_direct_connect_gateway_association(associationId=each["associationId"])
+        direct_connect.delete_direct_connect_gateway_association(
+            associationId=each["associationId"]
+        )
 
 
 def refused(call, **arguments):
@@ -46,15 +52,21 @@ def settled(read, member, unsettled):
 
 
 def interface(direct_connect, identity):
-    return direct_connect.describe_virtual_interfaces(virtualInterfaceId=identity)["virtualInterfaces"][0]
+    return direct_connect.describe_virtual_interfaces(virtualInterfaceId=identity)[
+        "virtualInterfaces"
+    ][0]
 
 
 def learned(aws):
     ec2 = aws("ec2")
-    gateway = ec2.describe_transit_gateways(TransitGatewayIds=[TRANSIT_GATEWAY])["TransitGateways"][0]
+    gateway = ec2.describe_transit_gateways(TransitGatewayIds=[TRANSIT_GATEWAY])["TransitGateways"][
+        0
+    ]
     table = gateway["Options"]["AssociationDefaultRouteTableId"]
     active = [{"Name": "state", "Values": ["active"]}]
-    routes = ec2.search_transit_gateway_routes(TransitGatewayRouteTableId=table, Filters=active)["Routes"]
+    routes = ec2.search_transit_gateway_routes(TransitGatewayRouteTableId=table, Filters=active)[
+        "Routes"
+    ]
     return [each["DestinationCidrBlock"] for each in routes if each["Type"] == "propagated"]
 
 
@@ -70,24 +82,40 @@ def test_the_landing_zone_is_handed_over_with_everything_up(direct_connect, aws)
 
 
 def test_a_connection_is_requested_before_it_is_available(direct_connect):
-    made = direct_connect.create_connection(location="EqDB1", bandwidth="1Gbps", connectionName="second")
+    made = direct_connect.create_connection(
+        location="EqDB1", bandwidth="1Gbps", connectionName="second"
+    )
     assert made["connectionState"] == "requested"
-    read = lambda: direct_connect.describe_connections(connectionId=made["connectionId"])["connections"][0]  # noqa: E731
+    read = lambda: direct_connect.describe_connections(connectionId=made["connectionId"])[  # noqa: E731
+        "connections"
+    ][0]
     assert settled(read, "connectionState", "requested") == "available"
     deleted = direct_connect.delete_connection(connectionId=made["connectionId"])
     assert deleted["connectionState"] == "deleted"
 
 
 def test_a_virtual_interface_without_a_router_at_its_other_end_stays_down(direct_connect, gateway):
-    told = {"virtualInterfaceName": "x", "vlan": 300, "asnLong": 4200000000, "directConnectGatewayId": gateway}
-    made = direct_connect.create_transit_virtual_interface(connectionId=CONNECTION, newTransitVirtualInterface=told)
+    told = {
+        "virtualInterfaceName": "x",
+        "vlan": 300,
+        "asnLong": 4200000000,
+        "directConnectGatewayId": gateway,
+    }
+    made = direct_connect.create_transit_virtual_interface(
+        connectionId=CONNECTION, newTransitVirtualInterface=told
+    )
     identity = made["virtualInterface"]["virtualInterfaceId"]
     assert made["virtualInterface"]["virtualInterfaceState"] == "pending"
-    assert settled(lambda: interface(direct_connect, identity), "virtualInterfaceState", "pending") == "down"
+    assert (
+        settled(lambda: interface(direct_connect, identity), "virtualInterfaceState", "pending")
+        == "down"
+    )
     found = interface(direct_connect, identity)
     assert (found["asn"], found["asnLong"]) == (0, 4200000000)
     asked = {"virtualInterfaceId": identity}
-    attached = direct_connect.describe_direct_connect_gateway_attachments(**asked)["directConnectGatewayAttachments"]
+    attached = direct_connect.describe_direct_connect_gateway_attachments(**asked)[
+        "directConnectGatewayAttachments"
+    ]
     assert [each["directConnectGatewayId"] for each in attached] == [gateway]
     assert "associations or attachments" in refused(
         direct_connect.delete_direct_connect_gateway, directConnectGatewayId=gateway
@@ -107,18 +135,32 @@ def test_a_virtual_interface_without_a_router_at_its_other_end_stays_down(direct
     ],
 )
 def test_a_virtual_interface_with_a_wrong_setting_is_refused(direct_connect, gateway, wrong, words):
-    told = {"virtualInterfaceName": "x", "vlan": 301, "asnLong": 65001, "directConnectGatewayId": gateway, **wrong}
+    told = {
+        "virtualInterfaceName": "x",
+        "vlan": 301,
+        "asnLong": 65001,
+        "directConnectGatewayId": gateway,
+        **wrong,
+    }
     call = direct_connect.create_transit_virtual_interface
     assert words in refused(call, connectionId=CONNECTION, newTransitVirtualInterface=told)
 
 
 def test_what_is_absent_is_named(direct_connect):
-    assert "dxcon-nowhere1" in refused(direct_connect.describe_connections, connectionId="dxcon-nowhere1")
-    assert "dxvif-nowhere1" in refused(direct_connect.describe_virtual_interfaces, virtualInterfaceId="dxvif-nowhere1")
+    assert "dxcon-nowhere1" in refused(
+        direct_connect.describe_connections, connectionId="dxcon-nowhere1"
+    )
+    assert "dxvif-nowhere1" in refused(
+        direct_connect.describe_virtual_interfaces, virtualInterfaceId="dxvif-nowhere1"
+    )
 
 
-def test_a_failover_test_takes_the_routes_away_and_stopping_it_brings_them_back(direct_connect, aws):
-    started = direct_connect.start_bgp_failover_test(virtualInterfaceId=INTERFACE, testDurationInMinutes=1)
+def test_a_failover_test_takes_the_routes_away_and_stopping_it_brings_them_back(
+    direct_connect, aws
+):
+    started = direct_connect.start_bgp_failover_test(
+        virtualInterfaceId=INTERFACE, testDurationInMinutes=1
+    )
     try:
         there = interface(direct_connect, INTERFACE)
         assert there["virtualInterfaceState"] == "testing"
@@ -144,19 +186,25 @@ def test_a_second_bgp_peer_is_of_another_family_and_the_last_one_stays(direct_co
         "amazonAddress": "fd00::1/126",
         "customerAddress": "fd00::2/126",
     }
-    made = direct_connect.create_bgp_peer(virtualInterfaceId=INTERFACE, newBGPPeer=family)["virtualInterface"]
-    assert [each["addressFamily"] for each in made["bgpPeers"]] == ["ipv4", "ipv6"]
-    assert "ipv6" in refused(direct_connect.create_bgp_peer, virtualInterfaceId=INTERFACE, newBGPPeer=family)
-    second = made["bgpPeers"][1]["bgpPeerId"]
-    left = direct_connect.delete_bgp_peer(virtualInterfaceId=INTERFACE, bgpPeerId=second)["virtualInterface"][
-        "bgpPeers"
+    made = direct_connect.create_bgp_peer(virtualInterfaceId=INTERFACE, newBGPPeer=family)[
+        "virtualInterface"
     ]
+    assert [each["addressFamily"] for each in made["bgpPeers"]] == ["ipv4", "ipv6"]
+    assert "ipv6" in refused(
+        direct_connect.create_bgp_peer, virtualInterfaceId=INTERFACE, newBGPPeer=family
+    )
+    second = made["bgpPeers"][1]["bgpPeerId"]
+    left = direct_connect.delete_bgp_peer(virtualInterfaceId=INTERFACE, bgpPeerId=second)[
+        "virtualInterface"
+    ]["bgpPeers"]
     assert "last BGP peer" in refused(
         direct_connect.delete_bgp_peer, virtualInterfaceId=INTERFACE, bgpPeerId=left[0]["bgpPeerId"]
     )
 
 
-def test_a_transit_gateway_is_associated_once_with_allowed_prefixes_and_an_asn_of_its_own(direct_connect, gateway, aws):
+def test_a_transit_gateway_is_associated_once_with_allowed_prefixes_and_an_asn_of_its_own(
+    direct_connect, gateway, aws
+):
     call = direct_connect.create_direct_connect_gateway_association
     prefixes = [{"cidr": "10.70.0.0/16"}]
     assert "already associated" in refused(
@@ -165,9 +213,15 @@ def test_a_transit_gateway_is_associated_once_with_allowed_prefixes_and_an_asn_o
         gatewayId=TRANSIT_GATEWAY,
         addAllowedPrefixesToDirectConnectGateway=prefixes,
     )
-    made = aws("ec2").create_transit_gateway(Options={"AmazonSideAsn": 64600})["TransitGateway"]["TransitGatewayId"]
+    made = aws("ec2").create_transit_gateway(Options={"AmazonSideAsn": 64600})["TransitGateway"][
+        "TransitGatewayId"
+    ]
     assert "allowed prefixes" in refused(call, directConnectGatewayId=gateway, gatewayId=made)
-    same = {"directConnectGatewayId": gateway, "gatewayId": made, "addAllowedPrefixesToDirectConnectGateway": prefixes}
+    same = {
+        "directConnectGatewayId": gateway,
+        "gatewayId": made,
+        "addAllowedPrefixesToDirectConnectGateway": prefixes,
+    }
     assert "ASN" in refused(call, **same)
 
 
@@ -177,10 +231,14 @@ def test_a_virtual_private_gateway_is_associated_when_it_is_attached_and_announc
     ec2 = aws("ec2")
     made = ec2.create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
     ends = {"directConnectGatewayId": gateway, "gatewayId": made}
-    assert "not attached" in refused(direct_connect.create_direct_connect_gateway_association, **ends)
+    assert "not attached" in refused(
+        direct_connect.create_direct_connect_gateway_association, **ends
+    )
     vpc = ec2.create_vpc(CidrBlock="10.71.0.0/16")["Vpc"]["VpcId"]
     ec2.attach_vpn_gateway(VpcId=vpc, VpnGatewayId=made)
-    association = direct_connect.create_direct_connect_gateway_association(**ends)["directConnectGatewayAssociation"]
+    association = direct_connect.create_direct_connect_gateway_association(**ends)[
+        "directConnectGatewayAssociation"
+    ]
     assert association["associationState"] == "associating"
     asked = {"associationId": association["associationId"]}
     read = lambda: direct_connect.describe_direct_connect_gateway_associations(**asked)[  # noqa: E731
@@ -193,7 +251,9 @@ def test_a_virtual_private_gateway_is_associated_when_it_is_attached_and_announc
     )
     assert settled(read, "associationState", "updating") == "associated"
     assert {"cidr": "10.0.0.0/8"} in read()["allowedPrefixesToDirectConnectGateway"]
-    gone = direct_connect.delete_direct_connect_gateway_association(**asked)["directConnectGatewayAssociation"]
+    gone = direct_connect.delete_direct_connect_gateway_association(**asked)[
+        "directConnectGatewayAssociation"
+    ]
     assert gone["associationState"] == "disassociating"
 
 
@@ -213,7 +273,8 @@ def test_a_route_table_takes_the_routes_its_virtual_private_gateway_learns(direc
         ec2_backends["123456789012"]["eu-west-1"], made, {"10.20.0.0/16"}
     )  # no router here announces anything
     routes = {
-        each["DestinationCidrBlock"]: (each["Origin"], each["State"], each["GatewayId"]) for each in seen()["Routes"]
+        each["DestinationCidrBlock"]: (each["Origin"], each["State"], each["GatewayId"])
+        for each in seen()["Routes"]
     }
     assert routes["10.20.0.0/16"] == ("EnableVgwRoutePropagation", "active", made)
     ec2.disable_vgw_route_propagation(RouteTableId=table, GatewayId=made)
@@ -225,10 +286,16 @@ def test_the_private_dns_of_an_endpoint_can_be_turned_off_and_a_deleted_endpoint
     ec2 = aws("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.73.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.73.0.0/24")["Subnet"]["SubnetId"]
-    made = {"VpcId": vpc, "ServiceName": "com.amazonaws.eu-west-1.kms", "VpcEndpointType": "Interface"}
+    made = {
+        "VpcId": vpc,
+        "ServiceName": "com.amazonaws.eu-west-1.kms",
+        "VpcEndpointType": "Interface",
+    }
     asked = {
         "VpcEndpointIds": [
-            ec2.create_vpc_endpoint(**made, SubnetIds=[subnet], PrivateDnsEnabled=True)["VpcEndpoint"]["VpcEndpointId"]
+            ec2.create_vpc_endpoint(**made, SubnetIds=[subnet], PrivateDnsEnabled=True)[
+                "VpcEndpoint"
+            ]["VpcEndpointId"]
         ]
     }
     ec2.modify_vpc_endpoint(VpcEndpointId=asked["VpcEndpointIds"][0], PrivateDnsEnabled=False)
@@ -251,7 +318,9 @@ def test_quotas_have_their_documented_defaults(aws):
     quotas = aws("service-quotas")
     found = quotas.get_service_quota(ServiceCode="dms", QuotaCode="L-C2341CDC")["Quota"]
     assert (found["QuotaName"], found["Value"]) == ("Replication instances", 60.0)
-    pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode="vpc", PaginationConfig={"PageSize": 10})
+    pages = quotas.get_paginator("list_service_quotas").paginate(
+        ServiceCode="vpc", PaginationConfig={"PageSize": 10}
+    )
     codes = [each["QuotaCode"] for page in pages for each in page["Quotas"]]
     assert len(codes) == len(set(codes)) > 10
     with pytest.raises(ClientError) as error:

@@ -19,7 +19,9 @@ NO_KEY = included({"schema-name": "nasty", "table-name": "no[_]key"})
 def test_a_subnet_group_needs_subnets_in_two_availability_zones(place):
     with pytest.raises(ClientError) as refused:
         place.dms.create_replication_subnet_group(
-            ReplicationSubnetGroupIdentifier="one", ReplicationSubnetGroupDescription="d", SubnetIds=subnet_ids()[:1]
+            ReplicationSubnetGroupIdentifier="one",
+            ReplicationSubnetGroupDescription="d",
+            SubnetIds=subnet_ids()[:1],
         )
     assert code(refused) == "ReplicationSubnetGroupDoesNotCoverEnoughAZs"
     with pytest.raises(ClientError) as refused:
@@ -36,8 +38,13 @@ def test_a_subnet_group_is_kept_in_lower_case_changed_and_deleted(place):
     group = place.dms.create_replication_subnet_group(
         ReplicationSubnetGroupIdentifier=name, ReplicationSubnetGroupDescription="d", SubnetIds=ids
     )["ReplicationSubnetGroup"]
-    assert (group["ReplicationSubnetGroupIdentifier"], group["SubnetGroupStatus"]) == (name.lower(), "Complete")
-    place.dms.modify_replication_subnet_group(ReplicationSubnetGroupIdentifier=name, SubnetIds=ids[:2])
+    assert (group["ReplicationSubnetGroupIdentifier"], group["SubnetGroupStatus"]) == (
+        name.lower(),
+        "Complete",
+    )
+    place.dms.modify_replication_subnet_group(
+        ReplicationSubnetGroupIdentifier=name, SubnetIds=ids[:2]
+    )
     filters = [{"Name": "replication-subnet-group-id", "Values": [name.lower()]}]
     found = place.dms.describe_replication_subnet_groups(Filters=filters)["ReplicationSubnetGroups"]
     assert [each["SubnetIdentifier"] for each in found[0]["Subnets"]] == ids[:2]
@@ -50,18 +57,27 @@ def test_a_subnet_group_is_kept_in_lower_case_changed_and_deleted(place):
 @pytest.fixture
 def without_vpc_role(stand_in):
     iam = boto3.client("iam")
-    iam.update_assume_role_policy(RoleName="dms-vpc-role", PolicyDocument=trust("ec2.amazonaws.com"))
+    iam.update_assume_role_policy(
+        RoleName="dms-vpc-role", PolicyDocument=trust("ec2.amazonaws.com")
+    )
     yield
-    iam.update_assume_role_policy(RoleName="dms-vpc-role", PolicyDocument=trust("dms.amazonaws.com"))
+    iam.update_assume_role_policy(
+        RoleName="dms-vpc-role", PolicyDocument=trust("dms.amazonaws.com")
+    )
 
 
 def test_the_role_dms_vpc_role_must_trust_dms(place, without_vpc_role):
     with pytest.raises(ClientError) as refused:
         place.dms.create_replication_subnet_group(
-            ReplicationSubnetGroupIdentifier="x", ReplicationSubnetGroupDescription="d", SubnetIds=subnet_ids()
+            ReplicationSubnetGroupIdentifier="x",
+            ReplicationSubnetGroupDescription="d",
+            SubnetIds=subnet_ids(),
         )
     assert code(refused) == "AccessDeniedFault"
-    assert message(refused) == "The IAM Role arn:aws:iam::123456789012:role/dms-vpc-role is not configured properly"
+    assert (
+        message(refused)
+        == "The IAM Role arn:aws:iam::123456789012:role/dms-vpc-role is not configured properly"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,21 +96,31 @@ def test_a_wrong_instance_is_refused(place, changed, expected):
         **changed,
     }
     with pytest.raises(ClientError) as refused:
-        place.dms.create_replication_instance(**{name: value.format(end=place.end) for name, value in told.items()})
+        place.dms.create_replication_instance(
+            **{name: value.format(end=place.end) for name, value in told.items()}
+        )
     assert code(refused) == expected
 
 
 def test_an_instance_is_modified_at_once_or_later(place):
-    place.dms.modify_replication_instance(ReplicationInstanceArn=place.instance, AllocatedStorage=60)
+    place.dms.modify_replication_instance(
+        ReplicationInstanceArn=place.instance, AllocatedStorage=60
+    )
     changed = place.dms.modify_replication_instance(
         ReplicationInstanceArn=place.instance, AllocatedStorage=70, ApplyImmediately=True
     )
     assert changed["ReplicationInstance"]["ReplicationInstanceStatus"] == "modifying"
     assert changed["ReplicationInstance"]["PendingModifiedValues"]["AllocatedStorage"] == 60
     filters = [{"Name": "replication-instance-arn", "Values": [place.instance]}]
-    read = lambda: place.dms.describe_replication_instances(Filters=filters)["ReplicationInstances"][0]  # noqa: E731
+    read = lambda: place.dms.describe_replication_instances(Filters=filters)[  # noqa: E731
+        "ReplicationInstances"
+    ][0]
     found = wait(read, lambda it: it["ReplicationInstanceStatus"] == "available")
-    assert (found["AllocatedStorage"], found["EngineVersion"], found["PubliclyAccessible"]) == (70, "3.6.1", False)
+    assert (found["AllocatedStorage"], found["EngineVersion"], found["PubliclyAccessible"]) == (
+        70,
+        "3.6.1",
+        False,
+    )
     with pytest.raises(ClientError, match="No modifications were requested"):
         place.dms.modify_replication_instance(ReplicationInstanceArn=place.instance)
 
@@ -112,14 +138,21 @@ def clear(place, **changed):
 
 
 def create(place, **told):
-    told = {"EndpointIdentifier": f"e-{place.end}", "EndpointType": "source", "EngineName": "postgres", **told}
+    told = {
+        "EndpointIdentifier": f"e-{place.end}",
+        "EndpointType": "source",
+        "EngineName": "postgres",
+        **told,
+    }
     return place.dms.create_endpoint(**told)["Endpoint"]
 
 
 def test_an_endpoint_with_clear_credentials_works_and_shows_no_password(place):
     endpoint = create(place, EndpointIdentifier=f"clear-{place.end}", **clear(place))
     assert place.test(endpoint["EndpointArn"])["Status"] == "successful"
-    described = place.dms.describe_endpoints(Filters=[{"Name": "endpoint-id", "Values": [f"clear-{place.end}"]}])
+    described = place.dms.describe_endpoints(
+        Filters=[{"Name": "endpoint-id", "Values": [f"clear-{place.end}"]}]
+    )
     assert place.server.password("postgres") not in json.dumps(described, default=str)
     assert described["Endpoints"][0]["Status"] == "active"
     with pytest.raises(ClientError) as refused:
@@ -128,29 +161,88 @@ def test_an_endpoint_with_clear_credentials_works_and_shows_no_password(place):
     deleted = place.dms.delete_endpoint(EndpointArn=endpoint["EndpointArn"])["Endpoint"]
     assert deleted["Status"] == "deleting"
     with pytest.raises(ClientError) as refused:
-        place.dms.describe_connections(Filters=[{"Name": "endpoint-arn", "Values": [endpoint["EndpointArn"]]}])
+        place.dms.describe_connections(
+            Filters=[{"Name": "endpoint-arn", "Values": [endpoint["EndpointArn"]]}]
+        )
     assert code(refused) == "ResourceNotFoundFault"
 
 
 S3 = {"EndpointType": "target", "EngineName": "s3"}
-BOTH = {"SecretsManagerSecretId": "s", "SecretsManagerAccessRoleArn": "arn:aws:iam::123456789012:role/dms-test-secret"}
+BOTH = {
+    "SecretsManagerSecretId": "s",
+    "SecretsManagerAccessRoleArn": "arn:aws:iam::123456789012:role/dms-test-secret",
+}
 
 
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        ({"Username": "u", "Password": "p", "ServerName": "h", "PostgreSQLSettings": BOTH}, "InvalidParameterCombinationException"),
-        ({"PostgreSQLSettings": {"SecretsManagerSecretId": "s"}}, "InvalidParameterCombinationException"),
+        (
+            {"Username": "u", "Password": "p", "ServerName": "h", "PostgreSQLSettings": BOTH},
+            "InvalidParameterCombinationException",
+        ),
+        (
+            {"PostgreSQLSettings": {"SecretsManagerSecretId": "s"}},
+            "InvalidParameterCombinationException",
+        ),
         ({"Username": "u", "ServerName": "h"}, "InvalidParameterCombinationException"),
-        ({"PostgreSQLSettings": {**BOTH, "SecretsManagerAccessRoleArn": "arn:aws:iam::123456789012:role/absent"}}, "AccessDeniedFault"),
-        ({"PostgreSQLSettings": {**BOTH, "SecretsManagerAccessRoleArn": "arn:aws:iam::123456789012:role/dms-test-s3"}}, "AccessDeniedFault"),
-        ({"EngineName": "mysql", "Username": "u", "Password": "p", "ServerName": "h"}, "NotInLocalAws"),
+        (
+            {
+                "PostgreSQLSettings": {
+                    **BOTH,
+                    "SecretsManagerAccessRoleArn": "arn:aws:iam::123456789012:role/absent",
+                }
+            },
+            "AccessDeniedFault",
+        ),
+        (
+            {
+                "PostgreSQLSettings": {
+                    **BOTH,
+                    "SecretsManagerAccessRoleArn": "arn:aws:iam::123456789012:role/dms-test-s3",
+                }
+            },
+            "AccessDeniedFault",
+        ),
+        (
+            {"EngineName": "mysql", "Username": "u", "Password": "p", "ServerName": "h"},
+            "NotInLocalAws",
+        ),
         ({**S3, "S3Settings": {"BucketName": "b"}}, "InvalidParameterValueException"),
-        ({**S3, "S3Settings": {"BucketName": "b", "ServiceAccessRoleArn": "arn:aws:iam::123456789012:role/absent"}}, "AccessDeniedFault"),
-        ({**S3, "S3Settings": {"BucketName": "b", "ServiceAccessRoleArn": "r", "CompressionType": "snappy"}}, "InvalidParameterValueException"),
-        ({**S3, "S3Settings": {"BucketName": "b", "ServiceAccessRoleArn": "r", "GlueCatalogGeneration": True}}, "NotInLocalAws"),
+        (
+            {
+                **S3,
+                "S3Settings": {
+                    "BucketName": "b",
+                    "ServiceAccessRoleArn": "arn:aws:iam::123456789012:role/absent",
+                },
+            },
+            "AccessDeniedFault",
+        ),
+        (
+            {
+                **S3,
+                "S3Settings": {
+                    "BucketName": "b",
+                    "ServiceAccessRoleArn": "r",
+                    "CompressionType": "snappy",
+                },
+            },
+            "InvalidParameterValueException",
+        ),
+        (
+            {
+                **S3,
+                "S3Settings": {
+                    "BucketName": "b",
+                    "ServiceAccessRoleArn": "r",
+                    "GlueCatalogGeneration": True,
+                },
+            },
+            "NotInLocalAws",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_endpoint_is_refused(place, told, expected):
     with pytest.raises(ClientError) as refused:
         create(place, **told)
@@ -193,10 +285,14 @@ def test_a_changed_endpoint_must_be_tested_again(place):
     source, target = place.source(), place.target()
     arn = place.task(NO_KEY, source=source, target=target)
     place.dms.modify_endpoint(EndpointArn=target, S3Settings={"BucketFolder": "elsewhere"})
-    found = place.dms.describe_endpoints(Filters=[{"Name": "endpoint-arn", "Values": [target]}])["Endpoints"][0][
-        "S3Settings"
-    ]
-    assert (found["BucketFolder"], found["BucketName"], found["DataFormat"]) == ("elsewhere", place.bucket, "parquet")
+    found = place.dms.describe_endpoints(Filters=[{"Name": "endpoint-arn", "Values": [target]}])[
+        "Endpoints"
+    ][0]["S3Settings"]
+    assert (found["BucketFolder"], found["BucketName"], found["DataFormat"]) == (
+        "elsewhere",
+        place.bucket,
+        "parquet",
+    )
     with pytest.raises(ClientError) as refused:
         place.start(arn)
     assert code(refused) == "InvalidResourceStateFault"
@@ -213,7 +309,10 @@ def test_connections_are_filtered_by_all_filters(place):
         {"Name": "endpoint-arn", "Values": [one]},
         {"Name": "replication-instance-arn", "Values": [place.instance]},
     ]
-    assert [each["EndpointArn"] for each in place.dms.describe_connections(Filters=filters)["Connections"]] == [one]
+    assert [
+        each["EndpointArn"]
+        for each in place.dms.describe_connections(Filters=filters)["Connections"]
+    ] == [one]
     place.dms.delete_connection(EndpointArn=one, ReplicationInstanceArn=place.instance)
     with pytest.raises(ClientError) as refused:
         place.dms.describe_connections(Filters=filters)
@@ -227,8 +326,16 @@ def test_connections_are_filtered_by_all_filters(place):
         ({"MigrationType": "full-load-and-cdc"}, "NotInLocalAws", "only full-load"),
         ({"TableMappings": "{"}, "InvalidParameterValueException", "no JSON"),
         ({"TableMappings": '{"rules": []}'}, "InvalidParameterValueException", "includes nothing"),
-        ({"ReplicationTaskSettings": "{"}, "InvalidParameterValueException", "Invalid task settings JSON"),
-        ({"ReplicationTaskSettings": '{"Nothing": {}}'}, "InvalidParameterValueException", "Nothing"),
+        (
+            {"ReplicationTaskSettings": "{"},
+            "InvalidParameterValueException",
+            "Invalid task settings JSON",
+        ),
+        (
+            {"ReplicationTaskSettings": '{"Nothing": {}}'},
+            "InvalidParameterValueException",
+            "Nothing",
+        ),
         (
             {"ReplicationTaskSettings": '{"Logging": {"CloudWatchLogGroup": "g"}}'},
             "InvalidParameterValueException",
@@ -286,7 +393,9 @@ def test_a_task_is_created_changed_found_and_deleted(place, ends):
         place,
         ends,
         Tags=[{"Key": "a", "Value": "b"}],
-        ReplicationTaskSettings='{"TargetMetadata": {"LobMaxSize": 63}, "Logging": {"EnableLogging": true}}',
+        ReplicationTaskSettings=(
+            '{"TargetMetadata": {"LobMaxSize": 63}, "Logging": {"EnableLogging": true}}'
+        ),
     )
     arn = task["ReplicationTaskArn"]
     assert task["Status"] == "creating"
@@ -301,11 +410,15 @@ def test_a_task_is_created_changed_found_and_deleted(place, ends):
     assert settings["ErrorBehavior"]["FailOnNoTablesCaptured"] is True
     assert settings["Logging"]["CloudWatchLogGroup"] == f"dms-tasks-instance-{place.end}"
     changed = place.dms.modify_replication_task(
-        ReplicationTaskArn=arn, ReplicationTaskSettings='{"FullLoadSettings": {"MaxFullLoadSubTasks": 2}}'
+        ReplicationTaskArn=arn,
+        ReplicationTaskSettings='{"FullLoadSettings": {"MaxFullLoadSubTasks": 2}}',
     )
     assert changed["ReplicationTask"]["Status"] == "modifying"
     settings = json.loads(place.wait(arn, "ready")["ReplicationTaskSettings"])
-    assert (settings["TargetMetadata"]["LobMaxSize"], settings["FullLoadSettings"]["MaxFullLoadSubTasks"]) == (63, 2)
+    assert (
+        settings["TargetMetadata"]["LobMaxSize"],
+        settings["FullLoadSettings"]["MaxFullLoadSubTasks"],
+    ) == (63, 2)
     assert place.dms.list_tags_for_resource(ResourceArn=arn)["TagList"] == [
         {"Key": "a", "Value": "b", "ResourceArn": arn}
     ]
@@ -314,14 +427,17 @@ def test_a_task_is_created_changed_found_and_deleted(place, ends):
         ("replication-instance-arn", place.instance),
         ("replication-task-id", f"t-{place.end}"),
     ):
-        found = place.dms.describe_replication_tasks(Filters=[{"Name": name, "Values": [value]}], WithoutSettings=True)[
-            "ReplicationTasks"
-        ]
-        assert (arn in [each["ReplicationTaskArn"] for each in found], "ReplicationTaskSettings" in found[0]) == (
-            True,
-            False,
-        )
-    assert place.dms.delete_replication_task(ReplicationTaskArn=arn)["ReplicationTask"]["Status"] == "deleting"
+        found = place.dms.describe_replication_tasks(
+            Filters=[{"Name": name, "Values": [value]}], WithoutSettings=True
+        )["ReplicationTasks"]
+        assert (
+            arn in [each["ReplicationTaskArn"] for each in found],
+            "ReplicationTaskSettings" in found[0],
+        ) == (True, False)
+    assert (
+        place.dms.delete_replication_task(ReplicationTaskArn=arn)["ReplicationTask"]["Status"]
+        == "deleting"
+    )
     wait_until_gone(place, arn)
 
 
@@ -337,7 +453,10 @@ def test_the_order_of_deletion_is_kept(place):
     for delete, told in (
         (place.dms.delete_endpoint, {"EndpointArn": source}),
         (place.dms.delete_replication_instance, {"ReplicationInstanceArn": place.instance}),
-        (place.dms.delete_replication_subnet_group, {"ReplicationSubnetGroupIdentifier": f"group-{place.end}"}),
+        (
+            place.dms.delete_replication_subnet_group,
+            {"ReplicationSubnetGroupIdentifier": f"group-{place.end}"},
+        ),
     ):
         with pytest.raises(ClientError) as refused:
             delete(**told)
@@ -354,7 +473,8 @@ def test_the_first_start_is_start_replication_and_a_later_one_is_not(place):
     assert code(refused) == "InvalidParameterCombinationException"
     place.run(arn)
     with pytest.raises(
-        ClientError, match="Start Type : START_REPLICATION, valid only for tasks running for the first time"
+        ClientError,
+        match="Start Type : START_REPLICATION, valid only for tasks running for the first time",
     ):
         place.start(arn)
     with pytest.raises(ClientError) as refused:
@@ -364,13 +484,18 @@ def test_the_first_start_is_start_replication_and_a_later_one_is_not(place):
 
 def test_tags_are_added_and_removed(place):
     arn = place.instance
-    place.dms.add_tags_to_resource(ResourceArn=arn, Tags=[{"Key": "x", "Value": "1"}, {"Key": "y", "Value": "2"}])
+    place.dms.add_tags_to_resource(
+        ResourceArn=arn, Tags=[{"Key": "x", "Value": "1"}, {"Key": "y", "Value": "2"}]
+    )
     place.dms.remove_tags_from_resource(ResourceArn=arn, TagKeys=["x"])
-    assert [(each["Key"], each["Value"]) for each in place.dms.list_tags_for_resource(ResourceArn=arn)["TagList"]] == [
-        ("y", "2")
-    ]
+    assert [
+        (each["Key"], each["Value"])
+        for each in place.dms.list_tags_for_resource(ResourceArn=arn)["TagList"]
+    ] == [("y", "2")]
     with pytest.raises(ClientError) as refused:
-        place.dms.list_tags_for_resource(ResourceArn="arn:aws:dms:eu-west-1:123456789012:rep:ABSENT")
+        place.dms.list_tags_for_resource(
+            ResourceArn="arn:aws:dms:eu-west-1:123456789012:rep:ABSENT"
+        )
     assert code(refused) == "ResourceNotFoundFault"
 
 
@@ -381,10 +506,17 @@ def test_lists_come_in_pages(place):
     assert len(first["Endpoints"]) == 20
     found = [
         each["EndpointArn"]
-        for page in place.dms.get_paginator("describe_endpoints").paginate(PaginationConfig={"PageSize": 20})
+        for page in place.dms.get_paginator("describe_endpoints").paginate(
+            PaginationConfig={"PageSize": 20}
+        )
         for each in page["Endpoints"]
     ]
-    assert len(found) == len(set(found)) == len(place.dms.describe_endpoints(MaxRecords=100)["Endpoints"]) > 20
+    assert (
+        len(found)
+        == len(set(found))
+        == len(place.dms.describe_endpoints(MaxRecords=100)["Endpoints"])
+        > 20
+    )
     with pytest.raises(ClientError) as refused:
         place.dms.describe_endpoints(MaxRecords=5)
     assert code(refused) == "InvalidParameterValueException"
@@ -398,7 +530,9 @@ def test_changes_are_not_done_and_said_to_be_so(place):
 
 def test_the_default_settings_are_accepted_and_complete():
     told = json.loads(json.dumps(task_settings.DEFAULTS))
-    assert task_settings.merged(task_settings.DEFAULTS, task_settings.read(json.dumps(told))) == told
+    assert (
+        task_settings.merged(task_settings.DEFAULTS, task_settings.read(json.dumps(told))) == told
+    )
 
 
 def test_every_state_and_reason_is_one_of_the_api_model():

@@ -1,4 +1,6 @@
-"""DMS's full load, from a real PostgreSQL into real files: every type, odd names, states, and what goes wrong."""
+"""DMS's full load, from a real PostgreSQL into real files: every type, odd names, states, and what
+goes wrong.
+"""
 
 import datetime
 import gzip
@@ -20,9 +22,14 @@ from local_aws.postgresql import Server
 # ruff: noqa: F811 - fixtures
 
 TIME_AS_TEXT = [
-    transformed("change-data-type", "column", {"schema-name": "nasty", "table-name": "%", "column-name": name}, **{"data-type": {"type": "string", "length": 32}})
+    transformed(
+        "change-data-type",
+        "column",
+        {"schema-name": "nasty", "table-name": "%", "column-name": name},
+        **{"data-type": {"type": "string", "length": 32}},
+    )
     for name in ("tm", "tmz")
-]  # fmt: skip
+]
 CHANGE_SEQ = transformed(
     "add-column",
     "column",
@@ -110,7 +117,10 @@ def test_an_empty_or_suspended_table_leaves_no_object(place, states):
 def test_the_log_names_cuts_and_suspended_tables(place, states):
     logs, group = boto3.client("logs"), {"logGroupName": f"dms-tasks-instance-{place.end}"}
     [stream] = logs.describe_log_streams(**group)["logStreams"]
-    lines = [each["message"] for each in logs.get_log_events(**group, logStreamName=stream["logStreamName"])["events"]]
+    lines = [
+        each["message"]
+        for each in logs.get_log_events(**group, logStreamName=stream["logStreamName"])["events"]
+    ]
     assert stream["logStreamName"].startswith("dms-task-")
     for words in (
         "2 values of column 'v_long' of table 'nasty'.'everything' are truncated",
@@ -121,12 +131,35 @@ def test_the_log_names_cuts_and_suspended_tables(place, states):
 
 
 TYPES = {
-    "Op": pa.string(), "dms_timestamp": pa.string(), "i2": pa.int16(), "id": pa.int32(), "i8": pa.int64(), "n_free": pa.decimal128(28, 6),
-    "n_fix": pa.decimal128(15, 2), "n_wide": pa.string(), "n_neg": pa.string(), "n_small": pa.string(), "n_frac": pa.decimal128(4, 4), "f4": pa.float32(),
-    "f8": pa.float64(), "cash": pa.decimal128(38, 4), "yes": pa.bool_(), "c5": pa.string(), "b": pa.binary(), "d": pa.date32(), "tm": pa.string(),
-    "ts": MICROSECONDS, "tstz": MICROSECONDS, "iv": pa.string(), "dom": pa.decimal128(12, 3), "code": pa.string(), "total": pa.decimal128(15, 2),
-    "u": pa.string(), "o": pa.string(), "dms_change_seq": pa.string(),
-}  # fmt: skip
+    "Op": pa.string(),
+    "dms_timestamp": pa.string(),
+    "i2": pa.int16(),
+    "id": pa.int32(),
+    "i8": pa.int64(),
+    "n_free": pa.decimal128(28, 6),
+    "n_fix": pa.decimal128(15, 2),
+    "n_wide": pa.string(),
+    "n_neg": pa.string(),
+    "n_small": pa.string(),
+    "n_frac": pa.decimal128(4, 4),
+    "f4": pa.float32(),
+    "f8": pa.float64(),
+    "cash": pa.decimal128(38, 4),
+    "yes": pa.bool_(),
+    "c5": pa.string(),
+    "b": pa.binary(),
+    "d": pa.date32(),
+    "tm": pa.string(),
+    "ts": MICROSECONDS,
+    "tstz": MICROSECONDS,
+    "iv": pa.string(),
+    "dom": pa.decimal128(12, 3),
+    "code": pa.string(),
+    "total": pa.decimal128(15, 2),
+    "u": pa.string(),
+    "o": pa.string(),
+    "dms_change_seq": pa.string(),
+}
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -138,7 +171,8 @@ def test_columns_come_in_order_and_all_of_the_source_may_be_null(place, everythi
     source = [
         row[0]
         for row in admin.execute(
-            "select attname from pg_attribute where attrelid = 'nasty.everything'::regclass and attnum > 0 order by attnum"
+            "select attname from pg_attribute where attrelid = 'nasty.everything'::regclass and"
+            " attnum > 0 order by attnum"
         )
     ]
     assert everything.column_names == ["Op", "dms_timestamp", *source, "dms_change_seq"]
@@ -170,9 +204,9 @@ def test_a_value_arrives_as_the_type_table_says(everything, admin, name, row):
     if name == "d":
         expected = admin.execute("select %s::date - date '1970-01-01'", [expected]).fetchone()[0]
     elif name.startswith("ts"):
-        expected = admin.execute("select (extract(epoch from %s::timestamp) * 1000000)::bigint", [expected]).fetchone()[
-            0
-        ]
+        expected = admin.execute(
+            "select (extract(epoch from %s::timestamp) * 1000000)::bigint", [expected]
+        ).fetchone()[0]
     elif isinstance(found, Decimal):
         expected = Decimal(expected)
     assert found == expected
@@ -183,7 +217,9 @@ def test_every_value_is_what_an_independent_program_expects(everything, admin, r
     """The expressions with which the runbook measures the source, evaluated in the source."""
     for name, setting in postgresql.connection.SETTINGS.items():
         admin.execute(f"set {name} = '{setting}'")
-    columns = next(table for table in postgresql_tables(admin) if table.name == "everything").columns
+    columns = next(
+        table for table in postgresql_tables(admin) if table.name == "everything"
+    ).columns
     differing = {}
     for column in columns:
         expression = postgresql.delivered(column, LOB_MAX_KILOBYTES)
@@ -193,7 +229,9 @@ def test_every_value_is_what_an_independent_program_expects(everything, admin, r
                 if column.kind == "date"
                 else f"(extract(epoch from {expression}) * 1000000)::bigint"
             )
-        expected = admin.execute(f"select {expression} from nasty.everything where id = {row}").fetchone()[0]
+        expected = admin.execute(
+            f"select {expression} from nasty.everything where id = {row}"
+        ).fetchone()[0]
         found = (
             value(everything, column.name, row)
             if column.kind not in ("date", "timestamp", "timestamptz")
@@ -219,7 +257,9 @@ def postgresql_tables(admin):
             return admin.cursor()
 
     original = postgresql.catalog.query
-    postgresql.catalog.query = lambda _, sql: [list(row) for row in admin.execute(sql.encode()).fetchall()]
+    postgresql.catalog.query = lambda _, sql: [
+        list(row) for row in admin.execute(sql.encode()).fetchall()
+    ]
     try:
         return postgresql.tables(Connection(), ["nasty"])
     finally:
@@ -240,20 +280,28 @@ def test_odd_names_keep_their_case_and_spelling(place, states):
 
 def test_the_files_agree_with_the_source_for_many_rows(place, admin):
     admin.execute(
-        "create table nasty.many as select g as id, g * 1.5::numeric(12,2) as n, md5(g::text) as t, timestamp '2000-01-01' + g * interval '1 hour' as happened from generate_series(1, 300000) g"
+        "create table nasty.many as select g as id, g * 1.5::numeric(12,2) as n, md5(g::text) as t,"
+        " timestamp '2000-01-01' + g * interval '1 hour' as happened from generate_series(1,"
+        " 300000) g"
     )
     try:
         assert place.load(only("many"), target=place.target(BucketFolder="many")) == {
             "many": ("Table completed", 300_000)
         }
         file = place.parquet("many/nasty/many/LOAD00000001.parquet")
-        assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [122_880, 122_880, 54_240]
+        assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [
+            122_880,
+            122_880,
+            54_240,
+        ]
         many = file.read()  # noqa: F841 - DuckDB reads it
         found = duckdb.sql(
-            "select count(distinct id), sum(n)::decimal(38,2)::varchar, md5(string_agg(t, '' order by id)), max(epoch_us(happened)) from many"
+            "select count(distinct id), sum(n)::decimal(38,2)::varchar, md5(string_agg(t, '' order"
+            " by id)), max(epoch_us(happened)) from many"
         ).fetchone()
         expected = admin.execute(
-            "select count(*), sum(n)::numeric(38,2)::text, md5(string_agg(t, '' order by id)), max((extract(epoch from happened) * 1000000)::bigint) from nasty.many"
+            "select count(*), sum(n)::numeric(38,2)::text, md5(string_agg(t, '' order by id)),"
+            " max((extract(epoch from happened) * 1000000)::bigint) from nasty.many"
         ).fetchone()
         assert found == expected
     finally:
@@ -261,17 +309,24 @@ def test_the_files_agree_with_the_source_for_many_rows(place, admin):
 
 
 def test_a_second_full_load_replaces_the_files(place, admin):
-    admin.execute("create table nasty.again (id int primary key); insert into nasty.again values (1), (2)")
+    admin.execute(
+        "create table nasty.again (id int primary key); insert into nasty.again values (1), (2)"
+    )
     arn = place.task(only("again"), target=place.target(BucketFolder="again"))
     place.run(arn)
     place.s3.put_object(
-        Bucket=place.bucket, Key="again/nasty/again/20200101-000000000.parquet", Body=b"of an earlier task"
+        Bucket=place.bucket,
+        Key="again/nasty/again/20200101-000000000.parquet",
+        Body=b"of an earlier task",
     )
     place.s3.put_object(Bucket=place.bucket, Key="again/nasty/again_not/kept", Body=b"")
     admin.execute("insert into nasty.again values (3)")
     first = place.show(arn)["ReplicationTaskStats"]["FreshStartDate"]
     assert place.run(arn, "reload-target")["ReplicationTaskStats"]["FreshStartDate"] > first
-    assert place.keys("again/") == ["again/nasty/again/LOAD00000001.parquet", "again/nasty/again_not/kept"]
+    assert place.keys("again/") == [
+        "again/nasty/again/LOAD00000001.parquet",
+        "again/nasty/again_not/kept",
+    ]
     assert place.table("again", "again/")["id"].to_pylist() == [1, 2, 3]
     admin.execute("truncate nasty.again")
     place.run(arn, "reload-target")
@@ -280,13 +335,18 @@ def test_a_second_full_load_replaces_the_files(place, admin):
 
 
 def test_do_nothing_leaves_earlier_files(place):
-    place.s3.put_object(Bucket=place.bucket, Key="kept/nasty/no_key/LOAD00000002.parquet", Body=b"stale")
+    place.s3.put_object(
+        Bucket=place.bucket, Key="kept/nasty/no_key/LOAD00000002.parquet", Body=b"stale"
+    )
     place.load(
         only("no_key"),
         {"FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"}},
         target=place.target(BucketFolder="kept"),
     )
-    assert place.keys("kept/") == ["kept/nasty/no_key/LOAD00000001.parquet", "kept/nasty/no_key/LOAD00000002.parquet"]
+    assert place.keys("kept/") == [
+        "kept/nasty/no_key/LOAD00000001.parquet",
+        "kept/nasty/no_key/LOAD00000002.parquet",
+    ]
 
 
 def test_resuming_loads_only_what_was_not_loaded(place, admin):
@@ -310,7 +370,9 @@ def test_rules_rename_filter_remove_and_order(place):
                 {
                     "filter-type": "source",
                     "column-name": "id",
-                    "filter-conditions": [{"filter-operator": "between", "start-value": "10", "end-value": "12"}],
+                    "filter-conditions": [
+                        {"filter-operator": "between", "start-value": "10", "end-value": "12"}
+                    ],
                 }
             ],
         ),
@@ -320,7 +382,9 @@ def test_rules_rename_filter_remove_and_order(place):
         transformed("remove-column", "column", locator("parts", **{"column-name": "at"})),
         transformed("add-column", "column", locator("%"), value="origin", expression="'here'"),
     ]
-    assert place.load(rules, target=place.target(BucketFolder="renamed")) == {"parts": ("Table completed", 3)}
+    assert place.load(rules, target=place.target(BucketFolder="renamed")) == {
+        "parts": ("Table completed", 3)
+    }
     table = place.parquet("renamed/other/x_parts/LOAD00000001.parquet").read()
     assert sorted(table.to_pylist(), key=lambda row: row["id"]) == [
         {"id": n, "K": f"k{n}", "origin": "here"} for n in (10, 11, 12)
@@ -335,14 +399,24 @@ def test_settings_of_the_target_change_the_file(place):
         RowGroupLength=3,
         EnableStatistics=False,
     )
-    place.load(only("everything"), source=place.source(MapBooleanAsBoolean=False, TrimSpaceInChar=False), target=target)
+    place.load(
+        only("everything"),
+        source=place.source(MapBooleanAsBoolean=False, TrimSpaceInChar=False),
+        target=target,
+    )
     file = place.parquet("ms/nasty/everything/LOAD00000001.parquet")
-    assert "timeUnit=milliseconds" in str(file.schema.column(file.schema_arrow.get_field_index("ts")).logical_type)
+    assert "timeUnit=milliseconds" in str(
+        file.schema.column(file.schema_arrow.get_field_index("ts")).logical_type
+    )
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [3, 3, 1]
     assert not file.metadata.row_group(0).column(0).is_stats_set
     assert "RLE_DICTIONARY" not in file.metadata.row_group(0).column(0).encodings
     table = file.read()
-    assert (value(table, "yes", 1), value(table, "yes", 2), value(table, "c5", 1)) == ("true", "false", "ab   ")
+    assert (value(table, "yes", 1), value(table, "yes", 2), value(table, "c5", 1)) == (
+        "true",
+        "false",
+        "ab   ",
+    )
     assert table.schema.field("tm").type == pa.time32("ms")
     assert value(table, "tm", 1) == datetime.time(23, 59, 59, 500_000)
 
@@ -351,18 +425,28 @@ def test_the_time_of_writing_is_between_start_and_end(place):
     before = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     place.load(only("no_key"), target=place.target(BucketFolder="now", TimestampColumnName="at"))
     at = place.table("no_key", "now/")["at"].to_pylist()
-    assert before < min(at) <= max(at) < datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    assert (
+        before
+        < min(at)
+        <= max(at)
+        < datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    )
 
 
 def test_csv_is_the_default_format(place, admin):
     admin.execute(
-        "create table nasty.text (id int, t text, b bytea, ts timestamptz, yes bool); insert into nasty.text values (1, 'a,\"b', '\\x00ff', '2024-02-29 12:00+02', true), (2, '', null, null, false), (3, 'NULL', null, null, null), (4, E'x\\ny', null, null, null)"
+        "create table nasty.text (id int, t text, b bytea, ts timestamptz, yes bool); insert into"
+        " nasty.text values (1, 'a,\"b', '\\x00ff', '2024-02-29 12:00+02', true), (2, '', null,"
+        " null, false), (3, 'NULL', null, null, null), (4, E'x\\ny', null, null, null)"
     )
-    place.load(only("text"), target=place.target(BucketFolder="csv", DataFormat="csv", IncludeOpForFullLoad=True))
+    place.load(
+        only("text"),
+        target=place.target(BucketFolder="csv", DataFormat="csv", IncludeOpForFullLoad=True),
+    )
     text = place.bytes("csv/nasty/text/LOAD00000001.csv").decode()
     assert (
-        text
-        == 'I,1,"a,""b",00ff,2024-02-29 10:00:00.000000,true\nI,2,,NULL,NULL,false\nI,3,"NULL",NULL,NULL,NULL\nI,4,"x\ny",NULL,NULL,NULL\n'
+        text == 'I,1,"a,""b",00ff,2024-02-29'
+        ' 10:00:00.000000,true\nI,2,,NULL,NULL,false\nI,3,"NULL",NULL,NULL,NULL\nI,4,"x\ny",NULL,NULL,NULL\n'
     )
     place.load(
         only("text"),
@@ -376,15 +460,20 @@ def test_csv_is_the_default_format(place, admin):
         ),
     )
     text = gzip.decompress(place.bytes("gz/nasty/text/LOAD00000001.csv.gz")).decode()
-    assert text.startswith('id;t;b;ts;yes\n1;"a,""b";00ff;2024-02-29 10:00:00.000000;true\n2;"";;;false\n')
+    assert text.startswith(
+        'id;t;b;ts;yes\n1;"a,""b";00ff;2024-02-29 10:00:00.000000;true\n2;"";;;false\n'
+    )
     admin.execute("drop table nasty.text")
 
 
 def test_csv_is_cut_into_files_numbered_in_hexadecimal(place, admin):
-    admin.execute("create table nasty.long as select g as id, repeat('x', 1000) as t from generate_series(1, 17) g")
-    assert place.load(only("long"), target=place.target(BucketFolder="hex", DataFormat="csv", MaxFileSize=1)) == {
-        "long": ("Table completed", 17)
-    }
+    admin.execute(
+        "create table nasty.long as select g as id, repeat('x', 1000) as t from generate_series(1,"
+        " 17) g"
+    )
+    assert place.load(
+        only("long"), target=place.target(BucketFolder="hex", DataFormat="csv", MaxFileSize=1)
+    ) == {"long": ("Table completed", 17)}
     names = [key.rsplit("/", 1)[1] for key in place.keys("hex/")]
     assert names[:1] + names[8:11] + names[-2:] == [
         "LOAD00000001.csv",
@@ -406,23 +495,36 @@ def test_no_table_at_all_fails_the_task_unless_told_otherwise(place):
 
 
 def test_cut_lobs_fail_the_task_where_the_source_asks_for_it(place):
-    failed = place.run(place.task(only("everything"), source=place.source(FailTasksOnLobTruncation=True)))
+    failed = place.run(
+        place.task(only("everything"), source=place.source(FailTasksOnLobTruncation=True))
+    )
     assert failed["Status"] == "failed"
-    assert "LOB truncation in table nasty.everything, column v_long, t, b" in failed["LastFailureMessage"]
+    assert (
+        "LOB truncation in table nasty.everything, column v_long, t, b"
+        in failed["LastFailureMessage"]
+    )
 
 
 def test_lobs_are_left_out_where_they_are_not_supported(place):
     place.load(
-        only("everything"), {"TargetMetadata": {"SupportLobs": False}}, target=place.target(BucketFolder="no-lobs")
+        only("everything"),
+        {"TargetMetadata": {"SupportLobs": False}},
+        target=place.target(BucketFolder="no-lobs"),
     )
     names = place.table("everything", "no-lobs/").column_names
-    assert ("v20" in names, "t" in names, "b" in names, "ia" in names) == (True, False, False, False)
+    assert ("v20" in names, "t" in names, "b" in names, "ia" in names) == (
+        True,
+        False,
+        False,
+        False,
+    )
 
 
 def test_a_table_without_permission_is_in_error_and_the_others_are_not(place, server, admin):
     password = server.password("narrow")
     admin.execute(
-        f"create role narrow login password '{password}'; grant usage on schema nasty to narrow; grant select on nasty.no_key to narrow"
+        f"create role narrow login password '{password}'; grant usage on schema nasty to narrow;"
+        " grant select on nasty.no_key to narrow"
     )
     source = place.source(SecretsManagerSecretId=place.secret(username="narrow", password=password))
     assert place.load(only("no_key", "parts"), source=source) == {
@@ -431,13 +533,18 @@ def test_a_table_without_permission_is_in_error_and_the_others_are_not(place, se
     }
     stop = {"ErrorBehavior": {"TableErrorPolicy": "STOP_TASK"}}
     failed = place.run(place.task(only("parts"), stop, source=source))
-    assert (failed["Status"], "permission denied for table parts" in failed["LastFailureMessage"]) == ("failed", True)
+    assert (
+        failed["Status"],
+        "permission denied for table parts" in failed["LastFailureMessage"],
+    ) == ("failed", True)
     admin.execute("drop owned by narrow; drop role narrow")
 
 
 def test_a_bucket_that_is_gone_fails_the_task(place):
     bucket = f"{place.bucket}-gone"
-    place.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    place.s3.create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
     arn = place.task(only("no_key"), target=place.target(BucketName=bucket))
     place.s3.delete_bucket(Bucket=bucket)
     failed = place.run(arn)
@@ -446,13 +553,21 @@ def test_a_bucket_that_is_gone_fails_the_task(place):
 
 def test_a_password_that_became_wrong_fails_the_task_without_being_told(place, server, admin):
     password = server.password("fickle")
-    admin.execute(f"create role fickle login password '{password}'; grant usage on schema nasty to fickle")
+    admin.execute(
+        f"create role fickle login password '{password}'; grant usage on schema nasty to fickle"
+    )
     arn = place.task(
-        only("no_key"), source=place.source(SecretsManagerSecretId=place.secret(username="fickle", password=password))
+        only("no_key"),
+        source=place.source(
+            SecretsManagerSecretId=place.secret(username="fickle", password=password)
+        ),
     )
     admin.execute("alter role fickle password 'other'")
     failed = place.run(arn)
-    assert (failed["Status"], "password authentication failed" in failed["LastFailureMessage"]) == ("failed", True)
+    assert (failed["Status"], "password authentication failed" in failed["LastFailureMessage"]) == (
+        "failed",
+        True,
+    )
     assert password not in failed["LastFailureMessage"]
     admin.execute("drop owned by fickle; drop role fickle")
 
@@ -460,7 +575,10 @@ def test_a_password_that_became_wrong_fails_the_task_without_being_told(place, s
 @pytest.fixture
 def slow(admin):
     """A view that needs 20 seconds for its 1000 rows."""
-    admin.execute("create view nasty.slow as select g as id, pg_sleep(0.02)::text as t from generate_series(1, 1000) g")
+    admin.execute(
+        "create view nasty.slow as select g as id, pg_sleep(0.02)::text as t from"
+        " generate_series(1, 1000) g"
+    )
     yield included(locator("slow", **{"table-type": "view"}))
     admin.execute("drop view nasty.slow")
 
@@ -471,7 +589,10 @@ def test_a_stopped_task_ends_its_sessions_and_leaves_no_file(place, slow, admin,
     place.start(arn)
     wait(lambda: place.states(arn), lambda states: states.get("slow", ("", 0))[0] == "Full load")
     began = time.monotonic()
-    assert place.dms.stop_replication_task(ReplicationTaskArn=arn)["ReplicationTask"]["Status"] == "stopping"
+    assert (
+        place.dms.stop_replication_task(ReplicationTaskArn=arn)["ReplicationTask"]["Status"]
+        == "stopping"
+    )
     stopped = place.wait(arn, "stopped", "failed")
     assert (stopped["Status"], stopped["StopReason"]) == ("stopped", "Stop Reason NORMAL")
     assert time.monotonic() - began < 10
@@ -485,19 +606,29 @@ def test_a_stopped_task_ends_its_sessions_and_leaves_no_file(place, slow, admin,
 def test_a_session_that_is_ended_by_others_is_a_table_error(place, slow, admin):
     arn = place.task([*slow, *only("no_key")])
     place.start(arn)
-    running = "select pid from pg_stat_activity where application_name like 'local_aws dms%' and query like '%slow%' and query not like '%limit 0' and state = 'active'"
+    running = (
+        "select pid from pg_stat_activity where application_name like 'local_aws dms%' and query"
+        " like '%slow%' and query not like '%limit 0' and state = 'active'"
+    )
     pids = wait(lambda: admin.execute(running).fetchall(), bool)
     for (pid,) in pids:
         admin.execute("select pg_terminate_backend(%s)", [pid])
     ended = place.wait(arn, "stopped", "failed")
-    assert (ended["Status"], ended["StopReason"]) == ("stopped", "Stop Reason FULL_LOAD_ONLY_FINISHED")
-    assert (place.states(arn)["slow"][0], place.states(arn)["no_key"]) == ("Table error", ("Table completed", 12))
+    assert (ended["Status"], ended["StopReason"]) == (
+        "stopped",
+        "Stop Reason FULL_LOAD_ONLY_FINISHED",
+    )
+    assert (place.states(arn)["slow"][0], place.states(arn)["no_key"]) == (
+        "Table error",
+        ("Table completed", 12),
+    )
     assert ended["ReplicationTaskStats"]["TablesErrored"] == 1
 
 
 def test_rows_are_counted_while_they_are_loaded(place, admin):
     admin.execute(
-        "create view nasty.steady as select g as id, case when g % 30000 = 0 then pg_sleep(0.2)::text end as t from generate_series(1, 600000) g"
+        "create view nasty.steady as select g as id, case when g % 30000 = 0 then"
+        " pg_sleep(0.2)::text end as t from generate_series(1, 600000) g"
     )
     arn = place.task(included(locator("steady", **{"table-type": "view"})))
     place.start(arn)
@@ -514,20 +645,30 @@ def test_a_source_that_is_lost_fails_the_task(place, tmp_path):
     with Server(tmp_path) as other:
         with other.connect() as admin:
             admin.execute(
-                "create table early (a int); insert into early values (1); create view slow as select pg_sleep(0.05) is null as t from generate_series(1, 1000)"
+                "create table early (a int); insert into early values (1); create view slow as"
+                " select pg_sleep(0.05) is null as t from generate_series(1, 1000)"
             )
         source = place.source(
             DatabaseName="postgres",
             SecretsManagerSecretId=place.secret(**other.source("postgres", "postgres").to_secret()),
         )
-        arn = place.task(included({"schema-name": "public", "table-name": "%", "table-type": "all"}), source=source)
+        arn = place.task(
+            included({"schema-name": "public", "table-name": "%", "table-type": "all"}),
+            source=source,
+        )
         place.start(arn)
         wait(
             lambda: place.states(arn),
-            lambda states: states.get("slow", ("", 0))[0] == "Full load" and states["early"][0] == "Table completed",
+            lambda states: (
+                states.get("slow", ("", 0))[0] == "Full load"
+                and states["early"][0] == "Table completed"
+            ),
         )
         other.stop()
         ended = place.wait(arn, "stopped", "failed")
     assert (ended["Status"], ended["StopReason"]) == ("failed", "Stop Reason FATAL_ERROR")
-    assert f'connection to server at "127.0.0.1", port {other.port} failed' in ended["LastFailureMessage"]
+    assert (
+        f'connection to server at "127.0.0.1", port {other.port} failed'
+        in ended["LastFailureMessage"]
+    )
     assert place.states(arn) == {"early": ("Table completed", 1), "slow": ("Table error", 0)}

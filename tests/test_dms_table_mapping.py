@@ -9,7 +9,10 @@ from local_aws.dms import table_mapping
 from local_aws.dms.table_mapping import Added, MappingError
 
 ALL = included({"schema-name": "%", "table-name": "%"})
-TABLE, COLUMN = {"schema-name": "s", "table-name": "t"}, {"schema-name": "s", "table-name": "t", "column-name": "c"}
+TABLE, COLUMN = (
+    {"schema-name": "s", "table-name": "t"},
+    {"schema-name": "s", "table-name": "t", "column-name": "c"},
+)
 
 
 def parse(*rules):
@@ -52,10 +55,16 @@ def test_explicit_takes_the_name_as_it_is():
 def test_views_come_only_when_asked_for():
     assert not parse(*ALL).select("s", "v", "v")
     view = {"schema-name": "s", "table-name": "%", "table-type": "view"}
-    assert [bool(parse(*included(view)).select("s", "x", kind)) for kind in "rpvm"] == [False, False, True, True]
-    assert [bool(parse(*included({**view, "table-type": "all"})).select("s", "x", kind)) for kind in "rpvm"] == [
-        True
-    ] * 4
+    assert [bool(parse(*included(view)).select("s", "x", kind)) for kind in "rpvm"] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert [
+        bool(parse(*included({**view, "table-type": "all"})).select("s", "x", kind))
+        for kind in "rpvm"
+    ] == [True] * 4
 
 
 def test_the_highest_load_order_counts():
@@ -99,9 +108,15 @@ def test_filters_become_conditions_with_their_values_quoted():
 )
 def test_schemas_tables_and_columns_are_renamed(action, more, expected):
     name, any_column = "Pre_Name_Suf", {"schema-name": "%", "table-name": "%", "column-name": "%"}
-    rules = [transformed(action, target, any_column, **more) for target in ("schema", "table", "column")]
+    rules = [
+        transformed(action, target, any_column, **more) for target in ("schema", "table", "column")
+    ]
     found = parse(*ALL, *rules)
-    assert [found.schema_name(name), found.table_name("s", name), found.column_name("s", "t", name)] == [expected] * 3
+    assert [
+        found.schema_name(name),
+        found.table_name("s", name),
+        found.column_name("s", "t", name),
+    ] == [expected] * 3
 
 
 def test_only_the_first_renaming_of_an_object_counts():
@@ -116,10 +131,18 @@ def test_only_the_first_renaming_of_an_object_counts():
 def test_columns_are_removed_added_and_made_strings():
     added = [
         transformed("add-column", "column", TABLE, value=name, expression=text)
-        for name, text in {"seq": "$AR_H_CHANGE_SEQ", "text": "'it''s'", "number": "-1.5", "quoted": '"x"'}.items()
+        for name, text in {
+            "seq": "$AR_H_CHANGE_SEQ",
+            "text": "'it''s'",
+            "number": "-1.5",
+            "quoted": '"x"',
+        }.items()
     ]
     change = transformed(
-        "change-data-type", "column", {**COLUMN, "column-name": "d"}, **{"data-type": {"type": "string", "length": 32}}
+        "change-data-type",
+        "column",
+        {**COLUMN, "column-name": "d"},
+        **{"data-type": {"type": "string", "length": 32}},
     )
     rules = parse(*ALL, transformed("remove-column", "column", COLUMN), change, *added)
     assert (rules.column_name("s", "t", "c"), rules.column_name("s", "t", "d")) == (None, "d")
@@ -147,16 +170,30 @@ def test_columns_are_removed_added_and_made_strings():
         (included({**TABLE, "table-name": "%"}, action="explicit"), "no % wildcard"),
         (included(TABLE, action="exclude"), "includes nothing"),
         (included(TABLE, filters=[{"column-name": "a"}]), "cannot read its filter"),
-        (included(TABLE, filters=[a_filter("a", {"filter-operator": "like", "value": "x"})]), "cannot read its filter"),
-        ([*ALL, transformed("include-column", "column", COLUMN)], "include-column of rule-target column is not done"),
+        (
+            included(TABLE, filters=[a_filter("a", {"filter-operator": "like", "value": "x"})]),
+            "cannot read its filter",
+        ),
+        (
+            [*ALL, transformed("include-column", "column", COLUMN)],
+            "include-column of rule-target column is not done",
+        ),
         ([*ALL, transformed("define-primary-key", "table", TABLE)], "define-primary-key"),
         ([*ALL, transformed("rename", "table", TABLE)], "rename needs value"),
         ([*ALL, transformed("remove-column", "column", TABLE)], "needs column-name"),
         (
-            [*ALL, transformed("change-data-type", "column", COLUMN, **{"data-type": {"type": "int8"}})],
+            [
+                *ALL,
+                transformed(
+                    "change-data-type", "column", COLUMN, **{"data-type": {"type": "int8"}}
+                ),
+            ],
             "to string only",
         ),
-        ([*ALL, transformed("add-column", "column", TABLE, value="x", expression="$a || $b")], "not $a || $b"),
+        (
+            [*ALL, transformed("add-column", "column", TABLE, value="x", expression="$a || $b")],
+            "not $a || $b",
+        ),
         ([*ALL, transformed("add-column", "column", TABLE, value="x")], "needs expression"),
     ],
 )

@@ -1,4 +1,6 @@
-"""The documents agree with the code: every notebook is in the README, every parameter is declared and documented."""
+"""The documents agree with the code: every notebook is in the README, every parameter is declared
+and documented.
+"""
 
 import json
 from pathlib import Path
@@ -21,7 +23,9 @@ def declared(notebook):
 
 
 @pytest.mark.parametrize(
-    "notebook", [each for each in PHASES if not each.name.startswith("00")], ids=lambda each: each.name
+    "notebook",
+    [each for each in PHASES if not each.name.startswith("00")],
+    ids=lambda each: each.name,
 )
 def test_every_phase_is_in_the_table_of_the_readme(notebook):
     assert f"notebooks/{notebook.name}" in (ROOT / "README.md").read_text()
@@ -43,23 +47,30 @@ def test_every_parameter_says_what_it_is(notebook):
 @pytest.mark.parametrize("notebook", PHASES, ids=lambda each: each.name)
 def test_a_template_is_kept_without_outputs(notebook):
     cells = json.loads(notebook.read_text())["cells"]
-    assert [cell["id"] for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
+    assert [
+        cell["id"] for cell in cells if cell.get("outputs") or cell.get("execution_count")
+    ] == []
 
 
-@pytest.mark.parametrize("notebook", [each for each in NOTEBOOKS if each not in PHASES], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "notebook", [each for each in NOTEBOOKS if each not in PHASES], ids=lambda each: each.name
+)
 def test_an_analytics_notebook_is_kept_with_its_outputs(notebook):
     text = notebook.read_text()
     cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert all(cell["execution_count"] for cell in cells)
-    assert not [each for each in outputs if each["output_type"] == "error" or each.get("name") == "stderr"]
+    assert not [
+        each for each in outputs if each["output_type"] == "error" or each.get("name") == "stderr"
+    ]
     assert [each for each in outputs if "image/png" in each.get("data", {})]
     assert str(ROOT) not in text
 
 
 def test_the_stand_in_puts_the_secret_where_the_rehearsal_looks_for_it():
     assert (
-        yaml.safe_load((ROOT / "parameters" / "rehearsal.yaml").read_text())["source_secret"] == local_aws.SOURCE_SECRET
+        yaml.safe_load((ROOT / "parameters" / "rehearsal.yaml").read_text())["source_secret"]
+        == local_aws.SOURCE_SECRET
     )
 
 
@@ -68,5 +79,7 @@ def test_the_lock_holds_versions_and_no_addresses():
         assert not [
             line
             for line in lock.read_text().splitlines()
-            if line and not line.startswith("#") and ("==" not in line or "/" in line or "@" in line)
+            if line
+            and not line.startswith("#")
+            and ("==" not in line or "/" in line or "@" in line)
         ]

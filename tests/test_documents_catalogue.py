@@ -1,4 +1,6 @@
-"""The files of the landing prefix as the curated table `documents`: what is said of each, only the new ones read, gone when gone."""
+"""The files of the landing prefix as the curated table `documents`: what is said of each, only the
+new ones read, gone when gone.
+"""
 
 import hashlib
 import io
@@ -51,7 +53,9 @@ def catalogue():
 
 def sql(text):
     place = {"database": NAMES.database("curated"), "workgroup": NAMES.resource("lakebook")}
-    return wr.athena.read_sql_query(text, **place, ctas_approach=False, athena_query_wait_polling_delay=0.05)
+    return wr.athena.read_sql_query(
+        text, **place, ctas_approach=False, athena_query_wait_polling_delay=0.05
+    )
 
 
 def pdf(text):
@@ -89,7 +93,12 @@ KINDS = [  # name, content, content type, text length
     ("broken.pdf", b"%PDF-1.7 and nothing more", "application/pdf", None),
     ("photo.png", picture(), "image/png", None),
     ("photo-named-text.txt", picture(), "image/png", None),
-    ("contract.docx", word(), "application/vnd.openxmlformats-officedocument.wordprocessingml.document", None),
+    (
+        "contract.docx",
+        word(),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        None,
+    ),
     ("encrypted.bin", hashlib.sha512(b"1").digest() * 20, "application/octet-stream", None),
     ("latin.txt", "Grüße".encode("latin-1"), "application/octet-stream", None),
     ("empty", b"", "application/octet-stream", None),
@@ -107,7 +116,10 @@ def test_each_document_is_described_by_its_content(landing):
         assert (row["content_type"], row["bytes"]) == (kind, len(content)), name
         assert row["sha256"] == hashlib.sha256(content).hexdigest(), name
         assert (None if row.isna()["text_length"] else int(row["text_length"])) == length, name
-        assert row["address"] == f"s3://{NAMES.raw_bucket}/landing/passenger_id=17/kind=ID%20card/{name}"
+        assert (
+            row["address"]
+            == f"s3://{NAMES.raw_bucket}/landing/passenger_id=17/kind=ID%20card/{name}"
+        )
 
 
 def test_documents_are_found_by_their_words_and_their_folders_in_sql(landing):
@@ -115,7 +127,8 @@ def test_documents_are_found_by_their_words_and_their_folders_in_sql(landing):
     landing("passenger_id=18/thanks.txt", b"Thank you")
     catalogue()
     found = sql(
-        "SELECT element_at(attributes, 'passenger_id') AS passenger, element_at(attributes, 'x') AS x FROM documents WHERE lower(text) LIKE '%compensation%'"
+        "SELECT element_at(attributes, 'passenger_id') AS passenger, element_at(attributes, 'x') AS"
+        " x FROM documents WHERE lower(text) LIKE '%compensation%'"
     )
     assert found["passenger"].tolist() == ["17"]
     assert found["x"].isna().all()
@@ -136,13 +149,19 @@ def test_only_what_is_new_or_replaced_is_read(landing, monkeypatch):
     landing("new.txt", b"new")
     boto3.client("s3").delete_object(Bucket=NAMES.raw_bucket, Key="landing/gone.txt")
     read, describe = [], documents._described
-    monkeypatch.setattr(documents, "_described", lambda each: read.append(each["uri"]) or describe(each))
+    monkeypatch.setattr(
+        documents, "_described", lambda each: read.append(each["uri"]) or describe(each)
+    )
     [line] = documents.overview(documents.landing(NAMES))
     assert line == {"documents": 3, "unchanged": 1, "to read": 2, "no longer there": 2}
     catalogue()
     assert sorted(each.rpartition("/")[2] for each in read) == ["new.txt", "replaced.txt"]
     found = sql("SELECT name, text FROM documents ORDER BY name")
-    assert found.values.tolist() == [["new.txt", "new"], ["replaced.txt", "other words"], ["same.txt", "same.txt"]]
+    assert found.values.tolist() == [
+        ["new.txt", "new"],
+        ["replaced.txt", "other words"],
+        ["same.txt", "same.txt"],
+    ]
 
 
 def test_without_documents_there_is_an_empty_table(landing):
@@ -182,8 +201,13 @@ def test_a_changed_table_is_mended(landing):
     catalogue()
     client, database = boto3.client("glue"), NAMES.database("curated")
     have = client.get_table(DatabaseName=database, Name="documents")["Table"]
-    broken = {key: have[key] for key in ("Name", "TableType", "StorageDescriptor", "PartitionKeys", "Parameters")}
-    client.update_table(DatabaseName=database, TableInput={**broken, "Description": "no longer true"})
+    broken = {
+        key: have[key]
+        for key in ("Name", "TableType", "StorageDescriptor", "PartitionKeys", "Parameters")
+    }
+    client.update_table(
+        DatabaseName=database, TableInput={**broken, "Description": "no longer true"}
+    )
     assert catalogue() == ["glue:UpdateTable"]
 
 

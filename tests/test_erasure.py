@@ -1,4 +1,6 @@
-"""One person erased from a rehearsed lake: gone by every door, everybody else as before, the key nowhere in the evidence."""
+"""One person erased from a rehearsed lake: gone by every door, everybody else as before, the key
+nowhere in the evidence.
+"""
 
 import configparser
 import io
@@ -14,7 +16,10 @@ from test_rehearsal import ROOT, Rehearsal
 BUCKET, CURATED, JOBS = "acme-rehearsal-raw", "acme-rehearsal-curated", "acme-rehearsal-jobs"
 SECRET = "acme-rehearsal-erasure"
 THEIRS = {  # in the order in which they can be deleted
-    "refunds": "payment_id in (select payment_id from customers.payments join customers.bookings using (booking_id) where passenger_id = %s)",
+    "refunds": (
+        "payment_id in (select payment_id from customers.payments join customers.bookings using"
+        " (booking_id) where passenger_id = %s)"
+    ),
     "payments": "booking_id in (select booking_id from customers.bookings where passenger_id = %s)",
     "support_messages": "passenger_id = %s",
     "scanned_documents": "passenger_id = %s",
@@ -30,34 +35,55 @@ class Lake(Rehearsal):
     def client(self, service):
         told = configparser.ConfigParser()
         told.read(self.environment["AWS_SHARED_CREDENTIALS_FILE"])
-        keys = {name: told["default"][name] for name in ("aws_access_key_id", "aws_secret_access_key")}
+        keys = {
+            name: told["default"][name] for name in ("aws_access_key_id", "aws_secret_access_key")
+        }
         where = {"region_name": "eu-west-1", "endpoint_url": self.environment["AWS_ENDPOINT_URL"]}
         if service == "s3":  # whose key an administrator may not use
             role = "arn:aws:iam::123456789012:role/acme-rehearsal-migration-operator"
-            taken = boto3.client("sts", **keys, **where).assume_role(RoleArn=role, RoleSessionName="look")[
-                "Credentials"
-            ]
+            taken = boto3.client("sts", **keys, **where).assume_role(
+                RoleArn=role, RoleSessionName="look"
+            )["Credentials"]
             names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
             keys = dict(zip(names, [*taken.values()][:3], strict=True))
         return boto3.client(service, **keys, **where)
 
     @property
     def database(self):
-        secret = json.loads(self.client("secretsmanager").get_secret_value(SecretId="acme-rehearsal-source")["SecretString"])  # fmt: skip
-        password = (self.directory / "stand-in" / "postgresql" / "postgres.password").read_text().strip()
+        secret = json.loads(
+            self.client("secretsmanager").get_secret_value(SecretId="acme-rehearsal-source")[
+                "SecretString"
+            ]
+        )
+        password = (
+            (self.directory / "stand-in" / "postgresql" / "postgres.password").read_text().strip()
+        )
         place = {"host": secret["host"], "port": secret["port"], "dbname": secret["dbname"]}
         return psycopg.connect(**place, user="postgres", password=password)
 
     def versions(self, bucket):
         pages = self.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
-        return [each for page in pages for kind in ("Versions", "DeleteMarkers") for each in page.get(kind, [])]
+        return [
+            each
+            for page in pages
+            for kind in ("Versions", "DeleteMarkers")
+            for each in page.get(kind, [])
+        ]
 
     def rows(self, table):
-        """A curated table's rows, read from every version of every object below it, of any snapshot."""
-        there = [each for each in self.versions(CURATED) if each["Key"].startswith(f"customers/{table}/") and "Size" in each]  # fmt: skip
+        """A curated table's rows, read from every version of every object below it, of any
+        snapshot.
+        """
+        there = [
+            each
+            for each in self.versions(CURATED)
+            if each["Key"].startswith(f"customers/{table}/") and "Size" in each
+        ]
         s3, found = self.client("s3"), []
         for each in there:
-            body = s3.get_object(Bucket=CURATED, Key=each["Key"], VersionId=each["VersionId"])["Body"].read()
+            body = s3.get_object(Bucket=CURATED, Key=each["Key"], VersionId=each["VersionId"])[
+                "Body"
+            ].read()
             found += pq.read_table(io.BytesIO(body)).to_pylist()
         return sorted(map(str, found))
 
@@ -75,11 +101,16 @@ def lake(tmp_path_factory):
 def person(lake):
     """A passenger with payments and documents, named by a secret."""
     with lake.database as source:
-        found = source.execute("select passenger_id from customers.payments join customers.bookings using (booking_id) order by 1 desc limit 1").fetchone()[0]  # fmt: skip
+        found = source.execute(
+            "select passenger_id from customers.payments join customers.bookings using (booking_id)"
+            " order by 1 desc limit 1"
+        ).fetchone()[0]
     told = json.dumps({"table": "customers.passengers", "key": str(found)})
     lake.client("secretsmanager").create_secret(Name=SECRET, SecretString=told)
     for each in (found, "0"):
-        lake.client("s3").put_object(Bucket=BUCKET, Key=f"landing/letters/passenger_id={each}/a.txt", Body=b"x")
+        lake.client("s3").put_object(
+            Bucket=BUCKET, Key=f"landing/letters/passenger_id={each}/a.txt", Body=b"x"
+        )
     return found
 
 
@@ -118,7 +149,8 @@ def test_who_is_still_in_a_layer_is_not_erased(not_carried):
 def test_no_version_of_any_file_has_the_person(lake, person, erased):
     ended, before = erased
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert [each for each in before["passengers"] if f"'passenger_id': {person}," in each]  # an earlier snapshot had
+    # an earlier snapshot had
+    assert [each for each in before["passengers"] if f"'passenger_id': {person}," in each]
     for table in ("passengers", "bookings", "scanned_documents", "support_messages"):
         assert not [each for each in lake.rows(table) if f"'passenger_id': {person}," in each]
     keys = [each["Key"] for each in lake.versions(BUCKET)]
@@ -139,7 +171,12 @@ def test_everybody_else_is_as_before_and_there_once(lake, person, erased):
 def test_the_lake_is_whole_and_the_next_run_has_nothing_to_do(lake, erased):
     ended = lake.apply("--only", "03,04,05,06,10")
     assert ended.returncode == 0, ended.stdout[-3000:]
-    for call in ("dms:StartReplicationTask", "glue:StartJobRun", "BatchExecuteStatement", "glue:UpdateTable"):
+    for call in (
+        "dms:StartReplicationTask",
+        "glue:StartJobRun",
+        "BatchExecuteStatement",
+        "glue:UpdateTable",
+    ):
         assert call not in ended.stdout
 
 
@@ -156,12 +193,21 @@ def test_a_second_erasure_removes_nothing_of_the_tables(lake, erased):
     again = lake.apply("--only", "20")
     assert again.returncode == 0, again.stdout[-3000:]
     assert "glue:DeleteTableVersion" not in again.stdout
-    assert set(re.findall(r"DeleteObjects  without history (\S+)", again.stdout)) <= {f"s3://{JOBS}/athena/"}
+    assert set(re.findall(r"DeleteObjects  without history (\S+)", again.stdout)) <= {
+        f"s3://{JOBS}/athena/"
+    }
 
 
-@pytest.mark.parametrize("told", ['{"table": "customers.nobody", "key": "1"}', '{"table": "customers.passengers"}'])
+@pytest.mark.parametrize(
+    "told", ['{"table": "customers.nobody", "key": "1"}', '{"table": "customers.passengers"}']
+)
 def test_a_request_that_fits_no_table_is_one_sentence_without_the_key(lake, told):
-    lake.client("secretsmanager").create_secret(Name=f"{SECRET}-wrong-{len(told)}", SecretString=told)
+    lake.client("secretsmanager").create_secret(
+        Name=f"{SECRET}-wrong-{len(told)}", SecretString=told
+    )
     ended = lake.apply("--only", "20", "-p", "erasure_secret", f"{SECRET}-wrong-{len(told)}")
     assert ended.returncode == 1
-    assert "must be JSON with table, a curated table whose primary key is one column, and key" in ended.stdout
+    assert (
+        "must be JSON with table, a curated table whose primary key is one column, and key"
+        in ended.stdout
+    )

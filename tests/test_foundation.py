@@ -1,4 +1,6 @@
-"""The foundation adopts what is there, refuses what cannot work in one sentence, and gives nobody more than they need."""
+"""The foundation adopts what is there, refuses what cannot work in one sentence, and gives nobody
+more than they need.
+"""
 
 import json
 import subprocess
@@ -27,10 +29,13 @@ from lakebook import (
 )
 from lakebook.ensure import calls
 
-# parliament asks pkg_resources, which setuptools no longer has, for nothing but where its own files are
+# parliament asks pkg_resources, which setuptools no longer has, for nothing but where its own files
+# are
 sys.modules.setdefault(
     "pkg_resources",
-    types.SimpleNamespace(resource_filename=lambda package, name: str(resources.files(package) / name)),
+    types.SimpleNamespace(
+        resource_filename=lambda package, name: str(resources.files(package) / name)
+    ),
 )
 import parliament  # noqa: E402
 
@@ -52,20 +57,27 @@ def network(cidr):
     first, second = cidr.replace("0.0/16", "0.0/24"), cidr.replace("0.0/16", "1.0/24")
     zones = {"a": (first, "eu-west-1a"), "b": (second, "eu-west-1b")}
     subnets = {
-        zone: client.create_subnet(VpcId=made, CidrBlock=part, AvailabilityZone=where)["Subnet"]["SubnetId"]
+        zone: client.create_subnet(VpcId=made, CidrBlock=part, AvailabilityZone=where)["Subnet"][
+            "SubnetId"
+        ]
         for zone, (part, where) in zones.items()
     }
     return made, subnets
 
 
-# --- adoption --------------------------------------------------------------------------------------------------------
+# --- adoption
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_a_role_that_was_there_gets_what_it_lacks_and_keeps_the_rest():
     client = boto3.client("iam")
-    trust = policies.document({"Principal": {"Service": "dms.amazonaws.com"}, "Action": "sts:AssumeRole"})
+    trust = policies.document(
+        {"Principal": {"Service": "dms.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    )
     client.create_role(RoleName="adopted-role", AssumeRolePolicyDocument=json.dumps(trust))
-    client.attach_role_policy(RoleName="adopted-role", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+    client.attach_role_policy(
+        RoleName="adopted-role", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"
+    )
     wanted = iam.role(
         "adopted-role",
         "dms.amazonaws.com",
@@ -107,7 +119,11 @@ def test_subnets_are_made_in_a_vpc_that_exists_and_its_default_group_is_left_alo
     wanted = vpc.network(place, "10.72.64.0/20", "")
     ensure(wanted, apply=True)
     assert actions(wanted) == []
-    assert [each["CidrBlock"] for each in place.subnets()] == ["10.72.64.0/24", "10.72.65.0/24", "10.72.66.0/24"]
+    assert [each["CidrBlock"] for each in place.subnets()] == [
+        "10.72.64.0/24",
+        "10.72.65.0/24",
+        "10.72.66.0/24",
+    ]
     assert {each["VpcId"] for each in place.subnets()} == {made}
 
 
@@ -124,26 +140,38 @@ def test_an_endpoint_that_somebody_else_made_stays_as_it_is():
 def test_a_key_that_exists_is_used_under_our_alias_and_its_policy_is_not_touched():
     names = foundation.names("adoptedkey")
     key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
-    iam_role = iam.role(names.resource("glue"), "glue.amazonaws.com", allow={BUCKET: ["s3:GetObject"]}, tags=names.tags)
+    iam_role = iam.role(
+        names.resource("glue"),
+        "glue.amazonaws.com",
+        allow={BUCKET: ["s3:GetObject"]},
+        tags=names.tags,
+    )
     wanted = [iam_role, *kms.lake_key(names, ["glue"], key)]
     ensure(wanted, apply=True)
     assert actions(wanted) == []
     assert kms.key_arn(kms.alias(names)) == key
-    policy = boto3.client("iam").get_role_policy(RoleName=names.resource("glue"), PolicyName="lakebook-key")
+    policy = boto3.client("iam").get_role_policy(
+        RoleName=names.resource("glue"), PolicyName="lakebook-key"
+    )
     assert {each["Resource"] for each in policy["PolicyDocument"]["Statement"]} == {key}
 
 
-# --- what cannot work ------------------------------------------------------------------------------------------------
+# --- what cannot work
+# ------------------------------------------------------------------------------------------------
 
 
 def test_ranges_that_overlap_are_one_clear_sentence():
-    with pytest.raises(LakebookError, match=r"vpc_cidr 10.60.0.0/16 overlaps on_premises_cidr 10.0.0.0/8"):
+    with pytest.raises(
+        LakebookError, match=r"vpc_cidr 10.60.0.0/16 overlaps on_premises_cidr 10.0.0.0/8"
+    ):
         vpc.network(ec2.Place(NAMES), "10.60.0.0/16", "10.0.0.0/8")
 
 
 def test_a_range_that_overlaps_a_subnet_of_the_vpc_is_one_clear_sentence():
     made, _ = network("10.74.0.0/16")
-    with pytest.raises(LakebookError, match=r"10.74.0.0/28 overlaps the subnet subnet-\w+ \(10.74.0.0/24\)"):
+    with pytest.raises(
+        LakebookError, match=r"10.74.0.0/28 overlaps the subnet subnet-\w+ \(10.74.0.0/24\)"
+    ):
         calls(vpc.network(ec2.Place(foundation.names("overlap"), vpc_id=made), "10.74.0.0/24", ""))
 
 
@@ -161,9 +189,13 @@ def test_a_range_that_is_none_is_one_clear_sentence(cidr):
 
 def test_subnets_in_one_availability_zone_are_one_clear_sentence():
     made, subnets = network("10.76.0.0/16")
-    with pytest.raises(LakebookError, match="are all in eu-west-1a; name private subnets in at least two"):
+    with pytest.raises(
+        LakebookError, match="are all in eu-west-1a; name private subnets in at least two"
+    ):
         ec2.subnets(NAMES, [subnets["a"]])
-    with pytest.raises(LakebookError, match=f"are not in one VPC but in {made}; name subnets of vpc-other"):
+    with pytest.raises(
+        LakebookError, match=f"are not in one VPC but in {made}; name subnets of vpc-other"
+    ):
         ec2.Place(NAMES, "vpc-other", list(subnets.values())).subnets()
 
 
@@ -178,7 +210,10 @@ def test_a_gateway_without_a_range_behind_it_is_one_clear_sentence():
 
 
 def test_a_service_without_endpoints_is_one_clear_sentence():
-    with pytest.raises(LakebookError, match=r"no endpoint service com\.amazonaws\.eu-west-1\.nothing in this Region"):
+    with pytest.raises(
+        LakebookError,
+        match=r"no endpoint service com\.amazonaws\.eu-west-1\.nothing in this Region",
+    ):
         vpc_endpoints.endpoints(ec2.Place(NAMES), ["kms", "nothing"])
 
 
@@ -189,12 +224,16 @@ def test_a_key_that_cannot_be_used_is_one_clear_sentence(damage, state):
     names = foundation.names(f"key{state.lower()}")
     wanted = [
         kms.key(
-            kms.alias(names), policies.document({"Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}), {}
+            kms.alias(names),
+            policies.document({"Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}),
+            {},
         )
     ]
     ensure(wanted, apply=True)
     getattr(boto3.client("kms"), damage)(KeyId=kms.key_arn(kms.alias(names)))
-    with pytest.raises(LakebookError, match=f"is {state}, so nothing encrypted with it can be read"):
+    with pytest.raises(
+        LakebookError, match=f"is {state}, so nothing encrypted with it can be read"
+    ):
         calls(wanted)
 
 
@@ -215,13 +254,15 @@ def test_a_role_policy_that_is_too_long_is_told_before_aws_refuses_it():
         calls([iam.role("too-long", "glue.amazonaws.com", allow=allow)])
 
 
-# --- least privilege -------------------------------------------------------------------------------------------------
+# --- least privilege
+# -------------------------------------------------------------------------------------------------
 
 
 def declared_policies():
     """Every policy document of the foundation: name, document."""
     boundary, operator = (
-        personas.document(ROOT / "policies" / f"{each}.json", NAMES) for each in ("boundary", "migration-operator")
+        personas.document(ROOT / "policies" / f"{each}.json", NAMES)
+        for each in ("boundary", "migration-operator")
     )
     found = {"boundary": boundary, "operator": operator}
     parts = foundation.parts(NAMES, services=())
@@ -231,13 +272,17 @@ def declared_policies():
     return found
 
 
-# Of no harm: breadth that conditions narrow, wildcards over actions of which some have no such resource, and ARNs compared as text
+# Of no harm: breadth that conditions narrow, wildcards over actions of which some have no such
+# resource, and ARNs compared as text
 HARMLESS = {"RESOURCE_STAR", "RESOURCE_MISMATCH", "MISMATCHED_TYPE_BUT_USABLE"}
 
 
 def test_no_policy_is_malformed_or_names_what_iam_does_not_know():
     findings = {
-        name: {each.issue for each in parliament.analyze_policy_string(json.dumps(document)).findings} - HARMLESS
+        name: (
+            {each.issue for each in parliament.analyze_policy_string(json.dumps(document)).findings}
+            - HARMLESS
+        )
         for name, document in declared_policies().items()
     }
     assert {name: each for name, each in findings.items() if each} == {}
@@ -246,7 +291,11 @@ def test_no_policy_is_malformed_or_names_what_iam_does_not_know():
 def test_no_role_may_do_everything_with_anything():
     for name, document in declared_policies().items():
         for statement in document["Statement"]:
-            allowed = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            allowed = (
+                statement["Action"]
+                if isinstance(statement["Action"], list)
+                else [statement["Action"]]
+            )
             assert statement["Effect"] == "Deny" or "*" not in allowed, name
             assert statement["Effect"] == "Deny" or "iam:*" not in allowed, name
 
@@ -262,17 +311,30 @@ def test_a_principal_of_everybody_only_stands_where_a_condition_or_a_denial_narr
         assert statement["Principal"] != "*" or "Condition" in statement
 
 
-# --- bootstrap -------------------------------------------------------------------------------------------------------
+# --- bootstrap
+# -------------------------------------------------------------------------------------------------------
 
 
 def bootstrap(*arguments):
-    command = [LAKEBOOK, "bootstrap", "parameters/rehearsal.yaml", "-p", "environment", "strapped", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    command = [
+        LAKEBOOK,
+        "bootstrap",
+        "parameters/rehearsal.yaml",
+        "-p",
+        "environment",
+        "strapped",
+        *arguments,
+    ]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_bootstrap_makes_the_operators_role_once():
     planned = bootstrap("--plan")
-    assert "iam:CreatePolicy  managed policy acme-strapped-boundary" in planned.stdout, planned.stderr
+    assert "iam:CreatePolicy  managed policy acme-strapped-boundary" in planned.stdout, (
+        planned.stderr
+    )
     names = foundation.names("strapped")
     assert personas.missing(names) == [names.resource("migration-operator"), names.boundary_arn]
     assert bootstrap().returncode == 0
@@ -282,7 +344,9 @@ def test_bootstrap_makes_the_operators_role_once():
 
 
 def test_the_operator_may_not_change_itself_its_boundary_or_the_evidence():
-    denied = [each for each in declared_policies()["operator"]["Statement"] if each["Effect"] == "Deny"]
+    denied = [
+        each for each in declared_policies()["operator"]["Statement"] if each["Effect"] == "Deny"
+    ]
     resources = {
         arn
         for each in denied

@@ -1,4 +1,6 @@
-"""Whatever somebody damages in the foundation, plan lists exactly the calls that mend it, and apply mends it."""
+"""Whatever somebody damages in the foundation, plan lists exactly the calls that mend it, and apply
+mends it.
+"""
 
 import json
 
@@ -27,7 +29,8 @@ def made(stand_in):
     return declared
 
 
-# --- roles -----------------------------------------------------------------------------------------------------------
+# --- roles
+# -----------------------------------------------------------------------------------------------------------
 
 
 def role(name):
@@ -36,14 +39,26 @@ def role(name):
 
 def widen_inline_policy():
     document = json.dumps(
-        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+        }
     )
-    boto3.client("iam").put_role_policy(RoleName=role("glue"), PolicyName="lakebook", PolicyDocument=document)
+    boto3.client("iam").put_role_policy(
+        RoleName=role("glue"), PolicyName="lakebook", PolicyDocument=document
+    )
 
 
 def add_inline_policy():
-    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
-    boto3.client("iam").put_role_policy(RoleName=role("redshift"), PolicyName="more", PolicyDocument=document)
+    document = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+        }
+    )
+    boto3.client("iam").put_role_policy(
+        RoleName=role("redshift"), PolicyName="more", PolicyDocument=document
+    )
 
 
 def detach_policy():
@@ -59,7 +74,9 @@ def attach_policy():
 def trust_others():
     everyone = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everyone]})
-    boto3.client("iam").update_assume_role_policy(RoleName=role("data-scientist"), PolicyDocument=document)
+    boto3.client("iam").update_assume_role_policy(
+        RoleName=role("data-scientist"), PolicyDocument=document
+    )
 
 
 def drop_boundary():
@@ -73,18 +90,31 @@ def delete_role():
 
 
 def widen_boundary():
-    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
-    boto3.client("iam").create_policy_version(PolicyArn=NAMES.boundary_arn, PolicyDocument=document, SetAsDefault=True)
+    document = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+        }
+    )
+    boto3.client("iam").create_policy_version(
+        PolicyArn=NAMES.boundary_arn, PolicyDocument=document, SetAsDefault=True
+    )
 
 
 def widen_operator():
-    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+    document = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+        }
+    )
     boto3.client("iam").put_role_policy(
         RoleName=role("migration-operator"), PolicyName="lakebook", PolicyDocument=document
     )
 
 
-# --- data at rest ----------------------------------------------------------------------------------------------------
+# --- data at rest
+# ----------------------------------------------------------------------------------------------------
 
 
 def s3(operation, **arguments):
@@ -101,7 +131,11 @@ def open_key():
 
 
 def open_bucket_policy():
-    allow = {**ANYBODY, "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{NAMES.curated_bucket}/*"}
+    allow = {
+        **ANYBODY,
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{NAMES.curated_bucket}/*",
+    }
     s3(
         "put_bucket_policy",
         Bucket=NAMES.curated_bucket,
@@ -111,15 +145,26 @@ def open_bucket_policy():
 
 def weaken_encryption():
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    s3("put_bucket_encryption", Bucket=NAMES.raw_bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3(
+        "put_bucket_encryption",
+        Bucket=NAMES.raw_bucket,
+        ServerSideEncryptionConfiguration={"Rules": [rule]},
+    )
 
 
 def other_key():
     rule = {
-        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/aws/s3"},
+        "ApplyServerSideEncryptionByDefault": {
+            "SSEAlgorithm": "aws:kms",
+            "KMSMasterKeyID": "alias/aws/s3",
+        },
         "BucketKeyEnabled": True,
     }
-    s3("put_bucket_encryption", Bucket=NAMES.jobs_bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3(
+        "put_bucket_encryption",
+        Bucket=NAMES.jobs_bucket,
+        ServerSideEncryptionConfiguration={"Rules": [rule]},
+    )
 
 
 def shorter_lock():
@@ -129,7 +174,11 @@ def shorter_lock():
 
 
 def suspend_versions():
-    s3("put_bucket_versioning", Bucket=NAMES.curated_bucket, VersioningConfiguration={"Status": "Suspended"})
+    s3(
+        "put_bucket_versioning",
+        Bucket=NAMES.curated_bucket,
+        VersioningConfiguration={"Status": "Suspended"},
+    )
 
 
 def allow_acls():
@@ -140,11 +189,14 @@ def allow_acls():
 def shorten_results():
     boto3.client("athena").update_work_group(
         WorkGroup=NAMES.resource("analyst"),
-        ConfigurationUpdates={"ResultConfigurationUpdates": {"OutputLocation": f"s3://{NAMES.jobs_bucket}/elsewhere/"}},
+        ConfigurationUpdates={
+            "ResultConfigurationUpdates": {"OutputLocation": f"s3://{NAMES.jobs_bucket}/elsewhere/"}
+        },
     )
 
 
-# --- network ---------------------------------------------------------------------------------------------------------
+# --- network
+# ---------------------------------------------------------------------------------------------------------
 
 
 def client():
@@ -169,7 +221,10 @@ def route_table_id():
 
 
 def open_default_group():
-    filters = [{"Name": "vpc-id", "Values": [vpc_id()]}, {"Name": "group-name", "Values": ["default"]}]
+    filters = [
+        {"Name": "vpc-id", "Values": [vpc_id()]},
+        {"Name": "group-name", "Values": ["default"]},
+    ]
     group = client().describe_security_groups(Filters=filters)["SecurityGroups"][0]["GroupId"]
     client().authorize_security_group_ingress(GroupId=group, IpPermissions=OPEN)
 
@@ -177,25 +232,35 @@ def open_default_group():
 def to_the_internet():
     gateway = client().create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     client().attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc_id())
-    client().create_route(RouteTableId=route_table_id(), DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    client().create_route(
+        RouteTableId=route_table_id(), DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway
+    )
 
 
 def other_way_to_source():
     other = client().create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
     client().replace_route(
-        RouteTableId=route_table_id(), DestinationCidrBlock=foundation.ON_PREMISES, TransitGatewayId=other
+        RouteTableId=route_table_id(),
+        DestinationCidrBlock=foundation.ON_PREMISES,
+        TransitGatewayId=other,
     )
 
 
 def lose_association():
-    found = client().describe_route_tables(RouteTableIds=[route_table_id()])["RouteTables"][0]["Associations"]
+    found = client().describe_route_tables(RouteTableIds=[route_table_id()])["RouteTables"][0][
+        "Associations"
+    ]
     client().disassociate_route_table(AssociationId=found[0]["RouteTableAssociationId"])
 
 
 def delete_attachment():
     filters = [{"Name": "vpc-id", "Values": [vpc_id()]}, {"Name": "state", "Values": ["available"]}]
-    found = client().describe_transit_gateway_vpc_attachments(Filters=filters)["TransitGatewayVpcAttachments"]
-    client().delete_transit_gateway_vpc_attachment(TransitGatewayAttachmentId=found[0]["TransitGatewayAttachmentId"])
+    found = client().describe_transit_gateway_vpc_attachments(Filters=filters)[
+        "TransitGatewayVpcAttachments"
+    ]
+    client().delete_transit_gateway_vpc_attachment(
+        TransitGatewayAttachmentId=found[0]["TransitGatewayAttachmentId"]
+    )
 
 
 def acl_id():
@@ -205,7 +270,9 @@ def acl_id():
 
 def open_acl(number, change):
     rule = {"Protocol": "-1", "RuleAction": "allow", "CidrBlock": "0.0.0.0/0", "Egress": False}
-    getattr(client(), f"{change}_network_acl_entry")(NetworkAclId=acl_id(), RuleNumber=number, **rule)
+    getattr(client(), f"{change}_network_acl_entry")(
+        NetworkAclId=acl_id(), RuleNumber=number, **rule
+    )
 
 
 def public_addresses():
@@ -224,11 +291,14 @@ def fewer_subnets():
 
 
 def delete_flow_logs():
-    found = client().describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id()]}])["FlowLogs"]
+    found = client().describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id()]}])[
+        "FlowLogs"
+    ]
     client().delete_flow_logs(FlowLogIds=[each["FlowLogId"] for each in found])
 
 
-# --- who is told -----------------------------------------------------------------------------------------------------
+# --- who is told
+# -----------------------------------------------------------------------------------------------------
 
 
 def topic():
@@ -236,8 +306,12 @@ def topic():
 
 
 def open_topic():
-    document = json.dumps({"Version": "2012-10-17", "Statement": [{**ANYBODY, "Action": "sns:Publish"}]})
-    boto3.client("sns").set_topic_attributes(TopicArn=topic(), AttributeName="Policy", AttributeValue=document)
+    document = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{**ANYBODY, "Action": "sns:Publish"}]}
+    )
+    boto3.client("sns").set_topic_attributes(
+        TopicArn=topic(), AttributeName="Policy", AttributeValue=document
+    )
 
 
 def unsubscribe():
@@ -248,8 +322,17 @@ def unsubscribe():
 
 def silence_alarm():
     cloudwatch = boto3.client("cloudwatch")
-    have = cloudwatch.describe_alarms(AlarmNames=[NAMES.resource("cdc-latency-source")])["MetricAlarms"][0]
-    kept = ("AlarmName", "EvaluationPeriods", "ComparisonOperator", "Threshold", "TreatMissingData", "Metrics")
+    have = cloudwatch.describe_alarms(AlarmNames=[NAMES.resource("cdc-latency-source")])[
+        "MetricAlarms"
+    ][0]
+    kept = (
+        "AlarmName",
+        "EvaluationPeriods",
+        "ComparisonOperator",
+        "Threshold",
+        "TreatMissingData",
+        "Metrics",
+    )
     cloudwatch.put_metric_alarm(**{each: have[each] for each in kept}, AlarmActions=[])
 
 
@@ -295,52 +378,160 @@ DRIFTS = [
     ("bootstrap", widen_boundary, ["iam:CreatePolicyVersion"]),
     ("bootstrap", widen_operator, ["iam:DeleteRolePolicy"]),
     ("key", open_key, ["kms:PutKeyPolicy"]),
-    ("key", lambda: boto3.client("kms").disable_key_rotation(KeyId=key()), ["kms:EnableKeyRotation"]),
-    ("buckets", lambda: s3("delete_public_access_block", Bucket=NAMES.raw_bucket), ["s3:PutPublicAccessBlock"]),
+    (
+        "key",
+        lambda: boto3.client("kms").disable_key_rotation(KeyId=key()),
+        ["kms:EnableKeyRotation"],
+    ),
+    (
+        "buckets",
+        lambda: s3("delete_public_access_block", Bucket=NAMES.raw_bucket),
+        ["s3:PutPublicAccessBlock"],
+    ),
     ("buckets", open_bucket_policy, ["s3:PutBucketPolicy"]),
-    ("buckets", lambda: s3("delete_bucket_policy", Bucket=NAMES.audit_bucket), ["s3:PutBucketPolicy"]),
+    (
+        "buckets",
+        lambda: s3("delete_bucket_policy", Bucket=NAMES.audit_bucket),
+        ["s3:PutBucketPolicy"],
+    ),
     ("buckets", weaken_encryption, ["s3:PutBucketEncryption"]),
     ("buckets", other_key, ["s3:PutBucketEncryption"]),
-    ("buckets", lambda: s3("delete_bucket_encryption", Bucket=NAMES.audit_bucket), ["s3:PutBucketEncryption"]),
-    ("buckets", lambda: s3("delete_bucket_lifecycle", Bucket=NAMES.jobs_bucket), ["s3:PutBucketLifecycleConfiguration"]),
+    (
+        "buckets",
+        lambda: s3("delete_bucket_encryption", Bucket=NAMES.audit_bucket),
+        ["s3:PutBucketEncryption"],
+    ),
+    (
+        "buckets",
+        lambda: s3("delete_bucket_lifecycle", Bucket=NAMES.jobs_bucket),
+        ["s3:PutBucketLifecycleConfiguration"],
+    ),
     ("buckets", shorter_lock, ["s3:PutObjectLockConfiguration"]),
     ("buckets", suspend_versions, ["s3:PutBucketVersioning"]),
     ("buckets", allow_acls, ["s3:PutBucketOwnershipControls"]),
     ("workgroups", shorten_results, ["athena:UpdateWorkGroup"]),
-    ("trail", lambda: boto3.client("cloudtrail").stop_logging(Name=NAMES.resource("trail")), ["cloudtrail:StartLogging"]),
-    ("trail", lambda: boto3.client("cloudtrail").update_trail(Name=NAMES.resource("trail"), EnableLogFileValidation=False), ["cloudtrail:UpdateTrail"]),
+    (
+        "trail",
+        lambda: boto3.client("cloudtrail").stop_logging(Name=NAMES.resource("trail")),
+        ["cloudtrail:StartLogging"],
+    ),
+    (
+        "trail",
+        lambda: boto3.client("cloudtrail").update_trail(
+            Name=NAMES.resource("trail"), EnableLogFileValidation=False
+        ),
+        ["cloudtrail:UpdateTrail"],
+    ),
     ("network", open_default_group, ["ec2:RevokeSecurityGroupIngress"]),
-    ("groups", lambda: client().authorize_security_group_ingress(GroupId=ec2.group_id(NAMES.resource("dms")), IpPermissions=OPEN), ["ec2:RevokeSecurityGroupIngress"]),
-    ("groups", lambda: client().authorize_security_group_egress(GroupId=ec2.group_id(NAMES.resource("redshift")), IpPermissions=OPEN), ["ec2:RevokeSecurityGroupEgress"]),
+    (
+        "groups",
+        lambda: client().authorize_security_group_ingress(
+            GroupId=ec2.group_id(NAMES.resource("dms")), IpPermissions=OPEN
+        ),
+        ["ec2:RevokeSecurityGroupIngress"],
+    ),
+    (
+        "groups",
+        lambda: client().authorize_security_group_egress(
+            GroupId=ec2.group_id(NAMES.resource("redshift")), IpPermissions=OPEN
+        ),
+        ["ec2:RevokeSecurityGroupEgress"],
+    ),
     ("routes", to_the_internet, ["ec2:DeleteRoute"]),
-    ("routes", lambda: client().delete_route(RouteTableId=route_table_id(), DestinationCidrBlock=foundation.ON_PREMISES), ["ec2:CreateRoute"]),
+    (
+        "routes",
+        lambda: client().delete_route(
+            RouteTableId=route_table_id(), DestinationCidrBlock=foundation.ON_PREMISES
+        ),
+        ["ec2:CreateRoute"],
+    ),
     ("routes", other_way_to_source, ["ec2:ReplaceRoute"]),
     ("routes", lose_association, ["ec2:AssociateRouteTable"]),
     ("routes", delete_attachment, ["ec2:CreateTransitGatewayVpcAttachment"]),
     ("network", lambda: open_acl(50, "create"), ["ec2:DeleteNetworkAclEntry"]),
     ("network", lambda: open_acl(100, "replace"), ["ec2:ReplaceNetworkAclEntry"]),
-    ("network", lambda: client().delete_network_acl_entry(NetworkAclId=acl_id(), RuleNumber=110, Egress=False), ["ec2:CreateNetworkAclEntry"]),
+    (
+        "network",
+        lambda: client().delete_network_acl_entry(
+            NetworkAclId=acl_id(), RuleNumber=110, Egress=False
+        ),
+        ["ec2:CreateNetworkAclEntry"],
+    ),
     ("network", public_addresses, ["ec2:ModifySubnetAttribute"]),
-    ("network", lambda: client().modify_vpc_attribute(VpcId=vpc_id(), EnableDnsHostnames={"Value": False}), ["ec2:ModifyVpcAttribute"]),
+    (
+        "network",
+        lambda: client().modify_vpc_attribute(VpcId=vpc_id(), EnableDnsHostnames={"Value": False}),
+        ["ec2:ModifyVpcAttribute"],
+    ),
     ("endpoints", open_endpoint_policy, ["ec2:ModifyVpcEndpoint"]),
-    ("endpoints", lambda: client().modify_vpc_endpoint(VpcEndpointId=endpoint_id("s3"), RemoveRouteTableIds=[route_table_id()]), ["ec2:ModifyVpcEndpoint"]),
-    ("endpoints", lambda: client().modify_vpc_endpoint(VpcEndpointId=endpoint_id("kms"), PrivateDnsEnabled=False), ["ec2:ModifyVpcEndpoint"]),
+    (
+        "endpoints",
+        lambda: client().modify_vpc_endpoint(
+            VpcEndpointId=endpoint_id("s3"), RemoveRouteTableIds=[route_table_id()]
+        ),
+        ["ec2:ModifyVpcEndpoint"],
+    ),
+    (
+        "endpoints",
+        lambda: client().modify_vpc_endpoint(
+            VpcEndpointId=endpoint_id("kms"), PrivateDnsEnabled=False
+        ),
+        ["ec2:ModifyVpcEndpoint"],
+    ),
     ("endpoints", fewer_subnets, ["ec2:ModifyVpcEndpoint"]),
-    ("endpoints", lambda: client().delete_vpc_endpoints(VpcEndpointIds=[endpoint_id("kms")]), ["ec2:CreateVpcEndpoint"]),
+    (
+        "endpoints",
+        lambda: client().delete_vpc_endpoints(VpcEndpointIds=[endpoint_id("kms")]),
+        ["ec2:CreateVpcEndpoint"],
+    ),
     ("flow logs", delete_flow_logs, ["ec2:CreateFlowLogs"]),
-    ("flow logs", lambda: boto3.client("logs").delete_retention_policy(logGroupName=f"/aws/vpc-flow-logs/{NAMES.resource('vpc')}"), ["logs:PutRetentionPolicy"]),
+    (
+        "flow logs",
+        lambda: boto3.client("logs").delete_retention_policy(
+            logGroupName=f"/aws/vpc-flow-logs/{NAMES.resource('vpc')}"
+        ),
+        ["logs:PutRetentionPolicy"],
+    ),
     ("alarms", open_topic, ["sns:SetTopicAttributes"]),
-    ("alarms", lambda: boto3.client("sns").set_topic_attributes(TopicArn=topic(), AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns"), ["sns:SetTopicAttributes"]),
+    (
+        "alarms",
+        lambda: boto3.client("sns").set_topic_attributes(
+            TopicArn=topic(), AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns"
+        ),
+        ["sns:SetTopicAttributes"],
+    ),
     ("alarms", unsubscribe, ["sns:Subscribe"]),
     ("alarms", silence_alarm, ["monitoring:PutMetricAlarm"]),
-    ("alarms", lambda: boto3.client("cloudwatch").delete_alarms(AlarmNames=[NAMES.resource("cdc-latency-target")]), ["monitoring:PutMetricAlarm"]),
-    ("alarms", lambda: boto3.client("events").disable_rule(Name=NAMES.resource("dms-task-failed")), ["events:EnableRule"]),
+    (
+        "alarms",
+        lambda: boto3.client("cloudwatch").delete_alarms(
+            AlarmNames=[NAMES.resource("cdc-latency-target")]
+        ),
+        ["monitoring:PutMetricAlarm"],
+    ),
+    (
+        "alarms",
+        lambda: boto3.client("events").disable_rule(Name=NAMES.resource("dms-task-failed")),
+        ["events:EnableRule"],
+    ),
     ("alarms", other_pattern, ["events:PutRule"]),
     ("alarms", remove_target, ["events:PutTargets"]),
     ("budget", larger_budget, ["budgets:UpdateBudget"]),
-    ("budget", lambda: budget("delete_notification", Notification=ACTUAL), ["budgets:CreateNotification"]),
-    ("budget", lambda: budget("delete_subscriber", Notification=ACTUAL, Subscriber={"SubscriptionType": "SNS", "Address": topic()}), ["budgets:CreateSubscriber"]),
-]  # fmt: skip
+    (
+        "budget",
+        lambda: budget("delete_notification", Notification=ACTUAL),
+        ["budgets:CreateNotification"],
+    ),
+    (
+        "budget",
+        lambda: budget(
+            "delete_subscriber",
+            Notification=ACTUAL,
+            Subscriber={"SubscriptionType": "SNS", "Address": topic()},
+        ),
+        ["budgets:CreateSubscriber"],
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +539,9 @@ DRIFTS = [
     DRIFTS,
     ids=[f"{part}-{number}-{calls[0]}" for number, (part, _, calls) in enumerate(DRIFTS)],
 )
-def test_damage_is_planned_as_exactly_the_calls_that_mend_it_and_apply_mends_it(made, part, drift, mended_by):
+def test_damage_is_planned_as_exactly_the_calls_that_mend_it_and_apply_mends_it(
+    made, part, drift, mended_by
+):
     drift()
     assert [call.action for _, call in calls(made[part])] == mended_by
     ensure(made[part], apply=True)

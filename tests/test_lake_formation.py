@@ -1,4 +1,6 @@
-"""Lake Formation as the stand-in enforces it: inert while IAM_ALLOWED_PRINCIPALS holds ALL, then exactly what was granted, no way round."""
+"""Lake Formation as the stand-in enforces it: inert while IAM_ALLOWED_PRINCIPALS holds ALL, then
+exactly what was granted, no way round.
+"""
 
 import datetime as dt
 import json
@@ -30,19 +32,38 @@ PEOPLE = pd.DataFrame(
         "country": ["de", "de", "fr", "us"],
     }
 )
-TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}]})  # fmt: skip
-SERVICE_TRUST = TRUST.replace(f'"AWS": "arn:aws:iam::{ACCOUNT}:root"', '"Service": "lakeformation.amazonaws.com"')
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+)
+SERVICE_TRUST = TRUST.replace(
+    f'"AWS": "arn:aws:iam::{ACCOUNT}:root"', '"Service": "lakeformation.amazonaws.com"'
+)
 
 
 def policy(*statements):
-    listed = [{"Effect": "Allow", "Action": actions, "Resource": resources} for actions, resources in statements]
+    listed = [
+        {"Effect": "Allow", "Action": actions, "Resource": resources}
+        for actions, resources in statements
+    ]
     return json.dumps({"Version": "2012-10-17", "Statement": listed})
 
 
 READER = policy(
     (["athena:*", "glue:*", "lakeformation:*"], "*"),
-    (["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:GetBucketLocation"], [f"arn:aws:s3:::{OUT}", f"arn:aws:s3:::{OUT}/*"]),
-)  # fmt: skip
+    (
+        ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:GetBucketLocation"],
+        [f"arn:aws:s3:::{OUT}", f"arn:aws:s3:::{OUT}/*"],
+    ),
+)
 FILES = policy(("s3:*", [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]))
 
 
@@ -57,8 +78,12 @@ class Person:
 
     def __init__(self, document=READER):
         self.arn = role(f"lf-{uuid.uuid4().hex[:8]}", document)
-        keys = boto3.client("sts").assume_role(RoleArn=self.arn, RoleSessionName="me")["Credentials"]
-        self.session = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], REGION)
+        keys = boto3.client("sts").assume_role(RoleArn=self.arn, RoleSessionName="me")[
+            "Credentials"
+        ]
+        self.session = boto3.Session(
+            keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], REGION
+        )
 
     def client(self, service):
         return self.session.client(service)
@@ -68,12 +93,18 @@ class Person:
         athena = self.client("athena")
         where = {"OutputLocation": f"s3://{OUT}/{uuid.uuid4().hex}/"}
         context = {"Database": DATABASE}
-        query_id = athena.start_query_execution(QueryString=sql, QueryExecutionContext=context, ResultConfiguration=where)["QueryExecutionId"]  # fmt: skip
+        query_id = athena.start_query_execution(
+            QueryString=sql, QueryExecutionContext=context, ResultConfiguration=where
+        )["QueryExecutionId"]
         status = finished(query_id)["Status"]
         if status["State"] != "SUCCEEDED":
             return status["State"], status["StateChangeReason"], []
         found = athena.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"]
-        return "SUCCEEDED", "", [[cell.get("VarCharValue") for cell in each["Data"]] for each in found]
+        return (
+            "SUCCEEDED",
+            "",
+            [[cell.get("VarCharValue") for cell in each["Data"]] for each in found],
+        )
 
     def rows(self, sql):
         state, reason, rows = self.run(sql)
@@ -92,7 +123,9 @@ def lake_formation():
 
 def grant(person, resource, permissions, **more):
     who = {"DataLakePrincipalIdentifier": getattr(person, "arn", person)}
-    lake_formation().grant_permissions(Principal=who, Resource=resource, Permissions=permissions, **more)
+    lake_formation().grant_permissions(
+        Principal=who, Resource=resource, Permissions=permissions, **more
+    )
 
 
 def revoke(person, resource, permissions):
@@ -105,17 +138,32 @@ def table(name):
 
 
 def columns(name, *names):
-    return {"TableWithColumns": {"DatabaseName": DATABASE, "Name": name, "ColumnNames": list(names)}}
+    return {
+        "TableWithColumns": {"DatabaseName": DATABASE, "Name": name, "ColumnNames": list(names)}
+    }
 
 
 def all_columns_but(name, *names):
-    return {"TableWithColumns": {"DatabaseName": DATABASE, "Name": name, "ColumnWildcard": {"ExcludedColumnNames": list(names)}}}  # fmt: skip
+    return {
+        "TableWithColumns": {
+            "DatabaseName": DATABASE,
+            "Name": name,
+            "ColumnWildcard": {"ExcludedColumnNames": list(names)},
+        }
+    }
 
 
 def cells(table_name, name, rows, **which):
-    told = {"TableCatalogId": ACCOUNT, "DatabaseName": DATABASE, "TableName": table_name, "Name": name}
+    told = {
+        "TableCatalogId": ACCOUNT,
+        "DatabaseName": DATABASE,
+        "TableName": table_name,
+        "Name": name,
+    }
     shown = which or {"ColumnWildcard": {}}
-    lake_formation().create_data_cells_filter(TableData={**told, "RowFilter": {"FilterExpression": rows}, **shown})
+    lake_formation().create_data_cells_filter(
+        TableData={**told, "RowFilter": {"FilterExpression": rows}, **shown}
+    )
     return {"DataCellsFilter": told}
 
 
@@ -132,10 +180,14 @@ def lake(stand_in):
     wr.catalog.create_database(DATABASE)
     for name in ("people", "inert", "parted", "hybrid", "inserted"):
         keys = {"partition_cols": ["country"]} if name == "parted" else {}
-        wr.s3.to_parquet(PEOPLE, f"s3://{BUCKET}/{name}/", dataset=True, database=DATABASE, table=name, **keys)
+        wr.s3.to_parquet(
+            PEOPLE, f"s3://{BUCKET}/{name}/", dataset=True, database=DATABASE, table=name, **keys
+        )
     lends = role("lf-lends", FILES, SERVICE_TRUST)
     client.register_resource(ResourceArn=f"arn:aws:s3:::{BUCKET}", RoleArn=lends)
-    client.register_resource(ResourceArn=f"arn:aws:s3:::{BUCKET}/hybrid", RoleArn=lends, HybridAccessEnabled=True)
+    client.register_resource(
+        ResourceArn=f"arn:aws:s3:::{BUCKET}/hybrid", RoleArn=lends, HybridAccessEnabled=True
+    )
     revoke(EVERYBODY, {"Database": {"Name": DATABASE}}, ["ALL"])
     for name in ("people", "parted", "inserted"):
         revoke(EVERYBODY, table(name), ["ALL"])
@@ -163,26 +215,36 @@ def test_a_registered_location_is_read_without_any_right_to_its_files(person):
 
 def test_without_get_data_access_nothing_is_lent(lake):
     nobody = Person(READER.replace("lakeformation:*", "lakeformation:List*"))
-    assert "is not authorized to perform: lakeformation:GetDataAccess" in nobody.reason("SELECT * FROM inert")
+    assert "is not authorized to perform: lakeformation:GetDataAccess" in nobody.reason(
+        "SELECT * FROM inert"
+    )
 
 
 # What is seen
 
 
 def test_a_table_without_a_grant_is_not_seen(person):
-    assert "Insufficient Lake Formation permission(s): Required Describe on people" in person.reason(
-        "SELECT 1 FROM people"
+    assert (
+        "Insufficient Lake Formation permission(s): Required Describe on people"
+        in person.reason("SELECT 1 FROM people")
     )
-    names = [each["Name"] for each in person.client("glue").get_tables(DatabaseName=DATABASE)["TableList"]]
+    names = [
+        each["Name"]
+        for each in person.client("glue").get_tables(DatabaseName=DATABASE)["TableList"]
+    ]
     assert sorted(names) == ["hybrid", "inert"]
     with pytest.raises(ClientError, match="Required Describe on people"):
         person.client("glue").get_table(DatabaseName=DATABASE, Name="people")
 
 
 def test_a_database_without_a_grant_is_not_seen(person):
-    assert DATABASE not in [each["Name"] for each in person.client("glue").get_databases()["DatabaseList"]]
+    assert DATABASE not in [
+        each["Name"] for each in person.client("glue").get_databases()["DatabaseList"]
+    ]
     grant(person, {"Database": {"Name": DATABASE}}, ["DESCRIBE"])
-    assert DATABASE in [each["Name"] for each in person.client("glue").get_databases()["DatabaseList"]]
+    assert DATABASE in [
+        each["Name"] for each in person.client("glue").get_databases()["DatabaseList"]
+    ]
 
 
 def test_describe_shows_a_table_and_no_column_of_it(person):
@@ -198,15 +260,23 @@ def test_select_on_a_table_is_all_of_it(person):
 def test_a_wildcard_grant_is_every_table_and_shows_the_database(person):
     grant(person, {"Table": {"DatabaseName": DATABASE, "TableWildcard": {}}}, ["SELECT"])
     assert len(person.rows("SELECT * FROM people p JOIN parted q ON p.id = q.id")) == 4
-    assert DATABASE in [each["Name"] for each in person.client("glue").get_databases()["DatabaseList"]]
+    assert DATABASE in [
+        each["Name"] for each in person.client("glue").get_databases()["DatabaseList"]
+    ]
 
 
 @pytest.mark.parametrize(
-    "resource", [columns("people", "id", "name"), all_columns_but("people", "salary", "ssn", "country")]
+    "resource",
+    [columns("people", "id", "name"), all_columns_but("people", "salary", "ssn", "country")],
 )
 def test_only_granted_columns_are_there(person, resource):
     grant(person, resource, ["SELECT"])
-    assert person.rows("SELECT * FROM people ORDER BY 1") == [["1", "ann"], ["2", "bob"], ["3", "eve"], ["4", "joe"]]
+    assert person.rows("SELECT * FROM people ORDER BY 1") == [
+        ["1", "ann"],
+        ["2", "bob"],
+        ["3", "eve"],
+        ["4", "joe"],
+    ]
     described = person.client("glue").get_table(DatabaseName=DATABASE, Name="people")["Table"]
     assert [each["Name"] for each in described["StorageDescriptor"]["Columns"]] == ["id", "name"]
 
@@ -231,9 +301,15 @@ def test_a_row_filter_hides_rows_and_several_are_or(person):
 
 
 def test_a_filter_of_rows_and_columns_hides_both(person):
-    grant(person, cells("people", f"cells-{person.arn[-8:]}", "salary < 3000", ColumnNames=["id", "name"]), ["SELECT"])
+    grant(
+        person,
+        cells("people", f"cells-{person.arn[-8:]}", "salary < 3000", ColumnNames=["id", "name"]),
+        ["SELECT"],
+    )
     assert person.rows("SELECT * FROM people ORDER BY id") == [["1", "ann"], ["2", "bob"]]
-    assert "cannot be resolved or requester is not authorized" in person.reason("SELECT salary FROM people")
+    assert "cannot be resolved or requester is not authorized" in person.reason(
+        "SELECT salary FROM people"
+    )
 
 
 def test_select_on_the_table_is_not_narrowed_by_a_filter(person):
@@ -244,14 +320,32 @@ def test_select_on_the_table_is_not_narrowed_by_a_filter(person):
 
 def test_a_cell_of_one_filter_is_null_in_the_rows_of_another(person):
     grant(person, columns("people", "id"), ["SELECT"])
-    grant(person, cells("people", f"null-{person.arn[-8:]}", "country = 'de'", ColumnNames=["id", "ssn"]), ["SELECT"])
-    assert person.rows("SELECT ssn FROM people ORDER BY id") == [["hidden-1"], ["hidden-2"], [None], [None]]
+    grant(
+        person,
+        cells("people", f"null-{person.arn[-8:]}", "country = 'de'", ColumnNames=["id", "ssn"]),
+        ["SELECT"],
+    )
+    assert person.rows("SELECT ssn FROM people ORDER BY id") == [
+        ["hidden-1"],
+        ["hidden-2"],
+        [None],
+        [None],
+    ]
 
 
 @pytest.mark.parametrize(
     "rows",
-    ["upper(country) = 'DE'", "salary > id", "nothing = 1", "salary = 'x'", "country", "1 = 1", "country = 'de' OR", "id IN (SELECT 1)"],
-)  # fmt: skip
+    [
+        "upper(country) = 'DE'",
+        "salary > id",
+        "nothing = 1",
+        "salary = 'x'",
+        "country",
+        "1 = 1",
+        "country = 'de' OR",
+        "id IN (SELECT 1)",
+    ],
+)
 def test_a_filter_that_is_no_comparison_of_a_column_with_a_constant_is_refused(lake, rows):
     with pytest.raises(ClientError, match="InvalidInputException"):
         cells("people", "refused", rows)
@@ -260,7 +354,12 @@ def test_a_filter_that_is_no_comparison_of_a_column_with_a_constant_is_refused(l
 def test_partitions_are_hidden_with_their_key(person):
     grant(person, all_columns_but("parted", "country"), ["SELECT"])
     grant(person, {"Database": {"Name": DATABASE}}, ["DESCRIBE"])
-    assert person.client("glue").get_table(DatabaseName=DATABASE, Name="parted")["Table"]["PartitionKeys"] == []
+    assert (
+        person.client("glue").get_table(DatabaseName=DATABASE, Name="parted")["Table"][
+            "PartitionKeys"
+        ]
+        == []
+    )
     assert person.rows("SELECT count(*) FROM parted") == [["4"]]
     assert "not a partitioned table" in person.reason("SHOW PARTITIONS parted")
     with pytest.raises(ClientError, match="Required Select on parted"):
@@ -304,12 +403,18 @@ def test_keys_are_and_values_are_or(tagged, person):
 def test_the_tags_of_a_resource_show_what_is_inherited(tagged, lake):
     found = lake.get_resource_lf_tags(Resource=table("people"))
     assert [each["TagValues"] for each in found["LFTagOnDatabase"]] == [["closed"]]
-    assert {each["TagKey"]: each["TagValues"] for each in found["LFTagsOnTable"]} == {"team": ["hr"], "level": ["open"]}
+    assert {each["TagKey"]: each["TagValues"] for each in found["LFTagsOnTable"]} == {
+        "team": ["hr"],
+        "level": ["open"],
+    }
     inner = {
-        each["Name"]: {one["TagKey"]: one["TagValues"] for one in each["LFTags"]} for each in found["LFTagsOnColumns"]
+        each["Name"]: {one["TagKey"]: one["TagValues"] for one in each["LFTags"]}
+        for each in found["LFTagsOnColumns"]
     }
     assert (inner["ssn"]["level"], inner["id"]["level"]) == (["closed"], ["open"])
-    listed = lake.search_tables_by_lf_tags(Expression=[{"TagKey": "team", "TagValues": ["hr"]}])["TableList"]
+    listed = lake.search_tables_by_lf_tags(Expression=[{"TagKey": "team", "TagValues": ["hr"]}])[
+        "TableList"
+    ]
     assert [each["Table"]["Name"] for each in listed] == ["people"]
 
 
@@ -345,7 +450,10 @@ LEAKS = [
     "SELECT rank() OVER (ORDER BY ssn) FROM people",
     "WITH x AS (SELECT ssn FROM people) SELECT * FROM x",
     "SELECT * FROM (SELECT ssn AS id FROM people)",
-    f"CREATE TABLE leaked WITH (external_location = 's3://{OUT}/leaked/') AS SELECT ssn FROM people",
+    (
+        f"CREATE TABLE leaked WITH (external_location = 's3://{OUT}/leaked/') AS SELECT ssn FROM"
+        " people"
+    ),
     f"UNLOAD (SELECT ssn FROM people) TO 's3://{OUT}/unloaded/' WITH (format = 'PARQUET')",
     "EXPLAIN SELECT ssn FROM people",
     "EXPLAIN ANALYZE SELECT ssn FROM people",
@@ -363,7 +471,10 @@ LEAKS = [
     "SELECT json_extract(ssn, '$') FROM people",
     "SHOW COLUMNS IN people",
     "DESCRIBE people",
-    f"SELECT column_name FROM information_schema.columns WHERE table_schema = '{DATABASE}' AND table_name = 'people'",
+    (
+        f"SELECT column_name FROM information_schema.columns WHERE table_schema = '{DATABASE}' AND"
+        " table_name = 'people'"
+    ),
 ]
 
 
@@ -389,13 +500,19 @@ def test_nothing_tells_of_a_hidden_value(curious, sql):
 
 
 def test_only_the_rows_that_are_seen_are_counted(curious):
-    assert curious.rows("SELECT count(*), sum(salary), max(name) FROM people") == [["2", "3000", "bob"]]
+    assert curious.rows("SELECT count(*), sum(salary), max(name) FROM people") == [
+        ["2", "3000", "bob"]
+    ]
 
 
 def test_a_prepared_query_sees_no_more(curious):
     athena = curious.client("athena")
     told = {"QueryString": "SELECT id FROM people WHERE name = ?", "ExecutionParameters": ["'eve'"]}
-    query_id = athena.start_query_execution(**told, QueryExecutionContext={"Database": DATABASE}, ResultConfiguration={"OutputLocation": f"s3://{OUT}/p/"})["QueryExecutionId"]  # fmt: skip
+    query_id = athena.start_query_execution(
+        **told,
+        QueryExecutionContext={"Database": DATABASE},
+        ResultConfiguration={"OutputLocation": f"s3://{OUT}/p/"},
+    )["QueryExecutionId"]
     assert finished(query_id)["Status"]["State"] == "SUCCEEDED"
     assert len(athena.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"]) == 1
 
@@ -410,19 +527,24 @@ class Spectrum:
 
     def __init__(self, roles):
         client = boto3.client("redshift-serverless")
-        client.create_namespace(namespaceName=WAREHOUSE, dbName="db", manageAdminPassword=True, iamRoles=roles)
+        client.create_namespace(
+            namespaceName=WAREHOUSE, dbName="db", manageAdminPassword=True, iamRoles=roles
+        )
         client.create_workgroup(workgroupName=WAREHOUSE, namespaceName=WAREHOUSE, baseCapacity=8)
         wait_until_available(client, WAREHOUSE)
         for number, each in enumerate(roles):
             state, error, _ = self.run(
-                f"create external schema x{number} from data catalog database '{DATABASE}' iam_role '{each}'"
+                f"create external schema x{number} from data catalog database '{DATABASE}' iam_role"
+                f" '{each}'"
             )
             assert state == "FINISHED", error
 
     def run(self, sql):
         """State, error and rows of a statement."""
         data = boto3.client("redshift-data")
-        found = describe(data.execute_statement(Sql=sql, WorkgroupName=WAREHOUSE, Database="db")["Id"])
+        found = describe(
+            data.execute_statement(Sql=sql, WorkgroupName=WAREHOUSE, Database="db")["Id"]
+        )
         if found["Status"] != "FINISHED" or not found["HasResultSet"]:
             return found["Status"], found.get("Error", ""), []
         rows = data.get_statement_result(Id=found["Id"])["Records"]
@@ -444,15 +566,28 @@ def warehouse(lake):
 
 
 def test_an_external_schema_has_the_rows_and_columns_of_its_role(warehouse):
-    assert warehouse.run("select count(*), max(salary) from x0.people") == ("FINISHED", "", [[2, 2000]])
-    assert warehouse.run("select * from x1.people order by 1")[2] == [["ann"], ["bob"], ["eve"], ["joe"]]
+    assert warehouse.run("select count(*), max(salary) from x0.people") == (
+        "FINISHED",
+        "",
+        [[2, 2000]],
+    )
+    assert warehouse.run("select * from x1.people order by 1")[2] == [
+        ["ann"],
+        ["bob"],
+        ["eve"],
+        ["joe"],
+    ]
     assert "Required Describe on people" in warehouse.run("select 1 from x2.people")[1]
 
 
 def test_two_external_schemas_in_one_query_see_each_their_own(warehouse):
-    sql = "select a.name, b.name from x1.people a left join x0.people b on a.name = b.name order by 1"
+    sql = (
+        "select a.name, b.name from x1.people a left join x0.people b on a.name = b.name order by 1"
+    )
     assert [row[0] for row in warehouse.run(sql)[2]] == ["ann", "bob", "eve", "joe"]
-    assert warehouse.run("select count(*) from x0.people a join x1.people b on a.name = b.name")[2] == [[2]]
+    assert warehouse.run("select count(*) from x0.people a join x1.people b on a.name = b.name")[
+        2
+    ] == [[2]]
 
 
 @pytest.mark.parametrize(
@@ -470,13 +605,18 @@ def test_two_external_schemas_in_one_query_see_each_their_own(warehouse):
         "select cast(name as int) from x0.people",
         "select * from x0.people where name = 'eve'",
         'select * from X0."PEOPLE" order by 1',
-        f"unload ('select ssn from x0.people') to 's3://{OUT}/redshift/' iam_role default format as parquet",
+        (
+            f"unload ('select ssn from x0.people') to 's3://{OUT}/redshift/' iam_role default"
+            " format as parquet"
+        ),
         "create table copied as select ssn from x0.people",
     ],
 )
 def test_redshift_tells_nothing_of_a_hidden_value(warehouse, sql):
     state, error, rows = warehouse.run(sql)
-    assert not re.search(r"hidden-\d|31337|eve|joe|[Dd]ivision by zero", json.dumps([error.replace(sql, ""), rows]))
+    assert not re.search(
+        r"hidden-\d|31337|eve|joe|[Dd]ivision by zero", json.dumps([error.replace(sql, ""), rows])
+    )
     assert state == "FAILED" if "ssn" in sql or "x1" in sql else True
 
 
@@ -506,20 +646,36 @@ SEEN_BY_SPARK = {
     "SELECT count(*) AS rows, max(salary) AS most FROM people": [{"rows": 2, "most": 2000}],
     "SELECT a.id FROM people a JOIN people b ON a.salary = 2 * b.salary": [{"id": 2}],
     "SELECT max(number) AS number FROM mine": [{"number": 2}],
-    "WITH x AS (SELECT * FROM people) SELECT count(*) AS rows FROM x WHERE name LIKE '%o%'": [{"rows": 1}],
-    "SELECT * FROM parted ORDER BY ssn": [{"ssn": f"hidden-{n}", "country": c} for n, c in enumerate(["de", "de", "fr", "us"], 1)],
-    "SELECT * FROM kinds": [{"day": "2013-01-01", "moment": "2013-01-01 10:00:00.123457", "amount": "12.50", "tags": ["a", None], "raw": "bytearray(b'\\x00\\xff')"}],
+    "WITH x AS (SELECT * FROM people) SELECT count(*) AS rows FROM x WHERE name LIKE '%o%'": [
+        {"rows": 1}
+    ],
+    "SELECT * FROM parted ORDER BY ssn": [
+        {"ssn": f"hidden-{n}", "country": c} for n, c in enumerate(["de", "de", "fr", "us"], 1)
+    ],
+    "SELECT * FROM kinds": [
+        {
+            "day": "2013-01-01",
+            "moment": "2013-01-01 10:00:00.123457",
+            "amount": "12.50",
+            "tags": ["a", None],
+            "raw": "bytearray(b'\\x00\\xff')",
+        }
+    ],
     "SHOW DATABASES LIKE '*lf*'": [{"namespace": "lf_tests"}, {"namespace": "`lf-hyphen`"}],
-}  # fmt: skip
+}
 REFUSED_TO_SPARK = {
     "SELECT ssn FROM people": "UNRESOLVED_COLUMN",
     "SELECT name FROM people WHERE ssn = 'hidden-1'": "UNRESOLVED_COLUMN",
     "SELECT name FROM people ORDER BY people.ssn": "UNRESOLVED_COLUMN",
     "SELECT 1 FROM inserted": "Required Describe on inserted",
     "SELECT 1 FROM no_such_table": "TABLE_OR_VIEW_NOT_FOUND",
-    f"CREATE TEMPORARY VIEW files USING parquet OPTIONS (path 's3://{BUCKET}/people')": "Access Denied",
+    f"CREATE TEMPORARY VIEW files USING parquet OPTIONS (path 's3://{BUCKET}/people')": (
+        "Access Denied"
+    ),
     "INSERT INTO people VALUES (9, 'new', 9, 'de')": "does not support append",
-    "CREATE TABLE lf_tests.mine USING parquet AS SELECT * FROM people": "local_aws only reads the Data Catalog",
+    "CREATE TABLE lf_tests.mine USING parquet AS SELECT * FROM people": (
+        "local_aws only reads the Data Catalog"
+    ),
     "CREATE TABLE mine (id int) USING parquet": "local_aws only reads the Data Catalog",
     "CREATE VIEW lasting AS SELECT * FROM people": "local_aws only reads the Data Catalog",
     "CREATE DATABASE other": "local_aws only reads the Data Catalog",
@@ -537,11 +693,34 @@ SILENT_TO_SPARK = [
 
 @pytest.fixture(scope="module")
 def spark(lake):
-    """What a job told whose role sees Germany's people without ssn, two columns of another table, and the whole of a third."""
-    kinds = pd.DataFrame({"day": [dt.date(2013, 1, 1)], "moment": [pd.Timestamp("2013-01-01 10:00:00.123457")], "amount": [Decimal("12.50")], "tags": [["a", None]], "raw": [b"\x00\xff"]})  # fmt: skip
-    types = {"day": "date", "moment": "timestamp", "amount": "decimal(10,2)", "tags": "array<string>"}
+    """What a job told whose role sees Germany's people without ssn, two columns of another table,
+    and the whole of a third.
+    """
+    kinds = pd.DataFrame(
+        {
+            "day": [dt.date(2013, 1, 1)],
+            "moment": [pd.Timestamp("2013-01-01 10:00:00.123457")],
+            "amount": [Decimal("12.50")],
+            "tags": [["a", None]],
+            "raw": [b"\x00\xff"],
+        }
+    )
+    types = {
+        "day": "date",
+        "moment": "timestamp",
+        "amount": "decimal(10,2)",
+        "tags": "array<string>",
+    }
     where = f"s3://{BUCKET}/kinds/"
-    wr.s3.to_parquet(kinds, where, dataset=True, database=DATABASE, table="kinds", dtype=types, pyarrow_additional_kwargs={"coerce_timestamps": "us"})  # fmt: skip
+    wr.s3.to_parquet(
+        kinds,
+        where,
+        dataset=True,
+        database=DATABASE,
+        table="kinds",
+        dtype=types,
+        pyarrow_additional_kwargs={"coerce_timestamps": "us"},
+    )
     wr.catalog.create_database("lf-hyphen")  # which Spark's own catalog would refuse
     scripts = (["s3:*"], ["arn:aws:s3:::glue-scripts", "arn:aws:s3:::glue-scripts/*"])
     may = policy((["glue:Get*", "lakeformation:GetDataAccess", "logs:*"], "*"), scripts)
@@ -557,7 +736,11 @@ def spark(lake):
     run_id = glue_runner.start("lf-spark", sql=json.dumps(asked))
     run = glue_runner.ended("lf-spark", run_id)
     assert run["JobRunState"] == "SUCCEEDED", (run, glue_runner.log("error", run_id)[-30:])
-    lines = [line.removeprefix("TOLD ") for line in glue_runner.log("output", run_id) if line.startswith("TOLD ")]
+    lines = [
+        line.removeprefix("TOLD ")
+        for line in glue_runner.log("output", run_id)
+        if line.startswith("TOLD ")
+    ]
     return dict(json.loads(line) for line in lines)
 
 
@@ -581,7 +764,9 @@ def test_spark_tells_nothing_of_a_hidden_value(spark, sql):
 
 
 def test_a_job_with_fine_grained_access_needs_four_workers(lake):
-    glue_runner.job("lf-few", SPARK, DefaultArguments=FINE_GRAINED, WorkerType="G.1X", NumberOfWorkers=3)
+    glue_runner.job(
+        "lf-few", SPARK, DefaultArguments=FINE_GRAINED, WorkerType="G.1X", NumberOfWorkers=3
+    )
     run = glue_runner.ended("lf-few", glue_runner.start("lf-few"))
     assert (run["JobRunState"], "at least 4 workers" in run["ErrorMessage"]) == ("FAILED", True)
 
@@ -591,15 +776,23 @@ def test_a_job_with_fine_grained_access_needs_four_workers(lake):
 
 def test_a_table_is_made_by_who_may_make_tables_and_at_its_location(person):
     glue = person.client("glue")
-    told = {"Name": f"made_{person.arn[-8:]}", "StorageDescriptor": {"Columns": [], "Location": f"s3://{BUCKET}/made/"}}
+    told = {
+        "Name": f"made_{person.arn[-8:]}",
+        "StorageDescriptor": {"Columns": [], "Location": f"s3://{BUCKET}/made/"},
+    }
     with pytest.raises(ClientError, match="Required Create Table on lf_tests"):
         glue.create_table(DatabaseName=DATABASE, TableInput=told)
     grant(person, {"Database": {"Name": DATABASE}}, ["CREATE_TABLE"])
     with pytest.raises(
-        ClientError, match=re.escape(f"Insufficient Lake Formation permission(s) on s3://{BUCKET}/made/")
+        ClientError,
+        match=re.escape(f"Insufficient Lake Formation permission(s) on s3://{BUCKET}/made/"),
     ):
         glue.create_table(DatabaseName=DATABASE, TableInput=told)
-    grant(person, {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{BUCKET}"}}, ["DATA_LOCATION_ACCESS"])
+    grant(
+        person,
+        {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{BUCKET}"}},
+        ["DATA_LOCATION_ACCESS"],
+    )
     glue.create_table(DatabaseName=DATABASE, TableInput=told)
     glue.delete_table(DatabaseName=DATABASE, Name=told["Name"])  # what one makes one holds
 
@@ -615,19 +808,30 @@ def test_a_table_is_changed_and_dropped_by_who_may(person):
 
 def test_rows_are_inserted_by_who_may_insert_with_credentials_that_are_lent(person):
     grant(person, table("inserted"), ["SELECT"])
-    assert "Required Insert on inserted" in person.reason("INSERT INTO inserted VALUES (9, 'zoe', 1, 'x', 'de')")
+    assert "Required Insert on inserted" in person.reason(
+        "INSERT INTO inserted VALUES (9, 'zoe', 1, 'x', 'de')"
+    )
     grant(person, table("inserted"), ["INSERT"])
     assert person.rows("INSERT INTO inserted VALUES (9, 'zoe', 1, 'x', 'de')") == []
     assert person.rows("SELECT count(*) FROM inserted") == [["5"]]
 
 
 def test_a_table_from_a_query_is_made_where_one_may(person):
-    sql = f"CREATE TABLE copied WITH (external_location = 's3://{BUCKET}/copied/') AS SELECT id FROM inert"
+    sql = (
+        f"CREATE TABLE copied WITH (external_location = 's3://{BUCKET}/copied/') AS SELECT id FROM"
+        " inert"
+    )
     grant(person, {"Database": {"Name": DATABASE}}, ["DESCRIBE"])
     assert "Required Create Table on lf_tests" in person.reason(sql)
     grant(person, {"Database": {"Name": DATABASE}}, ["CREATE_TABLE"])
-    assert f"Insufficient Lake Formation permission(s) on s3://{BUCKET}/copied/" in person.reason(sql)
-    grant(person, {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{BUCKET}"}}, ["DATA_LOCATION_ACCESS"])
+    assert f"Insufficient Lake Formation permission(s) on s3://{BUCKET}/copied/" in person.reason(
+        sql
+    )
+    grant(
+        person,
+        {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{BUCKET}"}},
+        ["DATA_LOCATION_ACCESS"],
+    )
     person.rows(sql)
     assert person.rows("SELECT count(*) FROM copied") == [["4"]]
 
@@ -642,7 +846,12 @@ def test_only_administrators_and_who_holds_the_grant_option_grant(person):
         "Resource": table("people"),
         "Permissions": ["SELECT"],
     }
-    with pytest.raises(ClientError, match="Resource does not exist or requester is not authorized to access requested permissions"):  # fmt: skip
+    with pytest.raises(
+        ClientError,
+        match=(
+            "Resource does not exist or requester is not authorized to access requested permissions"
+        ),
+    ):
         person.client("lakeformation").grant_permissions(**told)
     grant(person, table("people"), ["SELECT"], PermissionsWithGrantOption=["SELECT"])
     person.client("lakeformation").grant_permissions(**told)
@@ -690,7 +899,9 @@ def test_a_listing_of_a_table_has_its_columns_too_and_comes_in_pages(person, lak
         page = lake.list_permissions(Resource=table("people"), MaxResults=1, **token)
         found += page["PrincipalResourcePermissions"]
         token = {"NextToken": page["NextToken"]} if "NextToken" in page else None
-    mine = [each for each in found if each["Principal"]["DataLakePrincipalIdentifier"] == person.arn]
+    mine = [
+        each for each in found if each["Principal"]["DataLakePrincipalIdentifier"] == person.arn
+    ]
     assert sorted(next(iter(each["Resource"])) for each in mine) == ["Table", "TableWithColumns"]
 
 
@@ -705,7 +916,9 @@ def test_a_hybrid_location_is_governed_for_who_is_opted_in_only(lake):
     assert len(person.rows("SELECT * FROM hybrid")) == 4
     grant(person, columns("hybrid", "id"), ["SELECT"])
     assert len(person.rows("SELECT ssn FROM hybrid")) == 4
-    lake.create_lake_formation_opt_in(Principal={"DataLakePrincipalIdentifier": person.arn}, Resource=table("hybrid"))
+    lake.create_lake_formation_opt_in(
+        Principal={"DataLakePrincipalIdentifier": person.arn}, Resource=table("hybrid")
+    )
     assert person.rows("SELECT * FROM hybrid WHERE id = 1") == [["1"]]
 
 
@@ -713,7 +926,10 @@ def test_a_location_says_whether_its_role_reaches_it(lake):
     broken = role(f"lf-{uuid.uuid4().hex[:8]}", policy(("s3:ListAllMyBuckets", "*")), SERVICE_TRUST)
     arn = f"arn:aws:s3:::{OUT}/registered"
     lake.register_resource(ResourceArn=arn, RoleArn=broken)
-    assert lake.describe_resource(ResourceArn=arn)["ResourceInfo"]["VerificationStatus"] == "VERIFICATION_FAILED"
+    assert (
+        lake.describe_resource(ResourceArn=arn)["ResourceInfo"]["VerificationStatus"]
+        == "VERIFICATION_FAILED"
+    )
     with pytest.raises(ClientError, match="AlreadyExistsException"):
         lake.register_resource(ResourceArn=arn, RoleArn=broken)
     lake.deregister_resource(ResourceArn=arn)
@@ -734,9 +950,14 @@ def test_every_loan_is_recorded(person):
     deadline = time.monotonic() + 20
     found = []
     while not found and time.monotonic() < deadline:
-        events = boto3.client("cloudtrail").lookup_events(LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "GetDataAccess"}])["Events"]  # fmt: skip
+        events = boto3.client("cloudtrail").lookup_events(
+            LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "GetDataAccess"}]
+        )["Events"]
         found = [each for each in events if person.arn in each["CloudTrailEvent"]]
     record = json.loads(found[0]["CloudTrailEvent"])
-    assert record["requestParameters"]["tableArn"] == f"arn:aws:glue:{REGION}:{ACCOUNT}:table/{DATABASE}/people"
+    assert (
+        record["requestParameters"]["tableArn"]
+        == f"arn:aws:glue:{REGION}:{ACCOUNT}:table/{DATABASE}/people"
+    )
     assert record["additionalEventData"]["requesterService"] == "ATHENA"
     assert record["readOnly"] is True

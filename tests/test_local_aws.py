@@ -1,4 +1,6 @@
-"""The stand-in as a whole: it refuses what it does not do, keeps objects as files, and tells where it runs."""
+"""The stand-in as a whole: it refuses what it does not do, keeps objects as files, and tells where
+it runs.
+"""
 
 import errno
 import json
@@ -25,7 +27,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "parameters"), REFUSED, ids=[f"{each[0]}.{each[1]}" for each in REFUSED]
+    ("service", "operation", "parameters"),
+    REFUSED,
+    ids=[f"{each[0]}.{each[1]}" for each in REFUSED],
 )
 def test_what_is_not_done_is_refused_loudly(aws, service, operation, parameters):
     with pytest.raises(ClientError) as refused:
@@ -36,7 +40,9 @@ def test_what_is_not_done_is_refused_loudly(aws, service, operation, parameters)
 @pytest.fixture
 def bucket(aws):
     s3 = aws("s3")
-    s3.create_bucket(Bucket="object-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.create_bucket(
+        Bucket="object-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
     yield s3
     for each in s3.list_objects_v2(Bucket="object-tests").get("Contents", []):
         s3.delete_object(Bucket="object-tests", Key=each["Key"])
@@ -47,7 +53,9 @@ def _objects() -> Objects:
     from moto.s3 import models  # noqa: PLC0415
 
     return models.FakeBucket.__init__.__closure__ and next(
-        cell.cell_contents for cell in models.FakeBucket.__init__.__closure__ if isinstance(cell.cell_contents, Objects)
+        cell.cell_contents
+        for cell in models.FakeBucket.__init__.__closure__
+        if isinstance(cell.cell_contents, Objects)
     )
 
 
@@ -58,7 +66,9 @@ def test_an_object_is_a_plain_file_that_engines_can_read(bucket):
 
 def test_a_range_of_an_object_is_read(bucket):
     bucket.put_object(Bucket="object-tests", Key="k", Body=b"0123456789")
-    read = lambda asked: bucket.get_object(Bucket="object-tests", Key="k", Range=asked)["Body"].read()  # noqa: E731
+    read = lambda asked: bucket.get_object(Bucket="object-tests", Key="k", Range=asked)[  # noqa: E731
+        "Body"
+    ].read()
     assert [read("bytes=2-4"), read("bytes=7-"), read("bytes=-2")] == [b"234", b"789", b"89"]
 
 
@@ -70,7 +80,10 @@ def test_files_an_engine_wrote_are_objects_once_adopted(bucket):
     objects.adopt("object-tests", "t/")
     file.write_bytes(b"second, longer")
     objects.adopt("object-tests", "t/")
-    assert bucket.get_object(Bucket="object-tests", Key="t/part-0.parquet")["Body"].read() == b"second, longer"
+    assert (
+        bucket.get_object(Bucket="object-tests", Key="t/part-0.parquet")["Body"].read()
+        == b"second, longer"
+    )
     file.unlink()
     objects.adopt("object-tests", "t/")
     assert "Contents" not in bucket.list_objects_v2(Bucket="object-tests")
@@ -89,16 +102,33 @@ def test_an_absent_object_is_aws_own_error(bucket):
 
 def test_every_call_is_in_the_log_and_reads_are_not_changing(stand_in, aws):
     aws("sts").get_caller_identity()
-    directory = json.load(urllib.request.urlopen(stand_in["AWS_ENDPOINT_URL"] + "/_local_aws"))["directory"]
+    directory = json.load(urllib.request.urlopen(stand_in["AWS_ENDPOINT_URL"] + "/_local_aws"))[
+        "directory"
+    ]
     last = json.loads((Path(directory) / "calls.jsonl").read_text().splitlines()[-1])
-    assert (last["service"], last["operation"], last["changing"]) == ("sts", "GetCallerIdentity", False)
+    assert (last["service"], last["operation"], last["changing"]) == (
+        "sts",
+        "GetCallerIdentity",
+        False,
+    )
 
 
 def test_a_port_in_use_is_one_clear_sentence(stand_in, tmp_path):
     port = int(stand_in["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])
-    with pytest.raises(server.LocalAwsError, match=f"Port {port} is in use"), server.serving(tmp_path, port):
+    with (
+        pytest.raises(server.LocalAwsError, match=f"Port {port} is in use"),
+        server.serving(tmp_path, port),
+    ):
         pass
-    command = [sys.executable, "-m", "local_aws", "--port", str(port), "--data", str(tmp_path / "data")]
+    command = [
+        sys.executable,
+        "-m",
+        "local_aws",
+        "--port",
+        str(port),
+        "--data",
+        str(tmp_path / "data"),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert len(ended.stderr.strip().splitlines()) == 1

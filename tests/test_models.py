@@ -1,4 +1,6 @@
-"""08_sagemaker's declarations: a model trained on the lake, its answers proved and switched in, and what stops it."""
+"""08_sagemaker's declarations: a model trained on the lake, its answers proved and switched in, and
+what stops it.
+"""
 
 import io
 import json
@@ -39,7 +41,10 @@ TOLD = {
     "split_at": "2020-10-01",
     "label": "wet",
     "features": ["pressure", "wind"],
-    "query": "SELECT d.day_id, d.day AS known_at, d.pressure, d.wind, CASE WHEN d.rain > 0 THEN 1 WHEN d.rain = 0 THEN 0 END AS wet FROM ${table.sky.days} d",
+    "query": (
+        "SELECT d.day_id, d.day AS known_at, d.pressure, d.wind, CASE WHEN d.rain > 0 THEN 1 WHEN"
+        " d.rain = 0 THEN 0 END AS wet FROM ${table.sky.days} d"
+    ),
     "script": "models/classifier.py",
     "hyperparameters": {"iterations": 10, "baseline": "wind"},
     "metrics": ["auc", "baseline_auc"],
@@ -57,7 +62,9 @@ DAYS = Table(0, "sky", "days", "sky_days", ROWS, False, 0, COLUMNS, ("day_id",))
 
 @pytest.fixture(scope="module")
 def place(stand_in):
-    """What of the foundation a model needs, and one curated table with its proof; the operator at work."""
+    """What of the foundation a model needs, and one curated table with its proof; the operator at
+    work.
+    """
     parts = foundation.parts(NAMES, services=())
     wanted = ("services", "people", "key", "buckets", "network", "groups")
     ensure(foundation.bootstrap(NAMES), apply=True)
@@ -69,7 +76,9 @@ def place(stand_in):
     ensure(
         [
             athena.workgroup(
-                NAMES.resource("lakebook"), f"s3://{NAMES.jobs_bucket}/athena/lakebook/", kms.alias(NAMES)
+                NAMES.resource("lakebook"),
+                f"s3://{NAMES.jobs_bucket}/athena/lakebook/",
+                kms.alias(NAMES),
             ),
             *(glue.database(NAMES.database(layer), "") for layer in ("staging", "curated")),
         ],
@@ -80,11 +89,17 @@ def place(stand_in):
     rain = np.where((pressure < 1013) & (wind == "west"), 5.0, 0.0)
     rain[::50] = np.nan  # nobody looked
     frame = pd.DataFrame(
-        {"day_id": range(ROWS), "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(ROWS), "D")}
+        {
+            "day_id": range(ROWS),
+            "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(ROWS), "D"),
+        }
     )
     frame = frame.assign(pressure=pressure, wind=wind, rain=pd.array(rain, dtype="Int32"))
     curated("first", frame)
-    yield {"Subnets": ec2.subnets(NAMES, []), "SecurityGroupIds": ec2.security_group_ids(NAMES, "sagemaker")}
+    yield {
+        "Subnets": ec2.subnets(NAMES, []),
+        "SecurityGroupIds": ec2.security_group_ids(NAMES, "sagemaker"),
+    }
     boto3.setup_default_session()
 
 
@@ -99,12 +114,23 @@ def curated(snapshot, frame):
     columns = [(each.catalog_name, kind, "") for each, kind in zip(COLUMNS, kinds, strict=True)]
     proof = {"inputs": snapshot, "files": "", "measure": "", "rows": len(frame)}
     parameters = {lake.SOURCE: lake.model(DAYS), lake.PROOF: json.dumps(proof)}
-    ensure([glue.table("sky_days", NAMES.database("curated"), glue.parquet_table(columns, location, "", parameters))], apply=True)  # fmt: skip
+    ensure(
+        [
+            glue.table(
+                "sky_days",
+                NAMES.database("curated"),
+                glue.parquet_table(columns, location, "", parameters),
+            )
+        ],
+        apply=True,
+    )
 
 
 def rain(place, **told):
     """The model, with something else told of it."""
-    script = told.pop("script_text", None) or (models.project() / "models" / "classifier.py").read_text()
+    script = (
+        told.pop("script_text", None) or (models.project() / "models" / "classifier.py").read_text()
+    )
     return models.Model(NAMES, {**TOLD, **told}, script, IMAGE, "ml.m5.large", place)
 
 
@@ -131,13 +157,28 @@ def ask(sql):
 
 def test_a_plan_before_anything_is_there_makes_no_call_and_names_them_all(place):
     actions = [call.action for _, call in calls(steps(rain(place, name="planned")))]
-    assert {"athena:StartQueryExecution", "sagemaker:CreateTrainingJob", "sagemaker:CreateModel", "sagemaker:CreateModelPackage", "sagemaker:CreateModelCard", "sagemaker:CreateTransformJob"} <= set(actions)  # fmt: skip
+    assert {
+        "athena:StartQueryExecution",
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:CreateModel",
+        "sagemaker:CreateModelPackage",
+        "sagemaker:CreateModelCard",
+        "sagemaker:CreateTransformJob",
+    } <= set(actions)
     assert not sagemaker._jobs("training", rain(place, name="planned").job_name)
 
 
 def test_every_row_asked_has_one_answer_in_the_lake(trained):
-    assert ask("SELECT count(*), count(DISTINCT day_id), min(day_id) FROM models_rain_predictions") == [["126", "126", "274"]]  # fmt: skip
-    wet, dry = (ask(f"SELECT avg(probability) FROM models_rain_predictions JOIN sky_days USING (day_id) WHERE rain {each}")[0][0] for each in ("> 0", "= 0"))  # fmt: skip
+    assert ask(
+        "SELECT count(*), count(DISTINCT day_id), min(day_id) FROM models_rain_predictions"
+    ) == [["126", "126", "274"]]
+    wet, dry = (
+        ask(
+            "SELECT avg(probability) FROM models_rain_predictions JOIN sky_days USING (day_id)"
+            f" WHERE rain {each}"
+        )[0][0]
+        for each in ("> 0", "= 0")
+    )
     assert float(wet) > float(dry) + 0.3
 
 
@@ -145,19 +186,21 @@ def test_the_model_beats_its_baseline_and_says_so(trained, capsys):
     scores = models.scores([trained])
     assert models.no_better(scores) == []
     assert "score of rain: auc " in capsys.readouterr().out
-    assert models.no_better(pd.DataFrame([{"model": "coin", "auc": 0.5, "baseline_auc": 0.5}, {"model": "mute"}])) == [
-        "coin",
-        "mute",
-    ]
+    assert models.no_better(
+        pd.DataFrame([{"model": "coin", "auc": 0.5, "baseline_auc": 0.5}, {"model": "mute"}])
+    ) == ["coin", "mute"]
     evaluation = trained.evaluation()
-    assert evaluation["rows"] == {"train": 268, "validation": 124}  # of rows that nobody looked at, nothing is learned
+    # of rows that nobody looked at, nothing is learned
+    assert evaluation["rows"] == {"train": 268, "validation": 124}
     assert set(evaluation["importance"]) == {"pressure", "wind"}
 
 
 def test_the_registry_and_the_card_say_what_the_model_is(trained):
     [entry] = models.cards([trained])
     assert (entry["version"], entry["approval"]) == (1, "PendingManualApproval")
-    content = json.loads(boto3.client("sagemaker").describe_model_card(ModelCardName=trained.group)["Content"])
+    content = json.loads(
+        boto3.client("sagemaker").describe_model_card(ModelCardName=trained.group)["Content"]
+    )
     assert content["model_overview"]["model_name"] == trained.job_name
     figures = content["evaluation_details"][0]["metric_groups"][0]["metric_data"]
     assert {each["name"]: each["value"] for each in figures} == trained.metrics()
@@ -170,7 +213,9 @@ def test_nothing_is_done_twice(trained, place):
 
 
 def test_another_snapshot_or_script_is_another_model(trained, place):
-    assert rain(place, hyperparameters={"iterations": 11, "baseline": "wind"}).inputs != trained.inputs
+    assert (
+        rain(place, hyperparameters={"iterations": 11, "baseline": "wind"}).inputs != trained.inputs
+    )
     assert rain(place, script_text="pass").inputs != trained.inputs
     assert rain(place, question="Wet?").inputs == trained.inputs
 
@@ -178,10 +223,14 @@ def test_another_snapshot_or_script_is_another_model(trained, place):
 def test_a_failing_script_is_one_sentence_and_readers_see_the_old_answers(trained, place):
     broken = rain(place, script_text="raise ValueError('no such column: colour')")
     before = ask("SELECT count(*), sum(probability) FROM models_rain_predictions")
-    with pytest.raises(LakebookError, match=r"ended Failed: AlgorithmError.*no such column: colour.*the lake is as it was"):  # fmt: skip
+    with pytest.raises(
+        LakebookError,
+        match=r"ended Failed: AlgorithmError.*no such column: colour.*the lake is as it was",
+    ):
         ensure(steps(broken), apply=True)
     assert ask("SELECT count(*), sum(probability) FROM models_rain_predictions") == before
-    with pytest.raises(LakebookError, match=f"{broken.job_name}-2 ended Failed"):  # a name is used up by any job
+    # a name is used up by any job
+    with pytest.raises(LakebookError, match=f"{broken.job_name}-2 ended Failed"):
         ensure(steps(broken), apply=True)
 
 
@@ -189,7 +238,9 @@ def test_a_missing_permission_is_one_sentence(place):
     role = NAMES.resource("sagemaker")
     boto3.client("iam").delete_role_policy(RoleName=role, PolicyName="lakebook")
     try:
-        with pytest.raises(Exception, match=r"No S3 objects found .* that the role .*s3:ListBucket"):
+        with pytest.raises(
+            Exception, match=r"No S3 objects found .* that the role .*s3:ListBucket"
+        ):
             ensure(steps(rain(place, name="denied")), apply=True)
     finally:
         ensure(sagemaker.roles(NAMES), apply=True)
@@ -197,11 +248,22 @@ def test_a_missing_permission_is_one_sentence(place):
 
 @pytest.mark.parametrize("damage", ["a row too few", "a row twice", "no probability"])
 def test_answers_that_are_not_whole_never_reach_readers(trained, place, damage):
-    model = rain(place, hyperparameters={"iterations": 10, "baseline": "wind", "learning-rate": {"a row too few": 0.2, "a row twice": 0.3, "no probability": 0.4}[damage]})  # fmt: skip
+    model = rain(
+        place,
+        hyperparameters={
+            "iterations": 10,
+            "baseline": "wind",
+            "learning-rate": {"a row too few": 0.2, "a row twice": 0.3, "no probability": 0.4}[
+                damage
+            ],
+        },
+    )
     ensure(steps(model), apply=True)
     [file] = s3.objects(model.location)
     bucket, key = s3.split(file["uri"])
-    told = pd.read_parquet(io.BytesIO(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()))
+    told = pd.read_parquet(
+        io.BytesIO(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    )
     told = {
         "a row too few": told[1:],
         "a row twice": pd.concat([told[:1], told[:1], told[2:]]),
@@ -230,7 +292,9 @@ def test_half_a_data_set_is_not_taken_for_the_whole(place):
     datasets = model.datasets()
     ensure(datasets, apply=True)
     assert calls(datasets) == []
-    boto3.client("s3").put_object(Bucket=NAMES.jobs_bucket, Key=s3.split(model._uri("train"))[1] + "more", Body=b"")
+    boto3.client("s3").put_object(
+        Bucket=NAMES.jobs_bucket, Key=s3.split(model._uri("train"))[1] + "more", Body=b""
+    )
     actions = [call.action for _, call in calls(datasets)]
     assert actions == ["s3:DeleteObjects", "athena:StartQueryExecution", "s3:PutObject"]
 

@@ -25,7 +25,9 @@ def notebook(tmp_path):
     file = tmp_path / "05_glue.ipynb"
     cell = new_code_cell(CELL)
     cell.metadata.tags = ["parameters"]
-    nbformat.write(new_notebook(cells=[new_code_cell("workers: str = 'not a parameter'"), cell]), file)
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("workers: str = 'not a parameter'"), cell]), file
+    )
     return file
 
 
@@ -51,7 +53,10 @@ def test_the_declarations_are_those_that_papermill_sees(notebook):
 
 
 def test_values_are_read_with_their_types(notebook):
-    text = 'account: "012345678901"\nworkers: 4\nratio: 1\nstrict: false\nsource_schemas: [a, b]\nwarehouse_keys: {a.b: c}\n'
+    text = (
+        'account: "012345678901"\nworkers: 4\nratio: 1\nstrict: false\nsource_schemas: [a,'
+        " b]\nwarehouse_keys: {a.b: c}\n"
+    )
     assert read(notebook, text) == {
         "account": "012345678901",
         "workers": 4,
@@ -86,7 +91,10 @@ def test_an_account_number_given_as_an_override_needs_no_quotes(notebook):
         ("prefix: no", "with quotes"),
         ("prefix: [a]", "prefix must be text"),
         ("prefix:", "prefix has no value"),
-        ("workers: '2'", "workers must be a whole number (05_glue.ipynb declares it as int), not '2'"),
+        (
+            "workers: '2'",
+            "workers must be a whole number (05_glue.ipynb declares it as int), not '2'",
+        ),
         ("workers: 2.5", "a whole number"),
         ("workers: true", "a whole number"),
         ("ratio: true", "ratio must be a number"),
@@ -118,7 +126,9 @@ def test_a_missing_file_is_named(notebook):
 
 
 def test_the_name_of_a_secret_is_no_secret(notebook):
-    assert read(notebook, "source_secret: acme-production-source") == {"source_secret": "acme-production-source"}
+    assert read(notebook, "source_secret: acme-production-source") == {
+        "source_secret": "acme-production-source"
+    }
 
 
 def test_a_broken_parameters_cell_names_its_notebook(tmp_path):

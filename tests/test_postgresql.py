@@ -18,7 +18,9 @@ from local_aws import postgresql
 from local_aws.postgresql import Server, ServerError, Source
 
 ORDINARY = 1  # an account that every Linux has; initdb wants a real one
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's server runs as that user")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="an ordinary user's server runs as that user"
+)
 
 
 def ask(server, question):
@@ -106,7 +108,8 @@ def test_removing_a_server_leaves_nothing(directory):
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://postgres:wrong@{}", "postgresql://postgres@{}", "postgresql://nobody:x@{}"]
+    "url",
+    ["postgresql://postgres:wrong@{}", "postgresql://postgres@{}", "postgresql://nobody:x@{}"],
 )
 def test_a_wrong_password_is_refused(server, url):
     with pytest.raises(psycopg.OperationalError, match="password"):
@@ -116,14 +119,18 @@ def test_a_wrong_password_is_refused(server, url):
 def test_passwords_are_random_and_only_their_owner_can_read_them(server):
     assert server.password("one") != server.password("two")
     assert len(server.password("one")) >= 32
-    assert {stat.S_IMODE(file.stat().st_mode) for file in server.directory.glob("*.password")} == {0o600}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in server.directory.glob("*.password")} == {
+        0o600
+    }
     assert server.password("postgres") not in server.log.read_text()
 
 
 def test_a_port_in_use_is_one_clear_sentence(directory):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServerError, match=f"^Port {port} of 127.0.0.1 is in use by another program: .*port.$"):
+        with pytest.raises(
+            ServerError, match=f"^Port {port} of 127.0.0.1 is in use by another program: .*port.$"
+        ):
             Server(directory, port).start()
 
 
@@ -167,7 +174,8 @@ def test_data_that_are_spoilt_are_told_with_the_log(server):
 
 def test_whoever_reads_the_output_of_the_starting_process_is_not_held_up(directory):
     start = (
-        f"from pathlib import Path; from local_aws.postgresql import Server; Server(Path({str(directory)!r})).start()"
+        "from pathlib import Path; from local_aws.postgresql import Server;"
+        f" Server(Path({str(directory)!r})).start()"
     )
     subprocess.run([sys.executable, "-c", start], check=True, capture_output=True, timeout=60)
     with Server(directory) as found:

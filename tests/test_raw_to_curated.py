@@ -23,7 +23,13 @@ TYPES = [  # column, declared type, raw type, values, type in the curated file
     ("medium", "int", pa.int32(), [-(2**31), 2**31 - 1], pa.int32()),
     ("large", "bigint", pa.int64(), [-(2**63), 2**63 - 1], pa.int64()),
     ("widened", "bigint", pa.int32(), [1, 2], pa.int64()),
-    ("narrow", "decimal(5,2)", pa.decimal128(5, 2), [Decimal("-999.99"), Decimal("0.01")], pa.decimal128(5, 2)),
+    (
+        "narrow",
+        "decimal(5,2)",
+        pa.decimal128(5, 2),
+        [Decimal("-999.99"), Decimal("0.01")],
+        pa.decimal128(5, 2),
+    ),
     (
         "wide",
         "decimal(38,4)",
@@ -47,7 +53,17 @@ TYPES = [  # column, declared type, raw type, values, type in the curated file
         pa.timestamp("us", "UTC"),
     ),
 ]
-ODD_NAMES = ["a.b", "back`tick", 'double"quote', "it's", "with space", "ÄÖÜ ☃", "Case", "case", "comma,semi;colon"]
+ODD_NAMES = [
+    "a.b",
+    "back`tick",
+    'double"quote',
+    "it's",
+    "with space",
+    "ÄÖÜ ☃",
+    "Case",
+    "case",
+    "comma,semi;colon",
+]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +98,9 @@ def entry(name, files, columns, partition_by=(), location=None):
 def run_manifest(name, tables):
     manifest = {"snapshot": "s1", "compression": "zstd", "tables": tables}
     uri = put_bytes(f"manifests/{name}.json", json.dumps(manifest).encode())
-    run_id = glue_runner.start("raw-to-curated", manifest=uri, result=f"s3://curation-out/{name}.json")
+    run_id = glue_runner.start(
+        "raw-to-curated", manifest=uri, result=f"s3://curation-out/{name}.json"
+    )
     return glue_runner.ended("raw-to-curated", run_id)
 
 
@@ -97,13 +115,18 @@ def months_table():
     moments = [start + datetime.timedelta(days=number) for number in range(100)]
     kinds = ["a/b=c", "50%", "é x"]
     return pa.table(
-        {"at": pa.array([*moments, None], pa.timestamp("us", "UTC")), "kind": [kinds[n % 3] for n in range(101)]}
+        {
+            "at": pa.array([*moments, None], pa.timestamp("us", "UTC")),
+            "kind": [kinds[n % 3] for n in range(101)],
+        }
     )
 
 
 @pytest.fixture(scope="module")
 def result(buckets):
-    """What one run made of: all types, odd names, partitions, several files of different schema, and no rows at all."""
+    """What one run made of: all types, odd names, partitions, several files of different schema,
+    and no rows at all.
+    """
     odd = pa.table({name: pa.array([index], pa.int32()) for index, name in enumerate(ODD_NAMES)})
     months = [
         {"name": "at_month", "column": "at", "transform": "month"},
@@ -143,7 +166,9 @@ def result(buckets):
 
 def read(uri):
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return pq.ParquetFile(io.BytesIO(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()))
+    return pq.ParquetFile(
+        io.BytesIO(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    )
 
 
 def rows_of(table):
@@ -157,7 +182,9 @@ def rows_of(table):
 )
 def test_every_type_keeps_its_values(result, name, declared, values, kind):
     column = rows_of(result["tables"]["types"]).column(name)
-    expected = [each.replace(tzinfo=UTC) if isinstance(each, datetime.datetime) else each for each in values]
+    expected = [
+        each.replace(tzinfo=UTC) if isinstance(each, datetime.datetime) else each for each in values
+    ]
     if name == "flag_text":
         expected = [True, False]
     assert column.type == kind, declared
@@ -177,12 +204,17 @@ def test_files_are_compressed_as_the_manifest_says(result):
 
 
 def test_odd_names_of_columns_files_and_folders_are_taken_literally(result):
-    assert rows_of(result["tables"]["odd"]).to_pylist() == [{f"c{index}": index for index in range(len(ODD_NAMES))}]
+    assert rows_of(result["tables"]["odd"]).to_pylist() == [
+        {f"c{index}": index for index in range(len(ODD_NAMES))}
+    ]
 
 
 def test_partitions_are_months_and_values_and_each_has_one_file(result):
     table, raw = result["tables"]["months"], months_table().to_pylist()
-    expected = {(f"{row['at']:%Y-%m}" if row["at"] else "__HIVE_DEFAULT_PARTITION__", row["kind"]) for row in raw}
+    expected = {
+        (f"{row['at']:%Y-%m}" if row["at"] else "__HIVE_DEFAULT_PARTITION__", row["kind"])
+        for row in raw
+    }
     assert {tuple(each["values"]) for each in table["partitions"]} == expected
     assert len(table["files"]) == len(expected)
     for partition in table["partitions"]:
@@ -192,7 +224,8 @@ def test_partitions_are_months_and_values_and_each_has_one_file(result):
         assert found == [
             row
             for row in raw
-            if row["kind"] == kind and (f"{row['at']:%Y-%m}" if row["at"] else "__HIVE_DEFAULT_PARTITION__") == month
+            if row["kind"] == kind
+            and (f"{row['at']:%Y-%m}" if row["at"] else "__HIVE_DEFAULT_PARTITION__") == month
         ]
 
 
@@ -211,7 +244,9 @@ def test_rows_and_bytes_are_those_of_the_objects(result):
         for each in page["Contents"]
         if not each["Key"].endswith(".json")
     }
-    assert {each["uri"]: each["bytes"] for table in result["tables"].values() for each in table["files"]} == objects
+    assert {
+        each["uri"]: each["bytes"] for table in result["tables"].values() for each in table["files"]
+    } == objects
     assert {name: table["rows"] for name, table in result["tables"].items()} == {
         "types": 3,
         "odd": 1,
@@ -237,7 +272,9 @@ def test_a_table_without_files_writes_none(result):
 
 
 def test_files_of_different_width_are_read_together(result):
-    assert sorted(rows_of(result["tables"]["numbers"]).column("n").to_pylist()) == sorted([*range(5), *range(7)])
+    assert sorted(rows_of(result["tables"]["numbers"]).column("n").to_pylist()) == sorted(
+        [*range(5), *range(7)]
+    )
 
 
 def test_a_line_for_each_table_is_printed(result):
@@ -256,27 +293,43 @@ def bad_tables():
     """Manifest entries that must fail, with what the one sentence has to say."""
     whole = pa.table({"n": pa.array(range(1000), pa.int64()), "flag": ["true"] * 999 + ["perhaps"]})
     good = put_raw("bad/good.parquet", whole)
-    raw = boto3.client("s3").get_object(Bucket="curation-raw", Key="bad/good.parquet")["Body"].read()
+    raw = (
+        boto3.client("s3").get_object(Bucket="curation-raw", Key="bad/good.parquet")["Body"].read()
+    )
     cut = put_bytes("bad/cut.parquet", raw[:-100])
     no_bytes = put_bytes("bad/nothing.parquet", b"")
     torn = put_bytes("bad/torn.parquet", raw[:4] + b"\xff" * 800 + raw[804:])
     nanos = put_raw("bad/nanos.parquet", pa.table({"n": pa.array([1], pa.timestamp("ns"))}))
     listed = put_raw("bad/listed.parquet", pa.table({"n": [[1]]}))
-    cents = put_raw("bad/cents.parquet", pa.table({"n": pa.array([Decimal("1.005")], pa.decimal128(10, 3))}))
+    cents = put_raw(
+        "bad/cents.parquet", pa.table({"n": pa.array([Decimal("1.005")], pa.decimal128(10, 3))})
+    )
     put_bytes("bad/used/x", b"x")
     n = [("n", "n", "bigint")]
     return {
         "cut": (entry("cut", [good, cut], n), ["bad/cut.parquet", "cut short"]),
         "no_bytes": (entry("no_bytes", [no_bytes], n), ["bad/nothing.parquet", "cut short"]),
-        "gone": (entry("gone", ["s3://curation-raw/bad/gone.parquet"], n), ["bad/gone.parquet does not exist"]),
+        "gone": (
+            entry("gone", ["s3://curation-raw/bad/gone.parquet"], n),
+            ["bad/gone.parquet does not exist"],
+        ),
         "torn": (entry("torn", [torn], n), ["torn was not converted", "bad/torn.parquet"]),
         "schema": (
             entry("schema", [good], [("n", "n", "double")]),
             ["bad/good.parquet", "'n' is bigint, but double was expected"],
         ),
-        "text": (entry("text", [good], [("flag", "flag", "int")]), ["'flag' is string, but int was expected"]),
-        "missing": (entry("missing", [good], [("N", "n", "bigint")]), ["no column 'N'; it has n, flag"]),
-        "nanos": (entry("nanos", [nanos], [("n", "n", "timestamp")]), ["INT64 TIMESTAMP", "nanoseconds"]),
+        "text": (
+            entry("text", [good], [("flag", "flag", "int")]),
+            ["'flag' is string, but int was expected"],
+        ),
+        "missing": (
+            entry("missing", [good], [("N", "n", "bigint")]),
+            ["no column 'N'; it has n, flag"],
+        ),
+        "nanos": (
+            entry("nanos", [nanos], [("n", "n", "timestamp")]),
+            ["INT64 TIMESTAMP", "nanoseconds"],
+        ),
         "listed": (entry("listed", [listed], n), ["no column 'n'; it has n.list.element"]),
         "rounded": (
             entry("rounded", [cents], [("n", "n", "decimal(10,2)")]),
@@ -287,7 +340,11 @@ def bad_tables():
             ["flag was not converted", "the column 'flag' holds perhaps, which is no boolean"],
         ),
         "overflow": (
-            entry("overflow", [put_raw("bad/big.parquet", pa.table({"n": [40_000]}))], [("n", "n", "smallint")]),
+            entry(
+                "overflow",
+                [put_raw("bad/big.parquet", pa.table({"n": [40_000]}))],
+                [("n", "n", "smallint")],
+            ),
             ["overflow was not converted", "the column 'n' holds 40000, which is no smallint"],
         ),
         "used": (
@@ -323,13 +380,20 @@ tries_each()
 def refusals(buckets):
     """The sentence with which the job fails for each bad table, all within one Spark."""
     tables = bad_tables()
-    glue_runner.job("tries-each", SCRIPT.replace('\nif __name__ == "__main__":\n    main()\n', TRIES_EACH))
-    uri = put_bytes("manifests/bad.json", json.dumps([table for table, _ in tables.values()]).encode())
+    glue_runner.job(
+        "tries-each", SCRIPT.replace('\nif __name__ == "__main__":\n    main()\n', TRIES_EACH)
+    )
+    uri = put_bytes(
+        "manifests/bad.json", json.dumps([table for table, _ in tables.values()]).encode()
+    )
     run = glue_runner.ended(
-        "tries-each", glue_runner.start("tries-each", manifest=uri, result="s3://curation-raw/bad.json")
+        "tries-each",
+        glue_runner.start("tries-each", manifest=uri, result="s3://curation-raw/bad.json"),
     )
     assert run["JobRunState"] == "SUCCEEDED", run
-    sentences = json.loads(boto3.client("s3").get_object(Bucket="curation-raw", Key="bad.json")["Body"].read())
+    sentences = json.loads(
+        boto3.client("s3").get_object(Bucket="curation-raw", Key="bad.json")["Body"].read()
+    )
     return {name: (sentences.get(name, ""), expected) for name, (_, expected) in tables.items()}
 
 
@@ -364,7 +428,11 @@ def test_a_failed_conversion_leaves_no_result_and_fails_the_run(buckets):
     good = put_raw("bad/one.parquet", pa.table({"n": [1]}))
     bad = put_bytes("bad/short.parquet", b"PAR1 and no more")
     run = run_manifest(
-        "failing", [entry("one", [good], [("n", "n", "bigint")]), entry("short", [bad], [("n", "n", "bigint")])]
+        "failing",
+        [
+            entry("one", [good], [("n", "n", "bigint")]),
+            entry("short", [bad], [("n", "n", "bigint")]),
+        ],
     )
     assert run["JobRunState"] == "FAILED"
     assert run["ErrorMessage"].startswith(

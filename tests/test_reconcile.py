@@ -22,18 +22,23 @@ from lakebook.relations import Relation
 
 # ruff: noqa: F811 - fixtures
 
-DUCKDB = {"string": "varchar", "binary": "blob", "float": "real"}  # Glue's names that DuckDB does not know
+# Glue's names that DuckDB does not know
+DUCKDB = {"string": "varchar", "binary": "blob", "float": "real"}
 SPARE = {  # functions that Athena and Redshift have and DuckDB lacks
     "from_base(digits, base)": "('0x' || digits)::bigint",
     "blob_part(value, first, size)": "value[first:first + size - 1]",
-    "to_milliseconds(value)": "epoch_ms(cast(floor((epoch_us(value::timestamp)::decimal(38, 3) + 500) / 1000) as bigint))",
+    "to_milliseconds(value)": (
+        "epoch_ms(cast(floor((epoch_us(value::timestamp)::decimal(38, 3) + 500) / 1000) as bigint))"
+    ),
 }
 NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
 NAMES = ["表", "Order items", "array_no_key", "empty_one", "everything", "no_key", "parts", "wide"]
 
 
 class Lake:
-    """What DMS should deliver, typed as the lake types it, in DuckDB; answers the SQL meant for Athena or Redshift."""
+    """What DMS should deliver, typed as the lake types it, in DuckDB; answers the SQL meant for
+    Athena or Redshift.
+    """
 
     def __init__(self, server, tables):
         self.duckdb = duckdb.connect()
@@ -45,10 +50,13 @@ class Lake:
             self.fill(server, table)
 
     def fill(self, server, table):
-        """Copy through COPY … TO STDOUT as csv, which every type survives; binary as hexadecimal digits."""
+        """Copy through COPY … TO STDOUT as csv, which every type survives; binary as hexadecimal
+        digits.
+        """
         types = [DUCKDB.get(curated_type(column), curated_type(column)) for column in table.columns]
         columns = ", ".join(
-            f"{postgresql.quote(column.catalog_name)} {kind}" for column, kind in zip(table.columns, types, strict=True)
+            f"{postgresql.quote(column.catalog_name)} {kind}"
+            for column, kind in zip(table.columns, types, strict=True)
         )
         name = postgresql.quote(table.catalog_name)
         self.duckdb.execute(f"create or replace table {name} ({columns})")
@@ -57,25 +65,34 @@ class Lake:
             f"encode({value}, 'hex')" if kind == "blob" else f"({value})::text"
             for value, kind in zip(values, types, strict=True)
         ]
-        parsed = [f"unhex(c{n})" if kind == "blob" else f"c{n}::{kind}" for n, kind in enumerate(types)]
+        parsed = [
+            f"unhex(c{n})" if kind == "blob" else f"c{n}::{kind}" for n, kind in enumerate(types)
+        ]
         with server.connect("nasty") as connection:
             for setting, value in postgresql.connection.SETTINGS.items():
                 connection.execute(f"set {setting} = '{value}'")
             rows = connection.execute(f"select {', '.join(texts)} from {table.relation}").fetchall()
         texts = pd.DataFrame(
-            [list(map(self.plain, row)) for row in rows], columns=[f"c{n}" for n in range(len(types))], dtype="string"
+            [list(map(self.plain, row)) for row in rows],
+            columns=[f"c{n}" for n in range(len(types))],
+            dtype="string",
         )
         self.duckdb.execute(f"insert into {name} select {', '.join(parsed)} from texts")
 
     @staticmethod
     def plain(text):
         """DuckDB writes BC after the date, PostgreSQL at the end."""
-        return re.sub(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(.*) BC$", r"\1 (BC)\2", text) if text else text
+        return (
+            re.sub(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(.*) BC$", r"\1 (BC)\2", text) if text else text
+        )
 
     def relation(self, dialect, table, name=None):
         names = tuple(postgresql.quote(column.catalog_name) for column in table.columns)
         return Relation(
-            dialect, postgresql.quote(name or table.catalog_name), names, lambda sql: self.ask(dialect, sql)
+            dialect,
+            postgresql.quote(name or table.catalog_name),
+            names,
+            lambda sql: self.ask(dialect, sql),
         )
 
     def ask(self, dialect, sql):
@@ -95,12 +112,20 @@ class Lake:
         ).fetchall():
             if postgresql.quote(table) in sql:
                 schema.setdefault(table, {})[postgresql.quote(column)] = kind
-        tree = qualify(sqlglot.parse_one(sql, read=dialect.name.lower()), schema=schema, dialect="duckdb")
-        return annotate_types(tree, schema=schema, dialect="duckdb").transform(as_aws_does).sql(dialect="duckdb")
+        tree = qualify(
+            sqlglot.parse_one(sql, read=dialect.name.lower()), schema=schema, dialect="duckdb"
+        )
+        return (
+            annotate_types(tree, schema=schema, dialect="duckdb")
+            .transform(as_aws_does)
+            .sql(dialect="duckdb")
+        )
 
 
 def as_aws_does(node):
-    """DuckDB's substring and length take no BLOB, and its timestamp(3) rounds half away from zero instead of up."""
+    """DuckDB's substring and length take no BLOB, and its timestamp(3) rounds half away from zero
+    instead of up.
+    """
     if isinstance(node, exp.Cast) and node.to.expressions and node.to.is_type("timestamp"):
         return exp.func("to_milliseconds", node.this)
     binary = (
@@ -153,7 +178,10 @@ def test_every_value_has_the_same_canonical_text_in_each_engine(lake, source, ev
                 "order by c0",
             )
         ]
-        for each in (relations.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(dialect, everything))
+        for each in (
+            relations.source(source, everything, LOB_MAX_KILOBYTES),
+            lake.relation(dialect, everything),
+        )
     )
     for column, left, right in zip(
         everything.columns, zip(*ours[0], strict=True), zip(*theirs[0], strict=True), strict=True
@@ -177,16 +205,40 @@ def test_a_table_with_too_many_columns_for_one_statement_is_refused(lake, tables
 
 
 CHANGES = {  # one value of nasty.everything, row 1 or 2
-    "i2": "-32767", "i8": "9223372036854775806", "n_free": "123.456791", "n_fix": "12.31", "n_wide": "'1.51'", "n_frac": "0.1235",
-    "f4": "1.50001", "f8": "1e-20", "cash": "1234.5001", "yes": "false", "c5": "'ab '", "v20": "''", "v_long": "left(v_long, 16383)",
-    "t": "t || ' '", "b": "unhex(hex(b) || '00')", "jb": "null", "d": "'2024-03-01'", "tm": "'23:59:59.50'", "ts": "'2024-02-29 12:34:56.788'",
-    "tstz": "tstz + interval 1 second", "iv": "''", "u": "upper(u)", "order": "null", "a": "2", "op_2": "'x'", "pg": "pg || ''''",
-}  # fmt: skip
+    "i2": "-32767",
+    "i8": "9223372036854775806",
+    "n_free": "123.456791",
+    "n_fix": "12.31",
+    "n_wide": "'1.51'",
+    "n_frac": "0.1235",
+    "f4": "1.50001",
+    "f8": "1e-20",
+    "cash": "1234.5001",
+    "yes": "false",
+    "c5": "'ab '",
+    "v20": "''",
+    "v_long": "left(v_long, 16383)",
+    "t": "t || ' '",
+    "b": "unhex(hex(b) || '00')",
+    "jb": "null",
+    "d": "'2024-03-01'",
+    "tm": "'23:59:59.50'",
+    "ts": "'2024-02-29 12:34:56.788'",
+    "tstz": "tstz + interval 1 second",
+    "iv": "''",
+    "u": "upper(u)",
+    "order": "null",
+    "a": "2",
+    "op_2": "'x'",
+    "pg": "pg || ''''",
+}
 
 
 @pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("name", CHANGES)
-def test_changing_any_single_value_changes_the_measure_and_names_the_key(lake, source, everything, name, dialect):
+def test_changing_any_single_value_changes_the_measure_and_names_the_key(
+    lake, source, everything, name, dialect
+):
     lake.duckdb.execute("create or replace table changed as from nasty_everything")
     lake.duckdb.execute(f'update changed set "{name}" = {CHANGES[name]} where id = 1')
     relation = lake.relation(dialect, everything, "changed")
@@ -194,7 +246,10 @@ def test_changing_any_single_value_changes_the_measure_and_names_the_key(lake, s
     assert reconcile.compare(expected, measured(relation, everything))
     assert measured(relation, everything).row_hash != expected.row_hash
     keys = differing_keys(
-        relations.source(source, everything, LOB_MAX_KILOBYTES), relation, everything, LOB_MAX_KILOBYTES
+        relations.source(source, everything, LOB_MAX_KILOBYTES),
+        relation,
+        everything,
+        LOB_MAX_KILOBYTES,
     )
     assert keys == Keys([], [], ["1"])
 
@@ -205,8 +260,14 @@ def test_changing_any_single_value_changes_the_measure_and_names_the_key(lake, s
         ("delete from changed where id = 77", (["77, 2020-08-17"], [], [])),
         ("insert into changed from nasty_parts where id = 77", ([], ["77, 2020-08-17"], [])),
         ("insert into changed values (1000, 'k', '2021-01-01')", ([], ["1000, 2021-01-01"], [])),
-        ("update changed set k = 'other' where id in (5, 6)", ([], [], ["5, 2020-06-06", "6, 2020-06-07"])),
-        ("update changed set id = 1001 where id = 5", (["5, 2020-06-06"], ["1001, 2020-06-06"], [])),
+        (
+            "update changed set k = 'other' where id in (5, 6)",
+            ([], [], ["5, 2020-06-06", "6, 2020-06-07"]),
+        ),
+        (
+            "update changed set id = 1001 where id = 5",
+            (["5, 2020-06-06"], ["1001, 2020-06-06"], []),
+        ),
     ],
 )
 def test_missing_extra_and_changed_rows_are_told_apart_by_key(lake, source, tables, change, keys):
@@ -221,7 +282,9 @@ def test_missing_extra_and_changed_rows_are_told_apart_by_key(lake, source, tabl
 def test_no_more_than_a_few_buckets_of_rows_are_fetched(lake, source, tables, monkeypatch):
     monkeypatch.setattr("lakebook.differing_keys.FETCHED_ROWS", 10)
     table = tables["parts"]
-    lake.duckdb.execute("""create or replace table changed as select id, k || '!' as k, "at" from nasty_parts""")
+    lake.duckdb.execute(
+        """create or replace table changed as select id, k || '!' as k, "at" from nasty_parts"""
+    )
     found = differing_keys(
         relations.source(source, table, LOB_MAX_KILOBYTES),
         lake.relation(REDSHIFT, table, "changed"),
@@ -256,29 +319,35 @@ def test_a_duplicated_row_that_makes_up_for_a_lost_one_is_noticed(lake, source, 
 def test_values_swapped_between_rows_are_noticed_by_the_hash_alone(lake, source, tables):
     table = tables["parts"]
     lake.duckdb.execute(
-        "create or replace table changed as select id, case id when 1 then 'k2' when 2 then 'k1' else k end as k, \"at\" from nasty_parts"
+        "create or replace table changed as select id, case id when 1 then 'k2' when 2 then 'k1'"
+        ' else k end as k, "at" from nasty_parts'
     )
     expected = measured_source(source, table)
-    assert reconcile.compare(expected, measured(lake.relation(REDSHIFT, table, "changed"), table)) == [
-        "counts, sums, minima and maxima agree, but the rows' hashes do not"
-    ]
+    assert reconcile.compare(
+        expected, measured(lake.relation(REDSHIFT, table, "changed"), table)
+    ) == ["counts, sums, minima and maxima agree, but the rows' hashes do not"]
 
 
 def test_the_order_of_rows_does_not_matter(lake, tables):
     table = tables["parts"]
     lake.duckdb.execute("create or replace table changed as from nasty_parts order by id desc")
-    assert measured(lake.relation(ATHENA, table, "changed"), table) == measured(lake.relation(ATHENA, table), table)
+    assert measured(lake.relation(ATHENA, table, "changed"), table) == measured(
+        lake.relation(ATHENA, table), table
+    )
 
 
 def test_milliseconds_are_exact_for_every_timestamp_postgresql_knows(source):
     days = "(c::date - date '1970-01-01')::numeric * 86400000000"
     exact = f"floor(({days} + extract(epoch from c::time) * 1000000 + 500) / 1000)"
     timestamps = (
-        "select timestamp '4713-01-02 BC' + g * interval '1234567 hours 12 minutes 7.0005 seconds' as c from generate_series(0, 100) g "
-        "union all select timestamp '1969-12-31 23:59:59.9' + g * interval '0.0001 seconds' from generate_series(0, 2000) g"
+        "select timestamp '4713-01-02 BC' + g * interval '1234567 hours 12 minutes 7.0005 seconds'"
+        " as c from generate_series(0, 100) g union all select timestamp '1969-12-31 23:59:59.9' +"
+        " g * interval '0.0001 seconds' from generate_series(0, 2000) g"
     )
     fast = POSTGRESQL.milliseconds.format(c="c")
-    assert postgresql.query(source, f"select count(*) from ({timestamps}) t where {fast} <> {exact}") == [[0]]
+    assert postgresql.query(
+        source, f"select count(*) from ({timestamps}) t where {fast} <> {exact}"
+    ) == [[0]]
 
 
 def test_a_measure_survives_json(source, tables):
@@ -289,17 +358,24 @@ def test_a_measure_survives_json(source, tables):
 
 
 def test_the_source_is_measured_by_parallel_workers(source, admin):
-    admin.execute("create table nasty.many (id int primary key, t text, n numeric(10,2), at timestamptz, f float8)")
+    admin.execute(
+        "create table nasty.many (id int primary key, t text, n numeric(10,2), at timestamptz, f"
+        " float8)"
+    )
     try:
         admin.execute(
-            "insert into nasty.many select g, 'row ' || g, g / 7.0, timestamptz '2020-01-01' + g * interval '1 s', g / 3.0 from generate_series(1, 200000) g"
+            "insert into nasty.many select g, 'row ' || g, g / 7.0, timestamptz '2020-01-01' + g *"
+            " interval '1 s', g / 3.0 from generate_series(1, 200000) g"
         )
         admin.execute("analyze nasty.many")
         table = {each.name: each for each in postgresql.tables(source, ["nasty"])}["many"]
         relation = relations.source(source, table, LOB_MAX_KILOBYTES)
         plans = []
         recording = dataclasses.replace(
-            relation, run=lambda sql: plans.append(postgresql.query(source, "explain " + sql)) or relation.run(sql)
+            relation,
+            run=lambda sql: (
+                plans.append(postgresql.query(source, "explain " + sql)) or relation.run(sql)
+            ),
         )
         reconcile.measure(recording, table, LOB_MAX_KILOBYTES)
         assert "Gather" in str(plans[0])
@@ -310,7 +386,10 @@ def test_the_source_is_measured_by_parallel_workers(source, admin):
 
 def test_many_tables_are_measured_at_once_over_one_source_connection(source, tables, capsys):
     found = reconcile.measure_all(
-        list(tables.values()), lambda table: relations.source(source, table, LOB_MAX_KILOBYTES), LOB_MAX_KILOBYTES, 4
+        list(tables.values()),
+        lambda table: relations.source(source, table, LOB_MAX_KILOBYTES),
+        LOB_MAX_KILOBYTES,
+        4,
     )
     assert list(found) == [table.catalog_name for table in tables.values()]
     assert found["nasty_parts"].rows == 500
@@ -320,7 +399,9 @@ def test_many_tables_are_measured_at_once_over_one_source_connection(source, tab
 def test_an_answer_of_athena_keeps_empty_texts_and_nulls_apart(secrets, tables):
     place = {"LocationConstraint": "eu-west-1"}
     boto3.client("s3").create_bucket(Bucket="reconcile-answers", CreateBucketConfiguration=place)
-    relation = relations.athena("default", "t", tables["no_key"], "primary", "s3://reconcile-answers/")
+    relation = relations.athena(
+        "default", "t", tables["no_key"], "primary", "s3://reconcile-answers/"
+    )
     assert relation.run("select '' as a, cast(null as varchar) as b") == [["", None]]
 
 
@@ -338,7 +419,9 @@ def test_no_text_of_the_source_is_kept_in_a_measure(source, tables):
 @pytest.fixture
 def records(monkeypatch):
     kept = []
-    monkeypatch.setattr(evidence, "record", lambda kind, **content: kept.append({"kind": kind, **content}))
+    monkeypatch.setattr(
+        evidence, "record", lambda kind, **content: kept.append({"kind": kind, **content})
+    )
     return kept
 
 
@@ -350,20 +433,31 @@ def test_the_gate_tells_match_known_loss_and_what_is_not_carried(source, tables,
         results.append(Result(table, found, found if found.rows and table.carried else None))
     verdict = reconcile.gate("raw = source", results, losses).set_index("table")
     assert verdict["status"].to_dict() == {
-        'Sché"ma.表': "match", "nasty.Order items": "match", "nasty.array_no_key": "known loss", "nasty.empty_one": "match",
-        "nasty.everything": "known loss", "nasty.no_key": "match", "nasty.parts": "match", "nasty.wide": "match",
-    }  # fmt: skip
+        'Sché"ma.表': "match",
+        "nasty.Order items": "match",
+        "nasty.array_no_key": "known loss",
+        "nasty.empty_one": "match",
+        "nasty.everything": "known loss",
+        "nasty.no_key": "match",
+        "nasty.parts": "match",
+        "nasty.wide": "match",
+    }
     assert "n_free" in verdict.loc["nasty.everything", "detail"]
     assert records[-1]["kind"] == "reconciliation"
     assert records[-1]["ok"] is True
     json.dumps(records)
 
 
-def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_known(source, tables, lake, records):
+def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_known(
+    source, tables, lake, records
+):
     everything = tables["everything"]
     lake.duckdb.execute("create or replace table changed as from nasty_everything")
     lake.duckdb.execute("delete from changed where id = 4")
-    ours, theirs = relations.source(source, everything, LOB_MAX_KILOBYTES), lake.relation(ATHENA, everything, "changed")
+    ours, theirs = (
+        relations.source(source, everything, LOB_MAX_KILOBYTES),
+        lake.relation(ATHENA, everything, "changed"),
+    )
     result = Result(
         everything,
         measured(ours, everything),
@@ -376,7 +470,9 @@ def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_know
     assert records[-1]["ok"] is False
 
 
-def test_rows_that_never_arrived_and_rows_that_should_not_have_are_mismatches(source, tables, records):
+def test_rows_that_never_arrived_and_rows_that_should_not_have_are_mismatches(
+    source, tables, records
+):
     for name, arrived in (
         ("parts", None),
         ("array_no_key", measured_source(source, tables["array_no_key"])),

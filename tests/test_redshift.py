@@ -1,4 +1,6 @@
-"""Redshift Serverless and its Data API: records, statements, transactions, and COPY as strict as AWS."""
+"""Redshift Serverless and its Data API: records, statements, transactions, and COPY as strict as
+AWS.
+"""
 
 import json
 import time
@@ -20,7 +22,11 @@ def role(stand_in):
     trust = {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "redshift.amazonaws.com"}, "Action": "sts:AssumeRole"}
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "redshift.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
         ],
     }
     arn = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
@@ -34,14 +40,24 @@ def role(stand_in):
 def serverless(role):
     client = boto3.client("redshift-serverless")
     client.create_namespace(
-        namespaceName=NAME, dbName="warehouse", manageAdminPassword=True, iamRoles=[role], defaultIamRoleArn=role
+        namespaceName=NAME,
+        dbName="warehouse",
+        manageAdminPassword=True,
+        iamRoles=[role],
+        defaultIamRoleArn=role,
     )
-    status = client.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)["workgroup"]["status"]
+    status = client.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)[
+        "workgroup"
+    ]["status"]
     assert status == "CREATING"
     with pytest.raises(ClientError, match="must be AVAILABLE"):
-        boto3.client("redshift-data").execute_statement(WorkgroupName=NAME, Database="warehouse", Sql="select 1")
+        boto3.client("redshift-data").execute_statement(
+            WorkgroupName=NAME, Database="warehouse", Sql="select 1"
+        )
     wait_until_available(client, NAME)
-    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    boto3.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
     return client
 
 
@@ -108,7 +124,9 @@ def schema(serverless):
 
 def test_the_administrators_password_is_in_secrets_manager(serverless):
     arn = serverless.get_namespace(namespaceName=NAME)["namespace"]["adminPasswordSecretArn"]
-    secret = json.loads(boto3.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+    secret = json.loads(
+        boto3.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    )
     assert secret["username"] == "admin"
 
 
@@ -128,40 +146,57 @@ def test_what_exists_or_is_absent_is_told_by_aws_own_errors(serverless, role):
             getattr(serverless, call)(**arguments)
 
 
-@pytest.mark.parametrize("wrong", [{"baseCapacity": 9}, {"subnetIds": ["subnet-absent"]}, {"workgroupName": "UPPER"}])
+@pytest.mark.parametrize(
+    "wrong", [{"baseCapacity": 9}, {"subnetIds": ["subnet-absent"]}, {"workgroupName": "UPPER"}]
+)
 def test_a_workgroup_that_cannot_be_is_refused(serverless, wrong):
     serverless.create_namespace(namespaceName="refused")
     try:
         with pytest.raises(serverless.exceptions.ValidationException):
-            serverless.create_workgroup(**{"workgroupName": "refused", "namespaceName": "refused", **wrong})
+            serverless.create_workgroup(
+                **{"workgroupName": "refused", "namespaceName": "refused", **wrong}
+            )
     finally:
         serverless.delete_namespace(namespaceName="refused")
-        while any(each["namespaceName"] == "refused" for each in serverless.list_namespaces()["namespaces"]):
+        while any(
+            each["namespaceName"] == "refused"
+            for each in serverless.list_namespaces()["namespaces"]
+        ):
             time.sleep(0.1)
 
 
 def test_two_subnets_are_too_few(serverless):
     subnets = [
         each["SubnetId"]
-        for each in boto3.client("ec2").describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
-            "Subnets"
-        ]
+        for each in boto3.client("ec2").describe_subnets(
+            Filters=[{"Name": "default-for-az", "Values": ["true"]}]
+        )["Subnets"]
     ][:2]
     serverless.create_namespace(namespaceName="few-subnets")
     with pytest.raises(serverless.exceptions.ValidationException, match="three"):
-        serverless.create_workgroup(workgroupName="few-subnets", namespaceName="few-subnets", subnetIds=subnets)
+        serverless.create_workgroup(
+            workgroupName="few-subnets", namespaceName="few-subnets", subnetIds=subnets
+        )
 
 
 def test_a_role_that_does_not_exist_or_trusts_another_service_is_refused(serverless):
     with pytest.raises(serverless.exceptions.ValidationException, match="no such role"):
-        serverless.create_namespace(namespaceName="other", iamRoles=["arn:aws:iam::123456789012:role/absent"])
+        serverless.create_namespace(
+            namespaceName="other", iamRoles=["arn:aws:iam::123456789012:role/absent"]
+        )
     trust = {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "glue.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
     }
-    arn = boto3.client("iam").create_role(RoleName="redshift-tests-glue", AssumeRolePolicyDocument=json.dumps(trust))[
-        "Role"
-    ]["Arn"]
+    arn = boto3.client("iam").create_role(
+        RoleName="redshift-tests-glue", AssumeRolePolicyDocument=json.dumps(trust)
+    )["Role"]["Arn"]
     with pytest.raises(serverless.exceptions.ValidationException, match="may not assume"):
         serverless.create_namespace(namespaceName="other", iamRoles=[arn])
 
@@ -173,17 +208,31 @@ def test_a_workgroup_comes_is_tagged_and_goes(serverless):
     )["workgroup"]["workgroupArn"]
     serverless.tag_resource(resourceArn=arn, tags=[{"key": "b", "value": "2"}])
     serverless.untag_resource(resourceArn=arn, tagKeys=["a"])
-    assert serverless.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "b", "value": "2"}]
+    assert serverless.list_tags_for_resource(resourceArn=arn)["tags"] == [
+        {"key": "b", "value": "2"}
+    ]
     wait_until_available(serverless, "short-lived")
     assert (
-        serverless.update_workgroup(workgroupName="short-lived", baseCapacity=16)["workgroup"]["status"] == "MODIFYING"
+        serverless.update_workgroup(workgroupName="short-lived", baseCapacity=16)["workgroup"][
+            "status"
+        ]
+        == "MODIFYING"
     )
     wait_until_available(serverless, "short-lived")
     assert serverless.get_workgroup(workgroupName="short-lived")["workgroup"]["baseCapacity"] == 16
-    assert serverless.delete_workgroup(workgroupName="short-lived")["workgroup"]["status"] == "DELETING"
-    while any(each["workgroupName"] == "short-lived" for each in serverless.list_workgroups()["workgroups"]):
+    assert (
+        serverless.delete_workgroup(workgroupName="short-lived")["workgroup"]["status"]
+        == "DELETING"
+    )
+    while any(
+        each["workgroupName"] == "short-lived"
+        for each in serverless.list_workgroups()["workgroups"]
+    ):
         time.sleep(0.1)
-    assert serverless.delete_namespace(namespaceName="short-lived")["namespace"]["status"] == "DELETING"
+    assert (
+        serverless.delete_namespace(namespaceName="short-lived")["namespace"]["status"]
+        == "DELETING"
+    )
 
 
 def test_the_data_of_a_deleted_namespace_is_gone(serverless, data):
@@ -191,13 +240,19 @@ def test_the_data_of_a_deleted_namespace_is_gone(serverless, data):
         serverless.create_namespace(namespaceName="again")
         serverless.create_workgroup(workgroupName="again", namespaceName="again")
         wait_until_available(serverless, "again")
-        started = data.execute_statement(WorkgroupName="again", Database="dev", Sql="create table kept (a integer)")
+        started = data.execute_statement(
+            WorkgroupName="again", Database="dev", Sql="create table kept (a integer)"
+        )
         assert describe(started["Id"])["Status"] == "FINISHED", attempt
         serverless.delete_workgroup(workgroupName="again")
-        while any(each["workgroupName"] == "again" for each in serverless.list_workgroups()["workgroups"]):
+        while any(
+            each["workgroupName"] == "again" for each in serverless.list_workgroups()["workgroups"]
+        ):
             time.sleep(0.1)
         serverless.delete_namespace(namespaceName="again")
-        while any(each["namespaceName"] == "again" for each in serverless.list_namespaces()["namespaces"]):
+        while any(
+            each["namespaceName"] == "again" for each in serverless.list_namespaces()["namespaces"]
+        ):
             time.sleep(0.1)
 
 
@@ -216,13 +271,22 @@ def test_a_statement_goes_through_its_states_and_keeps_its_figures(data):
         "select 1 as one",
     )
     assert found["Duration"] > 0
-    assert any(each["Id"] == started["Id"] for each in data.list_statements(StatementName="first")["Statements"])
+    assert any(
+        each["Id"] == started["Id"]
+        for each in data.list_statements(StatementName="first")["Statements"]
+    )
 
 
 def test_values_are_typed_as_far_as_json_can(data):
-    sql = "select 1::smallint a, 2::bigint b, 1.50::decimal(5,2) c, 1.5::float d, true e, 'x' f, null g, date '2020-01-02' h, timestamp '2020-01-02 03:04:05.6' i, 'ab'::varbyte j, 0.5::decimal(1,1) k"
+    sql = (
+        "select 1::smallint a, 2::bigint b, 1.50::decimal(5,2) c, 1.5::float d, true e, 'x' f, null"
+        " g, date '2020-01-02' h, timestamp '2020-01-02 03:04:05.6' i, 'ab'::varbyte j,"
+        " 0.5::decimal(1,1) k"
+    )
     found = data.get_statement_result(
-        Id=describe(data.execute_statement(WorkgroupName=NAME, Database="warehouse", Sql=sql)["Id"])["Id"]
+        Id=describe(
+            data.execute_statement(WorkgroupName=NAME, Database="warehouse", Sql=sql)["Id"]
+        )["Id"]
     )
     assert found["Records"] == [
         [
@@ -261,7 +325,10 @@ def test_many_rows_come_in_pages(schema):
             f"insert into {schema}.n values (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)",
         ]
     )
-    numbers = f"select a.i + 10 * b.i + 100 * c.i + 1000 * d.i as i from {schema}.n a, {schema}.n b, {schema}.n c, {schema}.n d where d.i < 3 order by 1"
+    numbers = (
+        f"select a.i + 10 * b.i + 100 * c.i + 1000 * d.i as i from {schema}.n a, {schema}.n b,"
+        f" {schema}.n c, {schema}.n d where d.i < 3 order by 1"
+    )
     assert [row[0] for row in run(numbers)] == list(range(3000))
 
 
@@ -286,15 +353,27 @@ def test_many_rows_come_in_pages(schema):
         ("datediff(day, timestamp '2020-01-01 23:59:59', timestamp '2020-01-02 00:00:01')", 1),
         ("datediff(microsecond, timestamp '2020-01-01', timestamp '2020-01-01 00:00:01')", 1000000),
         (
-            "datediff(millisecond, timestamp '1970-01-01 00:00:00', dateadd(microsecond, 500, timestamp '1969-12-31 23:59:59.9995'))",
+            (
+                "datediff(millisecond, timestamp '1970-01-01 00:00:00', dateadd(microsecond, 500,"
+                " timestamp '1969-12-31 23:59:59.9995'))"
+            ),
             0,
         ),
         (
-            "datediff(millisecond, timestamp '1970-01-01 00:00:00', dateadd(microsecond, 500, timestamp '1969-12-31 23:59:59.9994'))",
+            (
+                "datediff(millisecond, timestamp '1970-01-01 00:00:00', dateadd(microsecond, 500,"
+                " timestamp '1969-12-31 23:59:59.9994'))"
+            ),
             -1,
         ),
         ("decode(2, 1, 'one', 2, 'two', 'other')", "two"),
-        ("cast(floor(1.5::double precision * '1e3'::double precision + '0.5'::double precision) as bigint)", 1500),
+        (
+            (
+                "cast(floor(1.5::double precision * '1e3'::double precision + '0.5'::double"
+                " precision) as bigint)"
+            ),
+            1500,
+        ),
         ("cast(2.0::double precision as varchar)", "2"),
         ("cast(0.50::decimal(2,2) as varchar)", "0.50"),
         ("cast(timestamp '2020-01-01 00:00:00.5' as varchar)", "2020-01-01 00:00:00.5"),
@@ -313,10 +392,16 @@ def test_aggregates_have_redshifts_types(schema, data):
     run(
         [
             f"create table {schema}.a (i integer, b bigint, d decimal(10,2))",
-            f"insert into {schema}.a values (1, 1, 1.01), (2, 9223372036854775807, 1.02), (4, null, 1.02)",
+            (
+                f"insert into {schema}.a values (1, 1, 1.01), (2, 9223372036854775807, 1.02), (4,"
+                " null, 1.02)"
+            ),
         ]
     )
-    sql = f"select avg(i), sum(i), sum(b), avg(d), count(*), max(d), avg(i) over () from {schema}.a group by i order by 1 limit 1"
+    sql = (
+        f"select avg(i), sum(i), sum(b), avg(d), count(*), max(d), avg(i) over () from {schema}.a"
+        " group by i order by 1 limit 1"
+    )
     assert run(f"select avg(i), sum(i), sum(b), avg(d), count(*) from {schema}.a") == [
         [2, 7, "9223372036854775808", "1.02", 3]
     ]
@@ -362,7 +447,14 @@ def test_a_statement_that_cannot_run_fails_and_says_why(serverless, sql, error):
         ({"WorkgroupName": "absent", "Database": "warehouse"}, "doesn't exist"),
         ({"WorkgroupName": NAME, "Database": "other"}, "does not exist"),
         ({"Database": "warehouse"}, "must be given"),
-        ({"WorkgroupName": NAME, "Database": "warehouse", "Parameters": [{"name": "unused", "value": "1"}]}, "unused"),
+        (
+            {
+                "WorkgroupName": NAME,
+                "Database": "warehouse",
+                "Parameters": [{"name": "unused", "value": "1"}],
+            },
+            "unused",
+        ),
     ],
 )
 def test_a_call_that_cannot_be_is_refused_at_once(data, arguments, error):
@@ -371,7 +463,12 @@ def test_a_call_that_cannot_be_is_refused_at_once(data, arguments, error):
 
 
 def test_named_parameters_are_texts(schema):
-    run([f"create table {schema}.p (i integer, t varchar(10))", f"insert into {schema}.p values (1, 'a'), (2, 'b')"])
+    run(
+        [
+            f"create table {schema}.p (i integer, t varchar(10))",
+            f"insert into {schema}.p values (1, 'a'), (2, 'b')",
+        ]
+    )
     rows = run(
         f"select t || :suffix from {schema}.p where i = :i",
         Parameters=[{"name": "suffix", "value": "'; drop"}, {"name": "i", "value": "2"}],
@@ -383,7 +480,9 @@ def test_the_same_token_starts_one_statement_only(data, schema):
     run(f"create table {schema}.once (i integer)")
     token, sql = uuid.uuid4().hex, f"insert into {schema}.once values (1)"
     ids = {
-        data.execute_statement(WorkgroupName=NAME, Database="warehouse", Sql=sql, ClientToken=token)["Id"]
+        data.execute_statement(
+            WorkgroupName=NAME, Database="warehouse", Sql=sql, ClientToken=token
+        )["Id"]
         for _ in range(3)
     }
     assert len(ids) == 1
@@ -433,9 +532,19 @@ def test_a_batch_is_all_or_nothing_and_names_the_statement_that_failed(data, sch
         f"select 1 / case when count(*) = 2 then 1 else 0 end from {schema}.t",
         "select 1",
     ]
-    found = describe(data.batch_execute_statement(WorkgroupName=NAME, Database="warehouse", Sqls=wrong)["Id"])
-    assert (found["Status"], found["Error"]) == ("FAILED", "Query #3 failed with ERROR: Divide by zero")
-    assert [each["Status"] for each in found["SubStatements"]] == ["FINISHED", "FINISHED", "FAILED", "ABORTED"]
+    found = describe(
+        data.batch_execute_statement(WorkgroupName=NAME, Database="warehouse", Sqls=wrong)["Id"]
+    )
+    assert (found["Status"], found["Error"]) == (
+        "FAILED",
+        "Query #3 failed with ERROR: Divide by zero",
+    )
+    assert [each["Status"] for each in found["SubStatements"]] == [
+        "FINISHED",
+        "FINISHED",
+        "FAILED",
+        "ABORTED",
+    ]
     assert "does not exist" in fails(f"select * from {schema}.t")
 
 
@@ -454,7 +563,9 @@ def test_a_table_is_dropped_made_filled_and_counted_in_one_transaction(schema):
 
 def test_results_of_a_batch_are_asked_for_by_sub_statement(data, serverless):
     found = describe(
-        data.batch_execute_statement(WorkgroupName=NAME, Database="warehouse", Sqls=["select 1", "select 2"])["Id"]
+        data.batch_execute_statement(
+            WorkgroupName=NAME, Database="warehouse", Sqls=["select 1", "select 2"]
+        )["Id"]
     )
     with pytest.raises(data.exceptions.ValidationException, match="sub-statement id"):
         data.get_statement_result(Id=found["Id"])
@@ -477,7 +588,9 @@ def test_truncate_commits_what_came_before(schema):
 def test_writers_wait_for_each_other(data, schema):
     run([f"create table {schema}.c (i integer)", f"insert into {schema}.c values (0)"])
     ids = [
-        data.execute_statement(WorkgroupName=NAME, Database="warehouse", Sql=f"update {schema}.c set i = i + 1")["Id"]
+        data.execute_statement(
+            WorkgroupName=NAME, Database="warehouse", Sql=f"update {schema}.c set i = i + 1"
+        )["Id"]
         for _ in range(20)
     ]
     assert {describe(each)["Status"] for each in ids} == {"FINISHED"}
@@ -489,16 +602,25 @@ def test_writers_wait_for_each_other(data, schema):
 
 def test_a_definition_is_remembered_and_shown_by_the_system_views(schema):
     run(
-        f'create table {schema}."Facts" (id bigint identity(1,1) encode az64, "day" date not null, name varchar(5) encode lzo, amount decimal(10,2) default 0, note varchar(max), raw varbyte(10)) diststyle key distkey(id) compound sortkey("day", id)'
+        f'create table {schema}."Facts" (id bigint identity(1,1) encode az64, "day" date not null,'
+        " name varchar(5) encode lzo, amount decimal(10,2) default 0, note varchar(max), raw"
+        ' varbyte(10)) diststyle key distkey(id) compound sortkey("day", id)'
     )
-    assert run(f'select "table" from svv_table_info where "schema" = \'{schema}\'') == [], "empty tables are not shown"
-    run(f"insert into {schema}.facts (\"day\", name) values ('2020-01-01', 'a'), ('2020-01-02', 'b')")
+    assert run(f'select "table" from svv_table_info where "schema" = \'{schema}\'') == [], (
+        "empty tables are not shown"
+    )
+    run(
+        f"insert into {schema}.facts (\"day\", name) values ('2020-01-01', 'a'), ('2020-01-02',"
+        " 'b')"
+    )
     assert run(f"select id, amount from {schema}.facts order by id") == [[1, "0.00"], [2, "0.00"]]
     assert run(
-        f'select "table", diststyle, sortkey1, sortkey_num, tbl_rows from svv_table_info where "schema" = \'{schema}\''
+        'select "table", diststyle, sortkey1, sortkey_num, tbl_rows from svv_table_info where'
+        f" \"schema\" = '{schema}'"
     ) == [["facts", "KEY(id)", "day", 2, "2"]]
     columns = run(
-        f"select column_name, data_type, character_maximum_length, numeric_precision, is_nullable from svv_columns where table_schema = '{schema}' order by ordinal_position"
+        "select column_name, data_type, character_maximum_length, numeric_precision, is_nullable"
+        f" from svv_columns where table_schema = '{schema}' order by ordinal_position"
     )
     assert columns == [
         ["id", "bigint", None, None, "NO"],
@@ -521,16 +643,22 @@ def test_a_definition_is_remembered_and_shown_by_the_system_views(schema):
 def test_a_column_may_say_its_own_keys(schema):
     run(f"create table {schema}.k (a integer distkey, b integer sortkey)")
     run(f"insert into {schema}.k values (1, 2)")
-    assert run(f"select diststyle, sortkey1 from svv_table_info where \"schema\" = '{schema}'") == [["KEY(a)", "b"]]
+    assert run(f"select diststyle, sortkey1 from svv_table_info where \"schema\" = '{schema}'") == [
+        ["KEY(a)", "b"]
+    ]
 
 
 def test_values_that_do_not_fit_are_refused(schema):
     run(f"create table {schema}.f (a integer not null, v varchar(4), b varbyte(2), d decimal(3,1))")
-    assert "Value too long for character type" in fails(f"insert into {schema}.f values (1, 'äää', null, null)"), (
-        "the length is in bytes"
+    assert "Value too long for character type" in fails(
+        f"insert into {schema}.f values (1, 'äää', null, null)"
+    ), "the length is in bytes"
+    assert "Value too long" in fails(
+        f"insert into {schema}.f values (1, null, 'abc'::varbyte, null)"
     )
-    assert "Value too long" in fails(f"insert into {schema}.f values (1, null, 'abc'::varbyte, null)")
-    assert "Cannot insert a NULL value into column a" in fails(f"insert into {schema}.f (v) values ('x')")
+    assert "Cannot insert a NULL value into column a" in fails(
+        f"insert into {schema}.f (v) values ('x')"
+    )
     assert "Numeric data overflow" in fails(f"insert into {schema}.f values (1, null, null, 100)")
     run(f"insert into {schema}.f values (1, 'ää', 'ab'::varbyte, 99.9)")
     assert "Value too long" in fails(f"update {schema}.f set v = 'abcde'")
@@ -548,12 +676,14 @@ def test_changes_read_other_tables(schema):
     assert run(f"update {schema}.t set n = x.n || '!' from {schema}.s x where x.id = t.id") == 1
     assert run(f"select * from {schema}.t order by id") == [[1, "a"], [2, "new!"]]
     run(
-        f"merge into {schema}.t using {schema}.s on {schema}.t.id = {schema}.s.id when matched then update set n = s.n when not matched then insert (id, n) values (s.id, s.n)"
+        f"merge into {schema}.t using {schema}.s on {schema}.t.id = {schema}.s.id when matched then"
+        " update set n = s.n when not matched then insert (id, n) values (s.id, s.n)"
     )
     assert run(f"select * from {schema}.t order by id") == [[1, "a"], [2, "new"], [3, "c"]]
     run(f"insert into {schema}.s values (2, 'twice')")
     assert "multiple matches" in fails(
-        f"merge into {schema}.t using {schema}.s on {schema}.t.id = {schema}.s.id when matched then update set n = s.n when not matched then insert (id, n) values (s.id, s.n)"
+        f"merge into {schema}.t using {schema}.s on {schema}.t.id = {schema}.s.id when matched then"
+        " update set n = s.n when not matched then insert (id, n) values (s.id, s.n)"
     )
     assert run(f"delete from {schema}.t using {schema}.s where t.id = s.id") == 2
     assert run(f"insert into {schema}.t select id, upper(n) from {schema}.s where id > 2") == 1
@@ -563,7 +693,10 @@ def test_changes_read_other_tables(schema):
 def test_tables_are_copied_renamed_altered_and_described(schema, data):
     run(
         [
-            f"create table {schema}.t (id integer not null, n varchar(9)) diststyle all sortkey(id)",
+            (
+                f"create table {schema}.t (id integer not null, n varchar(9)) diststyle all"
+                " sortkey(id)"
+            ),
             f"insert into {schema}.t values (1, 'a')",
         ]
     )
@@ -575,35 +708,50 @@ def test_tables_are_copied_renamed_altered_and_described(schema, data):
             f"alter table {schema}.u rename to t",
         ]
     )
-    assert run(f'select "table", diststyle, sortkey1 from svv_table_info where "schema" = \'{schema}\'') == [
-        ["t", "ALL", "id"]
-    ]
+    assert run(
+        f'select "table", diststyle, sortkey1 from svv_table_info where "schema" = \'{schema}\''
+    ) == [["t", "ALL", "id"]]
     run(f"alter table {schema}.t add column z integer default 5")
     run(f"alter table {schema}.t rename column z to y")
     assert run(f"select * from {schema}.t") == [[1, "a", 5]]
-    run([f"comment on table {schema}.t is 'it''s a table'", f"comment on column {schema}.t.id is 'the key'"])
-    assert run(f"select table_name, remarks from svv_all_tables where schema_name = '{schema}'") == [
-        ["t", "it's a table"]
-    ]
-    assert run(f"select remarks from svv_all_columns where schema_name = '{schema}' and column_name = 'id'") == [
-        ["the key"]
-    ]
+    run(
+        [
+            f"comment on table {schema}.t is 'it''s a table'",
+            f"comment on column {schema}.t.id is 'the key'",
+        ]
+    )
+    assert run(
+        f"select table_name, remarks from svv_all_tables where schema_name = '{schema}'"
+    ) == [["t", "it's a table"]]
+    assert run(
+        f"select remarks from svv_all_columns where schema_name = '{schema}' and column_name = 'id'"
+    ) == [["the key"]]
     run(
         [
             f"create table {schema}.made distkey(id) as select id, n || 'x' as n from {schema}.t",
             f"create view {schema}.v as select id from {schema}.made",
         ]
     )
-    tables = data.list_tables(WorkgroupName=NAME, Database="warehouse", SchemaPattern=schema)["Tables"]
-    assert {(each["name"], each["type"]) for each in tables} == {("made", "TABLE"), ("t", "TABLE"), ("v", "VIEW")}
-    columns = data.describe_table(WorkgroupName=NAME, Database="warehouse", Schema=schema, Table="t")["ColumnList"]
+    tables = data.list_tables(WorkgroupName=NAME, Database="warehouse", SchemaPattern=schema)[
+        "Tables"
+    ]
+    assert {(each["name"], each["type"]) for each in tables} == {
+        ("made", "TABLE"),
+        ("t", "TABLE"),
+        ("v", "VIEW"),
+    }
+    columns = data.describe_table(
+        WorkgroupName=NAME, Database="warehouse", Schema=schema, Table="t"
+    )["ColumnList"]
     assert [(each["name"], each["typeName"], each["nullable"]) for each in columns] == [
         ("id", "int4", 0),
         ("n", "varchar", 1),
         ("y", "int4", 1),
     ]
     assert schema in data.list_schemas(WorkgroupName=NAME, Database="warehouse")["Schemas"]
-    assert data.list_databases(WorkgroupName=NAME, Database="warehouse")["Databases"] == ["warehouse"]
+    assert data.list_databases(WorkgroupName=NAME, Database="warehouse")["Databases"] == [
+        "warehouse"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -647,7 +795,11 @@ TYPES = {
     "y": "boolean",
     "raw": "varbyte(10)",
 }
-GOOD = "1::integer i, 2::bigint b, 3::smallint sm, 1.50::decimal(10,2) d, 'x' t, timestamp '2020-01-01 00:00:00.123456' ts, date '2020-01-01' dt, 1.5::double f, 2.5::float r, true y, 'ab'::blob raw"
+GOOD = (
+    "1::integer i, 2::bigint b, 3::smallint sm, 1.50::decimal(10,2) d, 'x' t, timestamp '2020-01-01"
+    " 00:00:00.123456' ts, date '2020-01-01' dt, 1.5::double f, 2.5::float r, true y,"
+    " 'ab'::blob raw"
+)
 
 
 def put(key, select, tmp_path):
@@ -677,7 +829,8 @@ def test_a_load_appends_every_file_below_the_prefix(target, role, tmp_path):
         [1, 2, 3, "1.50", "x", "2020-01-01 00:00:00.123456", "2020-01-01", 1.5, 2.5, True, "6162"]
     ]
     history = run(
-        f"select status, loaded_rows, source_file_count from sys_load_history where data_source = 's3://{BUCKET}/good/'"
+        "select status, loaded_rows, source_file_count from sys_load_history where data_source ="
+        f" 's3://{BUCKET}/good/'"
     )
     assert ["completed", 2, 2] in history
 
@@ -685,7 +838,10 @@ def test_a_load_appends_every_file_below_the_prefix(target, role, tmp_path):
 WRONG = {
     "one column too few": (
         GOOD.rpartition(",")[0],
-        "Unmatched number of columns between table and file. Table columns: 11, Data columns: 10, File name: https://s3.eu-west-1.amazonaws.com/",
+        (
+            "Unmatched number of columns between table and file. Table columns: 11, Data columns:"
+            " 10, File name: https://s3.eu-west-1.amazonaws.com/"
+        ),
     ),
     "integer for bigint": (
         GOOD.replace("2::bigint", "2::integer"),
@@ -701,7 +857,10 @@ WRONG = {
         "Column type: DECIMAL(10,2), Parquet schema:\noptional int64 d (DECIMAL(12,2))",
     ),
     "another scale": (GOOD.replace("decimal(10,2)", "decimal(10,3)"), "DECIMAL(10,3)"),
-    "number for text": (GOOD.replace("'x' t", "7 t"), "Column type: VARCHAR, Parquet schema:\noptional int32 t"),
+    "number for text": (
+        GOOD.replace("'x' t", "7 t"),
+        "Column type: VARCHAR, Parquet schema:\noptional int32 t",
+    ),
     "text for timestamp": (
         GOOD.replace("timestamp '2020-01-01 00:00:00.123456'", "'2020-01-01'"),
         "Column type: TIMESTAMP",
@@ -724,7 +883,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_file_that_redshift_would_refuse_is_refused_and_nothing_is_loaded(target, role, tmp_path, case):
+def test_a_file_that_redshift_would_refuse_is_refused_and_nothing_is_loaded(
+    target, role, tmp_path, case
+):
     select, error = WRONG[case]
     prefix = f"wrong/{case}/".replace(" ", "-")
     put(f"{prefix}1.parquet", GOOD, tmp_path)
@@ -732,8 +893,18 @@ def test_a_file_that_redshift_would_refuse_is_refused_and_nothing_is_loaded(targ
     said = fails(copy(target, prefix, role))
     assert error in said
     assert run(f"select count(*) from {target}") == [[0]]
-    assert run(f"select status from sys_load_history where data_source = 's3://{BUCKET}/{prefix}'") == [["failed"]]
-    assert len(run(f"select error_message from sys_load_error_detail where file_name = 's3://{BUCKET}/{prefix}'")) == 1
+    assert run(
+        f"select status from sys_load_history where data_source = 's3://{BUCKET}/{prefix}'"
+    ) == [["failed"]]
+    assert (
+        len(
+            run(
+                "select error_message from sys_load_error_detail where file_name ="
+                f" 's3://{BUCKET}/{prefix}'"
+            )
+        )
+        == 1
+    )
 
 
 def test_a_null_where_none_may_be_is_refused(schema, role, tmp_path):
@@ -752,15 +923,22 @@ def test_a_file_that_is_cut_short_is_named(target, role, tmp_path):
 
 
 def test_an_empty_prefix_a_missing_bucket_and_a_missing_table_are_told(target, role):
-    assert "The specified S3 prefix 'nothing/here' does not exist" in fails(copy(target, "nothing/here", role))
-    assert "NoSuchBucket" in fails(f"copy {target} from 's3://absent-bucket/x' iam_role '{role}' format as parquet")
+    assert "The specified S3 prefix 'nothing/here' does not exist" in fails(
+        copy(target, "nothing/here", role)
+    )
+    assert "NoSuchBucket" in fails(
+        f"copy {target} from 's3://absent-bucket/x' iam_role '{role}' format as parquet"
+    )
     assert "Cannot COPY into nonexistent table absent" in fails(copy("absent", "good/", role))
 
 
 @pytest.mark.parametrize(
     ("rest", "error"),
     [
-        ("format as parquet maxerror 5", "MAXERROR argument is not supported for PARQUET based COPY"),
+        (
+            "format as parquet maxerror 5",
+            "MAXERROR argument is not supported for PARQUET based COPY",
+        ),
         ("format as parquet delimiter ','", "DELIMITER argument is not supported"),
         ("format as parquet acceptanydate", "ACCEPTANYDATE argument is not supported"),
         ("format as parquet compupdate on", "COMPUPDATE argument is not supported"),
@@ -782,7 +960,9 @@ def test_a_role_that_is_not_attached_to_the_namespace_cannot_load(target):
 
 
 def manifest(name, *entries):
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=name, Body=json.dumps({"entries": list(entries)}).encode())
+    boto3.client("s3").put_object(
+        Bucket=BUCKET, Key=name, Body=json.dumps({"entries": list(entries)}).encode()
+    )
 
 
 def test_a_manifest_names_the_files_and_their_sizes(target, role, tmp_path):
@@ -809,9 +989,10 @@ def test_a_load_in_a_transaction_that_fails_is_undone(target, role, tmp_path):
     put("undone/1.parquet", GOOD, tmp_path)
     fails([copy(target, "undone/", role), "select 1 / 0"])
     assert run(f"select count(*) from {target}") == [[0]]
-    assert run(f"select status, loaded_rows from sys_load_history where data_source = 's3://{BUCKET}/undone/'") == [
-        ["aborted", 0]
-    ]
+    assert run(
+        "select status, loaded_rows from sys_load_history where data_source ="
+        f" 's3://{BUCKET}/undone/'"
+    ) == [["aborted", 0]]
 
 
 # Outside the database
@@ -822,7 +1003,8 @@ def test_unload_writes_parquet_that_copy_reads(target, role, tmp_path):
     run(copy(target, "again/", role))
     assert (
         run(
-            f"unload ('select * from {target} where t = ''x''') to 's3://{BUCKET}/unloaded/' iam_role '{role}' format as parquet"
+            f"unload ('select * from {target} where t = ''x''') to 's3://{BUCKET}/unloaded/'"
+            f" iam_role '{role}' format as parquet"
         )
         == 1
     )
@@ -843,20 +1025,34 @@ def test_an_external_schema_shows_the_tables_of_the_data_catalog(schema, role, t
     }
     glue.create_table(
         DatabaseName="redshift_tests",
-        TableInput={"Name": "t", "StorageDescriptor": storage, "PartitionKeys": [{"Name": "m", "Type": "int"}]},
+        TableInput={
+            "Name": "t",
+            "StorageDescriptor": storage,
+            "PartitionKeys": [{"Name": "m", "Type": "int"}],
+        },
     )
     name = f"x{schema}"
-    run(f"create external schema {name} from data catalog database 'redshift_tests' iam_role '{role}'")
-    assert run(f"select * from {name}.t") == [], "partitions that are not in the catalog are not seen"
+    run(
+        f"create external schema {name} from data catalog database 'redshift_tests' iam_role"
+        f" '{role}'"
+    )
+    assert run(f"select * from {name}.t") == [], (
+        "partitions that are not in the catalog are not seen"
+    )
     glue.create_partition(
         DatabaseName="redshift_tests",
         TableName="t",
-        PartitionInput={"Values": ["1"], "StorageDescriptor": {**storage, "Location": f"s3://{BUCKET}/lake/m=1/"}},
+        PartitionInput={
+            "Values": ["1"],
+            "StorageDescriptor": {**storage, "Location": f"s3://{BUCKET}/lake/m=1/"},
+        },
     )
     assert run(f"select id, n, m from {name}.t") == [[1, "a", 1]]
     run(f"create table {schema}.local (id bigint, note varchar(5))")
     run(f"insert into {schema}.local values (1, 'both')")
-    assert run(f"select x.n, l.note from {name}.t x join {schema}.local l on l.id = x.id") == [["a", "both"]]
+    assert run(f"select x.n, l.note from {name}.t x join {schema}.local l on l.id = x.id") == [
+        ["a", "both"]
+    ]
     assert "does not exist" in fails(f"select * from {name}.absent")
     assert [
         schema_type
@@ -877,6 +1073,10 @@ def test_awswrangler_reads_through_the_data_api(schema):
     )
     connection = wr.data_api.redshift.connect(workgroup_name=NAME, database="warehouse")
     frame = wr.data_api.redshift.read_sql_query(f"select * from {schema}.t order by id", connection)
-    assert frame.to_dict("list") == {"id": [1, 2], "d": ["1.50", None], "at": ["2020-01-01 00:00:00", None]}
+    assert frame.to_dict("list") == {
+        "id": [1, 2],
+        "d": ["1.50", None],
+        "at": ["2020-01-01 00:00:00", None],
+    }
     with pytest.raises(Exception, match='relation "absent" does not exist'):
         wr.data_api.redshift.read_sql_query("select * from absent", connection)

@@ -1,4 +1,6 @@
-"""Column privileges and row-level security in the stand-in's Redshift: what is hidden is nowhere to be found."""
+"""Column privileges and row-level security in the stand-in's Redshift: what is hidden is nowhere to
+be found.
+"""
 
 import contextlib
 import uuid
@@ -33,8 +35,10 @@ def people(place, reader, schema):
     run(place, "select 1", client=reader)  # whereby its user is made
     run(
         place,
-        f"create table {schema}.people (id int, name varchar(20), salary int, ssn varchar(20), country varchar(2))",
-        f"insert into {schema}.people values (1, 'ann', 1000, 'hidden-1', 'de'), (2, 'bob', 2000, 'hidden-2', 'de'), (3, 'eve', 31337, 'hidden-3', 'fr')",
+        f"create table {schema}.people (id int, name varchar(20), salary int, ssn varchar(20),"
+        " country varchar(2))",
+        f"insert into {schema}.people values (1, 'ann', 1000, 'hidden-1', 'de'), (2, 'bob', 2000,"
+        " 'hidden-2', 'de'), (3, 'eve', 31337, 'hidden-3', 'fr')",
         f"create role r_{schema}",
         f"grant role r_{schema} to {USER}",
         f"grant usage on schema {schema} to role r_{schema}",
@@ -48,7 +52,10 @@ def people(place, reader, schema):
 
 
 def test_only_granted_columns_of_the_policys_rows_are_read(place, reader, people):
-    assert run(place, f"select id, name from {people} order by id", client=reader) == [[1, "ann"], [2, "bob"]]
+    assert run(place, f"select id, name from {people} order by id", client=reader) == [
+        [1, "ann"],
+        [2, "bob"],
+    ]
     assert run(place, f"select count(*) from {people}", client=reader) == [[2]]
 
 
@@ -76,12 +83,18 @@ def test_who_owns_or_administers_sees_everything(place, people):
         "select id, row_number() over (order by ssn) from {t}",
         "create temp table mine as select ssn from {t}",
         "create temp table mine as select * from {t}",
-        "unload ('select ssn from {t}') to 's3://nowhere/x/' iam_role 'arn:aws:iam::123456789012:role/x' format as parquet",
+        (
+            "unload ('select ssn from {t}') to 's3://nowhere/x/' iam_role"
+            " 'arn:aws:iam::123456789012:role/x' format as parquet"
+        ),
         "explain select ssn from {t}",
     ],
-)  # fmt: skip
+)
 def test_a_hidden_column_is_refused_wherever_it_stands(place, reader, people, sql):
-    with pytest.raises(AssertionError, match=r"permission denied for relation people|not associated|not authorized|does not exist") as refused:  # fmt: skip
+    with pytest.raises(
+        AssertionError,
+        match=r"permission denied for relation people|not associated|not authorized|does not exist",
+    ) as refused:
         run(place, sql.format(t=people), client=reader)
     assert "hidden-" not in str(refused.value)
 
@@ -109,13 +122,26 @@ def test_a_hidden_row_never_fails_a_query(place, reader, people):
 
 
 def test_a_policy_holds_below_a_late_binding_view_for_who_asks(place, reader, people, schema):
-    run(place, f"create view {schema}.v as select name, ssn from {people} with no schema binding", f"grant select on {schema}.v to role r_{schema}")  # fmt: skip
-    assert run(place, f"select name, ssn from {schema}.v order by 1", client=reader) == [["ann", "hidden-1"], ["bob", "hidden-2"]]  # fmt: skip
+    run(
+        place,
+        f"create view {schema}.v as select name, ssn from {people} with no schema binding",
+        f"grant select on {schema}.v to role r_{schema}",
+    )
+    assert run(place, f"select name, ssn from {schema}.v order by 1", client=reader) == [
+        ["ann", "hidden-1"],
+        ["bob", "hidden-2"],
+    ]
     assert run(place, f"select count(*) from {schema}.v") == [[3]]
 
 
-def test_a_view_that_is_bound_to_a_protected_table_is_refused_and_never_a_way_round(place, reader, people, schema):
-    run(place, f"create view {schema}.bound as select name from {people}", f"grant select on {schema}.bound to role r_{schema}")  # fmt: skip
+def test_a_view_that_is_bound_to_a_protected_table_is_refused_and_never_a_way_round(
+    place, reader, people, schema
+):
+    run(
+        place,
+        f"create view {schema}.bound as select name from {people}",
+        f"grant select on {schema}.bound to role r_{schema}",
+    )
     with pytest.raises(AssertionError, match="WITH NO SCHEMA BINDING only"):
         run(place, f"select * from {schema}.bound", client=reader)
 
@@ -128,7 +154,11 @@ def test_without_a_policy_of_ones_own_a_protected_table_is_empty(place, reader, 
 
 
 def test_several_policies_are_and_or_or(place, reader, people, schema):
-    run(place, f"create rls policy q_{schema} with (id int) using (id = 3)", f"attach rls policy q_{schema} on {people} to role r_{schema}")  # fmt: skip
+    run(
+        place,
+        f"create rls policy q_{schema} with (id int) using (id = 3)",
+        f"attach rls policy q_{schema} on {people} to role r_{schema}",
+    )
     assert run(place, f"select count(*) from {people}", client=reader) == [[0]]
     run(place, f"alter table {people} row level security on conjunction type or")
     assert run(place, f"select count(*) from {people}", client=reader) == [[3]]
@@ -140,13 +170,18 @@ def test_a_revoked_column_is_gone_and_a_whole_grant_is_all_columns(place, reader
     with pytest.raises(AssertionError, match="permission denied for relation people"):
         run(place, f"select name from {people}", client=reader)
     run(place, f"grant select on {people} to role r_{schema}")
-    assert run(place, f"select ssn from {people} order by 1", client=reader) == [["hidden-1"], ["hidden-2"]]
+    assert run(place, f"select ssn from {people} order by 1", client=reader) == [
+        ["hidden-1"],
+        ["hidden-2"],
+    ]
 
 
 def test_rows_that_are_not_all_seen_are_not_changed(place, reader, people, schema):
     run(place, f"grant select, update, delete on {people} to role r_{schema}")
     for sql in (f"delete from {people}", f"update {people} set salary = 0"):
-        with pytest.raises(AssertionError, match="local_aws does not change tables with row-level security"):
+        with pytest.raises(
+            AssertionError, match="local_aws does not change tables with row-level security"
+        ):
             run(place, sql, client=reader)
 
 
@@ -156,10 +191,16 @@ def test_rows_that_are_not_all_seen_are_not_changed(place, reader, people, schem
         ("create rls policy x using (nothing = 1)", 'column "nothing" does not exist'),
         ("create rls policy x with (id int) using (id in (select 1))", "look something up"),
         ("attach rls policy nobody on {t} to public", 'RLS policy "nobody" does not exist'),
-        ("attach rls policy p_{s} on {s}.t to public", 'column "country" does not exist in relation "t"'),
+        (
+            "attach rls policy p_{s} on {s}.t to public",
+            'column "country" does not exist in relation "t"',
+        ),
         ("attach rls policy p_{s} on {t} to role nobody", 'role "nobody" does not exist'),
         ("drop rls policy p_{s}", "because other objects depend on it"),
-        ("grant select (colour) on {t} to public", 'column "colour" of relation "people" does not exist'),
+        (
+            "grant select (colour) on {t} to public",
+            'column "colour" of relation "people" does not exist',
+        ),
         ("grant update (name) on {t} to public", "SELECT on single columns only"),
     ],
 )
@@ -169,26 +210,47 @@ def test_what_makes_no_sense_is_refused(place, people, schema, sql, said):
 
 
 def test_only_superusers_manage_policies(place, reader, people, schema):
-    for sql in (f"alter table {people} row level security off", f"drop rls policy p_{schema} cascade"):
+    for sql in (
+        f"alter table {people} row level security off",
+        f"drop rls policy p_{schema} cascade",
+    ):
         with pytest.raises(AssertionError, match="must be superuser"):
             run(place, sql, client=reader)
 
 
 def test_system_views_tell_what_holds(place, people, schema):
-    columns = run(place, f"select column_name from svv_column_privileges where namespace_name = '{schema}' and identity_name = 'r_{schema}' order by 1")  # fmt: skip
+    columns = run(
+        place,
+        f"select column_name from svv_column_privileges where namespace_name = '{schema}' and"
+        f" identity_name = 'r_{schema}' order by 1",
+    )
     assert columns == [["country"], ["id"], ["name"], ["salary"]]
-    attached = run(place, f"select relname, polname, grantee, granteekind, is_rls_on from svv_rls_attached_policy where relschema = '{schema}'")  # fmt: skip
+    attached = run(
+        place,
+        "select relname, polname, grantee, granteekind, is_rls_on from svv_rls_attached_policy"
+        f" where relschema = '{schema}'",
+    )
     assert attached == [["people", f"p_{schema}", f"r_{schema}", "role", True]]
-    assert run(place, f"select rls_conjunction_type from svv_rls_relation where relschema = '{schema}'") == [["and"]]
-    assert run(place, f"select polqual from svv_rls_policy where polname = 'p_{schema}'") == [["country = 'de'"]]
+    assert run(
+        place, f"select rls_conjunction_type from svv_rls_relation where relschema = '{schema}'"
+    ) == [["and"]]
+    assert run(place, f"select polqual from svv_rls_policy where polname = 'p_{schema}'") == [
+        ["country = 'de'"]
+    ]
 
 
 def test_protection_goes_with_its_table(place, people, schema):
     run(place, f"alter table {people} rename to persons")
-    assert run(place, f"select relname from svv_rls_relation where relschema = '{schema}'") == [["persons"]]
+    assert run(place, f"select relname from svv_rls_relation where relschema = '{schema}'") == [
+        ["persons"]
+    ]
     run(place, f"drop table {schema}.persons")
-    assert run(place, f"select count(*) from svv_rls_attached_policy where relschema = '{schema}'") == [[0]]
-    assert run(place, f"select count(*) from svv_column_privileges where namespace_name = '{schema}'") == [[0]]
+    assert run(
+        place, f"select count(*) from svv_rls_attached_policy where relschema = '{schema}'"
+    ) == [[0]]
+    assert run(
+        place, f"select count(*) from svv_column_privileges where namespace_name = '{schema}'"
+    ) == [[0]]
 
 
 @pytest.mark.parametrize(
@@ -203,13 +265,23 @@ def test_protection_goes_with_its_table(place, people, schema):
         "delete from mine where x in (select ssn from {t})",
         "delete from mine using {t} where mine.x = {t}.ssn",
         "delete from mine using (select ssn from {t}) s where mine.x = s.ssn",
-        "merge into mine using {t} on mine.x = {t}.ssn when matched then update set x = 'y' when not matched then insert values ({t}.ssn)",
+        (
+            "merge into mine using {t} on mine.x = {t}.ssn when matched then update set x = 'y'"
+            " when not matched then insert values ({t}.ssn)"
+        ),
         "insert into mine values ((select max(salary)::varchar from {t} where country = 'fr'))",
     ],
-)  # fmt: skip
+)
 def test_no_change_carries_a_hidden_value_away(place, reader, people, sql):
     name = f"mine_{people.partition('.')[0]}"
-    run(place, f"create schema if not exists {name}", f"create table if not exists {name}.mine (x varchar(50))", f"grant usage on schema {name} to {USER}", f"grant select, insert, update, delete on {name}.mine to {USER}", f"insert into {name}.mine values ('a')")  # fmt: skip
+    run(
+        place,
+        f"create schema if not exists {name}",
+        f"create table if not exists {name}.mine (x varchar(50))",
+        f"grant usage on schema {name} to {USER}",
+        f"grant select, insert, update, delete on {name}.mine to {USER}",
+        f"insert into {name}.mine values ('a')",
+    )
     with contextlib.suppress(AssertionError):  # refused, or done without what is hidden
         run(place, sql.format(t=people).replace(" mine", f" {name}.mine"), client=reader)
     found = str(run(place, f"select x from {name}.mine"))

@@ -35,8 +35,14 @@ def store(place):
 
 
 def test_the_cluster_is_private_encrypted_and_its_password_is_kept_by_aws(store):
-    [found] = boto3.client("redshift").describe_clusters(ClusterIdentifier=NAMES.resource("warehouse"))["Clusters"]
-    assert (found["PubliclyAccessible"], found["Encrypted"], found["EnhancedVpcRouting"]) == (False, True, True)
+    [found] = boto3.client("redshift").describe_clusters(
+        ClusterIdentifier=NAMES.resource("warehouse")
+    )["Clusters"]
+    assert (found["PubliclyAccessible"], found["Encrypted"], found["EnhancedVpcRouting"]) == (
+        False,
+        True,
+        True,
+    )
     assert found["MasterPasswordSecretArn"]
     assert found["NumberOfNodes"] == 2
 
@@ -58,7 +64,9 @@ def test_nothing_is_made_twice_and_other_nodes_are_a_change(place, store):
 
 
 def test_another_kind_is_one_clear_sentence(place):
-    with pytest.raises(LakebookError, match="warehouse_kind says 'large': write serverless or provisioned"):
+    with pytest.raises(
+        LakebookError, match="warehouse_kind says 'large': write serverless or provisioned"
+    ):
         redshift.compute(NAMES, "lake", place, 8, "large")
 
 

@@ -17,17 +17,27 @@ def opened(name):
     serverless = boto3.client("redshift-serverless")
     serverless.create_namespace(namespaceName=name, dbName="lake", manageAdminPassword=True)
     serverless.create_workgroup(workgroupName=name, namespaceName=name, baseCapacity=8)
-    wait_until(lambda: serverless.get_workgroup(workgroupName=name)["workgroup"]["status"] == "AVAILABLE")
+    wait_until(
+        lambda: serverless.get_workgroup(workgroupName=name)["workgroup"]["status"] == "AVAILABLE"
+    )
     return {"WorkgroupName": name, "Database": "lake"}
 
 
 def person(name):
     """A session of an IAM role that may use the Data API and was granted nothing in any database."""
     iam = boto3.client("iam")
-    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    may = {"Effect": "Allow", "Action": ["redshift-data:*", "redshift-serverless:GetCredentials"], "Resource": "*"}
+    may = {
+        "Effect": "Allow",
+        "Action": ["redshift-data:*", "redshift-serverless:GetCredentials"],
+        "Resource": "*",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": [may]})
     iam.put_role_policy(RoleName=name, PolicyName="asks", PolicyDocument=document)
     key = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="ann")["Credentials"]
@@ -61,14 +71,19 @@ def run(place, *sqls, client=None):
     data = client or boto3.client("redshift-data")
     for sql in sqls:
         found = data.execute_statement(Sql=sql, **place)["Id"]
-        while (state := data.describe_statement(Id=found, WaitTimeSeconds=5))["Status"] not in ("FINISHED", "FAILED"):
+        while (state := data.describe_statement(Id=found, WaitTimeSeconds=5))["Status"] not in (
+            "FINISHED",
+            "FAILED",
+        ):
             pass
         if state["Status"] == "FAILED":
             raise AssertionError(state["Error"])
     if not state["HasResultSet"]:
         return []
     rows = data.get_statement_result(Id=found)["Records"]
-    return [[None if "isNull" in field else next(iter(field.values())) for field in row] for row in rows]
+    return [
+        [None if "isNull" in field else next(iter(field.values())) for field in row] for row in rows
+    ]
 
 
 @pytest.fixture
@@ -117,7 +132,9 @@ def test_a_role_gives_its_members_a_schema_with_the_tables_to_come(place, reader
     with pytest.raises(AssertionError, match="permission denied for relation t"):
         run(place, f"update {schema}.t set id = 0", client=reader)
     held = run(
-        place, f"select privilege_scope, privilege_type from svv_schema_privileges where identity_name = '{role}'"
+        place,
+        "select privilege_scope, privilege_type from svv_schema_privileges where identity_name ="
+        f" '{role}'",
     )
     assert sorted(held) == [["SCHEMA", "USAGE"], ["TABLES", "SELECT"]]
     run(place, f'revoke role {role} from "IAMR:{PERSON}"')
@@ -152,8 +169,14 @@ def test_a_late_binding_view_outlives_its_table(place, schema):
 
 def test_documents_are_navigated(place, schema):
     run(place, f"create table {schema}.d (id int, doc super)")
-    document = '{"method": "card", "card": {"last4": "0007"}, "fee": 1.25, "tries": [1, 2], "note": null}'
-    run(place, f"insert into {schema}.d select 1, json_parse('{document}')", f"insert into {schema}.d select 2, null")
+    document = (
+        '{"method": "card", "card": {"last4": "0007"}, "fee": 1.25, "tries": [1, 2], "note": null}'
+    )
+    run(
+        place,
+        f"insert into {schema}.d select 1, json_parse('{document}')",
+        f"insert into {schema}.d select 2, null",
+    )
     d = f"{schema}.d"
     for sql, expected in {
         f"select x.doc.card.last4 from {d} x where x.doc.method = 'card'": [['"0007"']],
@@ -169,23 +192,36 @@ def test_documents_are_navigated(place, schema):
         f"select json_typeof(doc) from {d} where id = 2": [[None]],
         f"select t::int from {d} x, x.doc.tries t where x.id = 1 order by 1": [[1], [2]],
         f"select doc.absent.deeper from {d} where id = 1": [[None]],
-        "select can_json_parse('{'), can_json_parse('[1]'), can_json_parse('')": [[False, True, False]],
+        "select can_json_parse('{'), can_json_parse('[1]'), can_json_parse('')": [
+            [False, True, False]
+        ],
     }.items():
         assert run(place, sql) == expected, sql
 
 
 def test_the_secret_of_the_administrator_logs_in_as_the_administrator(place):
     namespace = boto3.client("redshift-serverless").get_namespace(namespaceName=NAME)["namespace"]
-    assert run({**place, "SecretArn": namespace["adminPasswordSecretArn"]}, "select current_user") == [["admin"]]
+    assert run(
+        {**place, "SecretArn": namespace["adminPasswordSecretArn"]}, "select current_user"
+    ) == [["admin"]]
     secret = json.dumps({"username": "admin", "password": "wrong"})
-    wrong = boto3.client("secretsmanager").create_secret(Name=f"wrong-{uuid.uuid4().hex}", SecretString=secret)["ARN"]
+    wrong = boto3.client("secretsmanager").create_secret(
+        Name=f"wrong-{uuid.uuid4().hex}", SecretString=secret
+    )["ARN"]
     with pytest.raises(ClientError, match="password authentication failed"):
         run({**place, "SecretArn": wrong}, "select 1")
 
 
 def test_svv_table_info_shows_what_vacuum_and_analyze_would_do(place, schema):
-    condition = f"select unsorted, stats_off from svv_table_info where \"schema\" = '{schema}' and \"table\" = 'sorted'"
-    run(place, f"create table {schema}.sorted (id int) sortkey(id)", f"insert into {schema}.sorted values (1), (2)")
+    condition = (
+        f"select unsorted, stats_off from svv_table_info where \"schema\" = '{schema}' and"
+        " \"table\" = 'sorted'"
+    )
+    run(
+        place,
+        f"create table {schema}.sorted (id int) sortkey(id)",
+        f"insert into {schema}.sorted values (1), (2)",
+    )
     assert run(place, condition) == [["100.00", "100.00"]]
     run(place, f"vacuum sort only {schema}.sorted", f"analyze {schema}.sorted")
     assert run(place, condition) == [["0.00", "0.00"]]
@@ -195,16 +231,26 @@ def test_a_cluster_comes_answers_and_goes(stand_in):
     redshift, ec2 = boto3.client("redshift"), boto3.client("ec2")
     subnets = [
         each["SubnetId"]
-        for each in ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+        for each in ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])[
+            "Subnets"
+        ]
     ][:2]
     with pytest.raises(ClientError, match="not found") as absent:
         create_cluster(redshift, "absent-group")
     assert absent.value.response["Error"]["Code"] == "ClusterSubnetGroupNotFoundFault"
-    redshift.create_cluster_subnet_group(ClusterSubnetGroupName="lake", Description="lake", SubnetIds=subnets)
+    redshift.create_cluster_subnet_group(
+        ClusterSubnetGroupName="lake", Description="lake", SubnetIds=subnets
+    )
     create_cluster(redshift, "lake")
-    redshift.get_waiter("cluster_available").wait(ClusterIdentifier="c", WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    redshift.get_waiter("cluster_available").wait(
+        ClusterIdentifier="c", WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
     found = redshift.describe_clusters(ClusterIdentifier="c")["Clusters"][0]
-    assert (found["ClusterStatus"], found["DBName"], found["Encrypted"]) == ("available", "lake", True)
+    assert (found["ClusterStatus"], found["DBName"], found["Encrypted"]) == (
+        "available",
+        "lake",
+        True,
+    )
     assert found["MasterPasswordSecretArn"].startswith("arn:aws:secretsmanager:")
     place = {"ClusterIdentifier": "c", "Database": "lake", "DbUser": "admin"}
     run(place, "create schema s", "create table s.t as select 1 as one")
@@ -214,7 +260,9 @@ def test_a_cluster_comes_answers_and_goes(stand_in):
     with pytest.raises(ClientError, match="is in use"):
         redshift.delete_cluster_subnet_group(ClusterSubnetGroupName="lake")
     redshift.delete_cluster(ClusterIdentifier="c", SkipFinalClusterSnapshot=True)
-    redshift.get_waiter("cluster_deleted").wait(ClusterIdentifier="c", WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    redshift.get_waiter("cluster_deleted").wait(
+        ClusterIdentifier="c", WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
     redshift.delete_cluster_subnet_group(ClusterSubnetGroupName="lake")
 
 

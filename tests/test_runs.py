@@ -1,4 +1,6 @@
-"""The command: runs of small notebooks through papermill, their evidence, and what happens when something stops them."""
+"""The command: runs of small notebooks through papermill, their evidence, and what happens when
+something stops them.
+"""
 
 import json
 import os
@@ -55,7 +57,10 @@ def two_phases(project):
     write(project, "01_first", "from lakebook import check\ncheck('one', 1, lambda: 1)")
     measure = "int(open('measured').read())"
     write(
-        project, "02_second", f"from lakebook import check\ncheck('number', wanted, lambda: {measure})", "print('end')"
+        project,
+        "02_second",
+        f"from lakebook import check\ncheck('number', wanted, lambda: {measure})",
+        "print('end')",
     )
     write(project, "90_teardown", "raise SystemExit('never part of a run')")
     (project / "measured").write_text("2")
@@ -76,7 +81,9 @@ def test_apply_makes_the_calls_and_plan_only_lists_them(project, capsys):
     assert (planned.folder / "ledger.jsonl").read_text() == ""
     capsys.readouterr()
     assert main(["apply", "p.yaml", "-p", "environment", "listed"]) == 0
-    ledger = [json.loads(line) for line in (latest().folder / "ledger.jsonl").read_text().splitlines()]
+    ledger = [
+        json.loads(line) for line in (latest().folder / "ledger.jsonl").read_text().splitlines()
+    ]
     assert ledger[0]["action"] == "s3:CreateBucket"
     assert {each["phase"] for each in ledger} == {"01"}
     out = capsys.readouterr().out
@@ -89,7 +96,10 @@ def test_apply_makes_the_calls_and_plan_only_lists_them(project, capsys):
 def test_a_run_keeps_what_an_auditor_asks_for(two_phases):
     assert main(["apply", "p.yaml", "-p", "wanted", "2"]) == 0
     run = json.loads((latest().folder / "run.json").read_text())
-    assert [(each["number"], each["status"]) for each in run["phases"]] == [("01", "succeeded"), ("02", "succeeded")]
+    assert [(each["number"], each["status"]) for each in run["phases"]] == [
+        ("01", "succeeded"),
+        ("02", "succeeded"),
+    ]
     assert run["status"] == "succeeded"
     assert run["parameters"] == {"environment": "rehearsal", "account": ACCOUNT, "wanted": 2}
     assert run["parameters_file"] == "p.yaml"
@@ -159,12 +169,17 @@ def test_only_from_and_to_choose_the_phases(two_phases, capsys):
     ("arguments", "sentence"),
     [
         (["-p", "accountt", ACCOUNT], "did you mean account?"),
-        (["-p", "account", "999999999999"], "belong to account 123456789012 but the parameters name 999999999999"),
+        (
+            ["-p", "account", "999999999999"],
+            "belong to account 123456789012 but the parameters name 999999999999",
+        ),
         (["-p", "region", "us-east-1"], "the parameters name us-east-1"),
         (["-p", "environment", "../elsewhere"], "will not do"),
     ],
 )
-def test_what_cannot_start_is_told_in_one_sentence_and_writes_nothing(two_phases, capsys, arguments, sentence):
+def test_what_cannot_start_is_told_in_one_sentence_and_writes_nothing(
+    two_phases, capsys, arguments, sentence
+):
     assert main(["apply", "p.yaml", *arguments]) == 2
     captured = capsys.readouterr()
     assert sentence in captured.err
@@ -175,7 +190,8 @@ def test_what_cannot_start_is_told_in_one_sentence_and_writes_nothing(two_phases
 def test_an_endpoint_where_nothing_answers_is_named(monkeypatch, stand_in):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(
-        preflight.PreflightError, match=r"Nothing answers at http://127.0.0.1:9 .*`python -m local_aws`"
+        preflight.PreflightError,
+        match=r"Nothing answers at http://127.0.0.1:9 .*`python -m local_aws`",
     ):
         preflight.caller(ACCOUNT, "eu-west-1")
 
@@ -195,11 +211,17 @@ def test_a_missing_profile_is_told_as_such(monkeypatch, stand_in):
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ("import boto3\nboto3.client('iam').get_role(RoleName='nobody')", "AWS answered GetRole with NoSuchEntity: "),
+        (
+            "import boto3\nboto3.client('iam').get_role(RoleName='nobody')",
+            "AWS answered GetRole with NoSuchEntity: ",
+        ),
         ("import os\nos._exit(1)", "kernel died"),
         ("import sys\nsys.exit(0)", "ended itself early"),
         (
-            "from lakebook import check\nfrom contextlib import suppress\nwith suppress(Exception): check('swallowed', 1, lambda: 2)",
+            (
+                "from lakebook import check\nfrom contextlib import suppress\nwith"
+                " suppress(Exception): check('swallowed', 1, lambda: 2)"
+            ),
             "These checks did not hold, though the notebook went on: swallowed.",
         ),
     ],
@@ -215,13 +237,20 @@ def test_each_way_to_fail_is_one_sentence_and_never_a_success(project, capsys, c
 @pytest.mark.parametrize(
     ("name", "message", "sentence"),
     [
-        ("LakebookError", "As it was written, and what to do.", "As it was written, and what to do."),
+        (
+            "LakebookError",
+            "As it was written, and what to do.",
+            "As it was written, and what to do.",
+        ),
         ("KeyError", "'missing'", "KeyError: 'missing'."),
         ("ValueError", "", "ValueError: no message."),
         ("ValueError", "first\nsecond", "ValueError: first."),
         (
             "ClientError",
-            "An error occurred (AccessDenied) when calling the CreateRole operation (reached max retries: 4): not you.",
+            (
+                "An error occurred (AccessDenied) when calling the CreateRole operation (reached"
+                " max retries: 4): not you."
+            ),
             "AWS answered CreateRole with AccessDenied: not you.",
         ),
     ],
@@ -240,7 +269,9 @@ def test_a_phase_gets_only_the_parameters_it_declares(project):
     write(project, "02_more", "print(wanted)")
     assert main(["apply", "p.yaml", "-p", "wanted", "7"]) == 0
     assert "['account']" in (latest().folder / "01_few.ipynb").read_text()
-    assert "wanted" not in json.dumps(nbformat.read(latest().folder / "01_few.ipynb", 4).metadata.papermill.parameters)
+    assert "wanted" not in json.dumps(
+        nbformat.read(latest().folder / "01_few.ipynb", 4).metadata.papermill.parameters
+    )
 
 
 def test_what_a_notebook_prints_is_seen_while_it_runs(project):
@@ -297,7 +328,8 @@ def test_no_kernel_outlives_a_killed_command(project):
         project,
         "01_waits",
         "import os, pathlib, time",
-        "pathlib.Path('pid').write_text(str(os.getpid()))\nprint('waiting', flush=True)\ntime.sleep(60)",
+        "pathlib.Path('pid').write_text(str(os.getpid()))\nprint('waiting',"
+        " flush=True)\ntime.sleep(60)",
     )
     with command(project, "apply", "p.yaml") as process:
         read_until(process, "   01  waiting")
@@ -363,7 +395,11 @@ def test_five_phases_with_nothing_to_do_take_seconds(project):
 
 def command(project, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "lakebook", *arguments], cwd=project, stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-m", "lakebook", *arguments],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
 
 
@@ -378,4 +414,6 @@ def read_until(process, line):
 
 def test_the_notebooks_of_the_repository_are_used_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Path("notebooks/03_dms.ipynb") in {Path(each.notebook) for each in phases.every(phases.project())}
+    assert Path("notebooks/03_dms.ipynb") in {
+        Path(each.notebook) for each in phases.every(phases.project())
+    }

@@ -1,4 +1,6 @@
-"""SageMaker's jobs in the stand-in: the contract of the scikit-learn container, kept by real processes."""
+"""SageMaker's jobs in the stand-in: the contract of the scikit-learn container, kept by real
+processes.
+"""
 
 import contextlib
 import io
@@ -15,9 +17,18 @@ IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2
 ROLE = "arn:aws:iam::123456789012:role/sagemaker-tests"
 TRUST = {
     "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sagemaker.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
 }
-WORK = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}]}
+WORK = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}],
+}
 DOUBLES = """
 import os, pathlib, sys
 rows = pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "part/rows.csv").read_text().split()
@@ -38,9 +49,13 @@ def output_fn(rows, accept): return "\\n".join(map(str, rows)), accept
 def account(stand_in):
     iam = boto3.client("iam")
     iam.create_role(RoleName="sagemaker-tests", AssumeRolePolicyDocument=json.dumps(TRUST))
-    iam.put_role_policy(RoleName="sagemaker-tests", PolicyName="work", PolicyDocument=json.dumps(WORK))
+    iam.put_role_policy(
+        RoleName="sagemaker-tests", PolicyName="work", PolicyDocument=json.dumps(WORK)
+    )
     s3 = boto3.client("s3")
-    s3.create_bucket(Bucket="learning", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.create_bucket(
+        Bucket="learning", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
     s3.put_object(Bucket="learning", Key="train/part/rows.csv", Body="1\n2\n3\n")
     s3.put_object(Bucket="learning", Key="train-other/rows.csv", Body="not mine")
 
@@ -57,13 +72,25 @@ def submitted(script):
 
 
 def asked(script, **settings):
-    given = {"sagemaker_program": "program.py", "sagemaker_submit_directory": submitted(script), "factor": "3"}
-    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://learning/train/", "S3DataDistributionType": "FullyReplicated"}
+    given = {
+        "sagemaker_program": "program.py",
+        "sagemaker_submit_directory": submitted(script),
+        "factor": "3",
+    }
+    source = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": "s3://learning/train/",
+        "S3DataDistributionType": "FullyReplicated",
+    }
     metric = {"Name": "rows", "Regex": r"rows=(\d+);"}
     return {
         "TrainingJobName": f"job-{uuid.uuid4().hex[:8]}",
         "RoleArn": ROLE,
-        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File", "MetricDefinitions": [metric]},
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [metric],
+        },
         "HyperParameters": given,
         "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
         "OutputDataConfig": {"S3OutputPath": "s3://learning/models"},
@@ -95,7 +122,11 @@ def unpacked(uri):
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     packed = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        return {each.name: archive.extractfile(each).read().decode() for each in archive if each.isfile()}
+        return {
+            each.name: archive.extractfile(each).read().decode()
+            for each in archive
+            if each.isfile()
+        }
 
 
 def waited_until_training(name):
@@ -115,12 +146,18 @@ def test_a_script_gets_its_channel_and_leaves_model_output_metrics_and_a_log():
     assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Completed"
     assert unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"factor": "3"}
     assert unpacked(f"s3://learning/models/{name}/output/output.tar.gz") == {"note": "seen"}
-    assert [(each["MetricName"], each["Value"]) for each in job["FinalMetricDataList"]] == [("rows", 3.0)]
+    assert [(each["MetricName"], each["Value"]) for each in job["FinalMetricDataList"]] == [
+        ("rows", 3.0)
+    ]
     turns = [each["Status"] for each in job["SecondaryStatusTransitions"]]
     assert turns == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     logs, group = boto3.client("logs"), "/aws/sagemaker/TrainingJobs"
-    stream = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/algo-1-")["logStreams"][0]
-    events = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+    stream = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/algo-1-")[
+        "logStreams"
+    ][0]
+    events = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])[
+        "events"
+    ]
     assert [each["message"] for each in events] == ["rows=3; given=['--factor', '3']"]
 
 
@@ -132,7 +169,10 @@ def test_a_script_that_raises_fails_the_job_with_its_error():
 
 
 def test_the_failure_file_is_the_reason_and_the_exit_code_stands_beside_it():
-    script = "import os, sys\nopen(os.environ['SM_OUTPUT_DIR'] + '/failure', 'w').write('x' * 5000)\nsys.exit(7)"
+    script = (
+        "import os, sys\nopen(os.environ['SM_OUTPUT_DIR'] + '/failure', 'w').write('x' *"
+        " 5000)\nsys.exit(7)"
+    )
     reason = ended(started(script))["FailureReason"]
     assert "xxx" in reason
     assert reason.endswith("exit code: 7")
@@ -140,7 +180,10 @@ def test_the_failure_file_is_the_reason_and_the_exit_code_stands_beside_it():
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_keeps_its_model():
-    script = "import os, time\nopen(os.environ['SM_MODEL_DIR'] + '/half', 'w').write('half')\ntime.sleep(60)"
+    script = (
+        "import os, time\nopen(os.environ['SM_MODEL_DIR'] + '/half',"
+        " 'w').write('half')\ntime.sleep(60)"
+    )
     job = ended(started(script, StoppingCondition={"MaxRuntimeInSeconds": 3}))
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"half": "half"}
@@ -163,7 +206,10 @@ def test_a_name_is_taken_for_ever():
 
 
 def test_an_image_of_ones_own_is_refused_loudly():
-    own = {"TrainingImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:1", "TrainingInputMode": "File"}
+    own = {
+        "TrainingImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:1",
+        "TrainingInputMode": "File",
+    }
     with pytest.raises(ClientError, match="NotInLocalAws"):
         started("pass", AlgorithmSpecification=own)
 
@@ -171,7 +217,10 @@ def test_an_image_of_ones_own_is_refused_loudly():
 def test_a_channel_without_objects_is_refused():
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://learning/nothing/"}
     with pytest.raises(ClientError, match="No S3 objects found"):
-        started("pass", InputDataConfig=[{"ChannelName": "train", "DataSource": {"S3DataSource": source}}])
+        started(
+            "pass",
+            InputDataConfig=[{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
+        )
 
 
 def test_a_role_that_sagemaker_may_not_take_is_refused():
@@ -183,8 +232,13 @@ def test_a_role_that_may_list_but_not_read_fails_the_job():
     iam = boto3.client("iam")
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName="sagemaker-lists", AssumeRolePolicyDocument=json.dumps(TRUST))
-    lists = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}]}
-    iam.put_role_policy(RoleName="sagemaker-lists", PolicyName="work", PolicyDocument=json.dumps(lists))
+    lists = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
+    }
+    iam.put_role_policy(
+        RoleName="sagemaker-lists", PolicyName="work", PolicyDocument=json.dumps(lists)
+    )
     job = ended(started(DOUBLES, RoleArn="arn:aws:iam::123456789012:role/sagemaker-lists"))
     assert job["TrainingJobStatus"] == "Failed"
     assert "download" in job["FailureReason"]
@@ -196,7 +250,9 @@ def model(account):
     variables = {"SAGEMAKER_PROGRAM": "program.py", "SAGEMAKER_SUBMIT_DIRECTORY": submitted(SERVES)}
     data = job["ModelArtifacts"]["S3ModelArtifacts"]
     container = {"Image": IMAGE, "ModelDataUrl": data, "Environment": variables}
-    boto3.client("sagemaker").create_model(ModelName="triples", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    boto3.client("sagemaker").create_model(
+        ModelName="triples", ExecutionRoleArn=ROLE, PrimaryContainer=container
+    )
     return "triples"
 
 
@@ -217,16 +273,26 @@ def transformed(model, prefix, **settings):
     }
     client.create_transform_job(**told)
     deadline = time.monotonic() + 60
-    while (job := client.describe_transform_job(TransformJobName=name))["TransformJobStatus"] == "InProgress":
+    while (job := client.describe_transform_job(TransformJobName=name))[
+        "TransformJobStatus"
+    ] == "InProgress":
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return job
 
 
 def outputs(job):
-    s3, prefix = boto3.client("s3"), job["TransformOutput"]["S3OutputPath"].removeprefix("s3://learning/")
+    s3, prefix = (
+        boto3.client("s3"),
+        job["TransformOutput"]["S3OutputPath"].removeprefix("s3://learning/"),
+    )
     found = s3.list_objects_v2(Bucket="learning", Prefix=prefix).get("Contents", [])
-    return {each["Key"].removeprefix(prefix + "/"): s3.get_object(Bucket="learning", Key=each["Key"])["Body"].read().decode() for each in found}  # fmt: skip
+    return {
+        each["Key"].removeprefix(prefix + "/"): (
+            s3.get_object(Bucket="learning", Key=each["Key"])["Body"].read().decode()
+        )
+        for each in found
+    }
 
 
 @pytest.mark.parametrize("strategy", ["MultiRecord", "SingleRecord"])
@@ -251,27 +317,45 @@ def test_a_model_without_its_file_is_refused():
     container = {
         "Image": IMAGE,
         "ModelDataUrl": "s3://learning/none.tar.gz",
-        "Environment": {"SAGEMAKER_PROGRAM": "program.py", "SAGEMAKER_SUBMIT_DIRECTORY": "s3://learning/none"},
+        "Environment": {
+            "SAGEMAKER_PROGRAM": "program.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "s3://learning/none",
+        },
     }
     with pytest.raises(ClientError, match="Could not access model data"):
-        boto3.client("sagemaker").create_model(ModelName="none", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        boto3.client("sagemaker").create_model(
+            ModelName="none", ExecutionRoleArn=ROLE, PrimaryContainer=container
+        )
 
 
 def test_what_is_not_done_is_refused():
     with pytest.raises(ClientError, match="NotInLocalAws"):
-        boto3.client("sagemaker").create_endpoint_config(EndpointConfigName="e", ProductionVariants=[{"VariantName": "v", "ModelName": "m"}])  # fmt: skip
+        boto3.client("sagemaker").create_endpoint_config(
+            EndpointConfigName="e", ProductionVariants=[{"VariantName": "v", "ModelName": "m"}]
+        )
 
 
 def test_a_domain_is_made_of_what_is_there_and_stays_while_somebody_is_in_it(account):
     client, ec2 = boto3.client("sagemaker"), boto3.client("ec2")
     vpcs = [ec2.create_vpc(CidrBlock="10.11.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
-    subnets = [ec2.create_subnet(VpcId=each, CidrBlock="10.11.1.0/24")["Subnet"]["SubnetId"] for each in vpcs]
-    told = {"DomainName": "tests", "AuthMode": "IAM", "DefaultUserSettings": {"ExecutionRole": ROLE}}
+    subnets = [
+        ec2.create_subnet(VpcId=each, CidrBlock="10.11.1.0/24")["Subnet"]["SubnetId"]
+        for each in vpcs
+    ]
+    told = {
+        "DomainName": "tests",
+        "AuthMode": "IAM",
+        "DefaultUserSettings": {"ExecutionRole": ROLE},
+    }
     for wrong, said in [
         ({"VpcId": vpcs[0], "SubnetIds": subnets}, "are not in VPC"),
         ({"VpcId": vpcs[0], "SubnetIds": ["subnet-0"]}, "does not exist"),
         (
-            {"VpcId": vpcs[0], "SubnetIds": subnets[:1], "DefaultUserSettings": {"ExecutionRole": ROLE + "x"}},
+            {
+                "VpcId": vpcs[0],
+                "SubnetIds": subnets[:1],
+                "DefaultUserSettings": {"ExecutionRole": ROLE + "x"},
+            },
             "unable to assume",
         ),
     ]:

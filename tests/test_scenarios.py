@@ -1,4 +1,6 @@
-"""Every incident of the stand-in is found at the hop it breaks, with its cause and nothing red before it, and goes with `clear`."""
+"""Every incident of the stand-in is found at the hop it breaks, with its cause and nothing red
+before it, and goes with `clear`.
+"""
 
 import json
 import os
@@ -10,7 +12,19 @@ import boto3
 import foundation
 import pytest
 
-from lakebook import CheckError, calls, diagnosis, dms, ec2, ensure, kms, personas, security_groups, vpc, vpc_endpoints
+from lakebook import (
+    CheckError,
+    calls,
+    diagnosis,
+    dms,
+    ec2,
+    ensure,
+    kms,
+    personas,
+    security_groups,
+    vpc,
+    vpc_endpoints,
+)
 from local_aws.postgresql import Server
 
 SECRET, PREFIXES = "acme-rehearsal-source", "10.60.0.0/16"
@@ -55,12 +69,24 @@ class StandIn:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.command = [sys.executable, "-m", "local_aws", "--data", str(directory), "--port", str(port)]
+        self.command = [
+            sys.executable,
+            "-m",
+            "local_aws",
+            "--data",
+            str(directory),
+            "--port",
+            str(port),
+        ]
         self.environment = {**os.environ, "LOCAL_AWS_SOURCE": self.server.url()}
 
     def __call__(self, *arguments):
         return subprocess.run(
-            [*self.command, *arguments], capture_output=True, text=True, env=self.environment, check=False
+            [*self.command, *arguments],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            check=False,
         )
 
 
@@ -69,7 +95,11 @@ def running(tmp_path_factory):
     command = StandIn(tmp_path_factory.mktemp("scenarios"))
     started = command("up")
     assert started.returncode == 0, started.stderr
-    pairs = [line.removeprefix("export ").split("=", 1) for line in started.stdout.splitlines() if "=" in line]
+    pairs = [
+        line.removeprefix("export ").split("=", 1)
+        for line in started.stdout.splitlines()
+        if "=" in line
+    ]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in pairs:
             patch.setenv(name, value.strip("'"))
@@ -97,19 +127,33 @@ def _build(server):
     ensure(security_groups.groups(place, ON_PREMISES, server.port), apply=True)
     ensure(vpc_endpoints.endpoints(place, ["secretsmanager", "kms", "logs"]), apply=True)
     subnets = ec2.subnets(NAMES, [])
-    ensure(dms.replication(NAMES, source, {"rules": []}, subnets, "dms.t3.medium", 50, 32, 1, "none")[:3], apply=True)
+    ensure(
+        dms.replication(NAMES, source, {"rules": []}, subnets, "dms.t3.medium", 50, 32, 1, "none")[
+            :3
+        ],
+        apply=True,
+    )
 
 
 def _become(role_arn):
     """The rest is done by the operator, as in a run."""
     taken = boto3.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
-    keys = {"aws_access_key_id": taken["AccessKeyId"], "aws_secret_access_key": taken["SecretAccessKey"]}
+    keys = {
+        "aws_access_key_id": taken["AccessKeyId"],
+        "aws_secret_access_key": taken["SecretAccessKey"],
+    }
     boto3.setup_default_session(**keys, aws_session_token=taken["SessionToken"])
 
 
 def path(**settings):
     return diagnosis.Path(
-        ec2.Place(NAMES), SECRET, ON_PREMISES, **LINE, gateway_id=GATEWAY, schemas=["shop"], **settings
+        ec2.Place(NAMES),
+        SECRET,
+        ON_PREMISES,
+        **LINE,
+        gateway_id=GATEWAY,
+        schemas=["shop"],
+        **settings,
     )
 
 
@@ -122,7 +166,11 @@ def healed(running):
 
 def test_the_whole_path_carries_when_nothing_is_broken(running):
     hops = diagnosis.diagnose(path(purpose="CDC"))
-    assert {each.hop: each.seen + each.action for each in hops if each.verdict not in ("ok", "not applicable")} == {}
+    assert {
+        each.hop: each.seen + each.action
+        for each in hops
+        if each.verdict not in ("ok", "not applicable")
+    } == {}
     assert [each.hop for each in hops if each.verdict == "not applicable"] == ["on-premises DNS"]
     diagnosis.require(hops, "03")
 
@@ -155,7 +203,9 @@ def test_phase_one_goes_on_where_phase_two_mends_and_stops_where_it_cannot(runni
     assert diagnosis.first_broken(hops, "01") is None
     assert diagnosis.first_broken(hops, "02").hop == "endpoints"
     running("scenario", "connection-down")
-    assert diagnosis.first_broken(diagnosis.diagnose(path()), "01").hop == "Direct Connect connection"
+    assert (
+        diagnosis.first_broken(diagnosis.diagnose(path()), "01").hop == "Direct Connect connection"
+    )
 
 
 def test_what_a_later_phase_makes_is_not_yet_there_and_stops_nothing(running):
@@ -172,7 +222,8 @@ def test_what_a_later_phase_makes_is_not_yet_there_and_stops_nothing(running):
     verdicts = {each.hop: each.verdict for each in hops}
     assert (verdicts["allowed prefixes"], verdicts["subnet routes"]) == ("ok", "not yet")
     assert verdicts["DMS connection test"] == "not yet"
-    assert diagnosis.first_broken(hops, "01").hop == "operator's permissions"  # of another environment
+    # of another environment
+    assert diagnosis.first_broken(hops, "01").hop == "operator's permissions"
     assert "acme-other-" in diagnosis.first_broken(hops, "01").seen
     assert diagnosis.first_broken(hops, "02").hop == "gateway attachment"
 
@@ -202,7 +253,9 @@ def test_an_unknown_scenario_and_one_that_runs_already_are_refused_in_one_senten
 
 def test_the_password_is_in_no_finding(running, healed):
     running("scenario", "wrong-password")
-    password = json.loads(boto3.client("secretsmanager").get_secret_value(SecretId=SECRET)["SecretString"])["password"]
+    password = json.loads(
+        boto3.client("secretsmanager").get_secret_value(SecretId=SECRET)["SecretString"]
+    )["password"]
     assert all(password not in each.seen + each.action for each in diagnosis.diagnose(path()))
 
 

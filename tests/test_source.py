@@ -41,7 +41,9 @@ def free_port():
         ({"host": "no-such-host.invalid"}, "does not answer at no-such-host.invalid port"),
     ],
 )
-def test_a_wrong_secret_is_explained_in_one_sentence_without_the_password(secrets, changed, message):
+def test_a_wrong_secret_is_explained_in_one_sentence_without_the_password(
+    secrets, changed, message
+):
     name, content = put_secret(secrets, **changed)
     with pytest.raises(LakebookError, match=message) as caught:
         postgresql.connect(name, connect_timeout_seconds=5)
@@ -69,18 +71,34 @@ def test_the_connection_cannot_write_and_shows_no_password(source, server):
 
 
 def test_the_session_gives_texts_the_form_that_the_type_table_prescribes(source):
-    sql = "select now()::text ~ '[+]00$', interval '1 day'::text, '\\x01'::bytea::text, 0.1::float8::text, current_setting('application_name')"
+    sql = (
+        "select now()::text ~ '[+]00$', interval '1 day'::text, '\\x01'::bytea::text,"
+        " 0.1::float8::text, current_setting('application_name')"
+    )
     assert postgresql.query(source, sql) == [[True, "1 day", "\\x01", "0.1", "lakebook"]]
 
 
 def test_tables_are_listed_in_order_without_partitions_views_and_other_schemas(tables):
     assert [table.full_name for table in tables.values()] == [
-        'Sché"ma.表', "nasty.Order items", "nasty.array_no_key", "nasty.empty_one", "nasty.everything", "nasty.no_key",
-        "nasty.parts", "nasty.wide",
-    ]  # fmt: skip
+        'Sché"ma.表',
+        "nasty.Order items",
+        "nasty.array_no_key",
+        "nasty.empty_one",
+        "nasty.everything",
+        "nasty.no_key",
+        "nasty.parts",
+        "nasty.wide",
+    ]
     assert {name: table.rows for name, table in tables.items()} == {
-        "表": 0, "Order items": 2, "array_no_key": 2, "empty_one": 0, "everything": 7, "no_key": 12, "parts": 500, "wide": 50,
-    }  # fmt: skip
+        "表": 0,
+        "Order items": 2,
+        "array_no_key": 2,
+        "empty_one": 0,
+        "everything": 7,
+        "no_key": 12,
+        "parts": 500,
+        "wide": 50,
+    }
 
 
 def test_keys_comments_and_kinds_are_read_from_the_catalog(tables):
@@ -89,9 +107,15 @@ def test_keys_comments_and_kinds_are_read_from_the_catalog(tables):
     assert tables["parts"].bytes > 0
     assert tables["no_key"].comment == "without a key"
     assert tables["no_key"].columns[0].comment == "a column"
-    assert tables["Order items"].foreign_keys == (postgresql.ForeignKey(('we"ird',), "nasty", "everything", ("id",)),)
+    assert tables["Order items"].foreign_keys == (
+        postgresql.ForeignKey(('we"ird',), "nasty", "everything", ("id",)),
+    )
     by_name = {column.name: column for column in tables["everything"].columns}
-    assert (by_name["dom"].kind, by_name["dom"].precision, by_name["dom"].scale) == ("numeric", 12, 3)
+    assert (by_name["dom"].kind, by_name["dom"].precision, by_name["dom"].scale) == (
+        "numeric",
+        12,
+        3,
+    )
     assert (by_name["n_neg"].precision, by_name["n_neg"].scale) == (5, -2)
     assert by_name["tags"].kind == by_name["ta"].kind == "array"
     assert by_name["total"].generated
@@ -127,7 +151,9 @@ def test_a_wrong_schema_or_excluded_table_is_named(source, schemas, excluded, me
 
 def test_a_role_without_rights_is_told_the_grant_that_mends_it(secrets, server, admin):
     password = server.password("reader")
-    admin.execute(f"create role reader login password '{password}'; grant select on nasty.no_key to reader")
+    admin.execute(
+        f"create role reader login password '{password}'; grant select on nasty.no_key to reader"
+    )
     connection = postgresql.connect(put_secret(secrets, username="reader", password=password)[0])
     try:
         with pytest.raises(LakebookError, match=r"may not read nasty\.Order items") as caught:
@@ -151,10 +177,15 @@ def test_prerequisites_tell_full_load_from_cdc(source, tables):
 
 def test_losses_are_counted_in_the_source(source, tables):
     found = postgresql.losses(source, list(tables.values()), LOB_MAX_KILOBYTES)
-    affected = {(row.table, row.column): row.rows_affected for row in found.itertuples() if row.rows_affected}
+    affected = {
+        (row.table, row.column): row.rows_affected
+        for row in found.itertuples()
+        if row.rows_affected
+    }
     assert affected == {
         ("nasty.array_no_key", ""): 2,
-        ("nasty.everything", "n_free"): 6,  # rounded twice, NaN, infinity, 10^22, and what rounds to it
+        # rounded twice, NaN, infinity, 10^22, and what rounds to it
+        ("nasty.everything", "n_free"): 6,
         ("nasty.everything", "n_fix"): 1,
         ("nasty.everything", "cash"): 6,
         ("nasty.everything", "c5"): 3,
@@ -177,28 +208,64 @@ def test_the_zone_of_a_timestamptz_is_named_but_affects_no_row(source, tables):
 
 
 DELIVERED = {  # of the row with this id; docs/types.md
-    ("n_free", 1): "123.456790", ("n_free", 2): None, ("n_free", 3): None, ("n_free", 4): None, ("n_free", 5): None, ("n_free", 6): "-0.000001",
-    ("n_fix", 2): None, ("n_wide", 2): "NaN", ("cash", 1): "1234.5000", ("c5", 3): "  ab", ("v20", 3): "  trailing  ",
-    ("v_long", 1): "é" * 16384, ("v_long", 3): "x" * 32767, ("t", 3): "x" * 32766, ("d", 2): "9999-12-31", ("d", 3): "4713-01-01 BC", ("d", 4): "9999-12-31",
-    ("tm", 2): "24:00:00", ("tmz", 1): "23:59:59.25+05:30", ("ts", 2): "9999-12-31 23:59:59", ("ts", 4): "9999-12-31 23:59:59.9996",
-    ("tstz", 1): "2024-02-29 10:34:56.7895", ("tstz", 2): "4713-01-01 00:00:00 BC", ("tstz", 3): "9999-12-31 23:59:59",
-    ("iv", 1): "10 MONTHS, 3 DAYS, 28 HOURS, 5 MINUTES, 6.5 SECONDS", ("iv", 2): None, ("iv", 4): "0 SECONDS", ("iv", 5): "-0.5 SECONDS",
-    ("iv", 6): "1 DAY, -1 HOUR, -1 SECOND", ("ip", 1): "10.0.0.1", ("ta", 2): "[2:3][1:1]={{a},{b}}", ("pr", 2): "(,)", ("hs", 2): "", ("ch", 1): "z",
-    ("j", 1): '{"a": 1.10, "a":2}', ("o", 1): "4294967295", ("r", 2): "empty", ("dom", 1): "12.346",
-}  # fmt: skip
+    ("n_free", 1): "123.456790",
+    ("n_free", 2): None,
+    ("n_free", 3): None,
+    ("n_free", 4): None,
+    ("n_free", 5): None,
+    ("n_free", 6): "-0.000001",
+    ("n_fix", 2): None,
+    ("n_wide", 2): "NaN",
+    ("cash", 1): "1234.5000",
+    ("c5", 3): "  ab",
+    ("v20", 3): "  trailing  ",
+    ("v_long", 1): "é" * 16384,
+    ("v_long", 3): "x" * 32767,
+    ("t", 3): "x" * 32766,
+    ("d", 2): "9999-12-31",
+    ("d", 3): "4713-01-01 BC",
+    ("d", 4): "9999-12-31",
+    ("tm", 2): "24:00:00",
+    ("tmz", 1): "23:59:59.25+05:30",
+    ("ts", 2): "9999-12-31 23:59:59",
+    ("ts", 4): "9999-12-31 23:59:59.9996",
+    ("tstz", 1): "2024-02-29 10:34:56.7895",
+    ("tstz", 2): "4713-01-01 00:00:00 BC",
+    ("tstz", 3): "9999-12-31 23:59:59",
+    ("iv", 1): "10 MONTHS, 3 DAYS, 28 HOURS, 5 MINUTES, 6.5 SECONDS",
+    ("iv", 2): None,
+    ("iv", 4): "0 SECONDS",
+    ("iv", 5): "-0.5 SECONDS",
+    ("iv", 6): "1 DAY, -1 HOUR, -1 SECOND",
+    ("ip", 1): "10.0.0.1",
+    ("ta", 2): "[2:3][1:1]={{a},{b}}",
+    ("pr", 2): "(,)",
+    ("hs", 2): "",
+    ("ch", 1): "z",
+    ("j", 1): '{"a": 1.10, "a":2}',
+    ("o", 1): "4294967295",
+    ("r", 2): "empty",
+    ("dom", 1): "12.346",
+}
 
 
 @pytest.mark.parametrize(("name", "row"), DELIVERED)
 def test_a_value_is_delivered_as_the_type_table_says(source, tables, name, row):
     column = next(column for column in tables["everything"].columns if column.name == name)
-    sql = f"select ({postgresql.delivered(column, LOB_MAX_KILOBYTES)})::text from nasty.everything where id = {row}"
+    sql = (
+        f"select ({postgresql.delivered(column, LOB_MAX_KILOBYTES)})::text from nasty.everything"
+        f" where id = {row}"
+    )
     assert postgresql.query(source, sql)[0][0] == DELIVERED[name, row]
 
 
 @pytest.mark.parametrize("column", ["t", "pr", "ip", "pg"])
 def test_null_stays_null_as_text(source, tables, column):
     found = next(each for each in tables["everything"].columns if each.name == column)
-    sql = f"select ({postgresql.delivered(found, LOB_MAX_KILOBYTES)}) is null from nasty.everything where id = 0"
+    sql = (
+        f"select ({postgresql.delivered(found, LOB_MAX_KILOBYTES)}) is null from nasty.everything"
+        " where id = 0"
+    )
     assert postgresql.query(source, sql) == [[True]]
 
 
@@ -246,7 +313,9 @@ def test_catalog_names_are_safe_unique_and_stable():
 
 
 def test_no_source_column_takes_the_name_of_one_that_dms_adds(tables):
-    assert {column.name: column.catalog_name for column in tables["everything"].columns}["op"] == "op_2"
+    assert {column.name: column.catalog_name for column in tables["everything"].columns}[
+        "op"
+    ] == "op_2"
 
 
 def test_the_table_mapping_names_exactly_the_tables_and_sends_times_as_text(tables):
@@ -254,10 +323,11 @@ def test_the_table_mapping_names_exactly_the_tables_and_sends_times_as_text(tabl
     selections = [rule["object-locator"] for rule in rules if rule["rule-type"] == "selection"]
     assert {"schema-name": "nasty", "table-name": "array[_]no[_]key"} in selections
     assert len(selections) == len(tables)
-    assert [rule["object-locator"]["column-name"] for rule in rules if rule["rule-action"] == "change-data-type"] == [
-        "tm",
-        "tmz",
-    ]
+    assert [
+        rule["object-locator"]["column-name"]
+        for rule in rules
+        if rule["rule-action"] == "change-data-type"
+    ] == ["tm", "tmz"]
     (added,) = [rule for rule in rules if rule["rule-action"] == "add-column"]
     assert (added["value"], added["expression"]) == ("dms_change_seq", "$AR_H_CHANGE_SEQ")
     assert len({rule["rule-id"] for rule in rules}) == len(rules)

@@ -1,4 +1,6 @@
-"""Take an operational database into an AWS data lake and on to its reports: what the runbook's notebooks import."""
+"""Take an operational database into an AWS data lake and on to its reports: what the runbook's
+notebooks import.
+"""
 
 from lakebook.account import connect
 from lakebook.ensure import calls, ensure, plan, wait

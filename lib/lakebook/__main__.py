@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from lakebook.runs import Run
 
-EXIT_CODES = "Exit code: 0 every check held, 1 a phase or the evidence failed, 2 nothing was started, 130 interrupted."
+EXIT_CODES = (
+    "Exit code: 0 every check held, 1 a phase or the evidence failed, 2 nothing was started, 130"
+    " interrupted."
+)
 EXITS = {"succeeded": 0, "failed": 1, "interrupted": 130}
 
 
@@ -71,20 +74,29 @@ def _parser() -> argparse.ArgumentParser:
             command.set_defaults(act=_bootstrap)
             continue
         command.add_argument("--only", metavar="05", help="this phase alone, or these: 05,06")
-        command.add_argument("--from", dest="first", metavar="05", help="this phase and those after it")
+        command.add_argument(
+            "--from", dest="first", metavar="05", help="this phase and those after it"
+        )
         command.add_argument("--to", dest="last", metavar="06", help="up to this phase")
         command.set_defaults(act=_start)
     for name, act, words in (
         ("resume", _resume, "go on at the phase that failed"),
         ("verify", _verify, "check offline that the evidence is whole and unchanged"),
         ("report", _report, "write the report anew and print its path"),
-        ("policy", _policy, "print the smallest policy under which the calls of these runs are allowed"),
+        (
+            "policy",
+            _policy,
+            "print the smallest policy under which the calls of these runs are allowed",
+        ),
     ):
         command = commands.add_parser(name, help=words, description=words, epilog=EXIT_CODES)
         command.add_argument("run", metavar="RUN", help="a run's folder or id, or `latest`")
         if name == "policy":
             command.add_argument(
-                "more", metavar="RUN", nargs="*", help="others: a second run makes other calls than the first"
+                "more",
+                metavar="RUN",
+                nargs="*",
+                help="others: a second run makes other calls than the first",
             )
         command.set_defaults(act=act)
     return parser
@@ -104,20 +116,32 @@ def _bootstrap(asked: argparse.Namespace) -> int:
     except (LakebookError, ClientError) as error:
         print(f"lakebook: {runs.sentence(type(error).__name__, str(error))}", file=sys.stderr)
         return 1
-    print("\n".join(needed) if asked.plan and needed else f"{len(needed)} calls {'needed' if asked.plan else 'made'}.")
+    print(
+        "\n".join(needed)
+        if asked.plan and needed
+        else f"{len(needed)} calls {'needed' if asked.plan else 'made'}."
+    )
     return 0
 
 
-def _parameters(asked: argparse.Namespace, every: list[phases.Phase]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _parameters(
+    asked: argparse.Namespace, every: list[phases.Phase]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters given, and those with the notebooks' defaults for the rest."""
-    notebooks = [each for each in sorted(Path("notebooks").rglob("*.ipynb")) if ".ipynb_checkpoints" not in each.parts]
+    notebooks = [
+        each
+        for each in sorted(Path("notebooks").rglob("*.ipynb"))
+        if ".ipynb_checkpoints" not in each.parts
+    ]
     given = parameters.read(asked.file, asked.overrides, notebooks)
     return given, {**_defaults(every), **given}
 
 
 def _defaults(every: list[phases.Phase]) -> dict[str, Any]:
     return {
-        name: value for each in reversed(every) for name, (_, value) in parameters.declared(Path(each.notebook)).items()
+        name: value
+        for each in reversed(every)
+        for name, (_, value) in parameters.declared(Path(each.notebook)).items()
     }
 
 
@@ -132,7 +156,9 @@ def _start(asked: argparse.Namespace) -> int:
     from lakebook import runs  # noqa: PLC0415 - a wrong parameter is told at once
 
     file = os.path.relpath(asked.file) if asked.file.is_relative_to(Path.cwd()) else asked.file.name
-    run = runs.new(asked.command, file, given, str(effective.get("environment", "default")), connection, taken)
+    run = runs.new(
+        asked.command, file, given, str(effective.get("environment", "default")), connection, taken
+    )
     return _execute(run, lambda: runs.execute(run))
 
 
@@ -171,10 +197,15 @@ def _verify(asked: argparse.Namespace) -> int:
     folder = runs.find(asked.run)
     problems = evidence_pack.problems(folder)
     if problems:
-        print("\n".join([f"{folder}: the evidence is NOT whole.", *(f"- {each}" for each in problems)]))
+        print(
+            "\n".join(
+                [f"{folder}: the evidence is NOT whole.", *(f"- {each}" for each in problems)]
+            )
+        )
         return 1
     print(
-        f"{folder}: the evidence is whole.\nseal: {evidence_pack.sealed(folder)} (compare it with what the run printed)"
+        f"{folder}: the evidence is whole.\nseal: {evidence_pack.sealed(folder)} (compare it with"
+        " what the run printed)"
     )
     return 0
 
@@ -193,7 +224,11 @@ def _policy(asked: argparse.Namespace) -> int:
     prefix = {**_defaults(phases.every(Path.cwd())), **run.parameters}["prefix"]
     names = Names(prefix, run.environment, run.connection["account"], run.connection["region"])
     try:
-        rights = [each for one in (asked.run, *asked.more) for each in least_privilege.used(runs.find(one))]
+        rights = [
+            each
+            for one in (asked.run, *asked.more)
+            for each in least_privilege.used(runs.find(one))
+        ]
         print(json.dumps(least_privilege.policy(rights, names), indent=1))
     except LakebookError as error:
         print(f"lakebook: {error}", file=sys.stderr)

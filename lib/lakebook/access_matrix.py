@@ -36,11 +36,23 @@ DOORS = ("athena", "awswrangler", "files", "external schema", "warehouse")
 ROLES = (OPERATOR, *PERSONAS)
 AT_ONCE = 4  # tries
 TIMEOUT_SECONDS, POLL_SECONDS = 120, 0.1
-ROWS = "(rows)"  # beside the columns of a table: are they all there, and only those that may be seen
-# what a door says to whom it does not open; anything else that goes wrong is an error, not a closed door
-REFUSED = re.compile(r"insufficient permission|insufficient lake formation permission|not authorized|permission denied|accessdenied|access denied|(COLUMN|TABLE|SCHEMA)_NOT_FOUND|cannot be resolved|does not exist|forbidden", re.IGNORECASE)  # fmt: skip
-# of these, what refuses the whole table whichever column is asked for: the call itself, its schema, the table
-SHUT = re.compile(r"not authorized to perform|permission denied for schema|Required Describe on|(TABLE|SCHEMA)_NOT_FOUND", re.IGNORECASE)  # fmt: skip
+# beside the columns of a table: are they all there, and only those that may be seen
+ROWS = "(rows)"
+# what a door says to whom it does not open; anything else that goes wrong is an error, not a closed
+# door
+REFUSED = re.compile(
+    r"insufficient permission|insufficient lake formation permission|not authorized|permission"
+    r" denied|accessdenied|access denied|(COLUMN|TABLE|SCHEMA)_NOT_FOUND|cannot be resolved|does"
+    r" not exist|forbidden",
+    re.IGNORECASE,
+)
+# of these, what refuses the whole table whichever column is asked for: the call itself, its schema,
+# the table
+SHUT = re.compile(
+    r"not authorized to perform|permission denied for schema|Required Describe"
+    r" on|(TABLE|SCHEMA)_NOT_FOUND",
+    re.IGNORECASE,
+)
 COLUMNS = ["role", "door", "table", "column", "class", "expected", "seen"]
 NOTHING = pd.DataFrame(columns=COLUMNS)
 
@@ -64,25 +76,37 @@ class Matrix:
     warehouse_database: str
 
     def tried(self, roles: tuple[str, ...] = ROLES, doors: tuple[str, ...] = DOORS) -> pd.DataFrame:
-        """A line for each role, table, column and door: columns role, door, table, column, class, expected, seen.
+        """A line for each role, table, column and door: columns role, door, table, column, class,
+        expected, seen.
 
         `(rows)` stands for the rows of a table: their number, where the role sees the table at all.
         """
         tries = [(role, door, table) for role in roles for door in doors for table in self.tables]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = [line for lines in pool.map(lambda each: self._try(*each), tries) for line in lines]
+            found = [
+                line for lines in pool.map(lambda each: self._try(*each), tries) for line in lines
+            ]
         return pd.DataFrame(found, columns=COLUMNS)
 
     def expected(self, role: str, door: str, table: LakeTable) -> list[str]:
         """The columns of a table that a role should see at a door."""
         if door == "files":
             patterns = ["*"] if role == OPERATOR else self.classification.files.get(role, [])
-            return list(table.classes) if any(fnmatchcase(table.full_name, each) for each in patterns) else []
-        if door == "external schema":  # which shows to all who may use it what the warehouse's own role sees
-            return self._columns("redshift", table) if reporting.may_use(role, reporting.LAKE) else []
+            return (
+                list(table.classes)
+                if any(fnmatchcase(table.full_name, each) for each in patterns)
+                else []
+            )
+        # which shows to all who may use it what the warehouse's own role sees
+        if door == "external schema":
+            return (
+                self._columns("redshift", table) if reporting.may_use(role, reporting.LAKE) else []
+            )
         if door == "warehouse":
             loaded = self._loaded.get(table.name)
-            return warehouse_access.columns_seen(self.classification, role, loaded) if loaded else []
+            return (
+                warehouse_access.columns_seen(self.classification, role, loaded) if loaded else []
+            )
         return self._columns(role, table)
 
     def _columns(self, role: str, table: LakeTable) -> list[str]:
@@ -98,11 +122,29 @@ class Matrix:
         else:
             seen = _seen(lambda some: self._asks(role, door, table, some), columns, expected)
         lines: list[tuple[Any, ...]] = [
-            (role, door, table.full_name, each, self._class(table, each), each in expected, each in seen)
+            (
+                role,
+                door,
+                table.full_name,
+                each,
+                self._class(table, each),
+                each in expected,
+                each in seen,
+            )
             for each in columns
         ]
         if expected and door != "files":
-            lines.append((role, door, table.full_name, ROWS, "", self._rows_expected(role, door, table), self._rows(role, door, table)))  # fmt: skip
+            lines.append(
+                (
+                    role,
+                    door,
+                    table.full_name,
+                    ROWS,
+                    "",
+                    self._rows_expected(role, door, table),
+                    self._rows(role, door, table),
+                )
+            )
         return lines
 
     def _asks(self, role: str, door: str, table: LakeTable, columns: list[str]) -> bool:
@@ -116,16 +158,24 @@ class Matrix:
         return True
 
     def _all_columns(self, role: str, table: LakeTable) -> set[str]:
-        """What `SELECT *` shows through awswrangler; the door athena, behind it, is asked for every column by its name."""
+        """What `SELECT *` shows through awswrangler; the door athena, behind it, is asked for every
+        column by its name.
+        """
         try:
             with _refusals():
-                return set(self._frame(role, f"SELECT * FROM {self._called('awswrangler', table)} LIMIT 1").columns)
+                return set(
+                    self._frame(
+                        role, f"SELECT * FROM {self._called('awswrangler', table)} LIMIT 1"
+                    ).columns
+                )
         except _Refused:
             return set()
 
     def _rows(self, role: str, door: str, table: LakeTable) -> int | str:
         try:
-            return int(self._answer(role, door, f"SELECT count(*) FROM {self._called(door, table)}")[0][0])
+            return int(
+                self._answer(role, door, f"SELECT count(*) FROM {self._called(door, table)}")[0][0]
+            )
         except _Refused:
             return "refused"
 
@@ -137,8 +187,14 @@ class Matrix:
     def _counted(self, table: LakeTable, condition: str) -> int:
         key = (table.name, condition)
         if key not in self._counts:
-            sql = f"SELECT count(*) FROM {self._called('athena', table)}" + (f" WHERE {condition}" if condition else "")
-            self._counts[key] = int(athena.answer(sql, self.names.database("curated"), self.names.resource("lakebook"))[0][0])  # fmt: skip
+            sql = f"SELECT count(*) FROM {self._called('athena', table)}" + (
+                f" WHERE {condition}" if condition else ""
+            )
+            self._counts[key] = int(
+                athena.answer(sql, self.names.database("curated"), self.names.resource("lakebook"))[
+                    0
+                ][0]
+            )
         return self._counts[key]
 
     def _called(self, door: str, table: LakeTable) -> str:
@@ -160,10 +216,17 @@ class Matrix:
     def _by_athena(self, role: str, sql: str) -> list[list[Any]]:
         client = self._client(role, "athena")
         context = {"Database": self.names.database("curated")}
-        query_id = client.start_query_execution(QueryString=sql, QueryExecutionContext=context, WorkGroup=self._workgroup(role), ResultConfiguration={"OutputLocation": self._results(role)})["QueryExecutionId"]  # fmt: skip
+        query_id = client.start_query_execution(
+            QueryString=sql,
+            QueryExecutionContext=context,
+            WorkGroup=self._workgroup(role),
+            ResultConfiguration={"OutputLocation": self._results(role)},
+        )["QueryExecutionId"]
 
         def state() -> str | None:
-            status = client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+            status = client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"][
+                "Status"
+            ]
             if status["State"] in ("FAILED", "CANCELLED"):
                 raise _answer_to(status.get("StateChangeReason", status["State"]))
             return None if status["State"] == "SUCCEEDED" else str(status["State"])
@@ -203,10 +266,13 @@ class Matrix:
         """Whether the role can read the first byte of the table's first file, past Lake Formation."""
         files = s3.objects(table.location)
         if not files:
-            return role == OPERATOR or bool(self.expected(role, "files", table))  # nothing to be read by anybody
+            # nothing to be read by anybody
+            return role == OPERATOR or bool(self.expected(role, "files", table))
         bucket, key = s3.split(files[0]["uri"])
         try:
-            self._client(role, "s3").get_object(Bucket=bucket, Key=key, Range="bytes=0-0")["Body"].read()
+            self._client(role, "s3").get_object(Bucket=bucket, Key=key, Range="bytes=0-0")[
+                "Body"
+            ].read()
         except ClientError as error:
             if error.response["Error"]["Code"] in ("AccessDenied", "403"):
                 return False
@@ -215,11 +281,16 @@ class Matrix:
 
     def _workgroup(self, role: str) -> str:
         """A workgroup of the role's own, or AWS's own for who has none."""
-        own = {OPERATOR: self.names.resource("lakebook"), **{each: self.names.resource(each) for each in ASKING}}
+        own = {
+            OPERATOR: self.names.resource("lakebook"),
+            **{each: self.names.resource(each) for each in ASKING},
+        }
         return own.get(role, "primary")
 
     def _results(self, role: str) -> str:
-        """For a workgroup that names no place of its own; for want of it awswrangler would make a bucket."""
+        """For a workgroup that names no place of its own; for want of it awswrangler would make a
+        bucket.
+        """
         return f"s3://{self.names.jobs_bucket}/athena/{role}/"
 
     def _client(self, role: str, service: str) -> Any:
@@ -247,7 +318,10 @@ class Matrix:
 
     @cached_property
     def _sessions(self) -> dict[str, boto3.Session]:
-        return {role: boto3.DEFAULT_SESSION if role == OPERATOR else _assumed(self.names, role) for role in ROLES}
+        return {
+            role: boto3.DEFAULT_SESSION if role == OPERATOR else _assumed(self.names, role)
+            for role in ROLES
+        }
 
     @cached_property
     def _loaded(self) -> dict[str, WarehouseTable]:
@@ -258,17 +332,22 @@ class Matrix:
         if door != "warehouse":
             return list(table.classes)
         loaded = self._loaded.get(table.name)
-        return warehouse_access.columns_seen(self.classification, OPERATOR, loaded) if loaded else []
+        return (
+            warehouse_access.columns_seen(self.classification, OPERATOR, loaded) if loaded else []
+        )
 
     def _class(self, table: LakeTable, column: str) -> str:
-        """The class of a column; the text that the warehouse keeps beside a document has the document's."""
+        """The class of a column; the text that the warehouse keeps beside a document has the
+        document's.
+        """
         return table.classes.get(column) or table.classes.get(column.removesuffix("_text"), "")
 
 
 def differences(tried: pd.DataFrame) -> list[str]:
     """What is not as the classification says, a sentence each."""
     return [
-        f"{each.role} at the door {each.door}: {each.table}.{each.column} is {_word(each.seen)}, expected {_word(each.expected)}"
+        f"{each.role} at the door {each.door}: {each.table}.{each.column} is {_word(each.seen)},"
+        f" expected {_word(each.expected)}"
         for each in tried[tried["expected"] != tried["seen"]].itertuples()
     ]
 
@@ -276,41 +355,71 @@ def differences(tried: pd.DataFrame) -> list[str]:
 def summary(tried: pd.DataFrame) -> pd.DataFrame:
     """Columns seen of columns tried, a line for each role and a column for each door."""
     columns = tried[tried["column"] != ROWS]
-    told = columns.pivot_table(index="role", columns="door", values="seen", aggfunc=lambda each: f"{int(sum(each))} of {len(each)}")  # fmt: skip
+    told = columns.pivot_table(
+        index="role",
+        columns="door",
+        values="seen",
+        aggfunc=lambda each: f"{int(sum(each))} of {len(each)}",
+    )
     return told.reindex(index=ROLES, columns=DOORS).reset_index()
 
 
 def closed_classes(tried: pd.DataFrame) -> pd.DataFrame:
     """Which roles see columns of each class, a line for each class and a column for each door."""
     columns = tried[(tried["column"] != ROWS) & tried["seen"].eq(True)]
-    told = columns.pivot_table(index="class", columns="door", values="role", aggfunc=lambda each: ", ".join(sorted(set(each))))  # fmt: skip
+    told = columns.pivot_table(
+        index="class",
+        columns="door",
+        values="role",
+        aggfunc=lambda each: ", ".join(sorted(set(each))),
+    )
     return told.reindex(columns=DOORS).fillna("").reset_index()
 
 
 def picture(tried: pd.DataFrame) -> None:
-    """The matrix: a line for each column by class, a field for each role and door; red is what should not be."""
+    """The matrix: a line for each column by class, a field for each role and door; red is what
+    should not be.
+    """
     if tried.empty:
         return
     columns = tried[tried["column"] != ROWS].copy()
     columns["what"] = columns["class"] + "  " + columns["table"] + "." + columns["column"]
-    columns["state"] = columns["seen"].astype(int) + 2 * (columns["seen"] != columns["expected"]).astype(int)
+    columns["state"] = columns["seen"].astype(int) + 2 * (
+        columns["seen"] != columns["expected"]
+    ).astype(int)
     where = pd.MultiIndex.from_product([ROLES, DOORS])
-    shown = columns.pivot_table(index=["class", "what"], columns=["role", "door"], values="state", aggfunc="max").reindex(columns=where)  # fmt: skip
+    shown = columns.pivot_table(
+        index=["class", "what"], columns=["role", "door"], values="state", aggfunc="max"
+    ).reindex(columns=where)
     figure, axes = plt.subplots(figsize=(11, 1.5 + 0.14 * len(shown)), dpi=110)
-    axes.imshow(shown.to_numpy(dtype=float), cmap=ListedColormap(["#e9ecef", "#2a6f97", "#c1121f", "#c1121f"]), vmin=0, vmax=3, aspect="auto", interpolation="nearest")  # fmt: skip
+    axes.imshow(
+        shown.to_numpy(dtype=float),
+        cmap=ListedColormap(["#e9ecef", "#2a6f97", "#c1121f", "#c1121f"]),
+        vmin=0,
+        vmax=3,
+        aspect="auto",
+        interpolation="nearest",
+    )
     axes.set_yticks(range(len(shown)), [what for _, what in shown.index], fontsize=5)
     axes.set_xticks(range(len(where)), [door for _, door in where], rotation=90, fontsize=6)
     for number, role in enumerate(ROLES):
         axes.text(number * len(DOORS) + (len(DOORS) - 1) / 2, -1.5, role, ha="center", fontsize=8)
         axes.axvline(number * len(DOORS) - 0.5, color="white", linewidth=3)
-    axes.set_title("Who sees which column at which door: blue is seen, grey is hidden, red is not as declared", loc="left", pad=22, fontsize=9)  # fmt: skip
+    axes.set_title(
+        "Who sees which column at which door: blue is seen, grey is hidden, red is not as declared",
+        loc="left",
+        pad=22,
+        fontsize=9,
+    )
     axes.spines[:].set_visible(False)
     figure.tight_layout()
     plt.show()
 
 
 def _seen(asks: Callable[[list[str]], bool], columns: list[str], expected: list[str]) -> set[str]:
-    """The columns that can be read: those expected all at once, every other one by itself until the whole table is refused."""
+    """The columns that can be read: those expected all at once, every other one by itself until the
+    whole table is refused.
+    """
     found: set[str] = set()
     with contextlib.suppress(_Shut):
         if together := bool(expected) and asks(expected):
@@ -322,7 +431,9 @@ def _seen(asks: Callable[[list[str]], bool], columns: list[str], expected: list[
 
 
 def _assumed(names: Names, role: str) -> boto3.Session:
-    keys = aws.client("sts").assume_role(RoleArn=names.role_arn(role), RoleSessionName="lakebook-access")["Credentials"]
+    keys = aws.client("sts").assume_role(
+        RoleArn=names.role_arn(role), RoleSessionName="lakebook-access"
+    )["Credentials"]
     own = {
         "aws_access_key_id": keys["AccessKeyId"],
         "aws_secret_access_key": keys["SecretAccessKey"],
@@ -337,7 +448,9 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _answer_to(error.response["Error"]["Code"] + ": " + error.response["Error"]["Message"]) from error
+        raise _answer_to(
+            error.response["Error"]["Code"] + ": " + error.response["Error"]["Message"]
+        ) from error
     except wr.exceptions.QueryFailed as error:
         raise _answer_to(str(error)) from error
 
@@ -349,4 +462,8 @@ def _answer_to(reason: str) -> Exception:
 
 
 def _word(seen: object) -> str:
-    return {True: "seen", False: "hidden"}.get(seen, str(seen)) if isinstance(seen, bool) else str(seen)
+    return (
+        {True: "seen", False: "hidden"}.get(seen, str(seen))
+        if isinstance(seen, bool)
+        else str(seen)
+    )

@@ -17,9 +17,11 @@ from lakebook.rights import Recorder
 
 
 def connect(environment: str, account: str, region: str, prefix: str) -> Names:
-    """Prove that the caller's account is the one meant, print who and where this is, and return the names in use.
+    """Prove that the caller's account is the one meant, print who and where this is, and return the
+    names in use.
 
-    Raises LakebookError before anything is touched: no credentials, nothing answers, another account.
+    Raises LakebookError before anything is touched: no credentials, nothing answers, another
+    account.
     """
     boto3.DEFAULT_SESSION = aws.session(region_name=region)
     Recorder(account, region).watch(boto3.DEFAULT_SESSION)
@@ -28,11 +30,13 @@ def connect(environment: str, account: str, region: str, prefix: str) -> Names:
         caller = sts.get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         raise LakebookError(
-            f"AWS does not answer at {sts.meta.endpoint_url} ({type(error).__name__}: {error}); check the credentials, the region and AWS_ENDPOINT_URL."
+            f"AWS does not answer at {sts.meta.endpoint_url} ({type(error).__name__}: {error});"
+            " check the credentials, the region and AWS_ENDPOINT_URL."
         ) from error
     if caller["Account"] != account:
         raise LakebookError(
-            f"These credentials belong to account {caller['Account']} but the parameters name {account}; nothing was touched: use the right profile or parameters file."
+            f"These credentials belong to account {caller['Account']} but the parameters name"
+            f" {account}; nothing was touched: use the right profile or parameters file."
         )
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     facts = {
@@ -52,7 +56,11 @@ def _commit() -> str:
     try:
         here = Path(__file__).parent
         described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+"], cwd=here, capture_output=True, text=True, check=True
+            ["git", "describe", "--always", "--dirty=+"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return "no git commit"

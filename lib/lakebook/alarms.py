@@ -1,4 +1,6 @@
-"""Alarms that reach a person: replication falling behind, a DMS task or a Glue job that failed, and money spent faster than planned."""
+"""Alarms that reach a person: replication falling behind, a DMS task or a Glue job that failed, and
+money spent faster than planned.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ EMAIL = "email"
 
 
 def alarms(names: Names, emails: list[str], latency_seconds: int) -> list[Resource]:
-    """The topic with its subscribers, an alarm on each replication latency, a rule for each kind of failure."""
+    """The topic with its subscribers, an alarm on each replication latency, a rule for each kind of
+    failure.
+    """
     topic = topic_arn(names)
     task = {"eventType": ["REPLICATION_TASK_FAILED"]}
     job = {"state": ["FAILED", "TIMEOUT", "ERROR"], "jobName": [{"prefix": names.resource("")}]}
@@ -28,18 +32,30 @@ def alarms(names: Names, emails: list[str], latency_seconds: int) -> list[Resour
             "detail-type": ["DMS Replication Task State Change"],
             "detail": task,
         },
-        "glue-job-failed": {"source": ["aws.glue"], "detail-type": ["Glue Job State Change"], "detail": job},
+        "glue-job-failed": {
+            "source": ["aws.glue"],
+            "detail-type": ["Glue Job State Change"],
+            "detail": job,
+        },
     }
     return [
         alarm_topic(names.resource("alarms"), names),
         *(subscription(each, topic) for each in emails),
         *(
             latency_alarm(
-                names.resource(f"cdc-latency-{end}"), metric, names.resource("dms"), latency_seconds, topic, names.tags
+                names.resource(f"cdc-latency-{end}"),
+                metric,
+                names.resource("dms"),
+                latency_seconds,
+                topic,
+                names.tags,
             )
             for metric, end in LATENCIES.items()
         ),
-        *(failure_rule(names.resource(name), pattern, topic, names.tags) for name, pattern in failures.items()),
+        *(
+            failure_rule(names.resource(name), pattern, topic, names.tags)
+            for name, pattern in failures.items()
+        ),
     ]
 
 
@@ -56,14 +72,22 @@ def alarm_topic(name: str, names: Names) -> Iterator[Call]:
     have = (current(sns.get_topic_attributes, "NotFound", TopicArn=arn) or {}).get("Attributes")
     if have is None:
         settings = {"KmsMasterKeyId": key, "Policy": json.dumps(policy)}
-        yield Call(sns.create_topic, {"Name": name, "Attributes": settings, "Tags": iam.as_list(names.tags)})
+        yield Call(
+            sns.create_topic,
+            {"Name": name, "Attributes": settings, "Tags": iam.as_list(names.tags)},
+        )
         return
     if have.get("KmsMasterKeyId") != key:
         yield Call(
-            sns.set_topic_attributes, {"TopicArn": arn, "AttributeName": "KmsMasterKeyId", "AttributeValue": key}
+            sns.set_topic_attributes,
+            {"TopicArn": arn, "AttributeName": "KmsMasterKeyId", "AttributeValue": key},
         )
     if not policies.same(have["Policy"], policy):
-        arguments = {"TopicArn": arn, "AttributeName": "Policy", "AttributeValue": json.dumps(policy)}
+        arguments = {
+            "TopicArn": arn,
+            "AttributeName": "Policy",
+            "AttributeValue": json.dumps(policy),
+        }
         yield Call(sns.set_topic_attributes, arguments)
 
 
@@ -81,13 +105,17 @@ def subscription(email: str, topic: str) -> Iterator[Call]:
 def latency_alarm(
     name: str, metric: str, instance: str, threshold_seconds: int, topic: str, tags: dict[str, str]
 ) -> Iterator[Call]:
-    """An alarm when any task of the instance is behind for 15 minutes; a Metrics Insights query, as tasks come and go.
+    """An alarm when any task of the instance is behind for 15 minutes; a Metrics Insights query, as
+    tasks come and go.
 
     No data is no comfort: without running replication the state is INSUFFICIENT_DATA, never OK.
     """
     cloudwatch = aws.client("cloudwatch")
     dimensions = "ReplicationInstanceIdentifier, ReplicationTaskIdentifier"
-    query = f"SELECT MAX({metric}) FROM SCHEMA(\"AWS/DMS\", {dimensions}) WHERE ReplicationInstanceIdentifier = '{instance}'"
+    query = (
+        f'SELECT MAX({metric}) FROM SCHEMA("AWS/DMS", {dimensions}) WHERE'
+        f" ReplicationInstanceIdentifier = '{instance}'"
+    )
     want: dict[str, Any] = {
         "EvaluationPeriods": 3,
         "ComparisonOperator": "GreaterThanThreshold",
@@ -102,17 +130,24 @@ def latency_alarm(
     as_wanted = found and all(found[0].get(key) == each for key, each in want.items())
     if not (as_wanted and asked.items() <= (found[0].get("Metrics") or [{}])[0].items()):
         made = {} if found else {"Tags": iam.as_list(tags)}
-        yield Call(cloudwatch.put_metric_alarm, {"AlarmName": name, **want, "Metrics": [asked], **made})
+        yield Call(
+            cloudwatch.put_metric_alarm, {"AlarmName": name, **want, "Metrics": [asked], **made}
+        )
 
 
 @resource
-def failure_rule(name: str, pattern: dict[str, Any], topic: str, tags: dict[str, str]) -> Iterator[Call]:
+def failure_rule(
+    name: str, pattern: dict[str, Any], topic: str, tags: dict[str, str]
+) -> Iterator[Call]:
     """A rule of the default event bus that sends what fits the pattern to the topic."""
     events = aws.client("events")
     have = current(events.describe_rule, "ResourceNotFoundException", Name=name)
     if have is None or json.loads(have.get("EventPattern", "{}")) != pattern:
         made = {} if have else {"Tags": iam.as_list(tags)}
-        yield Call(events.put_rule, {"Name": name, "EventPattern": json.dumps(pattern), "State": "ENABLED", **made})
+        yield Call(
+            events.put_rule,
+            {"Name": name, "EventPattern": json.dumps(pattern), "State": "ENABLED", **made},
+        )
     elif have["State"] != "ENABLED":
         yield Call(events.enable_rule, {"Name": name})
     targets = events.list_targets_by_rule(Rule=name)["Targets"] if have else []
@@ -126,6 +161,16 @@ def topic_policy(names: Names) -> dict[str, Any]:
     rules = f"arn:aws:events:{names.region}:{names.account}:rule/{names.resource('*')}"
     services = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
     return policies.document(
-        {"Sid": "AlarmsAndBudget", "Principal": {"Service": services}, **publish, "Condition": {"StringEquals": {"aws:SourceAccount": names.account}}},
-        {"Sid": "Rules", "Principal": {"Service": "events.amazonaws.com"}, **publish, "Condition": {"ArnLike": {"aws:SourceArn": rules}}},
-    )  # fmt: skip
+        {
+            "Sid": "AlarmsAndBudget",
+            "Principal": {"Service": services},
+            **publish,
+            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
+        },
+        {
+            "Sid": "Rules",
+            "Principal": {"Service": "events.amazonaws.com"},
+            **publish,
+            "Condition": {"ArnLike": {"aws:SourceArn": rules}},
+        },
+    )

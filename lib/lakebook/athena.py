@@ -1,4 +1,6 @@
-"""Athena: the workgroup that every query of the runbook runs in, answers as rows, and answers as files."""
+"""Athena: the workgroup that every query of the runbook runs in, answers as rows, and answers as
+files.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SILENT_SECONDS = 10  # in which a query that is under way says nothing
 
 @resource
 def workgroup(name: str, output: str, key_alias: str = "") -> Iterator[Call]:
-    """A workgroup that keeps every result below `output` (s3://…/), encrypted, whatever its clients ask."""
+    """A workgroup that keeps every result below `output` (s3://…/), encrypted, whatever its clients
+    ask.
+    """
     athena = aws.client("athena")
     have = current(athena.get_work_group, "InvalidRequestException", WorkGroup=name)
     kept = (
@@ -38,9 +42,11 @@ def workgroup(name: str, output: str, key_alias: str = "") -> Iterator[Call]:
 def unloaded(
     _name: str, sql: str, location: str, database: str, workgroup: str, timeout_seconds: float
 ) -> Iterator[Call]:
-    """The rows of a SELECT as Parquet files below `location`, which only this uses: it is emptied first, as UNLOAD never is.
+    """The rows of a SELECT as Parquet files below `location`, which only this uses: it is emptied
+    first, as UNLOAD never is.
 
-    A note beside the files says which they are, so that the leavings of a query that failed are not taken for the whole.
+    A note beside the files says which they are, so that the leavings of a query that failed are not
+    taken for the whole.
     """
     note = location.rstrip("/") + ".files"
     if (have := s3.objects(location)) and not list(s3.stored_object(note, _listed(have))):
@@ -57,17 +63,31 @@ def unloaded(
 
 
 def answer(sql: str, database: str, workgroup: str, output: str | None = None) -> list[list[Any]]:
-    """The rows of a SELECT, every value as text or None; read from the API, since a CSV of results cannot tell '' from NULL.
+    """The rows of a SELECT, every value as text or None; read from the API, since a CSV of results
+    cannot tell '' from NULL.
 
     Raises LakebookError when the query fails.
     """
     athena = aws.client("athena")
     results = {"ResultConfiguration": {"OutputLocation": output}} if output else {}
     context = {"Database": database}
-    started = athena.start_query_execution(QueryString=sql, QueryExecutionContext=context, WorkGroup=workgroup, **results)  # fmt: skip
-    wait("Athena query", lambda: _awaits_query(started), DML_TIMEOUT_SECONDS, silent_seconds=SILENT_SECONDS)
-    pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=started["QueryExecutionId"])
-    rows = [[value.get("VarCharValue") for value in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    started = athena.start_query_execution(
+        QueryString=sql, QueryExecutionContext=context, WorkGroup=workgroup, **results
+    )
+    wait(
+        "Athena query",
+        lambda: _awaits_query(started),
+        DML_TIMEOUT_SECONDS,
+        silent_seconds=SILENT_SECONDS,
+    )
+    pages = athena.get_paginator("get_query_results").paginate(
+        QueryExecutionId=started["QueryExecutionId"]
+    )
+    rows = [
+        [value.get("VarCharValue") for value in row["Data"]]
+        for page in pages
+        for row in page["ResultSet"]["Rows"]
+    ]
     return rows[1:]  # the first is the header
 
 
@@ -76,7 +96,9 @@ def _listed(files: list[dict[str, Any]]) -> str:
 
 
 def _awaits_query(started: dict[str, Any]) -> str | None:
-    found = aws.client("athena").get_query_execution(QueryExecutionId=started["QueryExecutionId"])["QueryExecution"]
+    found = aws.client("athena").get_query_execution(QueryExecutionId=started["QueryExecutionId"])[
+        "QueryExecution"
+    ]
     state = found["Status"]["State"]
     if state in ("FAILED", "CANCELLED"):
         reason = found["Status"].get("StateChangeReason", "no reason given")

@@ -27,19 +27,27 @@ def _models() -> Any:
 
 
 def environment() -> dict[str, str]:
-    """The variables for a program that is to act as this session does; its own profile might be another's, or cached."""
+    """The variables for a program that is to act as this session does; its own profile might be
+    another's, or cached.
+    """
     keys = (boto3.DEFAULT_SESSION or session()).get_credentials().get_frozen_credentials()
     own = {
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_SESSION_TOKEN": keys.token or "",
     }
-    others = {name: value for name, value in os.environ.items() if name not in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")}
+    others = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+    }
     return {**others, **{name: value for name, value in own.items() if value}}
 
 
 def client(service: str, region: str | None = None) -> Any:
-    """The boto3 client of a service, in the session that `account.connect` has set and its Region or another; safe in any thread."""
+    """The boto3 client of a service, in the session that `account.connect` has set and its Region
+    or another; safe in any thread.
+    """
     with _making:
         if boto3.DEFAULT_SESSION is None:
             boto3.DEFAULT_SESSION = session()

@@ -15,10 +15,14 @@ WARN_PERCENT = 80.0
 
 
 @resource
-def monthly_budget(name: str, account: str, amount_usd: int, topic: str, tags: dict[str, str]) -> Iterator[Call]:
-    """A budget in US dollars a month; the topic is told when 80 % are spent, and when all of it is forecast to be.
+def monthly_budget(
+    name: str, account: str, amount_usd: int, topic: str, tags: dict[str, str]
+) -> Iterator[Call]:
+    """A budget in US dollars a month; the topic is told when 80 % are spent, and when all of it is
+    forecast to be.
 
-    It counts the whole account, since tags count for nothing before somebody activates them for cost allocation.
+    It counts the whole account, since tags count for nothing before somebody activates them for
+    cost allocation.
     """
     budgets, who = aws.client("budgets"), {"AccountId": account, "BudgetName": name}
     want: dict[str, Any] = {
@@ -30,17 +34,31 @@ def monthly_budget(name: str, account: str, amount_usd: int, topic: str, tags: d
     told = [{"Notification": each, "Subscribers": subscribers} for each in notifications()]
     have = (current(budgets.describe_budget, GONE, **who) or {}).get("Budget")
     if have is None:
-        arguments = {"AccountId": account, "Budget": {"BudgetName": name, **want}, "NotificationsWithSubscribers": told}
+        arguments = {
+            "AccountId": account,
+            "Budget": {"BudgetName": name, **want},
+            "NotificationsWithSubscribers": told,
+        }
         yield Call(budgets.create_budget, {**arguments, "ResourceTags": iam.as_list(tags)})
         return
-    if _usd(have) != float(amount_usd) or any(have[key] != want[key] for key in ("TimeUnit", "BudgetType")):
-        yield Call(budgets.update_budget, {"AccountId": account, "NewBudget": {"BudgetName": name, **want}})
+    if _usd(have) != float(amount_usd) or any(
+        have[key] != want[key] for key in ("TimeUnit", "BudgetType")
+    ):
+        yield Call(
+            budgets.update_budget, {"AccountId": account, "NewBudget": {"BudgetName": name, **want}}
+        )
     found = budgets.describe_notifications_for_budget(**who).get("Notifications", [])
     for each in notifications():
         if not any(each.items() <= one.items() for one in found):
-            yield Call(budgets.create_notification, {**who, "Notification": each, "Subscribers": subscribers})
+            yield Call(
+                budgets.create_notification,
+                {**who, "Notification": each, "Subscribers": subscribers},
+            )
         elif topic not in _addresses(who, each):
-            yield Call(budgets.create_subscriber, {**who, "Notification": each, "Subscriber": subscribers[0]})
+            yield Call(
+                budgets.create_subscriber,
+                {**who, "Notification": each, "Subscriber": subscribers[0]},
+            )
 
 
 def notifications() -> list[dict[str, Any]]:
@@ -57,5 +75,7 @@ def _usd(budget: dict[str, Any]) -> float:
 
 
 def _addresses(who: dict[str, str], notification: dict[str, Any]) -> list[str]:
-    found = aws.client("budgets").describe_subscribers_for_notification(**who, Notification=notification)
+    found = aws.client("budgets").describe_subscribers_for_notification(
+        **who, Notification=notification
+    )
     return [each["Address"] for each in found.get("Subscribers", [])]

@@ -1,4 +1,6 @@
-"""What the columns of the source are, and which of them, and which rows, each role may see: read from one short file."""
+"""What the columns of the source are, and which of them, and which rows, each role may see: read
+from one short file.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,20 @@ class Classification:
         """The class of a column of `schema.table`: the most closed of those whose patterns fit."""
         name = f"{table}.{column}"
         fitting = [
-            each for each in self.classes if any(fnmatchcase(name, pattern) for pattern in self.columns.get(each, []))
+            each
+            for each in self.classes
+            if any(fnmatchcase(name, pattern) for pattern in self.columns.get(each, []))
         ]
         return fitting[-1] if fitting else self.otherwise
 
     def seen(self, role: str, table: Table) -> tuple[str, ...]:
         """The columns of a table that a role sees, as the catalog names them, in their order."""
         classes = self.personas.get(role, [])
-        return tuple(each.catalog_name for each in table.columns if self.of(table.full_name, each.name) in classes)
+        return tuple(
+            each.catalog_name
+            for each in table.columns
+            if self.of(table.full_name, each.name) in classes
+        )
 
     def condition(self, role: str, table: Table) -> str:
         """What a row must meet for a role to see it: `newsletter = true`; empty for every row."""
@@ -52,25 +60,47 @@ class Classification:
         patterns = [each for listed in self.columns.values() for each in listed]
         unused = [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
         known = {table.full_name for table in tables}
-        files = [each for listed in self.files.values() for each in listed if not any(fnmatchcase(name, each) for name in known)]  # fmt: skip
+        files = [
+            each
+            for listed in self.files.values()
+            for each in listed
+            if not any(fnmatchcase(name, each) for name in known)
+        ]
         return unused + sorted(set(self.rows) - known) + files
 
 
 def read(file: str) -> Classification | None:
-    """The classification in a file of this repository, None for "": raises LakebookError with one sentence where it does not hold together."""
+    """The classification in a file of this repository, None for "": raises LakebookError with one
+    sentence where it does not hold together.
+    """
     if not file:
         return None
     try:
         content: Any = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
         found = Classification(file, **content)
     except OSError as error:
-        raise LakebookError(f"The classification {file} cannot be read: {error.strerror}.") from error
+        raise LakebookError(
+            f"The classification {file} cannot be read: {error.strerror}."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise LakebookError(f"The classification {file} must be YAML with classes, otherwise, columns, personas and rows: {error}.") from error  # fmt: skip
-    told = [found.otherwise, *found.columns, *(each for listed in found.personas.values() for each in listed)]
+        raise LakebookError(
+            f"The classification {file} must be YAML with classes, otherwise, columns, personas and"
+            f" rows: {error}."
+        ) from error
+    told = [
+        found.otherwise,
+        *found.columns,
+        *(each for listed in found.personas.values() for each in listed),
+    ]
     if strange := sorted({each for each in told if each not in found.classes}):
-        raise LakebookError(f"{file} speaks of the classes {', '.join(strange)}, which it does not list under classes.")
+        raise LakebookError(
+            f"{file} speaks of the classes {', '.join(strange)}, which it does not list under"
+            " classes."
+        )
     named = {*(role for each in found.rows.values() for role in each), *found.files}
     if strange := sorted(named - set(found.personas)):
-        raise LakebookError(f"{file} gives rows or files to {', '.join(strange)}, which it does not list under personas.")  # fmt: skip
+        raise LakebookError(
+            f"{file} gives rows or files to {', '.join(strange)}, which it does not list under"
+            " personas."
+        )
     return found

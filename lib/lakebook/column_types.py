@@ -35,8 +35,10 @@ SHORT_TEXTS = {  # -> (DMS, longest value in bytes)
     "box": ("STRING(255)", 255),
     "circle": ("STRING(255)", 255),
 }
-LONGEST_VARCHAR_BYTES = 65_535  # Redshift; https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
-LONGEST_VARBYTE_BYTES = 16_777_216  # https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+# Redshift; https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
+LONGEST_VARCHAR_BYTES = 65_535
+# https://docs.aws.amazon.com/redshift/latest/dg/r_VARBYTE_type.html
+LONGEST_VARBYTE_BYTES = 16_777_216
 
 
 def decimal_of(column: Column) -> tuple[int, int] | None:
@@ -48,7 +50,9 @@ def decimal_of(column: Column) -> tuple[int, int] | None:
     if column.precision is None or column.scale is None:
         return 28, 6
     return (
-        (column.precision, column.scale) if column.precision <= 38 and 0 <= column.scale <= column.precision else None
+        (column.precision, column.scale)
+        if column.precision <= 38 and 0 <= column.scale <= column.precision
+        else None
     )
 
 
@@ -73,12 +77,25 @@ def dms_type(column: Column) -> str:
         return "STRING"
     if column.kind == "bytea":
         return "BLOB"
-    nclob = ("varchar", "bpchar", "text", "citext", "name", "json", "jsonb", "hstore", "array", "composite")
+    nclob = (
+        "varchar",
+        "bpchar",
+        "text",
+        "citext",
+        "name",
+        "json",
+        "jsonb",
+        "hstore",
+        "array",
+        "composite",
+    )
     return "NCLOB" if column.kind in nclob else "CLOB"
 
 
 def curated_type(column: Column) -> str:
-    """The Glue (Hive) type of the column in the curated layer: `decimal(15,2)`, `string`, `timestamp`, ..."""
+    """The Glue (Hive) type of the column in the curated layer: `decimal(15,2)`, `string`,
+    `timestamp`, ...
+    """
     if decimal := decimal_of(column):
         return f"decimal({decimal[0]},{decimal[1]})"
     if column.kind in SIMPLE:
@@ -87,15 +104,17 @@ def curated_type(column: Column) -> str:
 
 
 def raw_type(column: Column) -> str:
-    """The Glue type that reads the column from DMS's Parquet; curation changes names and layout, never types."""
+    """The Glue type that reads the column from DMS's Parquet; curation changes names and layout,
+    never types.
+    """
     return curated_type(column)
 
 
 def redshift_type(column: Column, lob_max_kilobytes: int) -> str:
     """The Redshift type of the column; varchar and varbyte lengths are bytes.
 
-    A value longer than Redshift's 65,535 bytes is possible only with `lob_max_kilobytes` above 63 or a varchar(n) with
-    n above 16,383; COPY then fails on it, loudly.
+    A value longer than Redshift's 65,535 bytes is possible only with `lob_max_kilobytes` above 63
+    or a varchar(n) with n above 16,383; COPY then fails on it, loudly.
     """
     if decimal := decimal_of(column):
         return f"decimal({decimal[0]},{decimal[1]})"
@@ -111,7 +130,8 @@ def longest_bytes(column: Column, lob_max_kilobytes: int) -> int:
     if column.kind in SHORT_TEXTS:
         return SHORT_TEXTS[column.kind][1]
     if column.kind == "numeric" and column.precision is not None and column.scale is not None:
-        return max(column.precision - min(column.scale, 0), column.scale) + 3  # sign, zero and point
+        # sign, zero and point
+        return max(column.precision - min(column.scale, 0), column.scale) + 3
     if column.kind in ("bit", "varbit"):
         return column.length or LONGEST_VARCHAR_BYTES
     if column.length and not is_lob(column):

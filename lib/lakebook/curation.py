@@ -1,4 +1,6 @@
-"""From raw to curated: which tables are due, the manifest the Glue job reads, its result, and the switch of the catalog."""
+"""From raw to curated: which tables are due, the manifest the Glue job reads, its result, and the
+switch of the catalog.
+"""
 
 from __future__ import annotations
 
@@ -33,32 +35,49 @@ class Conversion:
     location: str  # s3://acme-rehearsal-curated/operations/flights/snapshot=<inputs>/
     partition_by: list[dict[str, str]]  # [{"name", "column", "transform"}]
     inputs: str  # names everything the outcome depends on: files, columns, layout, script
-    done: bool  # the catalog already shows a proved snapshot of these inputs, and its files are all there
+    # the catalog already shows a proved snapshot of these inputs, and its files are all there
+    done: bool
     measure: str  # what the raw layer was found to hold, as reconcile.Measure writes it
 
     @property
     def columns(self) -> list[tuple[str, str, str]]:
         """(name, Hive type, comment) in the source's order."""
-        return [(each.catalog_name, column_types.curated_type(each), each.comment) for each in self.table.columns]
+        return [
+            (each.catalog_name, column_types.curated_type(each), each.comment)
+            for each in self.table.columns
+        ]
 
     @property
     def partition_keys(self) -> list[tuple[str, str, str]]:
         """(name, Hive type, comment) of the columns that are in the path alone."""
-        return [(each["name"], "string", f"{each['transform']} of {each['column']}") for each in self.partition_by]
+        return [
+            (each["name"], "string", f"{each['transform']} of {each['column']}")
+            for each in self.partition_by
+        ]
 
 
-def conversions(names: Names, raw: list[RawTable], partition_by: dict[str, str], compression: str) -> list[Conversion]:
-    """The conversion of every raw table; raises LakebookError when `partition_by` names what is not there.
+def conversions(
+    names: Names, raw: list[RawTable], partition_by: dict[str, str], compression: str
+) -> list[Conversion]:
+    """The conversion of every raw table; raises LakebookError when `partition_by` names what is not
+    there.
 
-    `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by commas).
+    `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by
+    commas).
     """
     known = {f"{each.source.schema}.{each.source.name}" for each in raw}
     if raw and (unknown := sorted(set(partition_by) - known)):
         raise LakebookError(
-            f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has {', '.join(sorted(known))}."
+            f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has"
+            f" {', '.join(sorted(known))}."
         )
     return [
-        _conversion(names, each, partition_by.get(f"{each.source.schema}.{each.source.name}", ""), compression)
+        _conversion(
+            names,
+            each,
+            partition_by.get(f"{each.source.schema}.{each.source.name}", ""),
+            compression,
+        )
         for each in raw
     ]
 
@@ -72,7 +91,9 @@ def manifest(due: list[Conversion], compression: str) -> dict[str, Any]:
 def converted(
     name: str, names: Names, due: list[Conversion], compression: str, timeout_seconds: float
 ) -> Iterator[Call]:
-    """One run of the job over the tables that are due; none where a run over the same inputs has left its result."""
+    """One run of the job over the tables that are due; none where a run over the same inputs has
+    left its result.
+    """
     if due and result(names, due) is None:
         told, (bucket, key), client = (
             manifest(due, compression),
@@ -81,34 +102,53 @@ def converted(
         )
         for each in due:
             yield from s3.emptied(each.location)  # what a run that failed half-way has left
-        yield Call(client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(told, indent=1)})
-        arguments = {"--manifest": _uri(names, "manifests", due), "--result": _uri(names, "results", due)}
+        yield Call(
+            client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(told, indent=1)}
+        )
+        arguments = {
+            "--manifest": _uri(names, "manifests", due),
+            "--result": _uri(names, "results", due),
+        }
         yield glue.run_job(name, arguments, timeout_seconds)
 
 
 def result(names: Names, due: list[Conversion]) -> dict[str, Any] | None:
-    """What the job left for these inputs, table name to rows, bytes, files, partitions; None when any of it is not there."""
+    """What the job left for these inputs, table name to rows, bytes, files, partitions; None when
+    any of it is not there.
+    """
     uri = _uri(names, "results", due)
     if not s3.objects(uri):
         return None
     bucket, key = s3.split(uri)
-    outcome: dict[str, Any] = json.loads(aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())["tables"]
+    outcome: dict[str, Any] = json.loads(
+        aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    )["tables"]
     written = {each["uri"]: each["bytes"] for table in outcome.values() for each in table["files"]}
-    there = {each["uri"]: each["bytes"] for conversion in due for each in s3.objects(conversion.location)}
+    there = {
+        each["uri"]: each["bytes"] for conversion in due for each in s3.objects(conversion.location)
+    }
     return outcome if written == there else None
 
 
 def candidate(names: Names, each: Conversion) -> Resource:
-    """The new snapshot as a table of the staging database, where it is judged before any reader can see it."""
+    """The new snapshot as a table of the staging database, where it is judged before any reader can
+    see it.
+    """
     wanted = glue.parquet_table(each.columns, each.location, each.table.comment, {})
     return glue.table(each.table.catalog_name, names.database("staging"), wanted)
 
 
-def published(names: Names, conversions: list[Conversion], measured: dict[str, str]) -> list[Resource]:
-    """The curated tables, those in `measured` switched to their judged snapshot with its proof; done ones only have to be as they are."""
+def published(
+    names: Names, conversions: list[Conversion], measured: dict[str, str]
+) -> list[Resource]:
+    """The curated tables, those in `measured` switched to their judged snapshot with its proof;
+    done ones only have to be as they are.
+    """
     outcome = result(names, [each for each in conversions if not each.done]) or {}
     found = [
-        _published(names, each, measured.get(each.table.catalog_name), outcome.get(each.table.catalog_name))
+        _published(
+            names, each, measured.get(each.table.catalog_name), outcome.get(each.table.catalog_name)
+        )
         for each in conversions
     ]
     return [each for tables in found for each in tables]
@@ -161,11 +201,15 @@ def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
 
 
 def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -> list[Resource]:
-    """The end of snapshots that were superseded long enough ago; `personal` names catalog tables that are kept for `personal_snapshots` days."""
+    """The end of snapshots that were superseded long enough ago; `personal` names catalog tables
+    that are kept for `personal_snapshots` days.
+    """
     days = storage.checked(retention_days)
     kept = {True: days["personal_snapshots"] or days["snapshots"], False: days["snapshots"]}
     return [
-        _without_expired(each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal])
+        _without_expired(
+            each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal]
+        )
         for each in glue.tables(names.database("curated"))
         if kept[each["Name"] in personal] and "snapshot=" in each["StorageDescriptor"]["Location"]
     ]
@@ -173,18 +217,24 @@ def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -
 
 @resource
 def _without_expired(_name: str, current: str, days: int) -> Iterator[Call]:
-    """Snapshots beside the current one whose files are all older than so many days; a younger one might be needed to go back."""
+    """Snapshots beside the current one whose files are all older than so many days; a younger one
+    might be needed to go back.
+    """
     limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     folder = current.rpartition("snapshot=")[0]
     written: dict[str, list[datetime.datetime]] = {}
     for uri, modified in s3.modified(folder):
-        written.setdefault(folder + uri.removeprefix(folder).partition("/")[0] + "/", []).append(modified)
+        written.setdefault(folder + uri.removeprefix(folder).partition("/")[0] + "/", []).append(
+            modified
+        )
     for snapshot, times in written.items():
         if snapshot != current and max(times) < limit:
             yield from s3.emptied(snapshot)
 
 
-def _published(names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None) -> list[Resource]:
+def _published(
+    names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None
+) -> list[Resource]:
     if not each.done and (measure is None or outcome is None):
         return []
     database, name = names.database("curated"), each.table.catalog_name
@@ -200,21 +250,44 @@ def _published(names: Names, each: Conversion, measure: str | None, outcome: dic
     switched = glue.table(
         name,
         database,
-        glue.parquet_table(each.columns, each.location, each.table.comment, parameters, each.partition_keys),
+        glue.parquet_table(
+            each.columns, each.location, each.table.comment, parameters, each.partition_keys
+        ),
     )
-    where = {tuple(part["values"]): part["location"] for part in outcome["partitions"]} if outcome else None
-    return [switched, glue.partitions(name, database, where)] if each.partition_by and where is not None else [switched]
+    where = (
+        {tuple(part["values"]): part["location"] for part in outcome["partitions"]}
+        if outcome
+        else None
+    )
+    return (
+        [switched, glue.partitions(name, database, where)]
+        if each.partition_by and where is not None
+        else [switched]
+    )
 
 
 def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str) -> Conversion:
-    table, layout = raw.source, [_partition(raw.source, each) for each in partition_by.split(",") if each]
-    inputs = lake.fingerprint([raw.files, json.loads(lake.model(table)), layout, compression, SCRIPT])
+    table, layout = (
+        raw.source,
+        [_partition(raw.source, each) for each in partition_by.split(",") if each],
+    )
+    inputs = lake.fingerprint(
+        [raw.files, json.loads(lake.model(table)), layout, compression, SCRIPT]
+    )
     have = glue.describe(names.database("curated"), table.catalog_name)
     proof = json.loads(have["Parameters"].get(lake.PROOF, "{}")) if have else {}
     location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
-    done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(s3.objects(location))
+    done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(
+        s3.objects(location)
+    )
     return Conversion(
-        table, [each["uri"] for each in raw.files], location, layout, inputs, done, raw.proof.get("measure", "")
+        table,
+        [each["uri"] for each in raw.files],
+        location,
+        layout,
+        inputs,
+        done,
+        raw.proof.get("measure", ""),
     )
 
 
@@ -224,7 +297,8 @@ def _partition(table: Table, declared: str) -> dict[str, str]:
     columns = [each.catalog_name for each in table.columns]
     if not found or found[2] not in columns:
         raise LakebookError(
-            f"partition_by says {declared!r} for {table.schema}.{table.name}: write year(c), month(c), day(c) or value(c) with one of its columns ({', '.join(columns)})."
+            f"partition_by says {declared!r} for {table.schema}.{table.name}: write year(c),"
+            f" month(c), day(c) or value(c) with one of its columns ({', '.join(columns)})."
         )
     return {"name": f"{found[2]}_{found[1]}", "column": found[2], "transform": found[1]}
 

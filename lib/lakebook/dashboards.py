@@ -1,4 +1,6 @@
-"""A dashboard with its data sets from one YAML file in AWS's own structures, declared for one environment."""
+"""A dashboard with its data sets from one YAML file in AWS's own structures, declared for one
+environment.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class _Text(string.Template):
 
 @dataclass(frozen=True)
 class Board:
-    """What a file declares: `DataSets` by a short name as CreateDataSet takes them, `Dashboard` as CreateDashboard does."""
+    """What a file declares: `DataSets` by a short name as CreateDataSet takes them, `Dashboard` as
+    CreateDashboard does.
+    """
 
     file: str
     account: Account
@@ -62,38 +66,74 @@ class Board:
         return self.account.names.resource(short)
 
     def resources(self, authors: list[str], readers: list[str], workgroup: str) -> list[Resource]:
-        """Groups, people, the data source, data sets with their rows, the dashboard and who may see it, in order."""
+        """Groups, people, the data source, data sets with their rows, the dashboard and who may see
+        it, in order.
+        """
         account, names = self.account, self.account.names
         people, source = {"authors": authors, "readers": readers}, names.resource("lake")
         groups = {each: names.resource(each) for each in people}
         owners = account.arn("group/default", groups["authors"])
         sets = {self.data_set_id(short): want for short, want in self.data_sets.items()}
         athena = {"WorkGroup": workgroup, "RoleArn": names.role_arn("quicksight")}
-        lake_source = {"Name": source, "Type": "ATHENA", "DataSourceParameters": {"AthenaParameters": athena}}
+        lake_source = {
+            "Name": source,
+            "Type": "ATHENA",
+            "DataSourceParameters": {"AthenaParameters": athena},
+        }
         board = {owners: quicksight.OWNS["dashboard"]}
         board[account.arn("group/default", groups["readers"])] = quicksight.READS["dashboard"]
         return [
-            *(quicksight.group(name, account, f"Dashboards: {each}") for each, name in groups.items()),
+            *(
+                quicksight.group(name, account, f"Dashboards: {each}")
+                for each, name in groups.items()
+            ),
             *(quicksight.user(each, account, "AUTHOR", [groups["authors"]]) for each in authors),
             *(quicksight.user(each, account, "READER", [groups["readers"]]) for each in readers),
             quicksight.data_source(source, account, lake_source),
-            quicksight.permitted(source, account, "data_source", {owners: quicksight.OWNS["data_source"]}),
-            *(quicksight.data_set(name, account, want, INGESTION_TIMEOUT_SECONDS) for name, want in sets.items()),
-            *(quicksight.ingested(name, account, self.changed, INGESTION_TIMEOUT_SECONDS) for name in sets),
-            *(quicksight.permitted(name, account, "data_set", {owners: quicksight.OWNS["data_set"]}) for name in sets),
-            quicksight.dashboard(self.name, account, self.dashboard, lake.fingerprint(repr(self.dashboard))),
+            quicksight.permitted(
+                source, account, "data_source", {owners: quicksight.OWNS["data_source"]}
+            ),
+            *(
+                quicksight.data_set(name, account, want, INGESTION_TIMEOUT_SECONDS)
+                for name, want in sets.items()
+            ),
+            *(
+                quicksight.ingested(name, account, self.changed, INGESTION_TIMEOUT_SECONDS)
+                for name in sets
+            ),
+            *(
+                quicksight.permitted(
+                    name, account, "data_set", {owners: quicksight.OWNS["data_set"]}
+                )
+                for name in sets
+            ),
+            quicksight.dashboard(
+                self.name, account, self.dashboard, lake.fingerprint(repr(self.dashboard))
+            ),
             quicksight.permitted(self.name, account, "dashboard", board),
         ]
 
     def changed(self) -> datetime.datetime | None:
         """When one of the tables that the data sets read was last switched to another snapshot."""
-        database, read = self.account.names.database("curated"), {each.replace(".", "_") for each in self.tables}
-        times = [each["UpdateTime"] for each in glue.tables(database) if each["Name"] in read and "UpdateTime" in each]
+        database, read = (
+            self.account.names.database("curated"),
+            {each.replace(".", "_") for each in self.tables},
+        )
+        times = [
+            each["UpdateTime"]
+            for each in glue.tables(database)
+            if each["Name"] in read and "UpdateTime" in each
+        ]
         return max(times, default=None)
 
     def rows_ingested(self) -> dict[str, dict[str, int]]:
-        """What the newest ingestion of each data set brought: `{"flights": {"rows": 336776, "dropped": 0}}`."""
-        found = {short: quicksight.newest_ingestion(self.account, self.data_set_id(short)) for short in self.data_sets}
+        """What the newest ingestion of each data set brought: `{"flights": {"rows": 336776,
+        "dropped": 0}}`.
+        """
+        found = {
+            short: quicksight.newest_ingestion(self.account, self.data_set_id(short))
+            for short in self.data_sets
+        }
         rows = {short: (each or {}).get("RowInfo", {}) for short, each in found.items()}
         return {
             short: {"rows": each.get("RowsIngested", 0), "dropped": each.get("RowsDropped", 0)}
@@ -101,12 +141,16 @@ class Board:
         }
 
     def rows_in(self, warehouse: Warehouse) -> dict[str, dict[str, int]]:
-        """What the data sets' own queries count in the warehouse, in the form of `rows_ingested`; nothing may be dropped."""
+        """What the data sets' own queries count in the warehouse, in the form of `rows_ingested`;
+        nothing may be dropped.
+        """
         tables = {f"table.{each}": '"' + each.replace(".", '"."') + '"' for each in self.tables}
         counted = {}
         for short, told in self._rendered(tables)["DataSets"].items():
             query = next(iter(told["PhysicalTableMap"].values()))["CustomSql"]["SqlQuery"]
-            counted[short] = int(warehouse.query(f"SELECT count(*) AS n FROM ({query}) AS counted")["n"][0])
+            counted[short] = int(
+                warehouse.query(f"SELECT count(*) AS n FROM ({query}) AS counted")["n"][0]
+            )
         return {short: {"rows": rows, "dropped": 0} for short, rows in counted.items()}
 
     def _lake_tables(self) -> dict[str, str]:
@@ -119,20 +163,28 @@ class Board:
         for short in yaml.safe_load(self.text)["DataSets"]:
             known[f"DataSetArn.{short}"] = self.account.arn("dataset", self.data_set_id(short))
         if unknown := sorted(set(_Text(self.text).get_identifiers()) - set(known)):
-            raise LakebookError(f"{self.file} names {', '.join(unknown)}, which there is not; it may name {', '.join(sorted(known))}.")  # fmt: skip
+            raise LakebookError(
+                f"{self.file} names {', '.join(unknown)}, which there is not; it may name"
+                f" {', '.join(sorted(known))}."
+            )
         return yaml.safe_load(_Text(self.text).substitute(known))
 
 
 def load(file: str, account: Account) -> Board:
-    """The board that a file declares, `file` relative to the project's folder; raises LakebookError where it cannot be read."""
+    """The board that a file declares, `file` relative to the project's folder; raises LakebookError
+    where it cannot be read.
+    """
     path = next((each for each in (Path(file), Path("..", file)) if each.is_file()), None)
     try:
         text = path.read_text(encoding="utf-8") if path else ""
         content = yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise LakebookError(f"{file} cannot be read: {' '.join(str(error).split())}; correct it.") from error
+        raise LakebookError(
+            f"{file} cannot be read: {' '.join(str(error).split())}; correct it."
+        ) from error
     if not isinstance(content, dict) or not {"DataSets", "Dashboard"} <= content.keys():
         raise LakebookError(
-            f"{file} is not a dashboard's file: it must have DataSets and Dashboard; correct dashboard_file."
+            f"{file} is not a dashboard's file: it must have DataSets and Dashboard; correct"
+            " dashboard_file."
         )
     return Board(file, account, text)

@@ -1,4 +1,6 @@
-"""AWS DMS: the subnet group, instance, endpoints and task of a full load, its run, and its verdict table by table."""
+"""AWS DMS: the subnet group, instance, endpoints and task of a full load, its run, and its verdict
+table by table.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,12 @@ ROLE_NOT_READY = "AccessDeniedFault"
 def subnet_group(name: str, subnet_ids: list[str]) -> Iterator[Call]:
     """Where the replication instance lives: subnets in at least two Availability Zones."""
     dms = aws.client("dms")
-    have = _one(dms.describe_replication_subnet_groups, "ReplicationSubnetGroups", "replication-subnet-group-id", name)
+    have = _one(
+        dms.describe_replication_subnet_groups,
+        "ReplicationSubnetGroups",
+        "replication-subnet-group-id",
+        name,
+    )
     want = {
         "ReplicationSubnetGroupIdentifier": name,
         "ReplicationSubnetGroupDescription": f"lakebook {name}",
@@ -51,7 +58,11 @@ def replication_instance(
     have = _instance(name)
     want = {"ReplicationInstanceClass": instance_class, "AllocatedStorage": allocated_storage_gib}
     if have is None:
-        place = {"ReplicationSubnetGroupIdentifier": subnet_group_name, "PubliclyAccessible": False, "MultiAZ": False}
+        place = {
+            "ReplicationSubnetGroupIdentifier": subnet_group_name,
+            "PubliclyAccessible": False,
+            "MultiAZ": False,
+        }
         groups = {"VpcSecurityGroupIds": security_group_ids}
         arguments = {"ReplicationInstanceIdentifier": name, **want, **place, **groups}
         yield Call(
@@ -70,13 +81,18 @@ def replication_instance(
             "ApplyImmediately": True,
         }
         yield Call(
-            dms.modify_replication_instance, arguments, until=partial(_awaits_instance, name), timeout_seconds=1800
+            dms.modify_replication_instance,
+            arguments,
+            until=partial(_awaits_instance, name),
+            timeout_seconds=1800,
         )
 
 
 @resource
 def endpoint(name: str, kind: str, engine: str, **settings: Any) -> Iterator[Call]:
-    """A `source` or `target` endpoint; `settings` are members of the API, e.g. `SslMode="require"`, `S3Settings={…}`."""
+    """A `source` or `target` endpoint; `settings` are members of the API, e.g. `SslMode="require"`,
+    `S3Settings={…}`.
+    """
     dms = aws.client("dms")
     have = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
     if have is None:
@@ -88,7 +104,9 @@ def endpoint(name: str, kind: str, engine: str, **settings: Any) -> Iterator[Cal
 
 @resource
 def tested_connection(endpoint_name: str, instance_name: str) -> Iterator[Call]:
-    """Proof that the instance reaches an endpoint: DMS's own connection test, successful since the endpoint last changed."""
+    """Proof that the instance reaches an endpoint: DMS's own connection test, successful since the
+    endpoint last changed.
+    """
     dms = aws.client("dms")
     have = _connection(endpoint_name, instance_name)
     if have is None or have["Status"] != "successful":
@@ -106,18 +124,33 @@ def tested_connection(endpoint_name: str, instance_name: str) -> Iterator[Call]:
 
 @resource
 def full_load_task(
-    name: str, source: str, target: str, instance_name: str, table_mapping: dict[str, Any], settings: dict[str, Any]
+    name: str,
+    source: str,
+    target: str,
+    instance_name: str,
+    table_mapping: dict[str, Any],
+    settings: dict[str, Any],
 ) -> Iterator[Call]:
-    """The task that copies the tables of the mapping once; what AWS adds to the settings by itself does not count as drift."""
+    """The task that copies the tables of the mapping once; what AWS adds to the settings by itself
+    does not count as drift.
+    """
     dms, have = aws.client("dms"), task(name)
-    want = {"TableMappings": json.dumps(table_mapping), "ReplicationTaskSettings": json.dumps(settings)}
+    want = {
+        "TableMappings": json.dumps(table_mapping),
+        "ReplicationTaskSettings": json.dumps(settings),
+    }
     if have is None:
         ends = {
             "SourceEndpointArn": _endpoint_arn(source),
             "TargetEndpointArn": _endpoint_arn(target),
             "ReplicationInstanceArn": _instance_arn(instance_name),
         }
-        arguments = {"ReplicationTaskIdentifier": name, "MigrationType": "full-load", **ends, **want}
+        arguments = {
+            "ReplicationTaskIdentifier": name,
+            "MigrationType": "full-load",
+            **ends,
+            **want,
+        }
         yield Call(dms.create_replication_task, arguments, until=partial(_awaits_task, name))
     elif json.loads(have["TableMappings"]) != table_mapping or not _contains(
         json.loads(have["ReplicationTaskSettings"]), settings
@@ -128,7 +161,9 @@ def full_load_task(
 
 @resource
 def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Call]:
-    """One run of the task, from the first row of every table; none is needed where what it would deliver is `proved`."""
+    """One run of the task, from the first row of every table; none is needed where what it would
+    deliver is `proved`.
+    """
     if proved:
         return
     dms, have = aws.client("dms"), task(name)
@@ -138,12 +173,16 @@ def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Ca
         "StartReplicationTaskType": "start-replication" if fresh else "reload-target",
     }
     yield Call(
-        dms.start_replication_task, arguments, until=partial(_awaits_full_load, name), timeout_seconds=timeout_seconds
+        dms.start_replication_task,
+        arguments,
+        until=partial(_awaits_full_load, name),
+        timeout_seconds=timeout_seconds,
     )
 
 
 def roles(names: Names, source_secret: str) -> list[Resource]:
-    """The roles DMS takes: two that it demands by name, one for the raw bucket, one for the source's secret.
+    """The roles DMS takes: two that it demands by name, one for the raw bucket, one for the
+    source's secret.
 
     Source: "Creating the IAM roles to use with AWS DMS".
     """
@@ -154,9 +193,16 @@ def roles(names: Names, source_secret: str) -> list[Resource]:
         "dms-vpc-role": "service-role/AmazonDMSVPCManagementRole",
         "dms-cloudwatch-logs-role": "service-role/AmazonDMSCloudWatchLogsRole",
     }
-    bounds: dict[str, Any] = {"boundary": names.boundary_arn, "tags": names.tags, "source_account": names.account}
+    bounds: dict[str, Any] = {
+        "boundary": names.boundary_arn,
+        "tags": names.tags,
+        "source_account": names.account,
+    }
     return [
-        *(iam.role(name, "dms.amazonaws.com", managed=(policy,), **bounds) for name, policy in demanded.items()),
+        *(
+            iam.role(name, "dms.amazonaws.com", managed=(policy,), **bounds)
+            for name, policy in demanded.items()
+        ),
         iam.service_role(
             names,
             "dms-s3",
@@ -183,24 +229,34 @@ def replication(
     tables_at_once: int,
     compression: str,
 ) -> list[Resource]:
-    """All that a full load needs, in order: subnet group, instance, endpoints with tested connections, task.
+    """All that a full load needs, in order: subnet group, instance, endpoints with tested
+    connections, task.
 
-    `source` is `{"secret": its name, "database": …, "ssl_mode": none, require, verify-ca or verify-full}`.
+    `source` is `{"secret": its name, "database": …, "ssl_mode": none, require, verify-ca or
+    verify-full}`.
     """
     instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
     settings = task_settings(lob_max_kilobytes, tables_at_once)
-    target = s3_settings(names.raw_bucket, names.role_arn("dms-s3"), kms.key_arn(kms.alias(names)), compression)
+    target = s3_settings(
+        names.raw_bucket, names.role_arn("dms-s3"), kms.key_arn(kms.alias(names)), compression
+    )
     return [
         subnet_group(instance, subnet_ids),
         replication_instance(
-            instance, instance_class, allocated_storage_gib, instance, ec2.security_group_ids(names, "dms")
+            instance,
+            instance_class,
+            allocated_storage_gib,
+            instance,
+            ec2.security_group_ids(names, "dms"),
         ),
         endpoint(
             ends[0],
             "source",
             "postgres",
             SslMode=source["ssl_mode"],
-            PostgreSQLSettings=source_settings(source["secret"], names.role_arn("dms-secret"), source["database"]),
+            PostgreSQLSettings=source_settings(
+                source["secret"], names.role_arn("dms-secret"), source["database"]
+            ),
         ),
         endpoint(ends[1], "target", "s3", S3Settings=target),
         *(tested_connection(each, instance) for each in ends),
@@ -215,11 +271,18 @@ def _holds(have: Any, want: Any) -> bool:
 
 def task(name: str) -> dict[str, Any] | None:
     """The task as DMS describes it, or None."""
-    return _one(aws.client("dms").describe_replication_tasks, "ReplicationTasks", "replication-task-id", name)
+    return _one(
+        aws.client("dms").describe_replication_tasks,
+        "ReplicationTasks",
+        "replication-task-id",
+        name,
+    )
 
 
 def table_states(name: str) -> pd.DataFrame:
-    """What became of each table: schema, table, state (`Table completed`, `Table error`, …), rows; empty before the first run."""
+    """What became of each table: schema, table, state (`Table completed`, `Table error`, …), rows;
+    empty before the first run.
+    """
     have = task(name)
     pages = aws.client("dms").get_paginator("describe_table_statistics")
     found = (
@@ -231,7 +294,10 @@ def table_states(name: str) -> pd.DataFrame:
         if have
         else []
     )
-    rows = [(each["SchemaName"], each["TableName"], each["TableState"], each["FullLoadRows"]) for each in found]
+    rows = [
+        (each["SchemaName"], each["TableName"], each["TableState"], each["FullLoadRows"])
+        for each in found
+    ]
     return pd.DataFrame(rows, columns=["schema", "table", "state", "rows"]).sort_values(
         ["schema", "table"], ignore_index=True
     )
@@ -245,17 +311,28 @@ def unfinished(states: pd.DataFrame, wanted: list[Table]) -> list[str]:
 
 
 def task_settings(lob_max_kilobytes: int, tables_at_once: int) -> dict[str, Any]:
-    """Task settings for a full load to S3: limited LOBs, the table's old files deleted first, logs on."""
+    """Task settings for a full load to S3: limited LOBs, the table's old files deleted first, logs
+    on.
+    """
     return {
-        "TargetMetadata": {"SupportLobs": True, "LimitedSizeLobMode": True, "LobMaxSize": lob_max_kilobytes},
-        "FullLoadSettings": {"TargetTablePrepMode": "DROP_AND_CREATE", "MaxFullLoadSubTasks": tables_at_once},
+        "TargetMetadata": {
+            "SupportLobs": True,
+            "LimitedSizeLobMode": True,
+            "LobMaxSize": lob_max_kilobytes,
+        },
+        "FullLoadSettings": {
+            "TargetTablePrepMode": "DROP_AND_CREATE",
+            "MaxFullLoadSubTasks": tables_at_once,
+        },
         "Logging": {"EnableLogging": True},
         "ErrorBehavior": {"FailOnNoTablesCaptured": True},
     }
 
 
 def s3_settings(bucket: str, role_arn: str, key_arn: str, compression: str) -> dict[str, Any]:
-    """Settings of the S3 target: Parquet with Op and timestamp columns on every row, so that readers never mix schemas."""
+    """Settings of the S3 target: Parquet with Op and timestamp columns on every row, so that
+    readers never mix schemas.
+    """
     return {
         "BucketName": bucket,
         "ServiceAccessRoleArn": role_arn,
@@ -272,7 +349,9 @@ def s3_settings(bucket: str, role_arn: str, key_arn: str, compression: str) -> d
 
 
 def source_settings(secret: str, role_arn: str, database: str) -> dict[str, Any]:
-    """Settings of the PostgreSQL source: credentials by the secret's name, nothing written to the source."""
+    """Settings of the PostgreSQL source: credentials by the secret's name, nothing written to the
+    source.
+    """
     return {
         "DatabaseName": database,
         "SecretsManagerSecretId": secret,
@@ -288,7 +367,9 @@ def _awaits_instance(name: str, _answer: dict[str, Any]) -> str | None:
     return None if status == "available" else status
 
 
-def _awaits_connection(endpoint_name: str, instance_name: str, _answer: dict[str, Any]) -> str | None:
+def _awaits_connection(
+    endpoint_name: str, instance_name: str, _answer: dict[str, Any]
+) -> str | None:
     have = _connection(endpoint_name, instance_name) or {"Status": "testing"}
     if have["Status"] == "failed":
         raise LakebookError(f"DMS cannot reach {endpoint_name}: {have['LastFailureMessage']}")
@@ -305,18 +386,27 @@ def _awaits_full_load(name: str, _answer: dict[str, Any]) -> str | None:
     if have is None:
         raise LakebookError(f"The task {name} disappeared while it ran; run this phase again.")
     if have["Status"] == "failed" or "ERROR" in have.get("StopReason", ""):
-        raise LakebookError(f"The full load failed: {have.get('LastFailureMessage') or have.get('StopReason')}")
+        raise LakebookError(
+            f"The full load failed: {have.get('LastFailureMessage') or have.get('StopReason')}"
+        )
     if have["Status"] == "stopped":
         return None
     states, rows = table_states(name), 0
     rows = int(states["rows"].sum())
     done = int((states["state"] == "Table completed").sum())
-    return f"{have['Status']}, {done} of {len(states)} tables, {rows:,} rows" if len(states) else have["Status"]
+    return (
+        f"{have['Status']}, {done} of {len(states)} tables, {rows:,} rows"
+        if len(states)
+        else have["Status"]
+    )
 
 
 def _instance(name: str) -> dict[str, Any] | None:
     return _one(
-        aws.client("dms").describe_replication_instances, "ReplicationInstances", "replication-instance-id", name
+        aws.client("dms").describe_replication_instances,
+        "ReplicationInstances",
+        "replication-instance-id",
+        name,
     )
 
 
@@ -329,11 +419,16 @@ def _instance_arn(name: str) -> str | None:
 
 
 def _endpoint_arn(name: str) -> str | None:
-    return (_one(aws.client("dms").describe_endpoints, "Endpoints", "endpoint-id", name) or {}).get("EndpointArn")
+    return (_one(aws.client("dms").describe_endpoints, "Endpoints", "endpoint-id", name) or {}).get(
+        "EndpointArn"
+    )
 
 
 def _connection(endpoint_name: str, instance_name: str) -> dict[str, Any] | None:
-    arns = {"endpoint-arn": _endpoint_arn(endpoint_name), "replication-instance-arn": _instance_arn(instance_name)}
+    arns = {
+        "endpoint-arn": _endpoint_arn(endpoint_name),
+        "replication-instance-arn": _instance_arn(instance_name),
+    }
     if None in arns.values():
         return None
     filters = [{"Name": name, "Values": [arn]} for name, arn in arns.items()]
@@ -342,7 +437,9 @@ def _connection(endpoint_name: str, instance_name: str) -> dict[str, Any] | None
 
 
 def _one(describe: Any, member: str, key: str, name: str) -> dict[str, Any] | None:
-    """The one thing of that name, or None; some Describe calls answer absence with a fault, some with an empty list."""
+    """The one thing of that name, or None; some Describe calls answer absence with a fault, some
+    with an empty list.
+    """
     found = current(describe, GONE, Filters=[{"Name": key, "Values": [name]}])
     things: list[dict[str, Any]] = found[member] if found else []
     return things[0] if things else None
@@ -351,5 +448,7 @@ def _one(describe: Any, member: str, key: str, name: str) -> dict[str, Any] | No
 def _contains(have: Any, want: Any) -> bool:
     """Whether every setting we declare is among those AWS shows."""
     if isinstance(want, dict):
-        return isinstance(have, dict) and all(key in have and _contains(have[key], each) for key, each in want.items())
+        return isinstance(have, dict) and all(
+            key in have and _contains(have[key], each) for key, each in want.items()
+        )
     return bool(have == want)

@@ -18,11 +18,17 @@ CHANGE_SEQUENCE = "dms_change_seq"
 
 
 def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
-    """The mapping, to be passed to DMS as JSON text: exactly these tables, times as text, and the change sequence."""
+    """The mapping, to be passed to DMS as JSON text: exactly these tables, times as text, and the
+    change sequence.
+    """
     tables = list(tables)
     rules = [_rule("selection", "include", _locator(table)) for table in tables]
     rules += [
-        _rule("transformation", "change-data-type", {**_locator(table), "column-name": exactly(column.name)})
+        _rule(
+            "transformation",
+            "change-data-type",
+            {**_locator(table), "column-name": exactly(column.name)},
+        )
         | {"rule-target": "column", "data-type": {"type": "string", "length": 32}}
         for table in tables
         for column in table.columns
@@ -34,8 +40,15 @@ def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
         "expression": "$AR_H_CHANGE_SEQ",
         "data-type": {"type": "string", "length": 35},
     }
-    rules.append(_rule("transformation", "add-column", {"schema-name": "%", "table-name": "%"}) | change_sequence)
-    return {"rules": [rule | {"rule-id": str(n), "rule-name": str(n)} for n, rule in enumerate(rules, 1)]}
+    rules.append(
+        _rule("transformation", "add-column", {"schema-name": "%", "table-name": "%"})
+        | change_sequence
+    )
+    return {
+        "rules": [
+            rule | {"rule-id": str(n), "rule-name": str(n)} for n, rule in enumerate(rules, 1)
+        ]
+    }
 
 
 def exactly(name: str) -> str:

@@ -1,6 +1,8 @@
-"""Documents: files dropped into the landing prefix become a curated table with their type, fingerprint and text, found by SQL.
+"""Documents: files dropped into the landing prefix become a curated table with their type,
+fingerprint and text, found by SQL.
 
-The table is a snapshot like every other: named by the objects it describes, written aside, shown by one switch of the catalog.
+The table is a snapshot like every other: named by the objects it describes, written aside, shown by
+one switch of the catalog.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
 
 TABLE = "documents"
 CATALOGUED = "lakebook.documents"  # of which objects the table was made, in its own parameters
-COMMENT = "Files dropped into the landing prefix, what they are and what is written in them; personal data"
+COMMENT = (
+    "Files dropped into the landing prefix, what they are and what is written in them; personal"
+    " data"
+)
 VERSION = 1  # one more whenever the same object would be described otherwise
 READ_AT_ONCE = 8  # objects
 BLOCK_BYTES = 1 << 20
@@ -53,12 +58,28 @@ COLUMNS = {  # name: (Parquet type, Hive type, comment)
     ),
     "bytes": (pyarrow.int64(), "bigint", "Size of the document"),
     "modified": (pyarrow.timestamp("us"), "timestamp", "When it was put there, UTC"),
-    "etag": (pyarrow.string(), "string", "S3's tag of this content; a document with another is read again"),
-    "content_type": (pyarrow.string(), "string", "What it is, by its content; by its name only for kinds of text"),
-    "sha256": (pyarrow.string(), "string", "Fingerprint of its bytes; equal documents have equal ones"),
+    "etag": (
+        pyarrow.string(),
+        "string",
+        "S3's tag of this content; a document with another is read again",
+    ),
+    "content_type": (
+        pyarrow.string(),
+        "string",
+        "What it is, by its content; by its name only for kinds of text",
+    ),
+    "sha256": (
+        pyarrow.string(),
+        "string",
+        "Fingerprint of its bytes; equal documents have equal ones",
+    ),
     "text_length": (pyarrow.int32(), "int", "Characters of its text; NULL where it has none"),
-    "text": (pyarrow.string(), "string", f"What is written in it: text files and PDF, the first {LONGEST_TEXT:,} characters; no OCR"),
-}  # fmt: skip
+    "text": (
+        pyarrow.string(),
+        "string",
+        f"What is written in it: text files and PDF, the first {LONGEST_TEXT:,} characters; no OCR",
+    ),
+}
 SCHEMA = pyarrow.schema([(name, kind) for name, (kind, _, _) in COLUMNS.items()])
 
 
@@ -87,16 +108,31 @@ def prefix(names: Names) -> str:
 
 def landing(names: Names) -> Landing:
     """The landing prefix compared with the table; reads no document."""
-    objects = [each for each in s3.objects(prefix(names)) if not each["uri"].endswith("/")]  # the console makes folders
+    # the console makes folders
+    objects = [each for each in s3.objects(prefix(names)) if not each["uri"].endswith("/")]
     inputs = lake.fingerprint([VERSION, objects])
     location = f"s3://{names.curated_bucket}/landing/documents/snapshot={inputs}/"
     have = glue.describe(names.database("curated"), TABLE)
     proof = json.loads(have["Parameters"].get(CATALOGUED, "{}")) if have else {}
     done = proof == _proof(inputs, location)
-    rows = _rows(have["StorageDescriptor"]["Location"]) if have and proof.get("version") == VERSION else _nothing()
+    rows = (
+        _rows(have["StorageDescriptor"]["Location"])
+        if have and proof.get("version") == VERSION
+        else _nothing()
+    )
     now = {each["uri"]: each["etag"] for each in objects}
-    same = [now.get(uri) == etag for uri, etag in zip(*(rows[name].to_pylist() for name in ("address", "etag")), strict=True)]  # fmt: skip
-    return Landing(objects, rows.filter(pyarrow.array(same, pyarrow.bool_())), len(rows), inputs, location, done)
+    same = [
+        now.get(uri) == etag
+        for uri, etag in zip(*(rows[name].to_pylist() for name in ("address", "etag")), strict=True)
+    ]
+    return Landing(
+        objects,
+        rows.filter(pyarrow.array(same, pyarrow.bool_())),
+        len(rows),
+        inputs,
+        location,
+        done,
+    )
 
 
 def overview(found: Landing) -> list[dict[str, int]]:
@@ -112,7 +148,8 @@ def overview(found: Landing) -> list[dict[str, int]]:
 
 
 def read(found: Landing, *, apply: bool) -> pyarrow.Table | None:
-    """Every document's row, the due ones read now; None unless `apply`, and where nothing has changed.
+    """Every document's row, the due ones read now; None unless `apply`, and where nothing has
+    changed.
 
     Raises LakebookError when an object goes or changes meanwhile.
     """
@@ -136,7 +173,10 @@ def snapshot(location: str, rows: pyarrow.Table | None) -> Iterator[Call]:
     yield from s3.emptied(location)  # what a run that failed half-way has left
     bucket, folder = s3.split(location)
     for start in range(0, len(rows), ROWS_PER_FILE):
-        key, part = f"{folder}part-{start // ROWS_PER_FILE:05}.parquet", _Parquet(rows.slice(start, ROWS_PER_FILE))
+        key, part = (
+            f"{folder}part-{start // ROWS_PER_FILE:05}.parquet",
+            _Parquet(rows.slice(start, ROWS_PER_FILE)),
+        )
         yield Call(aws.client("s3").put_object, {"Bucket": bucket, "Key": key, "Body": part})
 
 
@@ -179,8 +219,13 @@ def _nothing() -> pyarrow.Table:
 
 
 def _rows(location: str) -> pyarrow.Table:
-    bodies = [aws.client("s3").get_object(**_named(each["uri"]))["Body"].read() for each in s3.objects(location)]
-    return pyarrow.concat_tables([_nothing(), *(pyarrow.parquet.read_table(io.BytesIO(each)) for each in bodies)])
+    bodies = [
+        aws.client("s3").get_object(**_named(each["uri"]))["Body"].read()
+        for each in s3.objects(location)
+    ]
+    return pyarrow.concat_tables(
+        [_nothing(), *(pyarrow.parquet.read_table(io.BytesIO(each)) for each in bodies)]
+    )
 
 
 def _named(uri: str) -> dict[str, str]:
@@ -196,7 +241,9 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchKey", "PreconditionFailed"):
             raise
-        raise LakebookError(f"{uri} was changed while the documents were being read; run this phase again.") from error
+        raise LakebookError(
+            f"{uri} was changed while the documents were being read; run this phase again."
+        ) from error
     digest, start = hashlib.sha256(), bytearray()
     for block in answer["Body"].iter_chunks(BLOCK_BYTES):
         digest.update(block)
@@ -218,7 +265,9 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def content_type(content: bytes, name: str) -> str:
-    """What a document is by its content (`application/pdf`); the name only tells kinds of text apart (`text/csv`)."""
+    """What a document is by its content (`application/pdf`); the name only tells kinds of text
+    apart (`text/csv`).
+    """
     if recognized := _recognized(content, name):
         return recognized
     if not content or b"\0" in content or _decoded(content) is None:
@@ -239,7 +288,9 @@ def _text(content: bytes, kind: str) -> str | None:
     """What is written in a document, or None where that cannot be read."""
     if kind == "application/pdf":
         try:
-            return "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(content)).pages)
+            return "\n".join(
+                page.extract_text() for page in pypdf.PdfReader(io.BytesIO(content)).pages
+            )
         except Exception:  # noqa: BLE001 - pypdf raises what it likes on broken or encrypted files, which stay without text
             return None
     return _decoded(content) if WRITTEN_TEXT.fullmatch(kind) else None
@@ -247,6 +298,7 @@ def _text(content: bytes, kind: str) -> str | None:
 
 def _decoded(content: bytes) -> str | None:
     try:
-        return codecs.getincrementaldecoder("utf-8-sig")().decode(content)  # does not mind a character cut at the end
+        # does not mind a character cut at the end
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(content)
     except UnicodeDecodeError:
         return None

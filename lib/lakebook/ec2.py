@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """A VPC with private subnets: those named by id, else those that 02_foundation makes under our names."""
+    """A VPC with private subnets: those named by id, else those that 02_foundation makes under our
+    names.
+    """
 
     names: Names
     vpc_id: str = ""
@@ -25,14 +27,24 @@ class Place:
         """The VPC's id, or words in its stead while there is none, for plans."""
         if self.subnet_ids and not self.vpc_id:
             return str(self._named()[0]["VpcId"])
-        return self.vpc_id or find("Vpcs", self.names.resource("vpc")) or f"<the VPC {self.names.resource('vpc')}>"
+        return (
+            self.vpc_id
+            or find("Vpcs", self.names.resource("vpc"))
+            or f"<the VPC {self.names.resource('vpc')}>"
+        )
 
     def subnets(self) -> list[dict[str, Any]]:
-        """The subnets as EC2 describes them, sorted by Availability Zone; none while they are not made.
+        """The subnets as EC2 describes them, sorted by Availability Zone; none while they are not
+        made.
 
-        Raises LakebookError where those named are absent, in one Availability Zone, or in another VPC.
+        Raises LakebookError where those named are absent, in one Availability Zone, or in another
+        VPC.
         """
-        found = self._named() if self.subnet_ids else described("Subnets", self.names.resource("private") + "-*")
+        found = (
+            self._named()
+            if self.subnet_ids
+            else described("Subnets", self.names.resource("private") + "-*")
+        )
         return sorted(found, key=lambda each: str(each["AvailabilityZone"]))
 
     def ids(self) -> list[str]:
@@ -41,47 +53,75 @@ class Place:
         return found or [f"<the private subnets of {self.names.resource('vpc')}>"]
 
     def route_tables(self) -> list[str]:
-        """The ids of the tables that route for the subnets, sorted; the VPC's main table where a subnet has none of its own."""
+        """The ids of the tables that route for the subnets, sorted; the VPC's main table where a
+        subnet has none of its own.
+        """
         ids = [each["SubnetId"] for each in self.subnets()]
         filters = [{"Name": "vpc-id", "Values": [self.vpc()]}]
-        tables = aws.client("ec2").describe_route_tables(Filters=filters)["RouteTables"] if ids else []
-        pairs = [(table["RouteTableId"], each) for table in tables for each in table["Associations"]]
+        tables = (
+            aws.client("ec2").describe_route_tables(Filters=filters)["RouteTables"] if ids else []
+        )
+        pairs = [
+            (table["RouteTableId"], each) for table in tables for each in table["Associations"]
+        ]
         explicit = {each.get("SubnetId"): table for table, each in pairs}
         main = [table for table, each in pairs if each.get("Main")]
         return sorted({explicit.get(each, *main[:1]) if main else explicit[each] for each in ids})
 
     def _named(self) -> list[dict[str, Any]]:
-        found = current(aws.client("ec2").describe_subnets, "InvalidSubnetID.NotFound", SubnetIds=self.subnet_ids)
+        found = current(
+            aws.client("ec2").describe_subnets,
+            "InvalidSubnetID.NotFound",
+            SubnetIds=self.subnet_ids,
+        )
         if found is None:
             raise LakebookError(
-                f"One of the subnets {', '.join(self.subnet_ids)} does not exist in this account and Region; correct subnet_ids."
+                f"One of the subnets {', '.join(self.subnet_ids)} does not exist in this account"
+                " and Region; correct subnet_ids."
             )
         subnets: list[dict[str, Any]] = found["Subnets"]
-        zones, vpcs = {each["AvailabilityZone"] for each in subnets}, {each["VpcId"] for each in subnets}
+        zones, vpcs = (
+            {each["AvailabilityZone"] for each in subnets},
+            {each["VpcId"] for each in subnets},
+        )
         if len(zones) < 2:
             raise LakebookError(
-                f"The subnets {', '.join(self.subnet_ids)} are all in {zones.pop()}; name private subnets in at least two Availability Zones, three for Redshift Serverless."
+                f"The subnets {', '.join(self.subnet_ids)} are all in {zones.pop()}; name private"
+                " subnets in at least two Availability Zones, three for Redshift Serverless."
             )
         if len(vpcs) > 1 or (self.vpc_id and vpcs != {self.vpc_id}):
             raise LakebookError(
-                f"The subnets {', '.join(self.subnet_ids)} are not in one VPC but in {', '.join(sorted(vpcs))}; name subnets of {self.vpc_id or 'one VPC'} alone."
+                f"The subnets {', '.join(self.subnet_ids)} are not in one VPC but in"
+                f" {', '.join(sorted(vpcs))}; name subnets of {self.vpc_id or 'one VPC'} alone."
             )
         return subnets
 
 
 def overview(place: Place) -> list[dict[str, Any]]:
-    """The subnets, a line each: subnet, zone, range, free addresses, VPC; none while they are not made."""
-    members = {"subnet": "SubnetId", "zone": "AvailabilityZone", "range": "CidrBlock", "free addresses": "AvailableIpAddressCount", "vpc": "VpcId"}  # fmt: skip
+    """The subnets, a line each: subnet, zone, range, free addresses, VPC; none while they are not
+    made.
+    """
+    members = {
+        "subnet": "SubnetId",
+        "zone": "AvailabilityZone",
+        "range": "CidrBlock",
+        "free addresses": "AvailableIpAddressCount",
+        "vpc": "VpcId",
+    }
     return [{name: each[member] for name, member in members.items()} for each in place.subnets()]
 
 
 def subnets(names: Names, subnet_ids: list[str]) -> list[str]:
-    """The ids of the private subnets phases use: those named, or for an empty list those that 02_foundation makes."""
+    """The ids of the private subnets phases use: those named, or for an empty list those that
+    02_foundation makes.
+    """
     return Place(names, subnet_ids=subnet_ids).ids()
 
 
 def security_group_ids(names: Names, phase: str) -> list[str]:
-    """The id of a phase's security group, in a list as AWS wants it; words in its stead while there is none."""
+    """The id of a phase's security group, in a list as AWS wants it; words in its stead while there
+    is none.
+    """
     return [group_id(names.resource(phase))]
 
 
@@ -93,14 +133,20 @@ def group_id(name: str) -> str:
 
 
 def find(member: str, name: str) -> str | None:
-    """The id of the one thing whose tag Name is `name`, or None; `member` is EC2's plural: Vpcs, Subnets, RouteTables."""
+    """The id of the one thing whose tag Name is `name`, or None; `member` is EC2's plural: Vpcs,
+    Subnets, RouteTables.
+    """
     found = described(member, name)
     return str(found[0][f"{member[:-1]}Id"]) if found else None
 
 
 def described(member: str, name: str) -> list[dict[str, Any]]:
     """All things whose tag Name is `name`, which may hold `*`."""
-    calls = {"Vpcs": "describe_vpcs", "Subnets": "describe_subnets", "RouteTables": "describe_route_tables"}
+    calls = {
+        "Vpcs": "describe_vpcs",
+        "Subnets": "describe_subnets",
+        "RouteTables": "describe_route_tables",
+    }
     filters = [{"Name": "tag:Name", "Values": [name]}]
     found: list[dict[str, Any]] = getattr(aws.client("ec2"), calls[member])(Filters=filters)[member]
     return found

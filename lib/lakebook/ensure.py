@@ -1,4 +1,6 @@
-"""Bring AWS to a declared state: list the API calls still needed, make them one by one, list again and see none."""
+"""Bring AWS to a declared state: list the API calls still needed, make them one by one, list again
+and see none.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ ROLE_PROPAGATION_SECONDS = 30  # IAM is eventually consistent: a new role is usa
 class Call:
     """One AWS API call that changes something; nothing happens until it is run.
 
-    `until` is asked again and again, with the call's answer, whether what it started is there: None, or what it saw last.
-    `retry_on` names the error that a role made a moment ago gives until IAM has spread it; `veiled` hides the arguments.
+    `until` is asked again and again, with the call's answer, whether what it started is there:
+    None, or what it saw last. `retry_on` names the error that a role made a moment ago gives until
+    IAM has spread it; `veiled` hides the arguments.
     """
 
     method: Callable[..., Any]
@@ -42,7 +45,9 @@ class Call:
     def action(self) -> str:
         """As IAM policies and CloudTrail name the call: `glue:CreateDatabase`."""
         meta = self.method.__self__.meta  # type: ignore[attr-defined]
-        return f"{meta.service_model.signing_name}:{meta.method_to_api_mapping[self.method.__name__]}"
+        return (
+            f"{meta.service_model.signing_name}:{meta.method_to_api_mapping[self.method.__name__]}"
+        )
 
     def run(self) -> None:
         """Make the call and wait for what it started; raises LakebookError on a timeout."""
@@ -63,7 +68,9 @@ class Call:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that must exist; iterating compares it with AWS and yields the calls it still needs."""
+    """Something that must exist; iterating compares it with AWS and yields the calls it still
+    needs.
+    """
 
     name: str
     needs: Callable[[], Iterator[Call]]
@@ -77,13 +84,18 @@ def resource(needs: Callable[..., Iterator[Call]]) -> Callable[..., Resource]:
 
     @wraps(needs)
     def declare(name: str, *arguments: Any, **settings: Any) -> Resource:
-        return Resource(f"{needs.__name__.replace('_', ' ')} {name}", partial(needs, name, *arguments, **settings))
+        return Resource(
+            f"{needs.__name__.replace('_', ' ')} {name}",
+            partial(needs, name, *arguments, **settings),
+        )
 
     return declare
 
 
 def calls(resources: Iterable[Resource]) -> list[tuple[str, Call]]:
-    """The calls AWS still needs, in order, with the resource each is for; empty when all is as declared."""
+    """The calls AWS still needs, in order, with the resource each is for; empty when all is as
+    declared.
+    """
     resources = list(resources)
     with ThreadPoolExecutor(COMPARED_AT_ONCE) as pool:
         needed = pool.map(lambda each: [(each.name, call) for call in each], resources)
@@ -96,29 +108,37 @@ def plan(resources: Iterable[Resource]) -> pd.DataFrame:
 
 
 def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> pd.DataFrame:
-    """Make the calls still needed, in order, and return those made as a table; makes none unless `apply`.
+    """Make the calls still needed, in order, and return those made as a table; makes none unless
+    `apply`.
 
-    Resources that do not need each other may be brought up several `at_once`; after an error no other is begun.
+    Resources that do not need each other may be brought up several `at_once`; after an error no
+    other is begun.
     """
     due = list(resources) if apply else []
     if at_once == 1:
         return _table("calls", [pair for each in due for pair in _made(each)])
     pool = ThreadPoolExecutor(at_once)
     try:
-        return _table("calls", [pair for pairs in pool.map(lambda each: list(_made(each)), due) for pair in pairs])
+        return _table(
+            "calls",
+            [pair for pairs in pool.map(lambda each: list(_made(each)), due) for pair in pairs],
+        )
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
     for call in wanted:
-        print(f"{call.action}  {wanted.name}\n", end="", flush=True)  # a whole line, whichever thread says it
+        # a whole line, whichever thread says it
+        print(f"{call.action}  {wanted.name}\n", end="", flush=True)
         call.run()
         record("call", resource=wanted.name, action=call.action)
         yield wanted.name, call
 
 
-def current(method: Callable[..., dict[str, Any]], missing: str, **arguments: Any) -> dict[str, Any] | None:
+def current(
+    method: Callable[..., dict[str, Any]], missing: str, **arguments: Any
+) -> dict[str, Any] | None:
     """What AWS describes now, or None where it answers with the error code `missing`."""
     try:
         return method(**arguments)
@@ -136,28 +156,37 @@ def wait(
     slowest_poll_seconds: float = 15,
     silent_seconds: float = 0,
 ) -> None:
-    """Ask for a state until it is None (done), printing each change and a sign of life every ten seconds.
+    """Ask for a state until it is None (done), printing each change and a sign of life every ten
+    seconds.
 
-    Polls quickly at first and ever more slowly, up to `slowest_poll_seconds`; says nothing in the first `silent_seconds`.
-    Raises LakebookError with the last state on timeout.
+    Polls quickly at first and ever more slowly, up to `slowest_poll_seconds`; says nothing in the
+    first `silent_seconds`. Raises LakebookError with the last state on timeout.
     """
     start, said, said_at = time.monotonic(), None, 0.0
     while (seen := state()) is not None:
         seconds = time.monotonic() - start
-        if seconds >= silent_seconds and (seen != said or seconds - said_at >= SIGN_OF_LIFE_SECONDS):
+        if seconds >= silent_seconds and (
+            seen != said or seconds - said_at >= SIGN_OF_LIFE_SECONDS
+        ):
             print(f"{seconds:6.1f} s  {what}: {seen}", flush=True)
             said, said_at = seen, seconds
         if seconds > timeout_seconds:
             raise LakebookError(
-                f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the AWS console and run this phase again."
+                f"{what} was still '{seen}' after {timeout_seconds:.0f} seconds; look at it in the"
+                " AWS console and run this phase again."
             )
         # the first polls come thick and fast: most statements take milliseconds
-        time.sleep(min(poll_seconds / 5 + seconds / 4, poll_seconds + seconds / 40, slowest_poll_seconds))
+        time.sleep(
+            min(poll_seconds / 5 + seconds / 4, poll_seconds + seconds / 40, slowest_poll_seconds)
+        )
 
 
 def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:
     return table(
-        [{"resource": resource, "call": call.action, "arguments": _shown(call)} for resource, call in pairs],
+        [
+            {"resource": resource, "call": call.action, "arguments": _shown(call)}
+            for resource, call in pairs
+        ],
         name,
     ).reindex(columns=["resource", "call", "arguments"])
 
@@ -165,4 +194,7 @@ def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:
 def _shown(call: Call) -> dict[str, Any]:
     if call.veiled:
         return dict.fromkeys(call.arguments, "<not shown>")
-    return {key: f"<{len(each):,} bytes>" if isinstance(each, bytes) else each for key, each in call.arguments.items()}
+    return {
+        key: f"<{len(each):,} bytes>" if isinstance(each, bytes) else each
+        for key, each in call.arguments.items()
+    }

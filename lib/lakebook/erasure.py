@@ -1,8 +1,11 @@
-"""One person erased: whoever is gone from the source and from the current layers is removed from everything that remembers.
+"""One person erased: whoever is gone from the source and from the current layers is removed from
+everything that remembers.
 
-The phases 03, 05 and 06 carry a deletion forward; what they leave behind on purpose, so that one can go back, must go here:
-earlier snapshots and versions of objects, versions of tables in the catalog, documents, results of queries, data sets of models.
-History goes for the whole of a person's tables, as no file is rewritten. Neither the person's key nor a value is printed or recorded.
+The phases 03, 05 and 06 carry a deletion forward; what they leave behind on purpose, so that one
+can go back, must go here: earlier snapshots and versions of objects, versions of tables in the
+catalog, documents, results of queries, data sets of models. History goes for the whole of a
+person's tables, as no file is rewritten. Neither the person's key nor a value is printed or
+recorded.
 """
 
 from __future__ import annotations
@@ -38,7 +41,10 @@ class Request:
     ]  # that hold rows of the person: the subject's own, and what refers to it, however indirectly
 
     def __repr__(self) -> str:
-        return f"a person of {self.subject.full_name}, whose rows are in {', '.join(each.full_name for each in self.tables)}"
+        return (
+            f"a person of {self.subject.full_name}, whose rows are in"
+            f" {', '.join(each.full_name for each in self.tables)}"
+        )
 
     @property
     def value(self) -> str:
@@ -51,17 +57,30 @@ class Request:
         """(table, column) of every table that names the person by the key itself."""
         found = [(self.subject, self.subject.primary_key[0])]
         for table in self.tables:
-            found += [(table, each.columns[0]) for each in table.foreign_keys if (each.schema, each.table) == (self.subject.schema, self.subject.name)]  # fmt: skip
+            found += [
+                (table, each.columns[0])
+                for each in table.foreign_keys
+                if (each.schema, each.table) == (self.subject.schema, self.subject.name)
+            ]
         return found
 
 
 def read(names: Names, secret: str) -> Request:
-    """The request in a secret: `{"table": "customers.passengers", "key": "17"}`; raises LakebookError where it fits no curated table."""
-    told = json.loads(aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
-    known = {each.full_name: each for each in (lake.source_of(one) for one in lake.curated_tables(names))}
+    """The request in a secret: `{"table": "customers.passengers", "key": "17"}`; raises
+    LakebookError where it fits no curated table.
+    """
+    told = json.loads(
+        aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+    )
+    known = {
+        each.full_name: each for each in (lake.source_of(one) for one in lake.curated_tables(names))
+    }
     subject = known.get(told.get("table", ""))
     if subject is None or "key" not in told or len(subject.primary_key) != 1:
-        raise LakebookError(f"The secret {secret} must be JSON with table, a curated table whose primary key is one column, and key; the lake has {', '.join(sorted(known))}.")  # fmt: skip
+        raise LakebookError(
+            f"The secret {secret} must be JSON with table, a curated table whose primary key is one"
+            f" column, and key; the lake has {', '.join(sorted(known))}."
+        )
     return Request(names, subject, str(told["key"]), tuple(_related(subject, list(known.values()))))
 
 
@@ -81,16 +100,30 @@ def in_layers(request: Request, warehouse: Warehouse) -> list[dict[str, Any]]:
         there = {each["Name"] for each in glue.tables(names.database(layer))}
         for table, column in request.named_in():
             if table.catalog_name in there:
-                sql = f'SELECT count(*) FROM "{table.catalog_name}" WHERE {quote(_catalog(table, column))} = {request.value}'
+                sql = (
+                    f'SELECT count(*) FROM "{table.catalog_name}" WHERE'
+                    f" {quote(_catalog(table, column))} = {request.value}"
+                )
                 rows = int(athena.answer(sql, names.database(layer), workgroup)[0][0])
                 found.append({"place": layer, "table": table.full_name, "rows": rows})
     loaded = warehouse.relations()
     for table, column in request.named_in():
-        name = f"{table.schema.lower()}.{table.catalog_name.removeprefix(table.schema.lower() + '_')}"
+        name = (
+            f"{table.schema.lower()}.{table.catalog_name.removeprefix(table.schema.lower() + '_')}"
+        )
         if name in loaded:
             where = '"' + name.replace(".", '"."') + '"'
-            sql = f"SELECT count(*) FROM {where} WHERE {quote(_catalog(table, column))} = {request.value}"
-            found.append({"place": "warehouse", "table": table.full_name, "rows": int(warehouse.ask(sql)[0][0] or 0)})
+            sql = (
+                f"SELECT count(*) FROM {where} WHERE {quote(_catalog(table, column))} ="
+                f" {request.value}"
+            )
+            found.append(
+                {
+                    "place": "warehouse",
+                    "table": table.full_name,
+                    "rows": int(warehouse.ask(sql)[0][0] or 0),
+                }
+            )
     return found
 
 
@@ -99,13 +132,24 @@ def remembered(request: Request) -> list[dict[str, Any]]:
     kept = _kept(request)
     return [
         {"place": "documents", "things": len(_documents(request))},
-        *({"place": f"earlier versions below {uri}", "things": len(s3.earlier(uri, current))} for uri, current in kept.items()),
-        *({"place": f"earlier versions of the table {name}", "things": len(_versions(request, name))} for name in _catalogued(request)),
-    ]  # fmt: skip
+        *(
+            {"place": f"earlier versions below {uri}", "things": len(s3.earlier(uri, current))}
+            for uri, current in kept.items()
+        ),
+        *(
+            {
+                "place": f"earlier versions of the table {name}",
+                "things": len(_versions(request, name)),
+            }
+            for name in _catalogued(request)
+        ),
+    ]
 
 
 def purged(request: Request) -> list[Resource]:
-    """The end of everything that remembers: objects with all their versions, and versions of tables."""
+    """The end of everything that remembers: objects with all their versions, and versions of
+    tables.
+    """
     return [
         *(s3.without_history(uri, uri, current) for uri, current in _kept(request).items()),
         *(_without_versions(each, request) for each in _catalogued(request)),
@@ -125,7 +169,11 @@ def documents_removed(_name: str, request: Request) -> Iterator[Call]:
 @resource
 def _without_versions(name: str, request: Request) -> Iterator[Call]:
     for each in _versions(request, name):
-        where = {"DatabaseName": request.names.database("curated"), "TableName": name, "VersionId": each}
+        where = {
+            "DatabaseName": request.names.database("curated"),
+            "TableName": name,
+            "VersionId": each,
+        }
         yield Call(aws.client("glue").delete_table_version, where)
 
 
@@ -133,14 +181,23 @@ def _related(subject: Table, known: list[Table]) -> list[Table]:
     """The subject's table and every table whose foreign keys lead to it."""
     found = [subject]
     for table in found:  # grows while it is walked
-        refers = [each for each in known if each not in found and any((one.schema, one.table) == (table.schema, table.name) for one in each.foreign_keys)]  # fmt: skip
+        refers = [
+            each
+            for each in known
+            if each not in found
+            and any(
+                (one.schema, one.table) == (table.schema, table.name) for one in each.foreign_keys
+            )
+        ]
         found.extend(refers)
     return found
 
 
 def _documents(request: Request) -> list[str]:
     folder = f"/{request.subject.primary_key[0]}={request.key}/"
-    return [each["uri"] for each in s3.objects(documents.prefix(request.names)) if folder in each["uri"]]
+    return [
+        each["uri"] for each in s3.objects(documents.prefix(request.names)) if folder in each["uri"]
+    ]
 
 
 def _catalogued(request: Request) -> list[str]:
@@ -154,23 +211,40 @@ def _kept(request: Request) -> dict[str, str]:
     names = request.names
     shown = {name: glue.describe(names.database("curated"), name) for name in _catalogued(request)}
     found = {
-        each["StorageDescriptor"]["Location"].rpartition("snapshot=")[0]: each["StorageDescriptor"]["Location"]
+        each["StorageDescriptor"]["Location"].rpartition("snapshot=")[0]: each["StorageDescriptor"][
+            "Location"
+        ]
         for each in shown.values()
         if each
     }
-    return {**found, f"s3://{names.jobs_bucket}/athena/": "", **dict.fromkeys(_data_sets(names), "")}
+    return {
+        **found,
+        f"s3://{names.jobs_bucket}/athena/": "",
+        **dict.fromkeys(_data_sets(names), ""),
+    }
 
 
 def _data_sets(names: Names) -> list[str]:
     """What models were taught with and asked: their files, not the models."""
-    folders = {each["Key"].rpartition("/")[0] for each in s3.earlier(f"s3://{names.jobs_bucket}/{models.SCHEMA}/", "")}
-    return sorted(f"s3://{names.jobs_bucket}/{each}/" for each in folders if each.rpartition("/")[2] in models.CHANNELS)
+    folders = {
+        each["Key"].rpartition("/")[0]
+        for each in s3.earlier(f"s3://{names.jobs_bucket}/{models.SCHEMA}/", "")
+    }
+    return sorted(
+        f"s3://{names.jobs_bucket}/{each}/"
+        for each in folders
+        if each.rpartition("/")[2] in models.CHANNELS
+    )
 
 
 def _versions(request: Request, name: str) -> list[str]:
     """The versions of a curated table but its newest."""
     database = request.names.database("curated")
-    pages = aws.client("glue").get_paginator("get_table_versions").paginate(DatabaseName=database, TableName=name)
+    pages = (
+        aws.client("glue")
+        .get_paginator("get_table_versions")
+        .paginate(DatabaseName=database, TableName=name)
+    )
     found = [str(each["VersionId"]) for page in pages for each in page["TableVersions"]]
     return sorted(found, key=int)[:-1]
 

@@ -1,4 +1,6 @@
-"""The errors a person must act on: each message is one sentence that says what is wrong and what to do."""
+"""The errors a person must act on: each message is one sentence that says what is wrong and what to
+do.
+"""
 
 
 class LakebookError(Exception):

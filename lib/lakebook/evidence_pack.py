@@ -1,7 +1,8 @@
-"""The evidence of a run: the records in its executed copies, the ledger of calls, and a seal that shows any later change.
+"""The evidence of a run: the records in its executed copies, the ledger of calls, and a seal that
+shows any later change.
 
-`seal.jsonl` has one line per sealing: the SHA-256 of every file of the run, and of the line before. What can be derived
-again from these files (report.html, the copies as HTML) is not part of it.
+`seal.jsonl` has one line per sealing: the SHA-256 of every file of the run, and of the line before.
+What can be derived again from these files (report.html, the copies as HTML) is not part of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ DERIVED = ".html"
 
 
 def records(copy: Path) -> list[dict[str, Any]]:
-    """What the notebook recorded, in order: `[{"kind": "check", "time": 1793000000.1, "fact": …}, …]`; none of a missing copy."""
+    """What the notebook recorded, in order: `[{"kind": "check", "time": 1793000000.1, "fact": …},
+    …]`; none of a missing copy.
+    """
     if not copy.exists():
         return []
     cells = json.loads(copy.read_text(encoding="utf-8"))["cells"]
@@ -35,31 +38,47 @@ def records(copy: Path) -> list[dict[str, Any]]:
 def write_ledger(folder: Path) -> None:
     """One line per changing AWS call made, from all executed copies, in the order of time."""
     calls = [
-        {"time": utc(each["time"]), "phase": copy.name[:2], "resource": each["resource"], "action": each["action"]}
+        {
+            "time": utc(each["time"]),
+            "phase": copy.name[:2],
+            "resource": each["resource"],
+            "action": each["action"],
+        }
         for copy in folder.glob("*.ipynb")
         for each in records(copy)
         if each["kind"] == "call"
     ]
-    lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in sorted(calls, key=lambda each: each["time"])]
+    lines = [
+        json.dumps(each, ensure_ascii=False) + "\n"
+        for each in sorted(calls, key=lambda each: each["time"])
+    ]
     (folder / LEDGER).write_text("".join(lines), encoding="utf-8")
 
 
 def seal(folder: Path) -> str:
-    """Seal the run's files as they are now, on top of the earlier seals; the SHA-256 to note down elsewhere."""
-    line, digest = _line({"time": utc(time.time()), "files": _digests(folder), "previous": sealed(folder)})
+    """Seal the run's files as they are now, on top of the earlier seals; the SHA-256 to note down
+    elsewhere.
+    """
+    line, digest = _line(
+        {"time": utc(time.time()), "files": _digests(folder), "previous": sealed(folder)}
+    )
     with (folder / SEAL).open("ab") as file:
         file.write(line)
     return digest
 
 
 def sealed(folder: Path) -> str:
-    """The SHA-256 of the last seal, which covers all before it; empty where nothing was sealed or the seal is broken."""
+    """The SHA-256 of the last seal, which covers all before it; empty where nothing was sealed or
+    the seal is broken.
+    """
     entries = _entries(folder)
     return _line(entries[-1])[1] if entries else ""
 
 
 def problems(folder: Path, only: Iterable[str] | None = None) -> list[str]:
-    """What is not as it was sealed, each as a sentence; empty when the evidence is whole. `only` looks at these files alone."""
+    """What is not as it was sealed, each as a sentence; empty when the evidence is whole. `only`
+    looks at these files alone.
+    """
     entries = _entries(folder)
     if entries is None:
         return [f"{SEAL} changed: it is not what was written when the run was sealed."]

@@ -1,4 +1,6 @@
-"""Flow logs: a record of every connection in our VPC, accepted or rejected, in an encrypted log group."""
+"""Flow logs: a record of every connection in our VPC, accepted or rejected, in an encrypted log
+group.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def roles(names: Names) -> list[Resource]:
 
 
 def flow_logs(place: Place, retention_days: dict[str, int]) -> list[Resource]:
-    """The log group and the flow logs of a VPC of ours; none for a VPC that is somebody else's, who keeps their own."""
+    """The log group and the flow logs of a VPC of ours; none for a VPC that is somebody else's, who
+    keeps their own.
+    """
     if place.vpc_id or place.subnet_ids:
         return []
     names, group = place.names, group_name(place.names)
@@ -41,11 +45,20 @@ def group_name(names: Names) -> str:
 def flow_log(log_group_name: str, place: Place, role_arn: str) -> Iterator[Call]:
     """All traffic of the VPC, into a log group."""
     client, vpc_id = aws.client("ec2"), place.vpc()
-    found = client.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id]}])["FlowLogs"]
-    complete = [each for each in found if each["TrafficType"] == "ALL" and each["FlowLogStatus"] == "ACTIVE"]
+    found = client.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id]}])[
+        "FlowLogs"
+    ]
+    complete = [
+        each for each in found if each["TrafficType"] == "ALL" and each["FlowLogStatus"] == "ACTIVE"
+    ]
     if any(each.get("LogGroupName") == log_group_name for each in complete):
         return
     tags = ec2.tag_specifications("vpc-flow-log", log_group_name, place.names.tags)
-    what = {"ResourceIds": [vpc_id], "ResourceType": "VPC", "TrafficType": "ALL", "TagSpecifications": tags}
+    what = {
+        "ResourceIds": [vpc_id],
+        "ResourceType": "VPC",
+        "TrafficType": "ALL",
+        "TagSpecifications": tags,
+    }
     where = {"LogGroupName": log_group_name, "DeliverLogsPermissionArn": role_arn}
     yield Call(client.create_flow_logs, {**what, "LogDestinationType": "cloud-watch-logs", **where})

@@ -1,4 +1,6 @@
-"""The gates: raw = source, curated = raw, warehouse = curated, predictions = rows asked. Each stops the run."""
+"""The gates: raw = source, curated = raw, warehouse = curated, predictions = rows asked. Each stops
+the run.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
 def measuring(
     connection: Any, tables: list[Table], lob_max_kilobytes: int, *, when: bool
 ) -> Future[dict[str, Measure]] | None:
-    """Begin to measure the source, in a thread, so that it is measured while DMS copies it; None unless `when`."""
+    """Begin to measure the source, in a thread, so that it is measured while DMS copies it; None
+    unless `when`.
+    """
     if not when:
         return None
     source = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes)
@@ -49,30 +53,42 @@ def raw_equals_source(
     *,
     apply: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Compare every raw table with the source as DMS should deliver it; the proofs to record, by catalog name.
+    """Compare every raw table with the source as DMS should deliver it; the proofs to record, by
+    catalog name.
 
-    `expected` is what `measuring` began; where it is None the same comparison was proved before, and no proof is new.
-    Raises CheckError on any difference.
+    `expected` is what `measuring` began; where it is None the same comparison was proved before,
+    and no proof is new. Raises CheckError on any difference.
     """
     name, carried = "raw = source", [each for each in tables if each.carried]
     if not apply:
         return _later(name)
     if expected is None:
-        known = {each.source.catalog_name: Measure.from_json(each.proof["measure"]) for each in lake.raw_tables(names)}
+        known = {
+            each.source.catalog_name: Measure.from_json(each.proof["measure"])
+            for each in lake.raw_tables(names)
+        }
         reconcile.gate(f"{name}, proved before", _results(tables, known, known, None), losses)
         return {}
-    source, raw = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes), _layer(names, "raw")
+    source, raw = (
+        partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes),
+        _layer(names, "raw"),
+    )
     measured = measure_all(carried, raw, lob_max_kilobytes)
     keys = partial(_keys, source, raw, lob_max_kilobytes)
     reconcile.gate(name, _results(tables, expected.result(), measured, keys), losses)
     return {
-        each.catalog_name: lake.raw_proof(names, each, position, measured[each.catalog_name].to_json())
+        each.catalog_name: lake.raw_proof(
+            names, each, position, measured[each.catalog_name].to_json()
+        )
         for each in carried
     }
 
 
-def curated_equals_raw(names: Names, due: list[Conversion], lob_max_kilobytes: int, *, apply: bool) -> dict[str, str]:
-    """Compare the new snapshots, still in the staging database, with what the raw layer was found to hold; measures by catalog name.
+def curated_equals_raw(
+    names: Names, due: list[Conversion], lob_max_kilobytes: int, *, apply: bool
+) -> dict[str, str]:
+    """Compare the new snapshots, still in the staging database, with what the raw layer was found
+    to hold; measures by catalog name.
 
     Raises CheckError on any difference.
     """
@@ -90,9 +106,15 @@ def curated_equals_raw(names: Names, due: list[Conversion], lob_max_kilobytes: i
 
 
 def warehouse_equals_curated(
-    names: Names, warehouse: Warehouse, tables: list[WarehouseTable], lob_max_kilobytes: int, *, apply: bool
+    names: Names,
+    warehouse: Warehouse,
+    tables: list[WarehouseTable],
+    lob_max_kilobytes: int,
+    *,
+    apply: bool,
 ) -> list[str]:
-    """Compare the warehouse with the curated layer: row for row what was loaded since, by count what was proved before.
+    """Compare the warehouse with the curated layer: row for row what was loaded since, by count
+    what was proved before.
 
     The names of the tables newly proved; raises CheckError on any difference.
     """
@@ -102,24 +124,34 @@ def warehouse_equals_curated(
     noted, counts = contents(warehouse), _counts(warehouse, tables)
     new = [each for each in tables if not noted[each.name]["proved_at"]]
     loaded = {each.table.catalog_name: each for each in tables}
-    expected = {each.table.catalog_name: Measure.from_json(each.proof["measure"]) for each in tables}
+    expected = {
+        each.table.catalog_name: Measure.from_json(each.proof["measure"]) for each in tables
+    }
 
     def in_warehouse(table: Table) -> Relation:
         return loaded[table.catalog_name].relation(warehouse)
 
-    measured = {name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()}
+    measured = {
+        name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()
+    }
     measured |= measure_all([each.table for each in new], in_warehouse, lob_max_kilobytes)
     keys = partial(_keys, _layer(names, "curated"), in_warehouse, lob_max_kilobytes)
     reconcile.gate(
-        "warehouse = curated", _results([each.table for each in tables], expected, measured, keys), NO_LOSSES
+        "warehouse = curated",
+        _results([each.table for each in tables], expected, measured, keys),
+        NO_LOSSES,
     )
     return [each.name for each in new]
 
 
-def predictions_answer_all(names: Names, model: Model, lob_max_kilobytes: int, *, apply: bool) -> Measure | None:
-    """Measure the new predictions, still in the staging database: one probability for each row that was asked, and none besides.
+def predictions_answer_all(
+    names: Names, model: Model, lob_max_kilobytes: int, *, apply: bool
+) -> Measure | None:
+    """Measure the new predictions, still in the staging database: one probability for each row that
+    was asked, and none besides.
 
-    None unless `apply`; what was proved before is not measured again. Raises CheckError where an answer is missing or too many.
+    None unless `apply`; what was proved before is not measured again. Raises CheckError where an
+    answer is missing or too many.
     """
     name = f"predictions of {model.name}"
     if not apply:
@@ -128,12 +160,24 @@ def predictions_answer_all(names: Names, model: Model, lob_max_kilobytes: int, *
     if proof := model.proof():
         evidence.check(f"{name}, proved before", proof["rows"], model.rows_asked)
         return Measure.from_json(proof["measure"])
-    measure = reconcile.measure(_layer(names, "staging")(model.table), model.table, lob_max_kilobytes)
+    measure = reconcile.measure(
+        _layer(names, "staging")(model.table), model.table, lob_max_kilobytes
+    )
     chance = measure.columns["probability"]
-    found = {"rows": measure.rows, "rows asked and answered": model.rows_answered(), "NULLs": chance.nulls}
+    found = {
+        "rows": measure.rows,
+        "rows asked and answered": model.rows_answered(),
+        "NULLs": chance.nulls,
+    }
     asked = model.rows_asked()
-    evidence.check(name, {"rows": asked, "rows asked and answered": asked, "NULLs": 0}, lambda: found)
-    evidence.check(f"{name} from 0 to 1", True, lambda: 0 <= float(chance.min or 0) <= float(chance.max or 0) <= 1)
+    evidence.check(
+        name, {"rows": asked, "rows asked and answered": asked, "NULLs": 0}, lambda: found
+    )
+    evidence.check(
+        f"{name} from 0 to 1",
+        True,
+        lambda: 0 <= float(chance.min or 0) <= float(chance.max or 0) <= 1,
+    )
     return measure
 
 
@@ -144,7 +188,10 @@ def _layer(names: Names, layer: str) -> Callable[[Table], Relation]:
 
 
 def _results(
-    tables: list[Table], expected: dict[str, Measure], measured: dict[str, Measure], keys: Callable[[Table], Any] | None
+    tables: list[Table],
+    expected: dict[str, Measure],
+    measured: dict[str, Measure],
+    keys: Callable[[Table], Any] | None,
 ) -> list[Result]:
     nothing = Measure(0, 0, {})  # a table that DMS suspends is measured nowhere
     return [
@@ -159,15 +206,25 @@ def _results(
 
 
 def _keys(
-    left: Callable[[Table], Relation], right: Callable[[Table], Relation], lob_max_kilobytes: int, table: Table
+    left: Callable[[Table], Relation],
+    right: Callable[[Table], Relation],
+    lob_max_kilobytes: int,
+    table: Table,
 ) -> Any:
     return differing_keys(left(table), right(table), table, lob_max_kilobytes)
 
 
 def _counts(warehouse: Warehouse, tables: list[WarehouseTable]) -> dict[str, int]:
     """Rows of each table as the warehouse counts them now."""
-    parts = [f"SELECT '{each.name}' AS name, count(*) AS row_count FROM {each.identifier}" for each in tables]
-    found = warehouse.query(" UNION ALL ".join(parts)) if parts else pd.DataFrame(columns=["name", "row_count"])
+    parts = [
+        f"SELECT '{each.name}' AS name, count(*) AS row_count FROM {each.identifier}"
+        for each in tables
+    ]
+    found = (
+        warehouse.query(" UNION ALL ".join(parts))
+        if parts
+        else pd.DataFrame(columns=["name", "row_count"])
+    )
     return {row["name"]: int(row["row_count"]) for row in found.to_dict("records")}
 
 

@@ -24,7 +24,9 @@ PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 @resource
 def database(name: str, description: str) -> Iterator[Call]:
-    """A database of the Data Catalog, whose new tables hand nothing to IAM_ALLOWED_PRINCIPALS by default settings of the account."""
+    """A database of the Data Catalog, whose new tables hand nothing to IAM_ALLOWED_PRINCIPALS by
+    default settings of the account.
+    """
     glue, want = aws.client("glue"), {"Name": name, "Description": description}
     have = current(glue.get_database, GONE, Name=name)
     if have is None:
@@ -38,28 +40,48 @@ def table(name: str, database: str, want: dict[str, Any]) -> Iterator[Call]:
     """A table as `parquet_table` describes it; what others add to its parameters stays."""
     glue, have = aws.client("glue"), describe(database, name)
     if have is None:
-        yield Call(glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **want}})
+        yield Call(
+            glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **want}}
+        )
     elif _differs(have, want):
         parameters = {**have.get("Parameters", {}), **want["Parameters"]}
         yield Call(
             glue.update_table,
-            {"DatabaseName": database, "TableInput": {"Name": name, **want, "Parameters": parameters}},
+            {
+                "DatabaseName": database,
+                "TableInput": {"Name": name, **want, "Parameters": parameters},
+            },
         )
 
 
 @resource
-def partitions(table_name: str, database: str, declared: dict[tuple[str, ...], str]) -> Iterator[Call]:
-    """The partitions of a table, values to location; existing ones are moved by one call for every hundred, so that readers see each whole."""
+def partitions(
+    table_name: str, database: str, declared: dict[tuple[str, ...], str]
+) -> Iterator[Call]:
+    """The partitions of a table, values to location; existing ones are moved by one call for every
+    hundred, so that readers see each whole.
+    """
     glue = aws.client("glue")
-    have = {tuple(each["Values"]): each["StorageDescriptor"]["Location"] for each in _partitions(database, table_name)}
+    have = {
+        tuple(each["Values"]): each["StorageDescriptor"]["Location"]
+        for each in _partitions(database, table_name)
+    }
     storage = (describe(database, table_name) or {}).get("StorageDescriptor", {})
     where = {"DatabaseName": database, "TableName": table_name}
 
     def described(values: tuple[str, ...]) -> dict[str, Any]:
-        return {"Values": list(values), "StorageDescriptor": {**storage, "Location": declared[values]}}
+        return {
+            "Values": list(values),
+            "StorageDescriptor": {**storage, "Location": declared[values]},
+        }
 
-    for chunk in _chunks([values for values in declared if values in have and have[values] != declared[values]]):
-        entries = [{"PartitionValueList": list(values), "PartitionInput": described(values)} for values in chunk]
+    for chunk in _chunks(
+        [values for values in declared if values in have and have[values] != declared[values]]
+    ):
+        entries = [
+            {"PartitionValueList": list(values), "PartitionInput": described(values)}
+            for values in chunk
+        ]
         yield Call(glue.batch_update_partition, {**where, "Entries": entries}, until=_listed_errors)
     for chunk in _chunks([values for values in declared if values not in have]):
         yield Call(
@@ -67,7 +89,8 @@ def partitions(table_name: str, database: str, declared: dict[tuple[str, ...], s
             {**where, "PartitionInputList": [described(values) for values in chunk]},
             until=_listed_errors,
         )
-    for chunk in _chunks([values for values in have if values not in declared], 25):  # the limit of this one
+    # the limit of this one
+    for chunk in _chunks([values for values in have if values not in declared], 25):
         yield Call(
             glue.batch_delete_partition,
             {**where, "PartitionsToDelete": [{"Values": list(values)} for values in chunk]},
@@ -105,7 +128,9 @@ def spark_job(
 
 
 def run_job(name: str, arguments: dict[str, str], timeout_seconds: float) -> Call:
-    """The call that starts a run and waits for its end; raises LakebookError with the job's own error when it fails."""
+    """The call that starts a run and waits for its end; raises LakebookError with the job's own
+    error when it fails.
+    """
     return Call(
         aws.client("glue").start_job_run,
         {"JobName": name, "Arguments": arguments},
@@ -126,7 +151,9 @@ def tables(database: str) -> list[dict[str, Any]]:
     if current(glue.get_database, GONE, Name=database) is None:
         return []
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
-    return sorted((each for page in pages for each in page["TableList"]), key=lambda each: str(each["Name"]))
+    return sorted(
+        (each for page in pages for each in page["TableList"]), key=lambda each: str(each["Name"])
+    )
 
 
 def parquet_table(
@@ -140,8 +167,8 @@ def parquet_table(
 ) -> dict[str, Any]:
     """A TableInput over Parquet files; columns and partition keys are (name, Hive type, comment).
 
-    `by_position` reads columns by their place in the file, for files whose own names no catalog accepts
-    (Athena user guide, "Parquet SerDe", parquet.column.index.access).
+    `by_position` reads columns by their place in the file, for files whose own names no catalog
+    accepts (Athena user guide, "Parquet SerDe", parquet.column.index.access).
     """
     serde = {
         "SerializationLibrary": PARQUET_SERDE,
@@ -150,14 +177,21 @@ def parquet_table(
     return {
         "Description": comment[:2048],
         "TableType": "EXTERNAL_TABLE",
-        "StorageDescriptor": {"Columns": _columns(columns), "Location": location, **PARQUET, "SerdeInfo": serde},
+        "StorageDescriptor": {
+            "Columns": _columns(columns),
+            "Location": location,
+            **PARQUET,
+            "SerdeInfo": serde,
+        },
         "PartitionKeys": _columns(partition_keys or []),
         "Parameters": {"classification": "parquet", "EXTERNAL": "TRUE", **parameters},
     }
 
 
 def _columns(columns: list[tuple[str, str, str]]) -> list[dict[str, str]]:
-    return [{"Name": name, "Type": kind, "Comment": comment[:255]} for name, kind, comment in columns]
+    return [
+        {"Name": name, "Type": kind, "Comment": comment[:255]} for name, kind, comment in columns
+    ]
 
 
 def _differs(have: dict[str, Any], want: dict[str, Any]) -> bool:
@@ -173,7 +207,11 @@ def _differs(have: dict[str, Any], want: dict[str, Any]) -> bool:
 def _partitions(database: str, table_name: str) -> list[dict[str, Any]]:
     if describe(database, table_name) is None:
         return []
-    pages = aws.client("glue").get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table_name)
+    pages = (
+        aws.client("glue")
+        .get_paginator("get_partitions")
+        .paginate(DatabaseName=database, TableName=table_name)
+    )
     return [each for page in pages for each in page["Partitions"]]
 
 
@@ -185,7 +223,8 @@ def _listed_errors(answer: dict[str, Any]) -> None:
     """Raise what AWS's batch operations only list under Errors while they answer 200."""
     if errors := answer.get("Errors"):
         raise LakebookError(
-            f"Glue refused {len(errors)} partitions, the first with: {json.dumps(errors[0], default=str)}"
+            f"Glue refused {len(errors)} partitions, the first with:"
+            f" {json.dumps(errors[0], default=str)}"
         )
 
 
@@ -195,6 +234,7 @@ def _awaits_run(name: str, answer: dict[str, Any]) -> str | None:
     if state in ("FAILED", "ERROR", "TIMEOUT", "STOPPED", "EXPIRED"):
         reason = run.get("ErrorMessage", "no reason given")
         raise LakebookError(
-            f"The Glue job {name} ended {state}: {reason} (log group /aws-glue/jobs/error, stream {run['Id']}); the lake is as it was."
+            f"The Glue job {name} ended {state}: {reason} (log group /aws-glue/jobs/error, stream"
+            f" {run['Id']}); the lake is as it was."
         )
     return None if state == "SUCCEEDED" else str(state)

@@ -1,4 +1,6 @@
-"""Kernels for papermill: forked from a process that has imported everything once, and a signal interrupts the cell that runs."""
+"""Kernels for papermill: forked from a process that has imported everything once, and a signal
+interrupts the cell that runs.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,12 @@ GRACE_SECONDS = 5  # an interrupted cell has this long to end by itself
 
 
 class Kernels(contextlib.AbstractContextManager["Kernels"]):
-    """Starts kernels and leaves none behind; within the block Ctrl-C and SIGTERM go to the cell that runs.
+    """Starts kernels and leaves none behind; within the block Ctrl-C and SIGTERM go to the cell
+    that runs.
 
-    The cell then fails with KeyboardInterrupt and its copy is saved as any failed one. Where no cell runs, where it does
-    not end within GRACE_SECONDS, and at a second signal, KeyboardInterrupt is raised here.
+    The cell then fails with KeyboardInterrupt and its copy is saved as any failed one. Where no
+    cell runs, where it does not end within GRACE_SECONDS, and at a second signal, KeyboardInterrupt
+    is raised here.
     """
 
     def __init__(self) -> None:
@@ -51,10 +55,15 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
 
     def start(self) -> Any:
         """A kernel that is starting; its manager is for papermill's `km`."""
-        place = tempfile.mkdtemp(dir=self._sockets)  # short: the path of a Unix socket has at most 107 bytes
+        # short: the path of a Unix socket has at most 107 bytes
+        place = tempfile.mkdtemp(dir=self._sockets)
         # Unix sockets: no port of the machine is opened, and nobody else can listen
-        manager = AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=f"{place}/kernel.json")
-        manager.provisioner = Fork(kernel_id="", kernel_spec=manager.kernel_spec, parent=manager, context=self._forks)
+        manager = AsyncKernelManager(
+            kernel_name="python3", transport="ipc", connection_file=f"{place}/kernel.json"
+        )
+        manager.provisioner = Fork(
+            kernel_id="", kernel_spec=manager.kernel_spec, parent=manager, context=self._forks
+        )
         run_sync(manager.start_kernel)(extra_arguments=["--HistoryManager.hist_file=:memory:"])
         self._resources.callback(self.stop, manager)
         return manager
@@ -64,7 +73,9 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         run_sync(manager.shutdown_kernel)(now=True)
 
     def watch(self, manager: Any) -> dict[str, Any]:
-        """The arguments for papermill that run a notebook in this kernel and tell us when a cell runs."""
+        """The arguments for papermill that run a notebook in this kernel and tell us when a cell
+        runs.
+        """
 
         def begins(**_: Any) -> None:
             if self.interrupted:
@@ -74,7 +85,12 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         def ends(**_: Any) -> None:
             self.running = None
 
-        return {"kernel_name": "python3", "km": manager, "on_cell_execute": begins, "on_cell_executed": ends}
+        return {
+            "kernel_name": "python3",
+            "km": manager,
+            "on_cell_execute": begins,
+            "on_cell_executed": ends,
+        }
 
     def _on_signal(self, number: int, _frame: object) -> None:
         alarm, again = number == signal.SIGALRM, self.interrupted
@@ -97,7 +113,9 @@ class Fork(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start it; the connection's description."""
         arguments = cmd[cmd.index("-f") :]
-        process = self._context.Process(target=_kernel, args=(arguments, str(Path.cwd()), dict(kwargs["env"])))
+        process = self._context.Process(
+            target=_kernel, args=(arguments, str(Path.cwd()), dict(kwargs["env"]))
+        )
         process.start()
         self.process: Any = Process(process)
         self.pid = self.pgid = process.pid
@@ -129,7 +147,9 @@ class Process:
 
 
 def _kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
-    """Be a kernel until told to end, in a session of its own, so that Ctrl-C on the terminal goes to the command alone."""
+    """Be a kernel until told to end, in a session of its own, so that Ctrl-C on the terminal goes
+    to the command alone.
+    """
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - only here, where it is imported already
 
     os.setsid()

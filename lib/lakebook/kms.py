@@ -1,4 +1,6 @@
-"""The lake's key: one KMS key for everything at rest, rotated every year, used by the roles its policy names and by nobody else."""
+"""The lake's key: one KMS key for everything at rest, rotated every year, used by the roles its
+policy names and by nobody else.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,27 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 GONE = "NotFoundException"
-ADMINISTER = ["kms:CancelKeyDeletion", "kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:DescribeKey", "kms:DisableKey", "kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:Get*", "kms:List*", "kms:PutKeyPolicy", "kms:RevokeGrant", "kms:RotateKeyOnDemand", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription"]  # fmt: skip
+ADMINISTER = [
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:CreateGrant",
+    "kms:DeleteAlias",
+    "kms:DescribeKey",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:Get*",
+    "kms:List*",
+    "kms:PutKeyPolicy",
+    "kms:RevokeGrant",
+    "kms:RotateKeyOnDemand",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+]
 PUBLISH = ["kms:Decrypt", "kms:GenerateDataKey*"]
 
 
@@ -31,13 +53,17 @@ def key_arn(alias_name: str) -> str:
 
 
 def lake_key(names: Names, users: list[str], existing_key_arn: str = "") -> list[Resource]:
-    """The key with its alias and rotation, used by our roles `users` ("glue"); or an existing key under our alias.
+    """The key with its alias and rotation, used by our roles `users` ("glue"); or an existing key
+    under our alias.
 
-    An existing key keeps its policy, which must let IAM decide: the roles then get their right to it by policies of their own.
+    An existing key keeps its policy, which must let IAM decide: the roles then get their right to
+    it by policies of their own.
     """
     name = alias(names)
     if existing_key_arn:
-        adopted = [iam.key_user(names.resource(each), existing_key_arn, names.region) for each in users]
+        adopted = [
+            iam.key_user(names.resource(each), existing_key_arn, names.region) for each in users
+        ]
         return [key_alias(name, existing_key_arn), *adopted]
     document = key_policy(names, [names.role_arn(each) for each in users])
     return [key(name, document, names.tags)]
@@ -45,13 +71,24 @@ def lake_key(names: Names, users: list[str], existing_key_arn: str = "") -> list
 
 @resource
 def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iterator[Call]:
-    """A key under an alias, with this policy, rotated; raises LakebookError while it is disabled or about to be deleted."""
+    """A key under an alias, with this policy, rotated; raises LakebookError while it is disabled or
+    about to be deleted.
+    """
     kms, have = aws.client("kms"), _usable(alias_name)
     if have is None:
         pairs = iam.as_list(tags, "TagKey", "TagValue")
         made: list[str] = []
-        arguments = {"Description": f"lakebook {alias_name}", "Policy": json.dumps(document), "Tags": pairs}
-        yield Call(kms.create_key, arguments, until=_keeps_arn(made), retry_on="MalformedPolicyDocumentException")
+        arguments = {
+            "Description": f"lakebook {alias_name}",
+            "Policy": json.dumps(document),
+            "Tags": pairs,
+        }
+        yield Call(
+            kms.create_key,
+            arguments,
+            until=_keeps_arn(made),
+            retry_on="MalformedPolicyDocumentException",
+        )
         arn = made[0] if made else key_arn(alias_name)
         yield Call(kms.create_alias, {"AliasName": alias_name, "TargetKeyId": arn})
         yield Call(kms.enable_key_rotation, {"KeyId": arn})
@@ -66,11 +103,14 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
 
 @resource
 def key_alias(name: str, target_arn: str) -> Iterator[Call]:
-    """An alias of a key that is not ours; raises LakebookError while that is disabled or about to be deleted, or absent."""
+    """An alias of a key that is not ours; raises LakebookError while that is disabled or about to
+    be deleted, or absent.
+    """
     kms, have = aws.client("kms"), _key(name)
     if _usable(target_arn) is None:
         raise LakebookError(
-            f"There is no KMS key {target_arn} that can be seen from here; correct the parameter kms_key_arn."
+            f"There is no KMS key {target_arn} that can be seen from here; correct the parameter"
+            " kms_key_arn."
         )
     if have is None:
         yield Call(kms.create_alias, {"AliasName": name, "TargetKeyId": target_arn})
@@ -79,10 +119,11 @@ def key_alias(name: str, target_arn: str) -> Iterator[Call]:
 
 
 def key_policy(names: Names, users: list[str]) -> dict[str, Any]:
-    """The lake key's policy: the account administers it, roles use it through S3 alone, AWS's services for what they keep of ours.
+    """The lake key's policy: the account administers it, roles use it through S3 alone, AWS's
+    services for what they keep of ours.
 
-    Sources: "Key policies in AWS KMS"; "Encrypt log data in CloudWatch Logs"; "Configure AWS KMS key policies for CloudTrail";
-    "Key management" of Amazon SNS.
+    Sources: "Key policies in AWS KMS"; "Encrypt log data in CloudWatch Logs"; "Configure AWS KMS
+    key policies for CloudTrail"; "Key management" of Amazon SNS.
     """
     account, region = names.account, names.region
     trail = f"arn:aws:cloudtrail:{region}:{account}:trail/{names.resource('trail')}"
@@ -103,7 +144,12 @@ def key_policy(names: Names, users: list[str]) -> dict[str, Any]:
             **every,
             "Condition": {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
         },
-        {"Sid": "DescribedByUsers", "Principal": {"AWS": users}, "Action": "kms:DescribeKey", **every},
+        {
+            "Sid": "DescribedByUsers",
+            "Principal": {"AWS": users},
+            "Action": "kms:DescribeKey",
+            **every,
+        },
         {
             "Sid": "LogGroups",
             "Principal": {"Service": f"logs.{region}.amazonaws.com"},
@@ -125,8 +171,14 @@ def key_policy(names: Names, users: list[str]) -> dict[str, Any]:
             **every,
             "Condition": ours,
         },
-        # EventBridge names no source account to KMS; the topic's policy says which rules may publish
-        {"Sid": "Rules", "Principal": {"Service": "events.amazonaws.com"}, "Action": PUBLISH, **every},
+        # EventBridge names no source account to KMS; the topic's policy says which rules may
+        # publish
+        {
+            "Sid": "Rules",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": PUBLISH,
+            **every,
+        },
     )
 
 
@@ -135,7 +187,8 @@ def _usable(key_id: str) -> dict[str, Any] | None:
     if have and have["KeyState"] != "Enabled":
         remedy = "cancel its deletion" if have["KeyState"] == "PendingDeletion" else "enable it"
         raise LakebookError(
-            f"The KMS key {have['Arn']} is {have['KeyState']}, so nothing encrypted with it can be read: {remedy} and enable it, or name another key."
+            f"The KMS key {have['Arn']} is {have['KeyState']}, so nothing encrypted with it can be"
+            f" read: {remedy} and enable it, or name another key."
         )
     return have
 

@@ -1,6 +1,8 @@
-"""The lake's tables in the Data Catalog: raw as DMS left them, curated as people read them, and what is proved of each.
+"""The lake's tables in the Data Catalog: raw as DMS left them, curated as people read them, and
+what is proved of each.
 
-Proof is kept where the data is described, in the tables' own parameters, so that any phase can be opened alone.
+Proof is kept where the data is described, in the tables' own parameters, so that any phase can be
+opened alone.
 """
 
 from __future__ import annotations
@@ -31,13 +33,22 @@ class RawTable:
 
 
 def raw_table(names: Names, table: Table, proof: dict[str, Any] | None = None) -> Resource:
-    """The catalog table over what DMS writes for one source table; its columns are read by position, under names every engine takes."""
-    added_first = [("op", "string", "I on full load"), ("dms_timestamp", "string", "when DMS moved the row, UTC")]
+    """The catalog table over what DMS writes for one source table; its columns are read by
+    position, under names every engine takes.
+    """
+    added_first = [
+        ("op", "string", "I on full load"),
+        ("dms_timestamp", "string", "when DMS moved the row, UTC"),
+    ]
     added_last = [("dms_change_seq", "string", "order of changes; NULL on full load")]
-    columns = [(each.catalog_name, column_types.raw_type(each), each.comment) for each in table.columns]
+    columns = [
+        (each.catalog_name, column_types.raw_type(each), each.comment) for each in table.columns
+    ]
     parameters = {SOURCE: model(table), **({PROOF: json.dumps(proof)} if proof else {})}
     location, comment = raw_location(names, table), table.comment
-    wanted = glue.parquet_table([*added_first, *columns, *added_last], location, comment, parameters, by_position=True)
+    wanted = glue.parquet_table(
+        [*added_first, *columns, *added_last], location, comment, parameters, by_position=True
+    )
     return glue.table(table.catalog_name, names.database("raw"), wanted)
 
 
@@ -48,27 +59,47 @@ def raw_location(names: Names, table: Table) -> str:
 
 def raw_tables(names: Names) -> list[RawTable]:
     """Every catalogued raw table with its files and proof; none before phase 03."""
-    found = [each for each in glue.tables(names.database("raw")) if SOURCE in each.get("Parameters", {})]
+    found = [
+        each for each in glue.tables(names.database("raw")) if SOURCE in each.get("Parameters", {})
+    ]
     tables = [(source_of(each), json.loads(each["Parameters"].get(PROOF, "{}"))) for each in found]
-    return [RawTable(table, s3.objects(raw_location(names, table)), proof) for table, proof in tables]
-
-
-def raw_layer(names: Names, tables: list[Table], proofs: dict[str, dict[str, Any]] | None = None) -> list[Resource]:
-    """The raw database with a catalog table for each source table, and the workgroup whose queries compare the layers."""
     return [
-        athena.workgroup(names.resource("lakebook"), f"s3://{names.jobs_bucket}/athena/lakebook/", kms.alias(names)),
+        RawTable(table, s3.objects(raw_location(names, table)), proof) for table, proof in tables
+    ]
+
+
+def raw_layer(
+    names: Names, tables: list[Table], proofs: dict[str, dict[str, Any]] | None = None
+) -> list[Resource]:
+    """The raw database with a catalog table for each source table, and the workgroup whose queries
+    compare the layers.
+    """
+    return [
+        athena.workgroup(
+            names.resource("lakebook"),
+            f"s3://{names.jobs_bucket}/athena/lakebook/",
+            kms.alias(names),
+        ),
         glue.database(names.database("raw"), "As AWS DMS wrote it"),
         *(raw_table(names, each, (proofs or {}).get(each.catalog_name)) for each in tables),
     ]
 
 
 def raw_proof(names: Names, table: Table, position: str, measure: str) -> dict[str, Any]:
-    """What phase 03 records of a table whose raw files were found equal to the source at `position`."""
-    return {"position": position, "files": fingerprint(s3.objects(raw_location(names, table))), "measure": measure}
+    """What phase 03 records of a table whose raw files were found equal to the source at
+    `position`.
+    """
+    return {
+        "position": position,
+        "files": fingerprint(s3.objects(raw_location(names, table))),
+        "measure": measure,
+    }
 
 
 def raw_is_proved(names: Names, tables: list[Table], position: str) -> bool:
-    """Whether every table, as it is defined now, was found equal to the source at this very position, and its files are still those."""
+    """Whether every table, as it is defined now, was found equal to the source at this very
+    position, and its files are still those.
+    """
     proved = {each.source.catalog_name: each for each in raw_tables(names)}
     return bool(tables) and all(
         (raw := proved.get(table.catalog_name)) is not None
@@ -81,12 +112,18 @@ def raw_is_proved(names: Names, tables: list[Table], position: str) -> bool:
 
 def unproved(raw: list[RawTable]) -> list[str]:
     """The raw tables that were never found equal to the source, or whose files have changed since."""
-    return [each.source.full_name for each in raw if each.proof.get("files") != fingerprint(each.files)]
+    return [
+        each.source.full_name for each in raw if each.proof.get("files") != fingerprint(each.files)
+    ]
 
 
 def curated_tables(names: Names) -> list[dict[str, Any]]:
     """The curated tables with a proved snapshot, as the catalog describes them."""
-    return [each for each in glue.tables(names.database("curated")) if PROOF in each.get("Parameters", {})]
+    return [
+        each
+        for each in glue.tables(names.database("curated"))
+        if PROOF in each.get("Parameters", {})
+    ]
 
 
 def fingerprint(content: Any) -> str:
@@ -100,10 +137,17 @@ def source_of(catalogued: dict[str, Any]) -> Table:
     columns = tuple(Column(**each) for each in found.pop("columns"))
     foreign_keys = tuple(ForeignKey(**each) for each in found.pop("foreign_keys"))
     return Table(
-        **{**found, "columns": columns, "foreign_keys": foreign_keys, "primary_key": tuple(found["primary_key"])}
+        **{
+            **found,
+            "columns": columns,
+            "foreign_keys": foreign_keys,
+            "primary_key": tuple(found["primary_key"]),
+        }
     )
 
 
 def model(table: Table) -> str:
     """A source table as JSON, without what changes from day to day."""
-    return json.dumps(asdict(replace(table, oid=0, rows=0, rows_estimated=False, bytes=0)), sort_keys=True)
+    return json.dumps(
+        asdict(replace(table, oid=0, rows=0, rows_estimated=False, bytes=0)), sort_keys=True
+    )

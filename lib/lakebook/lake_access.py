@@ -1,8 +1,10 @@
-"""Who sees what of the lake: the classification as LF-Tags, grants by tag, data cells filters, and the end of IAM's say.
+"""Who sees what of the lake: the classification as LF-Tags, grants by tag, data cells filters, and
+the end of IAM's say.
 
-Columns carry a tag with their class, and nothing is seen that carries none: a new column belongs to nobody until it is
-classified. Grants add up, so a role that sees only some rows of a table gets that table by its filter alone: such tables
-carry `rows=restricted`, which no tag grant of that role fits.
+Columns carry a tag with their class, and nothing is seen that carries none: a new column belongs to
+nobody until it is classified. Grants add up, so a role that sees only some rows of a table gets
+that table by its filter alone: such tables carry `rows=restricted`, which no tag grant of that role
+fits.
 """
 
 from __future__ import annotations
@@ -45,12 +47,16 @@ class LakeTable:
 
 
 def tables(names: Names, classification: Classification) -> list[LakeTable]:
-    """Every table of the curated layer; columns made for partitions have the class of what they are made from."""
+    """Every table of the curated layer; columns made for partitions have the class of what they are
+    made from.
+    """
     return [_table(each, classification) for each in glue.tables(names.database("curated"))]
 
 
 def foundation(names: Names, classification: Classification) -> list[Resource]:
-    """The tags, the databases with theirs, the operator's and the job's own grants: in force before anything is taken away."""
+    """The tags, the databases with theirs, the operator's and the job's own grants: in force before
+    anything is taken away.
+    """
     operator, job = names.role_arn(OPERATOR), names.role_arn("glue")
     every = {layer: names.database(layer) for layer in LAYERS}
     closed = {_class(names): UNCLASSIFIED, _rows(names): ALL_ROWS}
@@ -58,20 +64,35 @@ def foundation(names: Names, classification: Classification) -> list[Resource]:
         lakeformation.lf_tag(_class(names), [*classification.classes, UNCLASSIFIED]),
         lakeformation.lf_tag(_rows(names), [ALL_ROWS, SOME_ROWS]),
         *(lakeformation.tagged_database(each, closed) for each in every.values()),
-        *(lakeformation.grant(operator, {"Database": {"Name": each}}, ["ALL"]) for each in every.values()),
+        *(
+            lakeformation.grant(operator, {"Database": {"Name": each}}, ["ALL"])
+            for each in every.values()
+        ),
         *(lakeformation.grant(operator, _tables(each), ["ALL"]) for each in every.values()),
-        *(lakeformation.grant(operator, {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{each}"}}, ["DATA_LOCATION_ACCESS"]) for each in (names.raw_bucket, names.curated_bucket)),
+        *(
+            lakeformation.grant(
+                operator,
+                {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{each}"}},
+                ["DATA_LOCATION_ACCESS"],
+            )
+            for each in (names.raw_bucket, names.curated_bucket)
+        ),
         lakeformation.grant(job, _tables(every["raw"]), ["SELECT"]),
-    ]  # fmt: skip
+    ]
 
 
 def readers(names: Names, classification: Classification) -> list[Resource]:
-    """What each role may see by tag: the curated database, and of its tables the columns of the role's classes."""
+    """What each role may see by tag: the curated database, and of its tables the columns of the
+    role's classes.
+    """
     return [lakeformation.grant(*each) for each in _by_tag(names, classification)]
 
 
-def classified(names: Names, classification: Classification | None, only: list[str] | None = None) -> list[Resource]:
-    """The tags of the curated tables and their columns, and what roles with conditions see of them; `only` names tables of the catalog.
+def classified(
+    names: Names, classification: Classification | None, only: list[str] | None = None
+) -> list[Resource]:
+    """The tags of the curated tables and their columns, and what roles with conditions see of them;
+    `only` names tables of the catalog.
 
     Nothing without a classification.
     """
@@ -81,8 +102,11 @@ def classified(names: Names, classification: Classification | None, only: list[s
     return [part for each in found for part in _classified(names, classification, each)]
 
 
-def enforced(names: Names, classification: Classification, *, hybrid: bool = False) -> list[Resource]:
-    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold beyond what is declared.
+def enforced(
+    names: Names, classification: Classification, *, hybrid: bool = False
+) -> list[Resource]:
+    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold
+    beyond what is declared.
 
     With `hybrid` IAM's say ends for the classification's roles only, which are opted in.
     """
@@ -106,14 +130,18 @@ def enforced(names: Names, classification: Classification, *, hybrid: bool = Fal
 
 
 def personal(names: Names, classification: Classification | None) -> list[str]:
-    """The curated tables, by name in the catalog, with a column of the most closed two classes: those that speak of people."""
+    """The curated tables, by name in the catalog, with a column of the most closed two classes:
+    those that speak of people.
+    """
     closed = list(classification.classes)[-2:] if classification else []
     found = tables(names, classification) if classification else []
     return [each.name for each in found if any(one in closed for one in each.classes.values())]
 
 
 def overview(names: Names, classification: Classification) -> list[dict[str, Any]]:
-    """A line for each role: the classes it sees, how many columns that is, of which tables it sees some rows, whose files it reads."""
+    """A line for each role: the classes it sees, how many columns that is, of which tables it sees
+    some rows, whose files it reads.
+    """
     found = tables(names, classification)
     return [
         {
@@ -128,18 +156,25 @@ def overview(names: Names, classification: Classification) -> list[dict[str, Any
 
 
 def released(names: Names) -> list[Resource]:
-    """IAM's say given back, databases and tables, as it was before `enforced`: the way back when something important is shut out."""
+    """IAM's say given back, databases and tables, as it was before `enforced`: the way back when
+    something important is shut out.
+    """
     every = lakeformation.EVERYBODY
     databases = [names.database(layer) for layer in LAYERS]
     shown = [(each, found["Name"]) for each in databases for found in glue.tables(each)]
     return [
         *(lakeformation.grant(every, {"Database": {"Name": each}}, ["ALL"]) for each in databases),
-        *(lakeformation.grant(every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"]) for each, name in shown),
+        *(
+            lakeformation.grant(every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"])
+            for each, name in shown
+        ),
     ]
 
 
 def past_lake_formation(names: Names, classification: Classification) -> list[str]:
-    """Files that the classification opens to roles which may see only a part of their table: `data-scientist: customers.passengers`."""
+    """Files that the classification opens to roles which may see only a part of their table:
+    `data-scientist: customers.passengers`.
+    """
     return [
         f"{role}: {table.full_name}"
         for role, patterns in classification.files.items()
@@ -171,13 +206,22 @@ def _by_tag(names: Names, classification: Classification) -> Iterator[Grant]:
     for role in _readers(classification):
         who, classes = names.role_arn(role), classification.personas[role]
         rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
-        tags = [{"TagKey": _class(names), "TagValues": classes}, {"TagKey": _rows(names), "TagValues": rows}]
+        tags = [
+            {"TagKey": _class(names), "TagValues": classes},
+            {"TagKey": _rows(names), "TagValues": rows},
+        ]
         yield who, {"Database": {"Name": names.database("curated")}}, ["DESCRIBE"]
-        yield who, {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": tags}}, ["DESCRIBE", "SELECT"]
+        yield (
+            who,
+            {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": tags}},
+            ["DESCRIBE", "SELECT"],
+        )
 
 
 def _by_table(names: Names, classification: Classification, table: LakeTable) -> Iterator[Grant]:
-    """A table of which some role sees only some rows: that role by a filter, the others with conditions elsewhere by name."""
+    """A table of which some role sees only some rows: that role by a filter, the others with
+    conditions elsewhere by name.
+    """
     where = {"DatabaseName": names.database("curated"), "Name": table.name}
     for role in _readers(classification) if table.conditions else []:
         columns, who = table.seen(classification, role), names.role_arn(role)
@@ -193,7 +237,9 @@ def _filters(names: Names, classification: Classification, table: LakeTable) -> 
     for role, condition in table.conditions.items():
         if columns := table.seen(classification, role):
             cells = _cells(names, role, table)
-            yield lakeformation.data_cells_filter(cells["Name"], cells["DatabaseName"], table.name, columns, condition)
+            yield lakeformation.data_cells_filter(
+                cells["Name"], cells["DatabaseName"], table.name, columns, condition
+            )
 
 
 def _cells(names: Names, role: str, table: LakeTable) -> dict[str, str]:
@@ -203,8 +249,14 @@ def _cells(names: Names, role: str, table: LakeTable) -> dict[str, str]:
 
 
 def _declared(names: Names, classification: Classification) -> dict[tuple[str, str], set[str]]:
-    """Who holds what by our declarations: (principal, resource as `_what` writes it) to permissions."""
-    by_table = [each for one in tables(names, classification) for each in _by_table(names, classification, one)]
+    """Who holds what by our declarations: (principal, resource as `_what` writes it) to
+    permissions.
+    """
+    by_table = [
+        each
+        for one in tables(names, classification)
+        for each in _by_table(names, classification, one)
+    ]
     found: dict[tuple[str, str], set[str]] = {}
     for who, on, permissions in [*_by_tag(names, classification), *by_table]:
         found.setdefault((who, _what({"Resource": on})), set()).update(permissions)
@@ -212,13 +264,19 @@ def _declared(names: Names, classification: Classification) -> dict[tuple[str, s
 
 
 def _what(entry: dict[str, Any]) -> str:
-    """A resource as text, so that what is held can be compared with what is declared; the catalog's id is understood."""
-    [(kind, on)] = [(kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)]
+    """A resource as text, so that what is held can be compared with what is declared; the catalog's
+    id is understood.
+    """
+    [(kind, on)] = [
+        (kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)
+    ]
     told = {key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")}
     if "ColumnNames" in told:
         told["ColumnNames"] = sorted(told["ColumnNames"])
     if "Expression" in told:
-        told["Expression"] = sorted((each["TagKey"], sorted(each["TagValues"])) for each in told["Expression"])
+        told["Expression"] = sorted(
+            (each["TagKey"], sorted(each["TagValues"])) for each in told["Expression"]
+        )
     return json.dumps([kind, told], sort_keys=True)
 
 
@@ -235,7 +293,10 @@ def _table(catalogued: dict[str, Any], classification: Classification) -> LakeTa
     parameters = catalogued.get("Parameters", {})
     if lake.SOURCE in parameters:
         source = lake.source_of(catalogued)
-        full_name, known = source.full_name, {each.catalog_name: each.name for each in source.columns}
+        full_name, known = (
+            source.full_name,
+            {each.catalog_name: each.name for each in source.columns},
+        )
     else:
         full_name, known = f"landing.{catalogued['Name']}", {}
     columns = [each["Name"] for each in catalogued["StorageDescriptor"]["Columns"]]
@@ -244,12 +305,20 @@ def _table(catalogued: dict[str, Any], classification: Classification) -> LakeTa
         made_from = str(key["Name"]).rpartition("_")[0]
         classes[key["Name"]] = classification.of(full_name, known.get(made_from, made_from))
     conditions = classification.rows.get(full_name, {})
-    return LakeTable(catalogued["Name"], full_name, catalogued["StorageDescriptor"]["Location"], classes, conditions)
+    return LakeTable(
+        catalogued["Name"],
+        full_name,
+        catalogued["StorageDescriptor"]["Location"],
+        classes,
+        conditions,
+    )
 
 
 def _readers(classification: Classification) -> list[str]:
     """The roles that see something by their classes; the operator has everything, as the owner."""
-    return [role for role, classes in classification.personas.items() if classes and role != OPERATOR]
+    return [
+        role for role, classes in classification.personas.items() if classes and role != OPERATOR
+    ]
 
 
 def _has_conditions(classification: Classification, role: str) -> bool:

@@ -1,4 +1,6 @@
-"""The smallest policy under which a run's calls are allowed, from the rights that its executed copies recorded."""
+"""The smallest policy under which a run's calls are allowed, from the rights that its executed
+copies recorded.
+"""
 
 from __future__ import annotations
 
@@ -33,27 +35,34 @@ def used(folder: Path) -> list[Right]:
     for copy in folder.glob("*.ipynb"):
         for each in evidence_pack.records(copy):
             if each["kind"] == "rights":
-                found |= {(a, tuple(arns), tuple((k, v) for k, v in context)) for a, arns, context in each["used"]}
+                found |= {
+                    (a, tuple(arns), tuple((k, v) for k, v in context))
+                    for a, arns, context in each["used"]
+                }
     if not found:
         raise LakebookError(f"{folder} has no record of calls; a run that applied all phases has.")
     return sorted(found)
 
 
 def policy(rights: Iterable[Right], names: Names) -> dict[str, Any]:
-    """A policy document that allows these rights, as a template: `${account}`, `${region}`, `${prefix}`, `${environment}`.
+    """A policy document that allows these rights, as a template: `${account}`, `${region}`,
+    `${prefix}`, `${environment}`.
 
-    A service's reading actions share one statement with all that was read, its changing actions another, so that the
-    document stays within what IAM takes; more than three resources of one kind become the pattern of what they share.
-    `lakebook bootstrap` fills the template in.
+    A service's reading actions share one statement with all that was read, its changing actions
+    another, so that the document stays within what IAM takes; more than three resources of one kind
+    become the pattern of what they share. `lakebook bootstrap` fills the template in.
     """
-    groups: dict[tuple[str, Condition], tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    groups: dict[tuple[str, Condition], tuple[set[str], set[str]]] = defaultdict(
+        lambda: (set(), set())
+    )
     operator = names.role_arn(OPERATOR)
     for action, arns, context in rights:
         if action == "sts:AssumeRole" and operator in arns:
             continue  # how the caller became the operator
         service, _, operation = action.partition(":")
         everywhere = "" if "*" in arns else service.title().replace("-", "")
-        condition = () if action == "ec2:CreateTags" else context  # else one statement for each kind of thing made
+        # else one statement for each kind of thing made
+        condition = () if action == "ec2:CreateTags" else context
         group = groups[f"{everywhere}{'Look' if READS.match(operation) else 'Work'}", condition]
         group[0].add(action)
         group[1].update(map(_named, arns))
@@ -78,12 +87,16 @@ def _patterns(kind: str, arns: set[str]) -> list[str]:
     for arn in arns:
         kinds[_kind(arn)].append(arn)
     return sorted(
-        each for some in kinds.values() for each in (some if len(some) <= KEPT_APART else [_shared(sorted(some))])
+        each
+        for some in kinds.values()
+        for each in (some if len(some) <= KEPT_APART else [_shared(sorted(some))])
     )
 
 
 def _kind(arn: str) -> str:
-    """`arn:aws:glue:eu-west-1:123456789012:table`; buckets have no kind in their ARN, but objects are another one."""
+    """`arn:aws:glue:eu-west-1:123456789012:table`; buckets have no kind in their ARN, but objects
+    are another one.
+    """
     *place, name = arn.split(":", 5)
     kind = "/" * ("/" in name) if place[2] == "s3" else re.split("[/:]", name)[0]
     return ":".join([*place, kind])

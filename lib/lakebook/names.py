@@ -30,7 +30,9 @@ class Names:
 
     @property
     def jobs_bucket(self) -> str:
-        """Scripts, manifests, job results and query results: everything that is not data of the company."""
+        """Scripts, manifests, job results and query results: everything that is not data of the
+        company.
+        """
         return self.resource("jobs")
 
     @property
@@ -40,7 +42,9 @@ class Names:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What everything we make carries, and nothing that was there before: the teardown goes by it."""
+        """What everything we make carries, and nothing that was there before: the teardown goes by
+        it.
+        """
         return {"lakebook:prefix": self.prefix, "lakebook:environment": self.environment}
 
     @property

@@ -1,6 +1,8 @@
-"""What looks like somebody's data: suggestions for the classification, from names, comments and samples, for a person to accept.
+"""What looks like somebody's data: suggestions for the classification, from names, comments and
+samples, for a person to accept.
 
-Samples are judged by validators of others: email-validator, phonenumbers, python-stdnum, ipaddress. No value leaves this module.
+Samples are judged by validators of others: email-validator, phonenumbers, python-stdnum, ipaddress.
+No value leaves this module.
 """
 
 from __future__ import annotations
@@ -24,44 +26,76 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 SAMPLED_TOGETHER = 25  # tables in one query, which has at most 256 KiB
-SAMPLE_ROWS, SHARE = 200, 0.8  # from which share of a sample on a column is taken for what its values are
+# from which share of a sample on a column is taken for what its values are
+SAMPLE_ROWS, SHARE = 200, 0.8
 PERSONAL, SENSITIVE = -2, -1  # where these stand among the classes, which go from open to closed
 # what names and comments say, as words; one alone is enough
 WORDS = {
-    SENSITIVE: "passport|ssn|social security|birth|born|iban|salary|wage|religion|ethnicity|health|diagnosis|disability|biometric|tax id|credit card|card number|password|criminal",
-    PERSONAL: "first name|last name|surname|given name|maiden name|full name|user name|e ?mail|phone|mobile|street|zip code|postal code|home address|gender|signature|ip address|next of kin",
+    SENSITIVE: (
+        "passport|ssn|social"
+        " security|birth|born|iban|salary|wage|religion|ethnicity|health|diagnosis|disability|biometric|tax"
+        " id|credit card|card number|password|criminal"
+    ),
+    PERSONAL: (
+        "first name|last name|surname|given name|maiden name|full name|user name|e"
+        " ?mail|phone|mobile|street|zip code|postal code|home address|gender|signature|ip"
+        " address|next of kin"
+    ),
 }
 
 
 def suggestions(names: Names, classification: Classification) -> list[dict[str, Any]]:
     """Columns that look more closed than they are classified: column, now, suggested, because."""
     tables = lake_access.tables(names, classification)
-    columns = {each["Name"]: each["StorageDescriptor"]["Columns"] for each in glue.tables(names.database("curated"))}
+    columns = {
+        each["Name"]: each["StorageDescriptor"]["Columns"]
+        for each in glue.tables(names.database("curated"))
+    }
     most_closed = list(classification.classes)[-1]
     silent = {
-        table.name: [each["Name"] for each in columns[table.name] if each["Type"] == "string" and table.classes[each["Name"]] != most_closed and not _said(each)[0]]
+        table.name: [
+            each["Name"]
+            for each in columns[table.name]
+            if each["Type"] == "string"
+            and table.classes[each["Name"]] != most_closed
+            and not _said(each)[0]
+        ]
         for table in tables
-    }  # fmt: skip
+    }
     values = _samples(names, silent)
     return [
-        found for each in tables for found in _suggested(classification, each, columns[each.name], values[each.name])
+        found
+        for each in tables
+        for found in _suggested(classification, each, columns[each.name], values[each.name])
     ]
 
 
 def _suggested(
-    classification: Classification, table: LakeTable, columns: list[dict[str, str]], values: dict[str, list[str]]
+    classification: Classification,
+    table: LakeTable,
+    columns: list[dict[str, str]],
+    values: dict[str, list[str]],
 ) -> list[dict[str, Any]]:
     found, classes = [], list(classification.classes)
     for each in columns:
         place, why = looks_like(each["Name"], each.get("Comment", ""), values.get(each["Name"], []))
         now, place = table.classes[each["Name"]], max(place, -len(classes))
         if place and classes.index(now) < len(classes) + place:
-            found.append({"column": f"{table.full_name}.{each['Name']}", "now": now, "suggested": classes[place], "because": why})  # fmt: skip
+            found.append(
+                {
+                    "column": f"{table.full_name}.{each['Name']}",
+                    "now": now,
+                    "suggested": classes[place],
+                    "because": why,
+                }
+            )
     return found
 
 
 def looks_like(name: str, comment: str, values: list[str]) -> tuple[int, str]:
-    """PERSONAL or SENSITIVE and the reason, or 0 and none: by the column's name, its comment, then what most of its values are."""
+    """PERSONAL or SENSITIVE and the reason, or 0 and none: by the column's name, its comment, then
+    what most of its values are.
+    """
     place, why = _said({"Name": name, "Comment": comment})
     if place:
         return place, why
@@ -92,21 +126,29 @@ def _are(is_one: Callable[[str], bool], values: list[str]) -> int:
 
 
 def _samples(names: Names, columns: dict[str, list[str]]) -> dict[str, dict[str, list[str]]]:
-    """Some values of each of the tables' columns, by table and column; many tables in one query, as Athena takes its time for each."""
-    found: dict[str, dict[str, list[str]]] = {table: {column: [] for column in some} for table, some in columns.items()}
+    """Some values of each of the tables' columns, by table and column; many tables in one query, as
+    Athena takes its time for each.
+    """
+    found: dict[str, dict[str, list[str]]] = {
+        table: {column: [] for column in some} for table, some in columns.items()
+    }
     sampled = [table for table, some in columns.items() if some]
     for start in range(0, len(sampled), SAMPLED_TOGETHER):
         together = sampled[start : start + SAMPLED_TOGETHER]
         width = max(len(columns[table]) for table in together)
         sql = " UNION ALL ".join(_sample(table, columns[table], width) for table in together)
-        for table, *row in athena.answer(sql, names.database("curated"), names.resource("lakebook")):
+        for table, *row in athena.answer(
+            sql, names.database("curated"), names.resource("lakebook")
+        ):
             for column, value in zip(columns[table], row, strict=False):
                 found[table][column] += [value] if value else []
     return found
 
 
 def _sample(table: str, columns: list[str], width: int) -> str:
-    values = [f'substr("{each}", 1, 200)' for each in columns] + ["CAST(NULL AS varchar)"] * (width - len(columns))
+    values = [f'substr("{each}", 1, 200)' for each in columns] + ["CAST(NULL AS varchar)"] * (
+        width - len(columns)
+    )
     return f"(SELECT '{table}', {', '.join(values)} FROM \"{table}\" LIMIT {SAMPLE_ROWS})"
 
 
@@ -118,7 +160,8 @@ def _is_email(text: str) -> bool:
 
 def _is_phone(text: str) -> bool:
     with contextlib.suppress(phonenumbers.NumberParseException):
-        return bool(phonenumbers.is_valid_number(phonenumbers.parse(text)))  # with its country: a bare number is none
+        # with its country: a bare number is none
+        return bool(phonenumbers.is_valid_number(phonenumbers.parse(text)))
     return False
 
 

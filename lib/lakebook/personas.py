@@ -1,4 +1,6 @@
-"""Who works with the lake: a role for each kind of person, and the operator's role, which an administrator makes once."""
+"""Who works with the lake: a role for each kind of person, and the operator's role, which an
+administrator makes once.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +21,68 @@ if TYPE_CHECKING:
 PERSONAS = ("data-engineer", "data-scientist", "analyst", "auditor")
 ASKING = ("data-engineer", "data-scientist", "analyst")  # the lake, by Athena
 OPERATOR = "migration-operator"
-QUERY = ["athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution", "athena:StopQueryExecution"]  # fmt: skip
-READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables", "glue:BatchGetPartition"]  # fmt: skip
+QUERY = [
+    "athena:BatchGetQueryExecution",
+    "athena:GetQueryExecution",
+    "athena:GetQueryResults",
+    "athena:GetWorkGroup",
+    "athena:ListQueryExecutions",
+    "athena:StartQueryExecution",
+    "athena:StopQueryExecution",
+]
+READ_CATALOG = [
+    "glue:GetDatabase",
+    "glue:GetDatabases",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "glue:GetTable",
+    "glue:GetTables",
+    "glue:BatchGetPartition",
+]
 EARLIER = ["glue:GetTableVersion", "glue:GetTableVersions"]
 LIST = ["s3:GetBucketLocation", "s3:ListBucket"]
 # what Studio does in the name of whoever works in it, and what they read of models
-STUDIO = ["sagemaker:CreateApp", "sagemaker:CreateSpace", "sagemaker:DeleteApp", "sagemaker:DeleteSpace", "sagemaker:Describe*", "sagemaker:List*", "sagemaker:UpdateSpace"]  # fmt: skip
-AUDIT = ["cloudtrail:DescribeTrails", "cloudtrail:GetEventSelectors", "cloudtrail:GetTrail", "cloudtrail:GetTrailStatus", "cloudtrail:ListPublicKeys", "cloudtrail:LookupEvents"]  # fmt: skip
+STUDIO = [
+    "sagemaker:CreateApp",
+    "sagemaker:CreateSpace",
+    "sagemaker:DeleteApp",
+    "sagemaker:DeleteSpace",
+    "sagemaker:Describe*",
+    "sagemaker:List*",
+    "sagemaker:UpdateSpace",
+]
+AUDIT = [
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:GetEventSelectors",
+    "cloudtrail:GetTrail",
+    "cloudtrail:GetTrailStatus",
+    "cloudtrail:ListPublicKeys",
+    "cloudtrail:LookupEvents",
+]
 
 
 def bootstrap(names: Names, trusted_principals: list[str], operator_policy: Path) -> list[Resource]:
-    """What an administrator makes once, before anything else: the boundary of every role, and the operator's role with its policy."""
+    """What an administrator makes once, before anything else: the boundary of every role, and the
+    operator's role with its policy.
+    """
     boundary = document(project() / "policies" / "boundary.json", names)
     parts = policies.parts(document(project() / operator_policy, names)["Statement"])
-    arns = tuple(f"{names.role_arn(OPERATOR).replace(':role/', ':policy/')}-{n}" for n in range(1, len(parts) + 1))
+    arns = tuple(
+        f"{names.role_arn(OPERATOR).replace(':role/', ':policy/')}-{n}"
+        for n in range(1, len(parts) + 1)
+    )
     return [
         iam.managed_policy(names.resource("boundary"), names.boundary_arn, boundary, names.tags),
         *(
             iam.managed_policy(arn.rpartition("/")[2], arn, part, names.tags)
             for arn, part in zip(arns, parts, strict=True)
         ),
-        iam.role(names.resource(OPERATOR), _trusted(names, trusted_principals), managed=arns, tags=names.tags),
+        iam.role(
+            names.resource(OPERATOR),
+            _trusted(names, trusted_principals),
+            managed=arns,
+            tags=names.tags,
+        ),
     ]
 
 
@@ -51,7 +94,9 @@ def document(file: Path, names: Names) -> dict[str, Any]:
         "prefix": names.prefix,
         "environment": names.environment,
     }
-    filled: dict[str, Any] = json.loads(string.Template(file.read_text(encoding="utf-8")).safe_substitute(values))
+    filled: dict[str, Any] = json.loads(
+        string.Template(file.read_text(encoding="utf-8")).safe_substitute(values)
+    )
     return filled
 
 
@@ -66,10 +111,14 @@ def missing(names: Names) -> list[str]:
     return [name for name, each in found.items() if each is None]
 
 
-def roles(names: Names, trusted_principals: list[str], classification: Classification | None = None) -> list[Resource]:
-    """One role for each persona, within the boundary, for the principals who may take it; none named: for whom IAM lets in the account.
+def roles(
+    names: Names, trusted_principals: list[str], classification: Classification | None = None
+) -> list[Resource]:
+    """One role for each persona, within the boundary, for the principals who may take it; none
+    named: for whom IAM lets in the account.
 
-    With a classification nobody reads the lake's files past Lake Formation, but those that it opens.
+    With a classification nobody reads the lake's files past Lake Formation, but those that it
+    opens.
     """
     rights = {
         "data-engineer": _engineer(names, classification),
@@ -88,8 +137,11 @@ def roles(names: Names, trusted_principals: list[str], classification: Classific
         ],
     }
     managed = {"auditor": ("SecurityAudit",)}
-    services = {"data-scientist": ["sagemaker.amazonaws.com"]}  # which runs Studio as whoever works in it
-    trusted = _trusted(names, [*trusted_principals, names.role_arn(OPERATOR)] if trusted_principals else [])
+    # which runs Studio as whoever works in it
+    services = {"data-scientist": ["sagemaker.amazonaws.com"]}
+    trusted = _trusted(
+        names, [*trusted_principals, names.role_arn(OPERATOR)] if trusted_principals else []
+    )
     return [
         iam.role(
             names.resource(each),
@@ -107,7 +159,12 @@ def roles(names: Names, trusted_principals: list[str], classification: Classific
 def overview(names: Names) -> list[dict[str, Any]]:
     """Our roles, a line each: role, who may take it, boundary."""
     pages = aws.client("iam").get_paginator("list_roles").paginate()
-    ours = [each for page in pages for each in page["Roles"] if each["RoleName"].startswith(names.resource(""))]
+    ours = [
+        each
+        for page in pages
+        for each in page["Roles"]
+        if each["RoleName"].startswith(names.resource(""))
+    ]
     return [
         {
             "role": each["RoleName"],
@@ -119,9 +176,13 @@ def overview(names: Names) -> list[dict[str, Any]]:
 
 
 def workgroups(names: Names) -> list[Resource]:
-    """A workgroup of Athena for each persona that asks the lake, so that nobody reads another's results."""
+    """A workgroup of Athena for each persona that asks the lake, so that nobody reads another's
+    results.
+    """
     return [
-        athena.workgroup(names.resource(each), f"s3://{names.jobs_bucket}/athena/{each}/", kms.alias(names))
+        athena.workgroup(
+            names.resource(each), f"s3://{names.jobs_bucket}/athena/{each}/", kms.alias(names)
+        )
         for each in ASKING
     ]
 
@@ -142,14 +203,28 @@ def _warehouse(names: Names) -> list[dict[str, Any]]:
 
     Source: "Authorizing access to the Amazon Redshift Data API".
     """
-    cluster, database = (f"arn:aws:redshift:{names.region}:{names.account}:{kind}:{names.resource('warehouse')}" for kind in ("cluster", "dbname"))  # fmt: skip
-    workgroups = f"arn:aws:redshift-serverless:{names.region}:{names.account}:workgroup/*"  # their names are not in it
+    cluster, database = (
+        f"arn:aws:redshift:{names.region}:{names.account}:{kind}:{names.resource('warehouse')}"
+        for kind in ("cluster", "dbname")
+    )
+    # their names are not in it
+    workgroups = f"arn:aws:redshift-serverless:{names.region}:{names.account}:workgroup/*"
     return [
-        {"Action": ["redshift-data:ExecuteStatement", "redshift-serverless:GetCredentials"], "Resource": workgroups},
+        {
+            "Action": ["redshift-data:ExecuteStatement", "redshift-serverless:GetCredentials"],
+            "Resource": workgroups,
+        },
         {"Action": "redshift-data:ExecuteStatement", "Resource": cluster},
         {"Action": "redshift:GetClusterCredentialsWithIAM", "Resource": f"{database}/*"},
-        {"Action": ["redshift-data:CancelStatement", "redshift-data:DescribeStatement", "redshift-data:GetStatementResult"], "Resource": "*"},
-    ]  # fmt: skip
+        {
+            "Action": [
+                "redshift-data:CancelStatement",
+                "redshift-data:DescribeStatement",
+                "redshift-data:GetStatementResult",
+            ],
+            "Resource": "*",
+        },
+    ]
 
 
 def _engineer(names: Names, classification: Classification | None) -> list[dict[str, Any]]:
@@ -159,16 +234,31 @@ def _engineer(names: Names, classification: Classification | None) -> list[dict[
     layers = ("raw", "staging", "curated")
     return [
         {"Action": QUERY, "Resource": _workgroup(names, "data-engineer")},
-        {"Action": READ_CATALOG, "Resource": sorted({arn for each in layers for arn in _catalog(names, each)})},
-        {"Action": ["glue:GetJob", "glue:GetJobRun", "glue:GetJobRuns", "glue:StartJobRun", "glue:BatchStopJobRun"], "Resource": job},
+        {
+            "Action": READ_CATALOG,
+            "Resource": sorted({arn for each in layers for arn in _catalog(names, each)}),
+        },
+        {
+            "Action": [
+                "glue:GetJob",
+                "glue:GetJobRun",
+                "glue:GetJobRuns",
+                "glue:StartJobRun",
+                "glue:BatchStopJobRun",
+            ],
+            "Resource": job,
+        },
         {"Action": ["dms:Describe*", "lakeformation:GetDataAccess"], "Resource": "*"},
-        {"Action": ["logs:FilterLogEvents", "logs:GetLogEvents"], "Resource": [f"{logs}:/aws-glue/*", f"{logs}:dms-tasks-*"]},
+        {
+            "Action": ["logs:FilterLogEvents", "logs:GetLogEvents"],
+            "Resource": [f"{logs}:/aws-glue/*", f"{logs}:dms-tasks-*"],
+        },
         _lists(names.raw_bucket, names.curated_bucket, names.jobs_bucket),
         *([] if classification else [_objects(names.raw_bucket, ["s3:GetObject"])]),
         *_files(names, "data-engineer", classification),
         _results(names, "data-engineer"),
         *_warehouse(names),
-    ]  # fmt: skip
+    ]
 
 
 def _trusted(names: Names, trusted_principals: list[str]) -> list[str]:
@@ -181,7 +271,12 @@ def _workgroup(names: Names, persona: str) -> str:
 
 def _catalog(names: Names, layer: str) -> list[str]:
     glue, database = f"arn:aws:glue:{names.region}:{names.account}", names.database(layer)
-    return [f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:database/default", f"{glue}:table/{database}/*"]
+    return [
+        f"{glue}:catalog",
+        f"{glue}:database/{database}",
+        f"{glue}:database/default",
+        f"{glue}:table/{database}/*",
+    ]
 
 
 def _lists(*buckets: str) -> dict[str, Any]:
@@ -192,8 +287,12 @@ def _objects(bucket: str, actions: list[str]) -> dict[str, Any]:
     return {"Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
 
 
-def _files(names: Names, persona: str, classification: Classification | None) -> list[dict[str, Any]]:
-    """The curated layer's files: all of them, or of the tables that the classification opens to the persona."""
+def _files(
+    names: Names, persona: str, classification: Classification | None
+) -> list[dict[str, Any]]:
+    """The curated layer's files: all of them, or of the tables that the classification opens to the
+    persona.
+    """
     if classification is None:
         return [_objects(names.curated_bucket, ["s3:GetObject"])]
     prefixes = [each.replace(".", "/", 1) for each in classification.files.get(persona, [])]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lakebook.parameters import ParametersError
 
-OUTSIDE_A_RUN = ("00", "20", "90")  # the map, an erasure and the teardown: only when asked for by number
+# the map, an erasure and the teardown: only when asked for by number
+OUTSIDE_A_RUN = ("00", "20", "90")
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,17 @@ class Phase:
 
 
 def project() -> Path:
-    """The folder that holds `notebooks/` and `outputs/`: the current one, or else the repository of the installed package."""
+    """The folder that holds `notebooks/` and `outputs/`: the current one, or else the repository of
+    the installed package.
+    """
     repository = Path(__file__).resolve().parents[2]
     for folder in (Path.cwd(), repository):
         if any(folder.glob("notebooks/[0-9][0-9]_*.ipynb")):
             return folder
-    raise ParametersError("There are no notebooks here: run lakebook in the repository, where the folder notebooks is.")
+    raise ParametersError(
+        "There are no notebooks here: run lakebook in the repository, where the folder"
+        " notebooks is."
+    )
 
 
 def every(folder: Path) -> list[Phase]:
@@ -36,8 +42,12 @@ def every(folder: Path) -> list[Phase]:
     return [_phase(each, folder) for each in sorted(folder.glob("notebooks/[0-9][0-9]_*.ipynb"))]
 
 
-def chosen(phases: list[Phase], only: str | None, first: str | None, last: str | None) -> list[Phase]:
-    """The phases of a run, by their numbers ("05" or "5"; `only` may be "05,06"); raises ParametersError where there is no such phase."""
+def chosen(
+    phases: list[Phase], only: str | None, first: str | None, last: str | None
+) -> list[Phase]:
+    """The phases of a run, by their numbers ("05" or "5"; `only` may be "05,06"); raises
+    ParametersError where there is no such phase.
+    """
     numbers = [each.number for each in phases]
     alone = [each.zfill(2) for each in (only or "").split(",") if each]
     for asked in filter(None, (*alone, first, last)):
@@ -46,7 +56,9 @@ def chosen(phases: list[Phase], only: str | None, first: str | None, last: str |
     if alone:
         return [each for each in phases if each.number in alone]
     start, end = (first or "00").zfill(2), (last or "99").zfill(2)
-    found = [each for each in phases if start <= each.number <= end and each.number not in OUTSIDE_A_RUN]
+    found = [
+        each for each in phases if start <= each.number <= end and each.number not in OUTSIDE_A_RUN
+    ]
     if not found:
         raise ParametersError(f"No phase is left between {start} and {end}.")
     return found

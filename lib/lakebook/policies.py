@@ -1,4 +1,6 @@
-"""Policy documents: built from statements, and compared by what they mean rather than how AWS spells them."""
+"""Policy documents: built from statements, and compared by what they mean rather than how AWS
+spells them.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +12,41 @@ MANAGED_CHARACTERS = 6_144  # of a managed policy, without white space; a role t
 
 def document(*statements: dict[str, Any]) -> dict[str, Any]:
     """A policy document of these statements; an `Effect` of Allow need not be said."""
-    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", **each} for each in statements],
+    }
 
 
-def parts(statements: list[dict[str, Any]], characters: int = MANAGED_CHARACTERS) -> list[dict[str, Any]]:
+def parts(
+    statements: list[dict[str, Any]], characters: int = MANAGED_CHARACTERS
+) -> list[dict[str, Any]]:
     """Documents that together hold these statements, each short enough for a managed policy."""
     found: list[list[dict[str, Any]]] = [[]]
     for each in statements:
-        if found[-1] and len(json.dumps(document(*found[-1], each), separators=(",", ":"))) > characters:
+        if (
+            found[-1]
+            and len(json.dumps(document(*found[-1], each), separators=(",", ":"))) > characters
+        ):
             found.append([])
         found[-1].append(each)
     return [document(*some) for some in found]
 
 
 def same(have: str | dict[str, Any] | None, want: dict[str, Any]) -> bool:
-    """Whether two documents say the same: one value or a list of one, and the order of lists, do not matter to AWS."""
+    """Whether two documents say the same: one value or a list of one, and the order of lists, do
+    not matter to AWS.
+    """
     found = json.loads(have) if isinstance(have, str) else have
     return found is not None and _plain(found) == _plain(want)
 
 
 def _plain(policy: dict[str, Any]) -> list[str]:
     statements = policy.get("Statement", [])
-    return sorted(json.dumps(_values(each)) for each in (statements if isinstance(statements, list) else [statements]))
+    return sorted(
+        json.dumps(_values(each))
+        for each in (statements if isinstance(statements, list) else [statements])
+    )
 
 
 def _values(value: Any) -> Any:

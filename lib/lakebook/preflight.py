@@ -1,4 +1,6 @@
-"""Before anything is started or written: does AWS answer, and is it the account and the Region that are meant?"""
+"""Before anything is started or written: does AWS answer, and is it the account and the Region that
+are meant?
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
-from botocore.exceptions import (
-    ConnectionError as NoConnectionError,
-)
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from lakebook import aws
 from lakebook.errors import LakebookError
 
-ONE_TRY = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2, "mode": "standard"})
+ONE_TRY = Config(
+    connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2, "mode": "standard"}
+)
 
 
 class PreflightError(LakebookError):
@@ -29,20 +31,27 @@ class PreflightError(LakebookError):
 
 
 def caller(account: str | None, region: str | None) -> dict[str, str]:
-    """Who calls which account, Region and endpoint; raises PreflightError unless they are those of the parameters."""
+    """Who calls which account, Region and endpoint; raises PreflightError unless they are those of
+    the parameters.
+    """
     try:
         session = aws.session()
         if region and session.region_name and session.region_name != region:
             raise PreflightError(
-                f"The AWS Region set here is {session.region_name} but the parameters name {region}: set AWS_REGION and AWS_DEFAULT_REGION to {region}, or use the right parameters file."
+                f"The AWS Region set here is {session.region_name} but the parameters name"
+                f" {region}: set AWS_REGION and AWS_DEFAULT_REGION to {region}, or use the right"
+                " parameters file."
             )
         sts = session.client("sts", region_name=region, config=ONE_TRY)
     except BotoCoreError as error:
-        raise PreflightError(f"AWS cannot be called: {_plain(error)}; check AWS_PROFILE and AWS_REGION.") from error
+        raise PreflightError(
+            f"AWS cannot be called: {_plain(error)}; check AWS_PROFILE and AWS_REGION."
+        ) from error
     found = _identity(sts)
     if account and found["Account"] != account:
         raise PreflightError(
-            f"These credentials belong to account {found['Account']} but the parameters name {account}; nothing was touched: use the right profile or parameters file."
+            f"These credentials belong to account {found['Account']} but the parameters name"
+            f" {account}; nothing was touched: use the right profile or parameters file."
         )
     endpoint = sts.meta.endpoint_url if os.environ.get("AWS_ENDPOINT_URL") else "AWS"
     return {
@@ -58,16 +67,20 @@ def _identity(sts: Any) -> dict[str, str]:
         found: dict[str, str] = sts.get_caller_identity()
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise PreflightError(
-            f"There are no AWS credentials ({_plain(error)}): set AWS_PROFILE, or the variables that the stand-in prints."
+            f"There are no AWS credentials ({_plain(error)}): set AWS_PROFILE, or the variables"
+            " that the stand-in prints."
         ) from error
     except (NoConnectionError, HTTPClientError) as error:
         raise PreflightError(
-            f"Nothing answers at {sts.meta.endpoint_url} ({type(error).__name__}); if that is the stand-in, start it with `python -m local_aws`, otherwise check the network and AWS_ENDPOINT_URL."
+            f"Nothing answers at {sts.meta.endpoint_url} ({type(error).__name__}); if that is the"
+            " stand-in, start it with `python -m local_aws`, otherwise check the network and"
+            " AWS_ENDPOINT_URL."
         ) from error
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         raise PreflightError(
-            f"AWS refused the credentials with {code}: {message.rstrip('.')}; renew them or use another profile."
+            f"AWS refused the credentials with {code}: {message.rstrip('.')}; renew them or use"
+            " another profile."
         ) from error
     except BotoCoreError as error:
         raise PreflightError(f"AWS cannot be called: {_plain(error)}.") from error

@@ -1,6 +1,8 @@
-"""QuickSight: the role it reads the lake as, people and groups, and a data source, data sets and a dashboard kept as declared.
+"""QuickSight: the role it reads the lake as, people and groups, and a data source, data sets and a
+dashboard kept as declared.
 
-Everything is looked up by ids that derive from the names; what people add in QuickSight's console stays.
+Everything is looked up by ids that derive from the names; what people add in QuickSight's console
+stays.
 """
 
 from __future__ import annotations
@@ -34,17 +36,19 @@ def _bundle(actions: str) -> list[str]:
 # QuickSight grants these sets of actions and no others
 OWNS = {
     "data_source": _bundle(
-        "DescribeDataSource DescribeDataSourcePermissions PassDataSource UpdateDataSource DeleteDataSource UpdateDataSourcePermissions"
+        "DescribeDataSource DescribeDataSourcePermissions PassDataSource UpdateDataSource"
+        " DeleteDataSource UpdateDataSourcePermissions"
     ),
     "data_set": _bundle(
-        "DescribeDataSet DescribeDataSetPermissions PassDataSet DescribeIngestion ListIngestions UpdateDataSet DeleteDataSet"
-        " CreateIngestion CancelIngestion UpdateDataSetPermissions DescribeRefreshSchedule ListRefreshSchedules"
-        " CreateRefreshSchedule UpdateRefreshSchedule DeleteRefreshSchedule PutDataSetRefreshProperties"
-        " DescribeDataSetRefreshProperties DeleteDataSetRefreshProperties"
+        "DescribeDataSet DescribeDataSetPermissions PassDataSet DescribeIngestion ListIngestions"
+        " UpdateDataSet DeleteDataSet CreateIngestion CancelIngestion UpdateDataSetPermissions"
+        " DescribeRefreshSchedule ListRefreshSchedules CreateRefreshSchedule UpdateRefreshSchedule"
+        " DeleteRefreshSchedule PutDataSetRefreshProperties DescribeDataSetRefreshProperties"
+        " DeleteDataSetRefreshProperties"
     ),
     "dashboard": _bundle(
-        "DescribeDashboard ListDashboardVersions QueryDashboard UpdateDashboard DeleteDashboard DescribeDashboardPermissions"
-        " UpdateDashboardPermissions UpdateDashboardPublishedVersion"
+        "DescribeDashboard ListDashboardVersions QueryDashboard UpdateDashboard DeleteDashboard"
+        " DescribeDashboardPermissions UpdateDashboardPermissions UpdateDashboardPublishedVersion"
     ),
 }
 ANSWERS = {
@@ -57,14 +61,18 @@ READS = {"dashboard": _bundle("DescribeDashboard ListDashboardVersions QueryDash
 
 @dataclass(frozen=True)
 class Account:
-    """The account's QuickSight: assets are in the Region of the lake, people in the Region where it was subscribed."""
+    """The account's QuickSight: assets are in the Region of the lake, people in the Region where it
+    was subscribed.
+    """
 
     names: Names
     identity_region: str
 
     def arn(self, kind: str, name: str) -> str:
         """`arn:aws:quicksight:eu-west-1:123456789012:dataset/acme-rehearsal-flights`."""
-        region = self.identity_region if kind in ("group/default", "user/default") else self.names.region
+        region = (
+            self.identity_region if kind in ("group/default", "user/default") else self.names.region
+        )
         return f"arn:aws:quicksight:{region}:{self.names.account}:{kind}/{name}"
 
     def edition(self) -> str:
@@ -74,18 +82,28 @@ class Account:
         edition = (found or {}).get("AccountInfo", {}).get("Edition", "")
         if not edition.startswith("ENTERPRISE"):
             raise LakebookError(
-                f"Account {self.names.account} has {f'QuickSight {edition}' if edition else 'no QuickSight subscription'}; an administrator subscribes it to the Enterprise edition once, in the console."
+                f"Account {self.names.account} has"
+                f" {f'QuickSight {edition}' if edition else 'no QuickSight subscription'}; an"
+                " administrator subscribes it to the Enterprise edition once, in the console."
             )
         return str(edition)
 
 
 def roles(names: Names) -> list[Resource]:
-    """The role as which QuickSight asks Athena: the curated layer to read, its own results to write."""
+    """The role as which QuickSight asks Athena: the curated layer to read, its own results to
+    write.
+    """
     curated, results = f"arn:aws:s3:::{names.curated_bucket}", f"arn:aws:s3:::{names.jobs_bucket}"
     glue = f"arn:aws:glue:{names.region}:{names.account}"
     athena = f"arn:aws:athena:{names.region}:{names.account}:workgroup/{names.resource('lakebook')}"
     database = names.database("curated")
-    read = ["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:GetPartition", "glue:GetPartitions"]
+    read = [
+        "glue:GetDatabase",
+        "glue:GetTable",
+        "glue:GetTables",
+        "glue:GetPartition",
+        "glue:GetPartitions",
+    ]
     listing = ["s3:ListBucket", "s3:GetBucketLocation"]
     allow = {
         athena: [
@@ -136,16 +154,26 @@ def group(name: str, account: Account, description: str) -> Iterator[Call]:
 
 @resource
 def user(email: str, account: Account, role: str, groups: list[str]) -> Iterator[Call]:
-    """Whoever takes the analyst's IAM role under a session name that is their e-mail address; `role` is READER or AUTHOR."""
+    """Whoever takes the analyst's IAM role under a session name that is their e-mail address;
+    `role` is READER or AUTHOR.
+    """
     quicksight, names = people(account), account.names
     where = {"AwsAccountId": names.account, "Namespace": "default"}
     name = user_name(account, email)
     have = current(quicksight.describe_user, GONE, UserName=name, **where)
     if have is None:
-        identity = {"IdentityType": "IAM", "IamArn": names.role_arn("analyst"), "SessionName": email}
-        yield Call(quicksight.register_user, {**where, **identity, "Email": email, "UserRole": role})
+        identity = {
+            "IdentityType": "IAM",
+            "IamArn": names.role_arn("analyst"),
+            "SessionName": email,
+        }
+        yield Call(
+            quicksight.register_user, {**where, **identity, "Email": email, "UserRole": role}
+        )
     elif have["User"]["Role"] != role:
-        yield Call(quicksight.update_user, {**where, "UserName": name, "Email": email, "Role": role})
+        yield Call(
+            quicksight.update_user, {**where, "UserName": name, "Email": email, "Role": role}
+        )
     for each in groups:
         member = {**where, "GroupName": each, "MemberName": name}
         if have is None or current(quicksight.describe_group_membership, GONE, **member) is None:
@@ -159,7 +187,9 @@ def user_name(account: Account, email: str) -> str:
 
 @resource
 def data_source(name: str, account: Account, want: dict[str, Any]) -> Iterator[Call]:
-    """A data source that answers; `want` has Name, Type and DataSourceParameters. One that failed is tried again."""
+    """A data source that answers; `want` has Name, Type and DataSourceParameters. One that failed
+    is tried again.
+    """
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSourceId": name}
     have = (current(quicksight.describe_data_source, GONE, **where) or {}).get("DataSource")
@@ -172,7 +202,9 @@ def data_source(name: str, account: Account, want: dict[str, Any]) -> Iterator[C
 
 
 @resource
-def data_set(name: str, account: Account, want: dict[str, Any], timeout_seconds: float) -> Iterator[Call]:
+def data_set(
+    name: str, account: Account, want: dict[str, Any], timeout_seconds: float
+) -> Iterator[Call]:
     """A data set in SPICE as CreateDataSet describes it; creating or changing one fills it."""
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSetId": name}
@@ -180,55 +212,110 @@ def data_set(name: str, account: Account, want: dict[str, Any], timeout_seconds:
     if have is None or not _contains(have, want):
         method = quicksight.create_data_set if have is None else quicksight.update_data_set
         yield Call(
-            method, {**where, **want}, until=partial(_awaits_ingestion, account, name), timeout_seconds=timeout_seconds
+            method,
+            {**where, **want},
+            until=partial(_awaits_ingestion, account, name),
+            timeout_seconds=timeout_seconds,
         )
 
 
 @resource
-def ingested(name: str, account: Account, since: Callable[[], datetime.datetime | None], timeout_seconds: float) -> Iterator[Call]:  # fmt: skip
-    """The rows of a data set, taken after the moment `since` at which what it reads was last changed."""
+def ingested(
+    name: str,
+    account: Account,
+    since: Callable[[], datetime.datetime | None],
+    timeout_seconds: float,
+) -> Iterator[Call]:
+    """The rows of a data set, taken after the moment `since` at which what it reads was last
+    changed.
+    """
     changed, newest = since(), newest_ingestion(account, name)
-    if newest is None and current(client(account).describe_data_set, GONE, AwsAccountId=account.names.account, DataSetId=name) is None:  # fmt: skip
+    if (
+        newest is None
+        and current(
+            client(account).describe_data_set,
+            GONE,
+            AwsAccountId=account.names.account,
+            DataSetId=name,
+        )
+        is None
+    ):
         return  # making the data set fills it
     if newest is None or (changed and newest["CreatedTime"] < changed):
-        arguments = {"AwsAccountId": account.names.account, "DataSetId": name, "IngestionId": str(uuid.uuid4())}
+        arguments = {
+            "AwsAccountId": account.names.account,
+            "DataSetId": name,
+            "IngestionId": str(uuid.uuid4()),
+        }
         until = partial(_awaits_ingestion, account, name)
-        yield Call(client(account).create_ingestion, arguments, until=until, timeout_seconds=timeout_seconds)
+        yield Call(
+            client(account).create_ingestion,
+            arguments,
+            until=until,
+            timeout_seconds=timeout_seconds,
+        )
 
 
 @resource
-def dashboard(name: str, account: Account, want: dict[str, Any], fingerprint: str) -> Iterator[Call]:
+def dashboard(
+    name: str, account: Account, want: dict[str, Any], fingerprint: str
+) -> Iterator[Call]:
     """A dashboard whose newest version has this definition and is the one that readers see.
 
-    The version's description carries the definition's fingerprint: QuickSight adds defaults to what it gives back, and
-    a version that somebody else made has another description.
+    The version's description carries the definition's fingerprint: QuickSight adds defaults to what
+    it gives back, and a version that somebody else made has another description.
     """
-    quicksight, where = client(account), {"AwsAccountId": account.names.account, "DashboardId": name}
+    quicksight, where = (
+        client(account),
+        {"AwsAccountId": account.names.account, "DashboardId": name},
+    )
     until = partial(_awaits_version, account, name)
     versions = _versions(account, name)
     if not versions:
-        yield Call(quicksight.create_dashboard, {**where, **want, "VersionDescription": fingerprint}, until=until)
+        yield Call(
+            quicksight.create_dashboard,
+            {**where, **want, "VersionDescription": fingerprint},
+            until=until,
+        )
         return
     newest = max(versions, key=lambda each: int(each["VersionNumber"]))
     number = int(newest["VersionNumber"])
     if newest.get("Description") != fingerprint or newest["Status"].endswith("_FAILED"):
         number += 1
-        yield Call(quicksight.update_dashboard, {**where, **want, "VersionDescription": fingerprint}, until=until)
+        yield Call(
+            quicksight.update_dashboard,
+            {**where, **want, "VersionDescription": fingerprint},
+            until=until,
+        )
     if published(account, name) != number:
-        yield Call(quicksight.update_dashboard_published_version, {**where, "VersionNumber": number})
+        yield Call(
+            quicksight.update_dashboard_published_version, {**where, "VersionNumber": number}
+        )
 
 
 @resource
-def permitted(name: str, account: Account, kind: str, wanted: dict[str, list[str]]) -> Iterator[Call]:
-    """Permissions on a thing, actions by principal; what others hold stays. `kind`: data_source, data_set or dashboard."""
+def permitted(
+    name: str, account: Account, kind: str, wanted: dict[str, list[str]]
+) -> Iterator[Call]:
+    """Permissions on a thing, actions by principal; what others hold stays. `kind`: data_source,
+    data_set or dashboard.
+    """
     quicksight = client(account)
-    member = {"data_source": "DataSourceId", "data_set": "DataSetId", "dashboard": "DashboardId"}[kind]
+    member = {"data_source": "DataSourceId", "data_set": "DataSetId", "dashboard": "DashboardId"}[
+        kind
+    ]
     where = {"AwsAccountId": account.names.account, member: name}
     have = current(getattr(quicksight, f"describe_{kind}_permissions"), GONE, **where)
     held = {each["Principal"]: set(each["Actions"]) for each in (have or {}).get("Permissions", [])}
-    grants = [{"Principal": who, "Actions": actions} for who, actions in wanted.items() if not set(actions) <= held.get(who, set())]  # fmt: skip
+    grants = [
+        {"Principal": who, "Actions": actions}
+        for who, actions in wanted.items()
+        if not set(actions) <= held.get(who, set())
+    ]
     if grants:
-        yield Call(getattr(quicksight, f"update_{kind}_permissions"), {**where, "GrantPermissions": grants})
+        yield Call(
+            getattr(quicksight, f"update_{kind}_permissions"), {**where, "GrantPermissions": grants}
+        )
 
 
 def newest_ingestion(account: Account, name: str) -> dict[str, Any] | None:
@@ -245,10 +332,12 @@ def published(account: Account, name: str) -> int:
 
 
 def state(account: Account, name: str) -> dict[str, Any]:
-    """What readers get: the status of the published version, its errors, and whether it is the newest one."""
-    found = client(account).describe_dashboard(AwsAccountId=account.names.account, DashboardId=name)["Dashboard"][
-        "Version"
-    ]
+    """What readers get: the status of the published version, its errors, and whether it is the
+    newest one.
+    """
+    found = client(account).describe_dashboard(
+        AwsAccountId=account.names.account, DashboardId=name
+    )["Dashboard"]["Version"]
     newest = max(int(each["VersionNumber"]) for each in _versions(account, name))
     return {
         "status": found["Status"],
@@ -258,7 +347,9 @@ def state(account: Account, name: str) -> dict[str, Any]:
 
 
 def tell_address(account: Account, name: str, readers: list[str]) -> None:
-    """Say where the first reader sees the dashboard; on AWS the address opens once, within five minutes."""
+    """Say where the first reader sees the dashboard; on AWS the address opens once, within five
+    minutes.
+    """
     for each in readers[:1]:
         result(f"dashboard for {each}", address(account, name, each))
 
@@ -279,7 +370,9 @@ def _versions(account: Account, name: str) -> list[dict[str, Any]]:
 
 def _all(account: Account, method: str, member: str, **where: str) -> list[dict[str, Any]]:
     """All pages of a list; empty where what it is about does not exist."""
-    pages = client(account).get_paginator(method).paginate(AwsAccountId=account.names.account, **where)
+    pages = (
+        client(account).get_paginator(method).paginate(AwsAccountId=account.names.account, **where)
+    )
     try:
         return [each for page in pages for each in page[member]]
     except ClientError as error:
@@ -289,22 +382,33 @@ def _all(account: Account, method: str, member: str, **where: str) -> list[dict[
 
 
 def _awaits_source(account: Account, name: str, _answer: dict[str, Any]) -> str | None:
-    have = client(account).describe_data_source(AwsAccountId=account.names.account, DataSourceId=name)["DataSource"]
+    have = client(account).describe_data_source(
+        AwsAccountId=account.names.account, DataSourceId=name
+    )["DataSource"]
     if have["Status"].endswith("_FAILED"):
         why = have.get("ErrorInfo", {})
         raise LakebookError(
-            f"QuickSight's data source {name} does not answer ({why.get('Type', have['Status'])}): {_sentence(why.get('Message', 'no reason given'))}; correct that and run this phase again."
+            f"QuickSight's data source {name} does not answer ({why.get('Type', have['Status'])}):"
+            f" {_sentence(why.get('Message', 'no reason given'))}; correct that and run this phase"
+            " again."
         )
     return None if have["Status"].endswith("_SUCCESSFUL") else str(have["Status"])
 
 
 def _awaits_ingestion(account: Account, name: str, answer: dict[str, Any]) -> str | None:
-    where = {"AwsAccountId": account.names.account, "DataSetId": name, "IngestionId": answer["IngestionId"]}
+    where = {
+        "AwsAccountId": account.names.account,
+        "DataSetId": name,
+        "IngestionId": answer["IngestionId"],
+    }
     have = client(account).describe_ingestion(**where)["Ingestion"]
     if have["IngestionStatus"] in ("FAILED", "CANCELLED"):
         why = have.get("ErrorInfo", {})
         raise LakebookError(
-            f"QuickSight could not fill the data set {name} ({why.get('Type', have['IngestionStatus'])}): {_sentence(why.get('Message', 'no reason given'))}; readers still see the rows they saw before."
+            f"QuickSight could not fill the data set {name}"
+            f" ({why.get('Type', have['IngestionStatus'])}):"
+            f" {_sentence(why.get('Message', 'no reason given'))}; readers still see the rows they"
+            " saw before."
         )
     return str(have["IngestionStatus"]) if have["IngestionStatus"] in WAITING else None
 
@@ -314,9 +418,13 @@ def _awaits_version(account: Account, name: str, answer: dict[str, Any]) -> str 
     where = {"AwsAccountId": account.names.account, "DashboardId": name, "VersionNumber": number}
     have = client(account).describe_dashboard(**where)["Dashboard"]["Version"]
     if have["Status"].endswith("_FAILED"):
-        errors = "; ".join(f"{each['Type']}: {_sentence(each['Message'])}" for each in have.get("Errors", []))
+        errors = "; ".join(
+            f"{each['Type']}: {_sentence(each['Message'])}" for each in have.get("Errors", [])
+        )
         raise LakebookError(
-            f"QuickSight refused version {number} of the dashboard {name} ({errors or have['Status']}); correct its file: readers still see the version published before."
+            f"QuickSight refused version {number} of the dashboard {name}"
+            f" ({errors or have['Status']}); correct its file: readers still see the version"
+            " published before."
         )
     return None if have["Status"].endswith("_SUCCESSFUL") else str(have["Status"])
 

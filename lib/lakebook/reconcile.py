@@ -1,4 +1,6 @@
-"""Is what arrived what the source holds? Measure a table on both sides, compare, and name the keys that differ."""
+"""Is what arrived what the source holds? Measure a table on both sides, compare, and name the keys
+that differ.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
     from lakebook.relations import Relation
 
 COLUMNS_AT_ONCE = 80  # four aggregates each: an answer's row stays below the Data API's 64 KB
-FLOAT_TOLERANCE = 1e-9  # of the largest value times the number of rows: the order of a sum is not defined
+# of the largest value times the number of rows: the order of a sum is not defined
+FLOAT_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class ColumnMeasure:
-    """One column in figures; strings veiled, days and milliseconds since 1970 for dates and timestamps."""
+    """One column in figures; strings veiled, days and milliseconds since 1970 for dates and
+    timestamps.
+    """
 
     type: str  # as in the curated layer
     nulls: int
@@ -42,7 +47,9 @@ class ColumnMeasure:
 
 @dataclass(frozen=True)
 class Measure:
-    """One table in figures: rows, the sum of its rows' hashes, and each column by its name in the source."""
+    """One table in figures: rows, the sum of its rows' hashes, and each column by its name in the
+    source.
+    """
 
     rows: int
     row_hash: int
@@ -62,7 +69,9 @@ class Measure:
 
 @dataclass(frozen=True)
 class Result:
-    """A table's two measures; `measured` is None where nothing is there, `keys` finds the differing ones when asked."""
+    """A table's two measures; `measured` is None where nothing is there, `keys` finds the differing
+    ones when asked.
+    """
 
     table: Table
     expected: Measure
@@ -78,19 +87,30 @@ def measure(relation: Relation, table: Table, lob_max_kilobytes: int) -> Measure
     for start in range(0, len(names) or 1, COLUMNS_AT_ONCE):
         some = list(zip(table.columns, names, strict=True))[start : start + COLUMNS_AT_ONCE]
         wanted = [dialect.text.format(c="count(*)"), "null" if start else hash_sum(dialect, text)]
-        wanted += [part for column, name in some for part in totals(dialect, column, name, lob_max_kilobytes)]
-        count, total, *figures = relation.select(wanted, [name for _, name in some] if start else names)[0]
+        wanted += [
+            part
+            for column, name in some
+            for part in totals(dialect, column, name, lob_max_kilobytes)
+        ]
+        count, total, *figures = relation.select(
+            wanted, [name for _, name in some] if start else names
+        )[0]
         if not start:
             rows, row_hash = int(count), int(total or 0)
-        for column, *values in zip((column for column, _ in some), *(figures[n::4] for n in range(4)), strict=True):
+        for column, *values in zip(
+            (column for column, _ in some), *(figures[n::4] for n in range(4)), strict=True
+        ):
             kind, (filled, total_of, *extremes) = curated_type(column), values
             low, high = map(_veiled, extremes) if kind == "string" else extremes
-            columns[column.name] = ColumnMeasure(kind, int(count) - int(filled), total_of, low, high)
+            columns[column.name] = ColumnMeasure(
+                kind, int(count) - int(filled), total_of, low, high
+            )
     return Measure(rows, row_hash, columns)
 
 
 def _veiled(text: str | None) -> str | None:
-    """A string's hash in its place: evidence is kept for years, and the first name in the alphabet is somebody's name.
+    """A string's hash in its place: evidence is kept for years, and the first name in the alphabet
+    is somebody's name.
 
     Without trailing blanks, by which Redshift does not tell strings apart.
     """
@@ -98,9 +118,13 @@ def _veiled(text: str | None) -> str | None:
 
 
 def measure_all(
-    tables: Sequence[Table], where: Callable[[Table], Relation], lob_max_kilobytes: int, workers: int = 2
+    tables: Sequence[Table],
+    where: Callable[[Table], Relation],
+    lob_max_kilobytes: int,
+    workers: int = 2,
 ) -> dict[str, Measure]:
-    """Measure many tables, a few at a time, with a line for each; by catalog name in the order of the tables.
+    """Measure many tables, a few at a time, with a line for each; by catalog name in the order of
+    the tables.
 
     Any number of workers may share a source connection: it serves one at a time.
     """
@@ -114,12 +138,18 @@ def measure_all(
         return found
 
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return dict(zip((table.catalog_name for table in tables), pool.map(measured, tables), strict=True))
+        return dict(
+            zip((table.catalog_name for table in tables), pool.map(measured, tables), strict=True)
+        )
 
 
 def compare(expected: Measure, measured: Measure) -> list[str]:
     """The differences in words, the most telling first; empty when the two are the same."""
-    words = [] if expected.rows == measured.rows else [f"{expected.rows:,} rows expected, {measured.rows:,} found"]
+    words = (
+        []
+        if expected.rows == measured.rows
+        else [f"{expected.rows:,} rows expected, {measured.rows:,} found"]
+    )
     rows = max(expected.rows, measured.rows)
     for name in dict.fromkeys([*expected.columns, *measured.columns]):
         left, right = expected.columns.get(name), measured.columns.get(name)
@@ -127,7 +157,8 @@ def compare(expected: Measure, measured: Measure) -> list[str]:
             words.append(f"column {name} is {'not expected' if left is None else 'missing'}")
         else:
             words += [
-                f"{figure} of {name}: {a} expected, {b} found" for figure, a, b in _differing_figures(left, right, rows)
+                f"{figure} of {name}: {a} expected, {b} found"
+                for figure, a, b in _differing_figures(left, right, rows)
             ]
     if not words and expected.row_hash != measured.row_hash:
         words.append("counts, sums, minima and maxima agree, but the rows' hashes do not")
@@ -135,19 +166,27 @@ def compare(expected: Measure, measured: Measure) -> list[str]:
 
 
 def gate(name: str, results: Iterable[Result], losses: pd.DataFrame) -> pd.DataFrame:
-    """The verdict on every table as a table, recorded: columns table, expected, measured, status, detail.
+    """The verdict on every table as a table, recorded: columns table, expected, measured, status,
+    detail.
 
-    The status is `match`, `known loss` (what arrived is what DMS delivers, but `losses` names values of this table that
-    do not survive) or `MISMATCH`, on which CheckError is raised with the tables and the keys that differ.
+    The status is `match`, `known loss` (what arrived is what DMS delivers, but `losses` names
+    values of this table that do not survive) or `MISMATCH`, on which CheckError is raised with the
+    tables and the keys that differ.
     """
     rows = [_verdict(result, losses) for result in results]
-    frame = evidence.table(pd.DataFrame(rows, columns=["table", "expected", "measured", "status", "detail"]))
+    frame = evidence.table(
+        pd.DataFrame(rows, columns=["table", "expected", "measured", "status", "detail"])
+    )
     ok = not (frame["status"] == "MISMATCH").any()
-    evidence.record("reconciliation", name=name, ok=ok, tables=json.loads(frame.to_json(orient="records")))
+    evidence.record(
+        "reconciliation", name=name, ok=ok, tables=json.loads(frame.to_json(orient="records"))
+    )
     if ok:
         return frame
     print(frame.to_string(index=False), flush=True)
-    wrong = "; ".join(f"{row.table}: {row.detail}" for row in frame[frame["status"] == "MISMATCH"].itertuples())
+    wrong = "; ".join(
+        f"{row.table}: {row.detail}" for row in frame[frame["status"] == "MISMATCH"].itertuples()
+    )
     raise CheckError(f"{name}: what arrived is not what the source holds - {wrong}.")
 
 
@@ -160,19 +199,33 @@ def _verdict(result: Result, losses: pd.DataFrame) -> dict[str, Any]:
             return {
                 **row,
                 "status": "MISMATCH",
-                "detail": "DMS suspends a table with an array and no primary key, yet there are rows",
+                "detail": (
+                    "DMS suspends a table with an array and no primary key, yet there are rows"
+                ),
             }
-        return {**row, "status": "known loss", "detail": "not carried: it has an array and no primary key"}
-    empty = Measure(0, 0, {column: ColumnMeasure(each.type, 0) for column, each in result.expected.columns.items()})
+        return {
+            **row,
+            "status": "known loss",
+            "detail": "not carried: it has an array and no primary key",
+        }
+    empty = Measure(
+        0,
+        0,
+        {column: ColumnMeasure(each.type, 0) for column, each in result.expected.columns.items()},
+    )
     if differences := compare(result.expected, measured or empty):
         keys = f" ({result.keys()})" if result.keys and measured else ""
         return {**row, "status": "MISMATCH", "detail": "; ".join(differences[:5]) + keys}
     lost = losses[(losses["table"] == table.full_name) & (losses["rows_affected"] > 0)]
-    detail = "; ".join(f"{each.column}: {each.loses} ({each.rows_affected:,} rows)" for each in lost.itertuples())
+    detail = "; ".join(
+        f"{each.column}: {each.loses} ({each.rows_affected:,} rows)" for each in lost.itertuples()
+    )
     return {**row, "status": "known loss" if detail else "match", "detail": detail}
 
 
-def _differing_figures(left: ColumnMeasure, right: ColumnMeasure, rows: int) -> list[tuple[str, Any, Any]]:
+def _differing_figures(
+    left: ColumnMeasure, right: ColumnMeasure, rows: int
+) -> list[tuple[str, Any, Any]]:
     if left.type != right.type:
         return [("type", left.type, right.type)]
     largest = (
@@ -180,8 +233,14 @@ def _differing_figures(left: ColumnMeasure, right: ColumnMeasure, rows: int) -> 
         if left.type in ("float", "double")
         else 0.0
     )
-    figures = [("NULLs", str(left.nulls), str(right.nulls), 0.0), ("sum", left.sum, right.sum, largest * max(rows, 1))]
-    figures += [("minimum", left.min, right.min, largest), ("maximum", left.max, right.max, largest)]
+    figures = [
+        ("NULLs", str(left.nulls), str(right.nulls), 0.0),
+        ("sum", left.sum, right.sum, largest * max(rows, 1)),
+    ]
+    figures += [
+        ("minimum", left.min, right.min, largest),
+        ("maximum", left.max, right.max, largest),
+    ]
     return [(figure, a, b) for figure, a, b, scale in figures if not _same(left.type, a, b, scale)]
 
 
@@ -190,5 +249,7 @@ def _same(kind: str, left: str | None, right: str | None, scale: float) -> bool:
     if left is None or right is None or left == right:
         return left == right
     if kind in ("float", "double"):
-        return math.isclose(float(left), float(right), rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE * scale)
+        return math.isclose(
+            float(left), float(right), rel_tol=FLOAT_TOLERANCE, abs_tol=FLOAT_TOLERANCE * scale
+        )
     return kind != "string" and Decimal(left) == Decimal(right)

@@ -1,4 +1,6 @@
-"""Redshift, Serverless or provisioned: namespace and workgroup or a cluster, and SQL through the Data API."""
+"""Redshift, Serverless or provisioned: namespace and workgroup or a cluster, and SQL through the
+Data API.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,20 @@ if TYPE_CHECKING:
 
 GONE, NO_CLUSTER = "ResourceNotFoundException", "ClusterNotFound"
 SERVERLESS, PROVISIONED = "serverless", "provisioned"
-READ_CATALOG = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"]  # fmt: skip
+READ_CATALOG = [
+    "glue:GetDatabase",
+    "glue:GetDatabases",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "glue:GetTable",
+    "glue:GetTables",
+]
 
 
 def roles(names: Names) -> list[Resource]:
-    """The role by which the warehouse reads what COPY loads, and the curated tables themselves through the external schema."""
+    """The role by which the warehouse reads what COPY loads, and the curated tables themselves
+    through the external schema.
+    """
     buckets = [f"arn:aws:s3:::{each}" for each in (names.curated_bucket, names.jobs_bucket)]
     reads = {f"{arn}/*": ["s3:GetObject"] for arn in buckets}
     reads |= {arn: ["s3:ListBucket", "s3:GetBucketLocation"] for arn in buckets}
@@ -33,7 +44,11 @@ def roles(names: Names) -> list[Resource]:
         {"Action": READ_CATALOG, "Resource": catalog},
         {"Action": "lakeformation:GetDataAccess", "Resource": "*"},
     ]
-    return [iam.service_role(names, "redshift", "redshift.amazonaws.com", allow=reads, statements=statements)]
+    return [
+        iam.service_role(
+            names, "redshift", "redshift.amazonaws.com", allow=reads, statements=statements
+        )
+    ]
 
 
 def compute(
@@ -45,13 +60,30 @@ def compute(
     node_type: str = "ra3.large",
     nodes: int = 2,
 ) -> list[Resource]:
-    """What holds the warehouse, in order: a namespace with its workgroup, or a cluster in its subnets; raises LakebookError for another kind."""
-    name, groups, role = names.resource("warehouse"), ec2.security_group_ids(names, "redshift"), names.role_arn("redshift")  # fmt: skip
+    """What holds the warehouse, in order: a namespace with its workgroup, or a cluster in its
+    subnets; raises LakebookError for another kind.
+    """
+    name, groups, role = (
+        names.resource("warehouse"),
+        ec2.security_group_ids(names, "redshift"),
+        names.role_arn("redshift"),
+    )
     if kind == SERVERLESS:
-        return [namespace(name, database, role), workgroup(name, name, subnet_ids, groups, base_capacity_rpus)]
+        return [
+            namespace(name, database, role),
+            workgroup(name, name, subnet_ids, groups, base_capacity_rpus),
+        ]
     if kind == PROVISIONED:
-        want = {"DBName": database, "NodeType": node_type, "NumberOfNodes": nodes, "VpcSecurityGroupIds": groups}
-        return [subnet_group(name, subnet_ids, names.tags), cluster(name, name, want, role, names.tags)]
+        want = {
+            "DBName": database,
+            "NodeType": node_type,
+            "NumberOfNodes": nodes,
+            "VpcSecurityGroupIds": groups,
+        }
+        return [
+            subnet_group(name, subnet_ids, names.tags),
+            cluster(name, name, want, role, names.tags),
+        ]
     raise LakebookError(f"warehouse_kind says {kind!r}: write {SERVERLESS} or {PROVISIONED}.")
 
 
@@ -59,41 +91,78 @@ def compute(
 def subnet_group(name: str, subnet_ids: list[str], tags: dict[str, str]) -> Iterator[Call]:
     """The subnets that a cluster may be in."""
     redshift = aws.client("redshift")
-    have = current(redshift.describe_cluster_subnet_groups, "ClusterSubnetGroupNotFoundFault", ClusterSubnetGroupName=name)  # fmt: skip
+    have = current(
+        redshift.describe_cluster_subnet_groups,
+        "ClusterSubnetGroupNotFoundFault",
+        ClusterSubnetGroupName=name,
+    )
     want = {"ClusterSubnetGroupName": name, "SubnetIds": subnet_ids}
     if have is None:
         rest = {"Description": f"lakebook {name}", "Tags": iam.as_list(tags)}
         yield Call(redshift.create_cluster_subnet_group, {**want, **rest})
-    elif {each["SubnetIdentifier"] for each in have["ClusterSubnetGroups"][0]["Subnets"]} != set(subnet_ids):
+    elif {each["SubnetIdentifier"] for each in have["ClusterSubnetGroups"][0]["Subnets"]} != set(
+        subnet_ids
+    ):
         yield Call(redshift.modify_cluster_subnet_group, want)
 
 
 @resource
-def cluster(name: str, group: str, want: dict[str, Any], role_arn: str, tags: dict[str, str]) -> Iterator[Call]:
-    """A private, encrypted cluster whose administrator's password AWS keeps; other nodes or groups are given to one that is there."""
+def cluster(
+    name: str, group: str, want: dict[str, Any], role_arn: str, tags: dict[str, str]
+) -> Iterator[Call]:
+    """A private, encrypted cluster whose administrator's password AWS keeps; other nodes or groups
+    are given to one that is there.
+    """
     redshift, until = aws.client("redshift"), partial(_awaits_cluster, name)
     have = current(redshift.describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
     size = {"ClusterType": "multi-node" if want["NumberOfNodes"] > 1 else "single-node"}
     if have is None:
-        nodes = {} if size["ClusterType"] == "single-node" else {"NumberOfNodes": want["NumberOfNodes"]}
-        rest = {"MasterUsername": "administrator", "ManageMasterPassword": True, "ClusterSubnetGroupName": group, "PubliclyAccessible": False, "Encrypted": True, "EnhancedVpcRouting": True, "IamRoles": [role_arn], "DefaultIamRoleArn": role_arn, "Tags": iam.as_list(tags)}  # fmt: skip
+        nodes = (
+            {} if size["ClusterType"] == "single-node" else {"NumberOfNodes": want["NumberOfNodes"]}
+        )
+        rest = {
+            "MasterUsername": "administrator",
+            "ManageMasterPassword": True,
+            "ClusterSubnetGroupName": group,
+            "PubliclyAccessible": False,
+            "Encrypted": True,
+            "EnhancedVpcRouting": True,
+            "IamRoles": [role_arn],
+            "DefaultIamRoleArn": role_arn,
+            "Tags": iam.as_list(tags),
+        }
         told = {key: each for key, each in want.items() if key != "NumberOfNodes"}
         arguments = {"ClusterIdentifier": name, **size, **nodes, **told, **rest}
         yield Call(redshift.create_cluster, arguments, until=until, timeout_seconds=1800)
         return
     found = have["Clusters"][0]
     groups = [each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]]
-    now = {"NodeType": found["NodeType"], "NumberOfNodes": found["NumberOfNodes"], "VpcSecurityGroupIds": groups}
+    now = {
+        "NodeType": found["NodeType"],
+        "NumberOfNodes": found["NumberOfNodes"],
+        "VpcSecurityGroupIds": groups,
+    }
     if changes := {key: want[key] for key in now if now[key] != want[key]}:
-        yield Call(redshift.modify_cluster, {"ClusterIdentifier": name, **changes}, until=until, timeout_seconds=7200)
+        yield Call(
+            redshift.modify_cluster,
+            {"ClusterIdentifier": name, **changes},
+            until=until,
+            timeout_seconds=7200,
+        )
     if role_arn not in [each["IamRoleArn"] for each in found["IamRoles"]]:
-        arguments = {"ClusterIdentifier": name, "AddIamRoles": [role_arn], "DefaultIamRoleArn": role_arn}
+        arguments = {
+            "ClusterIdentifier": name,
+            "AddIamRoles": [role_arn],
+            "DefaultIamRoleArn": role_arn,
+        }
         yield Call(redshift.modify_cluster_iam_roles, arguments, until=until)
 
 
 @resource
 def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
-    """The warehouse's data: its database, its administrator's password (kept by AWS in Secrets Manager), the role that COPY uses."""
+    """The warehouse's data: its database, its administrator's password (kept by AWS in Secrets
+    Manager), the role that COPY uses.
+    """
     redshift = aws.client("redshift-serverless")
     have = current(redshift.get_namespace, GONE, namespaceName=name)
     if have is None:
@@ -105,7 +174,10 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
             "defaultIamRoleArn": role_arn,
         }
         yield Call(
-            redshift.create_namespace, want, until=partial(_awaits_namespace, name), retry_on="ValidationException"
+            redshift.create_namespace,
+            want,
+            until=partial(_awaits_namespace, name),
+            retry_on="ValidationException",
         )
     elif not any(role_arn in str(each) for each in have["namespace"].get("iamRoles", [])):
         want = {"namespaceName": name, "iamRoles": [role_arn], "defaultIamRoleArn": role_arn}
@@ -114,7 +186,11 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
 
 @resource
 def workgroup(
-    name: str, namespace_name: str, subnet_ids: list[str], security_group_ids: list[str], base_capacity_rpus: int
+    name: str,
+    namespace_name: str,
+    subnet_ids: list[str],
+    security_group_ids: list[str],
+    base_capacity_rpus: int,
 ) -> Iterator[Call]:
     """The warehouse's compute: private, in the given subnets, billed by the second while it works."""
     redshift = aws.client("redshift-serverless")
@@ -122,8 +198,19 @@ def workgroup(
     want: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
     groups = {"securityGroupIds": security_group_ids}
     if have is None:
-        arguments = {"workgroupName": name, "namespaceName": namespace_name, "subnetIds": subnet_ids, **groups, **want}
-        yield Call(redshift.create_workgroup, arguments, until=partial(_awaits_workgroup, name), timeout_seconds=1800)
+        arguments = {
+            "workgroupName": name,
+            "namespaceName": namespace_name,
+            "subnetIds": subnet_ids,
+            **groups,
+            **want,
+        }
+        yield Call(
+            redshift.create_workgroup,
+            arguments,
+            until=partial(_awaits_workgroup, name),
+            timeout_seconds=1800,
+        )
     elif not all(have["workgroup"].get(key) == each for key, each in {**want, **groups}.items()):
         yield Call(
             redshift.update_workgroup,
@@ -135,20 +222,26 @@ def workgroup(
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One database of a workgroup or a cluster, whichever has this name, reached through the Data API."""
+    """One database of a workgroup or a cluster, whichever has this name, reached through the Data
+    API.
+    """
 
     name: str
     database: str
 
     @property
     def where(self) -> dict[str, str]:
-        """How the Data API names it: by workgroup, or by cluster and the secret of its administrator; raises LakebookError where there is none."""
+        """How the Data API names it: by workgroup, or by cluster and the secret of its
+        administrator; raises LakebookError where there is none.
+        """
         if found := self._found():
             return found
         raise LakebookError(f"There is no available warehouse {self.name}: run 06.")
 
     def query(self, sql: str) -> pd.DataFrame:
-        """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text); raises LakebookError."""
+        """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text);
+        raises LakebookError.
+        """
         data = aws.client("redshift-data")
         answer = data.execute_statement(**self.where, Database=self.database, Sql=sql)
         wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, silent_seconds=2)
@@ -166,7 +259,10 @@ class Warehouse:
         """`schema.name` of every table and view; none before the warehouse is there."""
         if not self.exists():
             return set()
-        return {f"{schema}.{name}" for schema, name in self.ask("SELECT schema_name, table_name FROM svv_all_tables")}
+        return {
+            f"{schema}.{name}"
+            for schema, name in self.ask("SELECT schema_name, table_name FROM svv_all_tables")
+        }
 
     def statement(self, sql: str, timeout_seconds: float = 3600) -> Call:
         """The call that runs one statement by itself, for what takes no transaction around it."""
@@ -204,7 +300,10 @@ def _cluster(name: str) -> dict[str, str]:
     found = current(aws.client("redshift").describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
     if not found or found["Clusters"][0]["ClusterStatus"] != "available":
         return {}
-    return {"ClusterIdentifier": name, "SecretArn": str(found["Clusters"][0]["MasterPasswordSecretArn"])}
+    return {
+        "ClusterIdentifier": name,
+        "SecretArn": str(found["Clusters"][0]["MasterPasswordSecretArn"]),
+    }
 
 
 def literal(text: str) -> str:
@@ -213,12 +312,16 @@ def literal(text: str) -> str:
 
 
 def _awaits_namespace(name: str, _answer: dict[str, Any]) -> str | None:
-    status = aws.client("redshift-serverless").get_namespace(namespaceName=name)["namespace"]["status"]
+    status = aws.client("redshift-serverless").get_namespace(namespaceName=name)["namespace"][
+        "status"
+    ]
     return None if status == "AVAILABLE" else str(status)
 
 
 def _awaits_workgroup(name: str, _answer: dict[str, Any]) -> str | None:
-    status = aws.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"]["status"]
+    status = aws.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"][
+        "status"
+    ]
     return None if status == "AVAILABLE" else str(status)
 
 
@@ -231,11 +334,16 @@ def _awaits_statement(answer: dict[str, Any]) -> str | None:
     have = aws.client("redshift-data").describe_statement(Id=answer["Id"])
     if have["Status"] in ("FAILED", "ABORTED"):
         failed = next(
-            (each["QueryString"] for each in have.get("SubStatements", []) if each["Status"] == "FAILED"),
+            (
+                each["QueryString"]
+                for each in have.get("SubStatements", [])
+                if each["Status"] == "FAILED"
+            ),
             have.get("QueryString", ""),
         )
         raise LakebookError(
-            f"Redshift refused: {have.get('Error', have['Status'])} (in: {' '.join(failed.split())[:200]}); the transaction was rolled back."
+            f"Redshift refused: {have.get('Error', have['Status'])} (in:"
+            f" {' '.join(failed.split())[:200]}); the transaction was rolled back."
         )
     return None if have["Status"] == "FINISHED" else str(have["Status"])
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Relation:
-    """One table in one engine; its values are called c0, c1, … in the order of the source's columns."""
+    """One table in one engine; its values are called c0, c1, … in the order of the source's
+    columns.
+    """
 
     dialect: Dialect
     name: str  # as FROM takes it
@@ -33,14 +35,22 @@ class Relation:
         """c0, c1, …: short, so that long names do not make long statements."""
         return [f"c{number}" for number in range(len(self.expressions))]
 
-    def select(self, wanted: Sequence[str], names: Sequence[str], rest: str = "") -> list[list[Any]]:
-        """The rows of `select <wanted> from (the values called <names>) <rest>`; raises LakebookError when it is too long."""
-        values = ", ".join(f"{self.expressions[int(name[1:])]} as {name}" for name in names) or "1 as nothing"
+    def select(
+        self, wanted: Sequence[str], names: Sequence[str], rest: str = ""
+    ) -> list[list[Any]]:
+        """The rows of `select <wanted> from (the values called <names>) <rest>`; raises
+        LakebookError when it is too long.
+        """
+        values = (
+            ", ".join(f"{self.expressions[int(name[1:])]} as {name}" for name in names)
+            or "1 as nothing"
+        )
         values_of_rows = self.dialect.subquery.format(rows=f"select {values} from {self.name}")
         sql = f"select {', '.join(wanted)} from ({values_of_rows}) t {rest}"
         if len(sql.encode()) > self.dialect.longest_statement_bytes:
             raise LakebookError(
-                f"{self.name} has too many columns for one statement of {self.dialect.name}; exclude the table."
+                f"{self.name} has too many columns for one statement of {self.dialect.name};"
+                " exclude the table."
             )
         return self.run(sql)
 
@@ -51,14 +61,20 @@ def source(connection: Any, table: Table, lob_max_kilobytes: int) -> Relation:
     return Relation(POSTGRESQL, table.relation, expressions, partial(query, connection))
 
 
-def athena(database: str, catalog_table: str, table: Table, workgroup: str, output: str | None = None) -> Relation:
+def athena(
+    database: str, catalog_table: str, table: Table, workgroup: str, output: str | None = None
+) -> Relation:
     """A table of any layer of the lake, by the catalog's names."""
     name = f"{quote(database)}.{quote(catalog_table)}"
     run = partial(athena_answers.answer, database=database, workgroup=workgroup, output=output)
-    return Relation(ATHENA, name, tuple(quote(column.catalog_name) for column in table.columns), run)
+    return Relation(
+        ATHENA, name, tuple(quote(column.catalog_name) for column in table.columns), run
+    )
 
 
-def redshift(workgroup: str, database: str, schema: str, catalog_table: str, table: Table) -> Relation:
+def redshift(
+    workgroup: str, database: str, schema: str, catalog_table: str, table: Table
+) -> Relation:
     """A table of the warehouse."""
     expressions = tuple(quote(column.catalog_name) for column in table.columns)
     run = partial(_ask_redshift, workgroup=workgroup, database=database)
@@ -66,8 +82,11 @@ def redshift(workgroup: str, database: str, schema: str, catalog_table: str, tab
 
 
 def _ask_redshift(sql: str, workgroup: str, database: str) -> list[list[Any]]:
-    connection = wr.data_api.redshift.connect(workgroup_name=workgroup, database=database, backoff=1.05, retries=120)
+    connection = wr.data_api.redshift.connect(
+        workgroup_name=workgroup, database=database, backoff=1.05, retries=120
+    )
     frame = wr.data_api.redshift.read_sql_query(sql, connection)
     return [
-        [None if value is None else str(value) for value in row] for row in frame.astype(object).to_numpy().tolist()
+        [None if value is None else str(value) for value in row]
+        for row in frame.astype(object).to_numpy().tolist()
     ]

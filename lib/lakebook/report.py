@@ -1,4 +1,6 @@
-"""The report of a run: one self-contained page for people, made from the evidence alone, and the executed copies as pages beside it."""
+"""The report of a run: one self-contained page for people, made from the evidence alone, and the
+executed copies as pages beside it.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +40,16 @@ class Facts:
 
     @property
     def gates(self) -> list[dict[str, Any]]:
-        """`[{"name": "raw = source", "ok": True, "tables": [{"table", "expected", "measured", "status", "detail"}]}]`."""
+        """`[{"name": "raw = source", "ok": True, "tables": [{"table", "expected", "measured",
+        "status", "detail"}]}]`.
+        """
         return self._of_kind("reconciliation")
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """What the phase was for, in people's words: `[{"name": "score of flight_delay", "value": "auc 0.685, …"}]`."""
+        """What the phase was for, in people's words: `[{"name": "score of flight_delay", "value":
+        "auc 0.685, …"}]`.
+        """
         return self._of_kind("result")
 
     @property
@@ -54,7 +60,12 @@ class Facts:
     @property
     def losses(self) -> list[dict[str, Any]]:
         """The known losses of the source in which rows are affected."""
-        named = [row for each in self._of_kind("table") if each["name"] == "known losses" for row in each["rows"]]
+        named = [
+            row
+            for each in self._of_kind("table")
+            if each["name"] == "known losses"
+            for row in each["rows"]
+        ]
         return [row for row in named if row.get("rows_affected") != 0]
 
     @property
@@ -62,7 +73,12 @@ class Facts:
         """The actions of the changing calls: made, or in a plan still needed."""
         if self.mode == "apply":
             return [each["action"] for each in self._of_kind("call")]
-        return [row["call"] for each in self._of_kind("table") if each["name"] == "plan" for row in each["rows"]]
+        return [
+            row["call"]
+            for each in self._of_kind("table")
+            if each["name"] == "plan"
+            for row in each["rows"]
+        ]
 
     @property
     def held(self) -> int:
@@ -128,7 +144,8 @@ def summary(run: Run) -> str:
 def write(run: Run) -> Path:
     """Write report.html and a page per executed copy into the run's folder; the report's path.
 
-    Both are derived from the sealed files and are not sealed themselves: they may be written again at any time.
+    Both are derived from the sealed files and are not sealed themselves: they may be written again
+    at any time.
     """
     for copy in sorted(run.folder.glob("*.ipynb")):
         write_page(copy)
@@ -141,12 +158,17 @@ def write(run: Run) -> Path:
             run=run,
             facts=found,
             verdict=verdict(run, found),
-            services=Counter(action.partition(":")[0] for each in found for action in each.calls).most_common(),
+            services=Counter(
+                action.partition(":")[0] for each in found for action in each.calls
+            ).most_common(),
             attempts={
-                each.number: [copy.with_suffix(".html").name for copy in attempts(run, each)] for each in run.phases
+                each.number: [copy.with_suffix(".html").name for copy in attempts(run, each)]
+                for each in run.phases
             },
             pages={copy.with_suffix(".ipynb").name for copy in run.folder.glob("*.html")},
-            ledger=[json.loads(line) for line in _read(run.folder / evidence_pack.LEDGER).splitlines()],
+            ledger=[
+                json.loads(line) for line in _read(run.folder / evidence_pack.LEDGER).splitlines()
+            ],
             problems=evidence_pack.problems(run.folder),
             seal=evidence_pack.sealed(run.folder),
         )
@@ -159,9 +181,16 @@ def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
     """The result in one word for the style (good, bad, waiting), in a headline, and in a sentence."""
     stopped = next((each for each in run.phases if each.status in ("failed", "interrupted")), None)
     if run.status == "succeeded" and run.mode == "plan":
-        return "good", "Planned", f"{sum(len(each.calls) for each in found):,} calls are still needed; none was made."
+        return (
+            "good",
+            "Planned",
+            f"{sum(len(each.calls) for each in found):,} calls are still needed; none was made.",
+        )
     if run.status == "succeeded":
-        held, tables = sum(each.held for each in found), [table for each in found for table in each.tables]
+        held, tables = (
+            sum(each.held for each in found),
+            [table for each in found for table in each.tables],
+        )
         losses = sum(table["status"] == LOSS for table in tables)
         if not held and not tables:
             return "good", "Done", "The phases ran to their end; they had nothing to check."
@@ -183,7 +212,9 @@ def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
 
 
 def write_page(copy: Path) -> None:
-    """Write an executed copy as a page beside it, without scripts or anything from elsewhere, unless that is done."""
+    """Write an executed copy as a page beside it, without scripts or anything from elsewhere,
+    unless that is done.
+    """
     page = copy.with_suffix(".html")
     if page.exists() and page.stat().st_mtime >= copy.stat().st_mtime:
         return
@@ -208,7 +239,10 @@ def _exporter() -> Any:
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lakebook", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("lakebook", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
     environment.filters["shown"] = lambda value: (
@@ -222,7 +256,9 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    return (
+        f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    )
 
 
 def _read(file: Path) -> str:

@@ -1,4 +1,6 @@
-"""Views for reports and the lake's own tables in the warehouse, and who may read which: declared, compared, granted."""
+"""Views for reports and the lake's own tables in the warehouse, and who may read which: declared,
+compared, granted.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from lakebook.warehouse import WarehouseTable
 
 SCHEMA, LAKE = "reporting", "lake"
-VIEW = re.compile(rf"CREATE +VIEW +{SCHEMA}\.(\w+) +AS\s.*WITH +NO +SCHEMA +BINDING", re.IGNORECASE | re.DOTALL)
+VIEW = re.compile(
+    rf"CREATE +VIEW +{SCHEMA}\.(\w+) +AS\s.*WITH +NO +SCHEMA +BINDING", re.IGNORECASE | re.DOTALL
+)
 NOTES = """CREATE TABLE IF NOT EXISTS lakebook.views (
     view_name varchar(127) NOT NULL,
     definition varchar(32) NOT NULL,
@@ -41,7 +45,8 @@ class View:
     name: str
     sql: str
     comment: str
-    absent: tuple[str, ...] = ()  # tables it reads that the warehouse does not get: such a view is not made
+    # tables it reads that the warehouse does not get: such a view is not made
+    absent: tuple[str, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -50,45 +55,79 @@ class View:
 
 
 def read(file: str, tables: list[WarehouseTable]) -> list[View]:
-    """The views of a file of this repository, in order; none for "". Raises LakebookError for anything else in it."""
+    """The views of a file of this repository, in order; none for "". Raises LakebookError for
+    anything else in it.
+    """
     if not file:
         return []
     there = {each.name for each in tables}
     text = (project() / file).read_text(encoding="utf-8")
-    found = [_view(each, file, there) for each in re.split(r";[ \t]*\n", f"{text}\n") if _without_comments(each)]
+    found = [
+        _view(each, file, there)
+        for each in re.split(r";[ \t]*\n", f"{text}\n")
+        if _without_comments(each)
+    ]
     if twice := {each.name for each in found if [one.name for one in found].count(each.name) > 1}:
-        raise LakebookError(f"{file} makes {', '.join(sorted(twice))} more than once: give each view a name of its own.")  # fmt: skip
+        raise LakebookError(
+            f"{file} makes {', '.join(sorted(twice))} more than once: give each view a name of its"
+            " own."
+        )
     return found
 
 
 @resource
 def views(_name: str, warehouse: Warehouse, wanted: list[View]) -> Iterator[Call]:
-    """The schema `reporting` with these views and no other of ours, made anew in one transaction where one differs."""
+    """The schema `reporting` with these views and no other of ours, made anew in one transaction
+    where one differs.
+    """
     present = warehouse.relations()
     noted = (
-        dict(warehouse.query("SELECT view_name, definition FROM lakebook.views").itertuples(index=False, name=None))
+        dict(
+            warehouse.query("SELECT view_name, definition FROM lakebook.views").itertuples(
+                index=False, name=None
+            )
+        )
         if "lakebook.views" in present
         else {}
     )
     wanted = [each for each in wanted if not each.absent]
-    due = [each for each in wanted if noted.get(each.name) != each.definition or f"{SCHEMA}.{each.name}" not in present]
+    due = [
+        each
+        for each in wanted
+        if noted.get(each.name) != each.definition or f"{SCHEMA}.{each.name}" not in present
+    ]
     gone = sorted(set(noted) - {each.name for each in wanted})
     if not due and not gone:
         return
     names = ", ".join(literal(each) for each in [*(each.name for each in due), *gone])
-    notes = [f"INSERT INTO lakebook.views VALUES ({literal(each.name)}, '{each.definition}', getdate())" for each in due]  # fmt: skip
-    remove = [f'DROP VIEW IF EXISTS {SCHEMA}."{each}"' for each in [*gone, *(each.name for each in due)]]
-    make = [sql for each in due for sql in (each.sql, f'COMMENT ON VIEW {SCHEMA}."{each.name}" IS {literal(each.comment)}')]  # fmt: skip
+    notes = [
+        f"INSERT INTO lakebook.views VALUES ({literal(each.name)}, '{each.definition}', getdate())"
+        for each in due
+    ]
+    remove = [
+        f'DROP VIEW IF EXISTS {SCHEMA}."{each}"' for each in [*gone, *(each.name for each in due)]
+    ]
+    make = [
+        sql
+        for each in due
+        for sql in (each.sql, f'COMMENT ON VIEW {SCHEMA}."{each.name}" IS {literal(each.comment)}')
+    ]
     first = [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", "CREATE SCHEMA IF NOT EXISTS lakebook", NOTES]
     forget = f"DELETE FROM lakebook.views WHERE view_name IN ({names})"
     yield warehouse.transaction([*first, *remove, *make, forget, *notes])
 
 
 @resource
-def external_schema(name: str, warehouse: Warehouse, database: str, role_arn: str) -> Iterator[Call]:
-    """The curated tables of the Data Catalog as a schema beside the loaded ones: what is there now, read from S3 when it is asked for."""
+def external_schema(
+    name: str, warehouse: Warehouse, database: str, role_arn: str
+) -> Iterator[Call]:
+    """The curated tables of the Data Catalog as a schema beside the loaded ones: what is there now,
+    read from S3 when it is asked for.
+    """
     have = dict(
-        warehouse.query("SELECT schemaname, databasename FROM svv_external_schemas").itertuples(index=False, name=None)
+        warehouse.query("SELECT schemaname, databasename FROM svv_external_schemas").itertuples(
+            index=False, name=None
+        )
         if warehouse.exists()
         else []
     )
@@ -96,13 +135,15 @@ def external_schema(name: str, warehouse: Warehouse, database: str, role_arn: st
         yield warehouse.statement(f'DROP SCHEMA "{name}"')
     if have.get(name) != database:
         yield warehouse.statement(
-            f"CREATE EXTERNAL SCHEMA \"{name}\" FROM DATA CATALOG DATABASE '{database}' IAM_ROLE '{role_arn}'"
+            f"CREATE EXTERNAL SCHEMA \"{name}\" FROM DATA CATALOG DATABASE '{database}' IAM_ROLE"
+            f" '{role_arn}'"
         )
 
 
 @resource
 def readers(_name: str, warehouse: Warehouse, names: Names, schemas: list[str]) -> Iterator[Call]:
-    """A database role for each kind of person with the schemas it reads, now and in time to come, held by the user of its IAM role.
+    """A database role for each kind of person with the schemas it reads, now and in time to come,
+    held by the user of its IAM role.
 
     Scoped permissions: https://docs.aws.amazon.com/redshift/latest/dg/t_scoped-permissions.html
     """
@@ -112,7 +153,9 @@ def readers(_name: str, warehouse: Warehouse, names: Names, schemas: list[str]) 
 
 
 def may_use(persona: str, schema: str) -> bool:
-    """Whether a persona's database role may use a schema; the operator, who administers the warehouse, may use all."""
+    """Whether a persona's database role may use a schema; the operator, who administers the
+    warehouse, may use all.
+    """
     return persona == OPERATOR or schema in _reads([]).get(persona.replace("-", "_"), [])
 
 
@@ -122,32 +165,54 @@ def rights(schemas: list[str]) -> list[dict[str, str]]:
 
 
 def counts(warehouse: Warehouse, wanted: list[View]) -> list[dict[str, int | str]]:
-    """The rows of each view as it answers now, and what keeps one from being made; a view that cannot be read raises LakebookError."""
-    parts = [f"SELECT '{each.name}', count(*) FROM {SCHEMA}.\"{each.name}\"" for each in wanted if not each.absent]
-    rows = {name: count for name, count in (warehouse.ask(" UNION ALL ".join(parts)) if parts else [])}  # noqa: C416 - pairs
+    """The rows of each view as it answers now, and what keeps one from being made; a view that
+    cannot be read raises LakebookError.
+    """
+    parts = [
+        f"SELECT '{each.name}', count(*) FROM {SCHEMA}.\"{each.name}\""
+        for each in wanted
+        if not each.absent
+    ]
+    rows = {  # noqa: C416 - pairs
+        name: count for name, count in (warehouse.ask(" UNION ALL ".join(parts)) if parts else [])
+    }
     return [
-        {"view": each.name, "rows": int(rows.get(each.name) or 0), "left out, as it needs": ", ".join(each.absent)}
+        {
+            "view": each.name,
+            "rows": int(rows.get(each.name) or 0),
+            "left out, as it needs": ", ".join(each.absent),
+        }
         for each in wanted
     ]
 
 
 def _reads(schemas: list[str]) -> dict[str, list[str]]:
-    """Analysts see no personal data; data scientists all that the lake has; engineers the bookkeeping too."""
+    """Analysts see no personal data; data scientists all that the lake has; engineers the
+    bookkeeping too.
+    """
     everything = [SCHEMA, *schemas, LAKE]
-    return {"analyst": [SCHEMA], "data_scientist": everything, "data_engineer": [*everything, "lakebook"]}
+    return {
+        "analyst": [SCHEMA],
+        "data_scientist": everything,
+        "data_engineer": [*everything, "lakebook"],
+    }
 
 
 def _grants(names: Names, schemas: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     """What must be held, as HELD says it, and the statement that gives it."""
     for role, reads in _reads(schemas).items():
-        user = f"IAMR:{names.resource(role.replace('_', '-'))}"  # as Redshift calls who comes with an IAM role
+        # as Redshift calls who comes with an IAM role
+        user = f"IAMR:{names.resource(role.replace('_', '-'))}"
         yield ("role", role, "", ""), f"CREATE ROLE {role}"
         yield ("user", user, "", ""), f'CREATE USER "{user}" PASSWORD DISABLE'
         yield ("member", user, role, ""), f'GRANT ROLE {role} TO "{user}"'
         for each in reads:
             yield ("SCHEMA", role, each, "USAGE"), f'GRANT USAGE ON SCHEMA "{each}" TO ROLE {role}'
             if each != LAKE:  # its tables are Lake Formation's to give
-                yield ("TABLES", role, each, "SELECT"), f'GRANT SELECT FOR TABLES IN SCHEMA "{each}" TO ROLE {role}'
+                yield (
+                    ("TABLES", role, each, "SELECT"),
+                    f'GRANT SELECT FOR TABLES IN SCHEMA "{each}" TO ROLE {role}',
+                )
 
 
 def _view(statement: str, file: str, there: set[str]) -> View:
@@ -155,13 +220,19 @@ def _view(statement: str, file: str, there: set[str]) -> View:
     found = VIEW.fullmatch(sql)
     if not found:
         raise LakebookError(
-            f"{file} may only hold statements CREATE VIEW {SCHEMA}.name AS … WITH NO SCHEMA BINDING; this is none: {' '.join(sql.split())[:80]}"
+            f"{file} may only hold statements CREATE VIEW {SCHEMA}.name AS … WITH NO SCHEMA"
+            f" BINDING; this is none: {' '.join(sql.split())[:80]}"
         )
-    above = statement.strip().rpartition("\n\n")[2] if statement.strip().startswith("--") else statement
+    above = (
+        statement.strip().rpartition("\n\n")[2] if statement.strip().startswith("--") else statement
+    )
     comment = " ".join(each.lstrip("- ") for each in above.splitlines() if each.startswith("--"))
-    clauses = re.sub(r"\w+\s*\([^()]*\bFROM\b[^()]*\)", "", sql, flags=re.IGNORECASE)  # extract(hour FROM f.departed)
+    # extract(hour FROM f.departed)
+    clauses = re.sub(r"\w+\s*\([^()]*\bFROM\b[^()]*\)", "", sql, flags=re.IGNORECASE)
     reads = re.findall(r"\b(?:FROM|JOIN)\s+(\w+\.\w+)", clauses, re.IGNORECASE)
-    return View(found[1].lower(), sql, comment, tuple(sorted({each.lower() for each in reads} - there)))
+    return View(
+        found[1].lower(), sql, comment, tuple(sorted({each.lower() for each in reads} - there))
+    )
 
 
 def _without_comments(statement: str) -> str:

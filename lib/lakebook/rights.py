@@ -1,4 +1,6 @@
-"""The rights that a notebook's API calls need, kept in its executed copy: what a least-privilege policy is made of."""
+"""The rights that a notebook's API calls need, kept in its executed copy: what a least-privilege
+policy is made of.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,15 @@ Right = tuple[
     str, tuple[str, ...], tuple[tuple[str, str], ...]
 ]  # action, resource ARNs, condition keys with their values
 
-# what no operation of its own asks for: Athena reads a registered location with what Lake Formation lends its caller
+# what no operation of its own asks for: Athena reads a registered location with what Lake Formation
+# lends its caller
 # https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
 LENT: Right = ("lakeformation:GetDataAccess", ("*",), ())
 
 
 class Recorder:
-    """Takes note of every call that the session's clients make, ours and awswrangler's, and records at the end of a cell what is new.
+    """Takes note of every call that the session's clients make, ours and awswrangler's, and records
+    at the end of a cell what is new.
 
     Only actions and resources are kept, never the parameters: they may hold SQL, data or a policy.
     """
@@ -46,7 +50,9 @@ class Recorder:
             context = dict(each.context)
             if each.action == "iam:CreateRole" and "PermissionsBoundary" in params:
                 context["iam:PermissionsBoundary"] = params["PermissionsBoundary"]
-            self._new.add((each.action, tuple(map(_veiled, each.resources)), tuple(sorted(context.items()))))
+            self._new.add(
+                (each.action, tuple(map(_veiled, each.resources)), tuple(sorted(context.items())))
+            )
         if model.name == "StartQueryExecution":
             self._new.add(LENT)
 
@@ -59,6 +65,8 @@ class Recorder:
 
 
 def _veiled(arn: str) -> str:
-    """An ARN without the name of a document: `landing/letters/passenger_id=17/a.txt` says who wrote."""
+    """An ARN without the name of a document: `landing/letters/passenger_id=17/a.txt` says who
+    wrote.
+    """
     bucket, found, _ = arn.partition("/landing/")
     return f"{bucket}{found}*" if found and arn.startswith("arn:aws:s3:::") else arn

@@ -1,4 +1,6 @@
-"""A run: the phases in order through papermill, with everything about them kept in one folder below outputs/."""
+"""A run: the phases in order through papermill, with everything about them kept in one folder below
+outputs/.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,26 @@ if TYPE_CHECKING:
 
     from lakebook.phases import Phase
 
-PENDING, RUNNING, SUCCEEDED, FAILED, INTERRUPTED = "pending", "running", "succeeded", "failed", "interrupted"
-VERSIONS = ("lakebook", "boto3", "botocore", "awswrangler", "pandas", "papermill", "nbclient", "ipykernel")
-AWS_ERROR = re.compile(r"An error occurred \((.+?)\) when calling the (\w+) operation(?: \(.*?\))?: (.*)", re.DOTALL)
+PENDING, RUNNING, SUCCEEDED, FAILED, INTERRUPTED = (
+    "pending",
+    "running",
+    "succeeded",
+    "failed",
+    "interrupted",
+)
+VERSIONS = (
+    "lakebook",
+    "boto3",
+    "botocore",
+    "awswrangler",
+    "pandas",
+    "papermill",
+    "nbclient",
+    "ipykernel",
+)
+AWS_ERROR = re.compile(
+    r"An error occurred \((.+?)\) when calling the (\w+) operation(?: \(.*?\))?: (.*)", re.DOTALL
+)
 
 
 @dataclass
@@ -71,7 +90,8 @@ class Run:
     ended: str = ""
     seconds: float = 0.0
     resumed: list[dict[str, Any]] = field(default_factory=list)  # time, commit, connection of each
-    folder: Path = field(default=Path(), compare=False)  # outputs/<environment>/<id>, relative to the project
+    # outputs/<environment>/<id>, relative to the project
+    folder: Path = field(default=Path(), compare=False)
 
     def save(self) -> None:
         """Write run.json, as a whole or not at all."""
@@ -82,19 +102,40 @@ class Run:
 
 
 def new(
-    mode: str, file: str, parameters: dict[str, Any], environment: str, connection: dict[str, str], phases: list[Phase]
+    mode: str,
+    file: str,
+    parameters: dict[str, Any],
+    environment: str,
+    connection: dict[str, str],
+    phases: list[Phase],
 ) -> Run:
     """A run that has not begun, with its folder made; started from the project's folder."""
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", environment):
-        raise ParametersError(f"environment is part of folder and resource names: {environment!r} will not do.")
-    while (folder := Path("outputs", environment, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{mode}")).exists():
+        raise ParametersError(
+            f"environment is part of folder and resource names: {environment!r} will not do."
+        )
+    while (
+        folder := Path(
+            "outputs", environment, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{mode}"
+        )
+    ).exists():
         time.sleep(0.1)  # another run has this second
     folder.mkdir(parents=True)
     commit, changes = _commit()
     planned = [PhaseRun(each.number, each.name, each.title, each.notebook) for each in phases]
     versions = {"python": sys.version.split()[0]} | {name: version(name) for name in VERSIONS}
     return Run(
-        folder.name, mode, environment, file, parameters, connection, commit, changes, versions, planned, folder=folder
+        folder.name,
+        mode,
+        environment,
+        file,
+        parameters,
+        connection,
+        commit,
+        changes,
+        versions,
+        planned,
+        folder=folder,
     )
 
 
@@ -102,44 +143,65 @@ def load(folder: Path) -> Run:
     """The run that a folder keeps; raises ParametersError where there is none."""
     try:
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return Run(**{**content, "phases": [PhaseRun(**each) for each in content["phases"]]}, folder=folder)
+        return Run(
+            **{**content, "phases": [PhaseRun(**each) for each in content["phases"]]}, folder=folder
+        )
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ParametersError(f"{folder} is not the folder of a run: it has no readable run.json.") from error
+        raise ParametersError(
+            f"{folder} is not the folder of a run: it has no readable run.json."
+        ) from error
 
 
 def find(run: str) -> Path:
-    """The folder of a run given by its path, its id, or as `latest`; raises ParametersError where there is none."""
+    """The folder of a run given by its path, its id, or as `latest`; raises ParametersError where
+    there is none.
+    """
     found = sorted(Path("outputs").glob("*/*/run.json"), key=lambda each: each.parent.name)
     folders = [each.parent for each in found if run in ("latest", each.parent.name)]
     if not folders and Path(run).is_dir():
         folders = [Path(run)]
     if not folders:
-        raise ParametersError(f"There is no run {run}; runs are the folders below outputs/<environment>.")
+        raise ParametersError(
+            f"There is no run {run}; runs are the folders below outputs/<environment>."
+        )
     return folders[-1]
 
 
 def execute(run: Run) -> None:
-    """Run the phases that have not succeeded, one after the other, up to the first that fails; the run's status says how it went."""
+    """Run the phases that have not succeeded, one after the other, up to the first that fails; the
+    run's status says how it went.
+    """
     with _alone(run.folder):
         _execute(run)
 
 
 def resume(run: Run, connection: dict[str, str]) -> None:
-    """The same for a run that stopped; the copy of the phase that stopped it is kept under another name.
+    """The same for a run that stopped; the copy of the phase that stopped it is kept under another
+    name.
 
-    Raises ParametersError when it is still running elsewhere, or when the copies of earlier phases are not as they were sealed.
+    Raises ParametersError when it is still running elsewhere, or when the copies of earlier phases
+    are not as they were sealed.
     """
     with _alone(run.folder):
         done = [each.copy for each in run.phases if each.status == SUCCEEDED]
         if done and (changed := evidence_pack.problems(run.folder, done)):
-            raise ParametersError(f"This run cannot go on, as its evidence is not whole: {' '.join(changed)}")
+            raise ParametersError(
+                f"This run cannot go on, as its evidence is not whole: {' '.join(changed)}"
+            )
         for each in run.phases:
             copy = run.folder / each.copy
             if each.status != SUCCEEDED and copy.exists():
                 copy.rename(copy.with_name(f"{copy.stem}.attempt-{each.attempts}.ipynb"))
         commit, changes = _commit()
         now = evidence_pack.utc(time.time())
-        run.resumed.append({"time": now, "commit": commit, "uncommitted_changes": changes, "connection": connection})
+        run.resumed.append(
+            {
+                "time": now,
+                "commit": commit,
+                "uncommitted_changes": changes,
+                "connection": connection,
+            }
+        )
         _execute(run)
 
 
@@ -152,7 +214,10 @@ def _execute(run: Run) -> None:
             _execute_phases(run)
     finally:
         run.status = _status(run)
-        run.ended, run.seconds = evidence_pack.utc(time.time()), round(run.seconds + time.monotonic() - start, 1)
+        run.ended, run.seconds = (
+            evidence_pack.utc(time.time()),
+            round(run.seconds + time.monotonic() - start, 1),
+        )
         run.save()
         evidence_pack.write_ledger(run.folder)
         evidence_pack.seal(run.folder)
@@ -166,7 +231,8 @@ def _execute_phases(run: Run) -> None:
             kernel, upcoming = upcoming, following and kernels.start()
             _execute_phase(run, phase, kernels, kernel)
             kernels.stop(kernel)
-            pages.submit(report.write_page, run.folder / phase.copy)  # what fails here fails again in the report
+            # what fails here fails again in the report
+            pages.submit(report.write_page, run.folder / phase.copy)
             if phase.status != SUCCEEDED:
                 return
 
@@ -197,14 +263,25 @@ def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type] # else jsonschema has it build a grammar for 1.6 s
     import papermill  # noqa: PLC0415 - takes a second, while the first kernel starts
 
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # the copy and this command say it all
+    # the copy and this command say it all
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     known = declared(Path(phase.notebook))
-    given = {name: value for name, value in {**run.parameters, "apply": run.mode == "apply"}.items() if name in known}
+    given = {
+        name: value
+        for name, value in {**run.parameters, "apply": run.mode == "apply"}.items()
+        if name in known
+    }
     output = LiveLines(phase.number)
     copy = run.folder / phase.copy
     try:
         notebook = papermill.execute_notebook(
-            phase.notebook, str(copy), given, progress_bar=False, stdout_file=output, stderr_file=output, **kernel
+            phase.notebook,
+            str(copy),
+            given,
+            progress_bar=False,
+            stdout_file=output,
+            stderr_file=output,
+            **kernel,
         )
     except papermill.PapermillExecutionError as error:
         return sentence(error.ename, error.evalue)
@@ -214,12 +291,22 @@ def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
         output.close()
     if notebook.metadata.papermill.exception:
         return "The notebook ended itself early, so its checks were not made."
-    failed = [each.get("fact") or each.get("name") for each in evidence_pack.records(copy) if not each.get("ok", True)]
-    return f"These checks did not hold, though the notebook went on: {', '.join(map(str, failed))}." if failed else ""
+    failed = [
+        each.get("fact") or each.get("name")
+        for each in evidence_pack.records(copy)
+        if not each.get("ok", True)
+    ]
+    return (
+        f"These checks did not hold, though the notebook went on: {', '.join(map(str, failed))}."
+        if failed
+        else ""
+    )
 
 
 def sentence(name: str, message: str) -> str:
-    """An exception in one sentence: our own as they are, AWS's with its error code, others with their name."""
+    """An exception in one sentence: our own as they are, AWS's with its error code, others with
+    their name.
+    """
     if hasattr(errors, name):
         return message
     if name == "DeadKernelError":
@@ -273,10 +360,16 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _mark_interrupted(copy: Path) -> None:
-    """Say in the copy itself that it is not complete: papermill takes a cell it had to leave for a completed one."""
+    """Say in the copy itself that it is not complete: papermill takes a cell it had to leave for a
+    completed one.
+    """
     with contextlib.suppress(OSError, ValueError):
         content = json.loads(copy.read_text(encoding="utf-8"))
-        started = [each for each in content["cells"] if each["metadata"].get("papermill", {}).get("start_time")]
+        started = [
+            each
+            for each in content["cells"]
+            if each["metadata"].get("papermill", {}).get("start_time")
+        ]
         content["metadata"]["papermill"]["exception"] = True
         for cell in started[-1:]:
             cell["metadata"]["papermill"] |= {"exception": True, "status": "failed"}
@@ -293,4 +386,6 @@ def _commit() -> tuple[str, bool | None]:
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -1,4 +1,6 @@
-"""Security groups: one for each phase that lives in the VPC and one for the endpoints, each open to what it needs and nothing else."""
+"""Security groups: one for each phase that lives in the VPC and one for the endpoints, each open to
+what it needs and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ PHASES = ("dms", "glue", "redshift", "sagemaker")
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """TCP ports from or to a peer: a range of addresses, the name of a group of ours, or `s3` for the gateway endpoint's."""
+    """TCP ports from or to a peer: a range of addresses, the name of a group of ours, or `s3` for
+    the gateway endpoint's.
+    """
 
     direction: str  # "in" or "out"
     peer: str
@@ -44,8 +48,11 @@ def groups(place: Place, on_premises_cidr: str, source_port: int) -> list[Resour
     every = {names.resource(each): list(out) for each in PHASES}
     if on_premises_cidr:
         every[names.resource("dms")].append(Rule("out", on_premises_cidr, source_port, source_port))
-    for each in ("glue", "sagemaker"):  # their workers talk to one another; AWS demands all ports from the group itself
-        every[names.resource(each)] += [Rule(way, names.resource(each), 0, 65535) for way in ("in", "out")]
+    # their workers talk to one another; AWS demands all ports from the group itself
+    for each in ("glue", "sagemaker"):
+        every[names.resource(each)] += [
+            Rule(way, names.resource(each), 0, 65535) for way in ("in", "out")
+        ]
     every[endpoints] = [Rule("in", names.resource(each), HTTPS, HTTPS) for each in PHASES]
     return [
         *(security_group(each, place) for each in every),
@@ -81,18 +88,29 @@ def rules_of(name: str, wanted: list[Rule]) -> Iterator[Call]:
 
 
 def _permissions(client: Any, group_id: str, way: str) -> list[dict[str, Any]]:
-    """One permission for each rule of a group; a group that is yet to be made will let everything out."""
+    """One permission for each rule of a group; a group that is yet to be made will let everything
+    out.
+    """
     if group_id.startswith("<"):
         return [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}] if way == "out" else []
     pages = client.get_paginator("describe_security_group_rules").paginate(
         Filters=[{"Name": "group-id", "Values": [group_id]}]
     )
-    rules = [each for page in pages for each in page["SecurityGroupRules"] if each["IsEgress"] == (way == "out")]
+    rules = [
+        each
+        for page in pages
+        for each in page["SecurityGroupRules"]
+        if each["IsEgress"] == (way == "out")
+    ]
     return [_permission(each) for each in rules]
 
 
 def _permission(rule: dict[str, Any]) -> dict[str, Any]:
-    ports = {} if rule["IpProtocol"] == "-1" else {"FromPort": rule["FromPort"], "ToPort": rule["ToPort"]}
+    ports = (
+        {}
+        if rule["IpProtocol"] == "-1"
+        else {"FromPort": rule["FromPort"], "ToPort": rule["ToPort"]}
+    )
     have = {"IpProtocol": rule["IpProtocol"], **ports}
     if "CidrIpv4" in rule:
         return {**have, "IpRanges": [{"CidrIp": rule["CidrIpv4"]}]}
@@ -107,5 +125,7 @@ def _s3_prefix_list() -> str:
     """The id of the list of S3's addresses in this Region."""
     client = aws.client("ec2")
     name = f"com.amazonaws.{client.meta.region_name}.s3"
-    found = client.describe_managed_prefix_lists(Filters=[{"Name": "prefix-list-name", "Values": [name]}])
+    found = client.describe_managed_prefix_lists(
+        Filters=[{"Name": "prefix-list-name", "Values": [name]}]
+    )
     return str(found["PrefixLists"][0]["PrefixListId"])

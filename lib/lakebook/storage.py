@@ -1,4 +1,6 @@
-"""The lake's four buckets and the log group of its network, each kept as long as the parameters say."""
+"""The lake's four buckets and the log group of its network, each kept as long as the parameters
+say.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,44 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 KEPT = {  # what retention_days speaks of: where it is, why it is kept at all, and what ends it
-    "raw": ("raw layer, documents", "the way back to what the source delivered", "lifecycle of the raw bucket"),
-    "snapshots": ("earlier snapshots of curated tables", "time travel, and the way back after a bad load", "05"),
-    "personal_snapshots": ("the same, of tables that a classification does not leave to everybody", "as short as the way back may be: the data of people", "05"),
-    "old_versions": ("overwritten and deleted objects", "the way back after a mistake", "lifecycle of curated and jobs"),
+    "raw": (
+        "raw layer, documents",
+        "the way back to what the source delivered",
+        "lifecycle of the raw bucket",
+    ),
+    "snapshots": (
+        "earlier snapshots of curated tables",
+        "time travel, and the way back after a bad load",
+        "05",
+    ),
+    "personal_snapshots": (
+        "the same, of tables that a classification does not leave to everybody",
+        "as short as the way back may be: the data of people",
+        "05",
+    ),
+    "old_versions": (
+        "overwritten and deleted objects",
+        "the way back after a mistake",
+        "lifecycle of curated and jobs",
+    ),
     "query_results": ("answers of Athena", "to be fetched", "lifecycle of jobs"),
-    "audit": ("what CloudTrail wrote", "evidence; locked for so long, and deleted a day later", "Object Lock, lifecycle of audit"),
-    "logs": ("connections of the network", "to find out who talked to whom", "retention of the log group"),
-}  # fmt: skip
+    "audit": (
+        "what CloudTrail wrote",
+        "evidence; locked for so long, and deleted a day later",
+        "Object Lock, lifecycle of audit",
+    ),
+    "logs": (
+        "connections of the network",
+        "to find out who talked to whom",
+        "retention of the log group",
+    ),
+}
 LAYERS = tuple(KEPT)
 
 
 def buckets(names: Names, retention_days: dict[str, int]) -> list[Resource]:
-    """Raw (not versioned: DMS's test of its target lists every version), curated, jobs and audit, in order.
+    """Raw (not versioned: DMS's test of its target lists every version), curated, jobs and audit,
+    in order.
 
     `retention_days` has 0 or more days for what `KEPT` names; 0 keeps for ever.
     """
@@ -39,7 +66,9 @@ def buckets(names: Names, retention_days: dict[str, int]) -> list[Resource]:
     return [
         s3.bucket(names.raw_bucket, names.region, expiry=raw, **shared),
         s3.bucket(names.curated_bucket, names.region, versioned=True, expiry=versions, **shared),
-        s3.bucket(names.jobs_bucket, names.region, versioned=True, expiry=[*results, *versions], **shared),
+        s3.bucket(
+            names.jobs_bucket, names.region, versioned=True, expiry=[*results, *versions], **shared
+        ),
         audit_bucket(names, days["audit"]),
     ]
 
@@ -55,17 +84,40 @@ def audit_bucket(names: Names, locked_days: int) -> Resource:
     ours = {"aws:SourceArn": trail}
     acl = {"s3:x-amz-acl": "bucket-owner-full-control"}
     statements = (
-        {"Sid": "TrailLooks", "Effect": "Allow", **writer, "Action": "s3:GetBucketAcl", "Resource": arn, "Condition": {"StringEquals": ours}},
-        {"Sid": "TrailWrites", "Effect": "Allow", **writer, "Action": "s3:PutObject", "Resource": f"{arn}/AWSLogs/{names.account}/*", "Condition": {"StringEquals": {**ours, **acl}}},
-    )  # fmt: skip
+        {
+            "Sid": "TrailLooks",
+            "Effect": "Allow",
+            **writer,
+            "Action": "s3:GetBucketAcl",
+            "Resource": arn,
+            "Condition": {"StringEquals": ours},
+        },
+        {
+            "Sid": "TrailWrites",
+            "Effect": "Allow",
+            **writer,
+            "Action": "s3:PutObject",
+            "Resource": f"{arn}/AWSLogs/{names.account}/*",
+            "Condition": {"StringEquals": {**ours, **acl}},
+        },
+    )
     shared: dict[str, Any] = {"key_alias": kms.alias(names), "tags": names.tags}
-    kept = {"locked_days": locked_days, "expiry": [expire("", locked_days + 1)] if locked_days else []}
-    return s3.bucket(names.audit_bucket, names.region, versioned=True, statements=statements, **kept, **shared)
+    kept = {
+        "locked_days": locked_days,
+        "expiry": [expire("", locked_days + 1)] if locked_days else [],
+    }
+    return s3.bucket(
+        names.audit_bucket, names.region, versioned=True, statements=statements, **kept, **shared
+    )
 
 
 @resource
-def log_group(name: str, key_alias: str, retention_days: int, tags: dict[str, str]) -> Iterator[Call]:
-    """An encrypted log group that keeps its lines for so many days, one of the numbers CloudWatch Logs knows; 0 for ever."""
+def log_group(
+    name: str, key_alias: str, retention_days: int, tags: dict[str, str]
+) -> Iterator[Call]:
+    """An encrypted log group that keeps its lines for so many days, one of the numbers CloudWatch
+    Logs knows; 0 for ever.
+    """
     logs = aws.client("logs")
     found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
     have = next((each for each in found if each["logGroupName"] == name), None)
@@ -76,17 +128,24 @@ def log_group(name: str, key_alias: str, retention_days: int, tags: dict[str, st
         yield Call(logs.associate_kms_key, {"logGroupName": name, "kmsKeyId": key})
     kept = have.get("retentionInDays", 0) if have else 0
     if retention_days and kept != retention_days:
-        yield Call(logs.put_retention_policy, {"logGroupName": name, "retentionInDays": retention_days})
+        yield Call(
+            logs.put_retention_policy, {"logGroupName": name, "retentionInDays": retention_days}
+        )
     elif kept and not retention_days:
         yield Call(logs.delete_retention_policy, {"logGroupName": name})
 
 
 def checked(retention_days: dict[str, int]) -> dict[str, int]:
-    """All the days, 0 where none are named; raises LakebookError for a name nobody knows or a negative number."""
-    wrong = sorted(set(retention_days) - set(LAYERS)) + [name for name, days in retention_days.items() if days < 0]
+    """All the days, 0 where none are named; raises LakebookError for a name nobody knows or a
+    negative number.
+    """
+    wrong = sorted(set(retention_days) - set(LAYERS)) + [
+        name for name, days in retention_days.items() if days < 0
+    ]
     if wrong:
         raise LakebookError(
-            f"retention_days speaks of {', '.join(wrong)}; it takes days of 0 or more for {', '.join(LAYERS)}."
+            f"retention_days speaks of {', '.join(wrong)}; it takes days of 0 or more for"
+            f" {', '.join(LAYERS)}."
         )
     return {each: retention_days.get(each, 0) for each in LAYERS}
 

@@ -1,4 +1,6 @@
-"""A stand-in for AWS on one machine: real engines behind AWS's own API, for rehearsing what will run on AWS."""
+"""A stand-in for AWS on one machine: real engines behind AWS's own API, for rehearsing what will
+run on AWS.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ __all__ = ["SOURCE_SECRET", "running"]
 def running(
     directory: Path | None = None, port: int = 0, source: dict[str, str] | None = None
 ) -> Iterator[dict[str, str]]:
-    """Run the stand-in in this process and yield the environment variables that point AWS clients at it.
+    """Run the stand-in in this process and yield the environment variables that point AWS clients
+    at it.
 
-    `source` is the content of the source database's secret (username, password, host, port, engine, dbname).
-    The variables are also set in this process until the block ends.
+    `source` is the content of the source database's secret (username, password, host, port, engine,
+    dbname). The variables are also set in this process until the block ends.
     """
     from local_aws import server  # noqa: PLC0415 - clients that only read SOURCE_SECRET need no engines
 

@@ -36,7 +36,9 @@ def main() -> int:
         default="run",
         help="foreground (default), start in the background, stop, break something for practice",
     )
-    parser.add_argument("name", nargs="?", default="list", help="after scenario: its name, list (default) or clear")
+    parser.add_argument(
+        "name", nargs="?", default="list", help="after scenario: its name, list (default) or clear"
+    )
     parser.add_argument(
         "--source",
         default=os.environ.get("LOCAL_AWS_SOURCE", ""),
@@ -65,7 +67,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM; raises LocalAwsError or ServerError when it cannot start."""
     if running := _running(options.data):
         raise LocalAwsError(
-            f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down` stops it."
+            f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down`"
+            " stops it."
         )
     options.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
@@ -91,7 +94,8 @@ def up(options: argparse.Namespace) -> None:
     running = _running(options.data)
     if running and options.source and running["source"] != _label(_source(options.source)):
         raise LocalAwsError(
-            f"The stand-in runs with the source {running['source']}; `make down` first, then start it with another one."
+            f"The stand-in runs with the source {running['source']}; `make down` first, then start"
+            " it with another one."
         )
     if not running:
         running = _start(options)
@@ -113,7 +117,9 @@ def scenario(options: argparse.Namespace) -> None:
     """Break one hop of the stand-in that runs, mend everything (clear), or list what can be broken."""
     running = _running(options.data)
     if not running:
-        raise LocalAwsError("No stand-in runs: start it with `make rehearse`, or `python -m local_aws up`.")
+        raise LocalAwsError(
+            "No stand-in runs: start it with `make rehearse`, or `python -m local_aws up`."
+        )
     told = {"list": None, "clear": {"clear": True}}.get(options.name, {"start": options.name})
     body = json.dumps(told).encode() if told else None
     request = urllib.request.Request(f"{running['endpoint']}/_local_aws/scenarios", data=body)  # noqa: S310 - our own address
@@ -129,13 +135,27 @@ def scenario(options: argparse.Namespace) -> None:
 def _start(options: argparse.Namespace) -> dict[str, Any]:
     options.data.mkdir(parents=True, exist_ok=True)
     log = options.data / "local_aws.log"
-    command = [sys.executable, "-m", "local_aws", "run", "--port", str(options.port), "--data", str(options.data)]
+    command = [
+        sys.executable,
+        "-m",
+        "local_aws",
+        "run",
+        "--port",
+        str(options.port),
+        "--data",
+        str(options.data),
+    ]
     environ = dict(
         os.environ, LOCAL_AWS_SOURCE=options.source
     )  # not on the command line, where everybody can read a password
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=environ
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environ,
         )
     shown = 0
 
@@ -144,7 +164,11 @@ def _start(options: argparse.Namespace) -> dict[str, Any]:
         text = log.read_text(errors="replace")
         new, shown = text[shown:], len(text)
         sys.stderr.write(
-            "".join(line for line in new.splitlines(keepends=True) if not line.startswith(("export ", "unset ")))
+            "".join(
+                line
+                for line in new.splitlines(keepends=True)
+                if not line.startswith(("export ", "unset "))
+            )
         )
         if process.poll() is not None:
             raise LocalAwsError("The stand-in did not start.")
@@ -192,7 +216,10 @@ def _wait(done: Any, timeout_seconds: float, complaint: str) -> None:
     start = time.monotonic()
     while not done():
         if time.monotonic() - start > timeout_seconds:
-            raise LocalAwsError(f"{complaint} after {timeout_seconds:.0f} seconds; see local_aws.log in its directory.")
+            raise LocalAwsError(
+                f"{complaint} after {timeout_seconds:.0f} seconds; see local_aws.log in its"
+                " directory."
+            )
         time.sleep(0.1)
 
 

@@ -1,4 +1,6 @@
-"""AWS Budgets as records: nothing here costs anything, so that no budget is ever reached; moto's lose updates and subscribers."""
+"""AWS Budgets as records: nothing here costs anything, so that no budget is ever reached; moto's
+lose updates and subscribers.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 NOTIFIED = ("NotificationType", "ComparisonOperator", "Threshold")  # what tells notifications apart
-MOST_NOTIFICATIONS, MOST_SUBSCRIBERS = 10, 11  # of a budget; of a notification: ten addresses and a topic
+# of a budget; of a notification: ten addresses and a topic
+MOST_NOTIFICATIONS, MOST_SUBSCRIBERS = 10, 11
 
 
 class Budgets(Service):
@@ -23,7 +26,8 @@ class Budgets(Service):
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
         self.budgets: dict[str, Record] = {}
-        self.notifications: dict[str, list[Record]] = {}  # by budget: {"Notification", "Subscribers"}
+        # by budget: {"Notification", "Subscribers"}
+        self.notifications: dict[str, list[Record]] = {}
         self.tags: dict[str, list[Record]] = {}
         self.lock = threading.RLock()
 
@@ -34,7 +38,8 @@ class Budgets(Service):
         with self.lock:
             if name in self.budgets:
                 raise ApiError(
-                    "DuplicateRecordException", f"Error creating budget: {name} - the budget already exists."
+                    "DuplicateRecordException",
+                    f"Error creating budget: {name} - the budget already exists.",
                 )
             self.budgets[name], self.notifications[name] = _shown(budget), []
             for each in call.parameters.get("NotificationsWithSubscribers", []):
@@ -70,18 +75,28 @@ class Budgets(Service):
         """Nothing; DuplicateRecordException for a notification that is there."""
         with self.lock:
             self._budget(call)
-            self._notify(call.parameters["BudgetName"], call.parameters["Notification"], call.parameters["Subscribers"])
+            self._notify(
+                call.parameters["BudgetName"],
+                call.parameters["Notification"],
+                call.parameters["Subscribers"],
+            )
         return {}
 
     def DescribeNotificationsForBudget(self, call: Call) -> Record:
         """The notifications of a budget."""
         self._budget(call)
-        return {"Notifications": [each["Notification"] for each in self.notifications[call.parameters["BudgetName"]]]}
+        return {
+            "Notifications": [
+                each["Notification"] for each in self.notifications[call.parameters["BudgetName"]]
+            ]
+        }
 
     def UpdateNotification(self, call: Call) -> Record:
         """Nothing; a notification is replaced and keeps its subscribers."""
         with self.lock:
-            self._notification(call, "OldNotification")["Notification"] = _settled(call.parameters["NewNotification"])
+            self._notification(call, "OldNotification")["Notification"] = _settled(
+                call.parameters["NewNotification"]
+            )
         return {}
 
     def DeleteNotification(self, call: Call) -> Record:
@@ -102,7 +117,8 @@ class Budgets(Service):
                 raise ApiError("DuplicateRecordException", "The subscriber already exists.")
             if len(subscribers) >= MOST_SUBSCRIBERS:
                 raise ApiError(
-                    "CreationLimitExceededException", "A notification has at most ten addresses and one topic."
+                    "CreationLimitExceededException",
+                    "A notification has at most ten addresses and one topic.",
                 )
             subscribers.append(call.parameters["Subscriber"])
         return {}
@@ -112,7 +128,9 @@ class Budgets(Service):
         with self.lock:
             subscribers = self._notification(call)["Subscribers"]
             if call.parameters["Subscriber"] not in subscribers:
-                raise ApiError("NotFoundException", "Unable to delete the subscriber: it does not exist.")
+                raise ApiError(
+                    "NotFoundException", "Unable to delete the subscriber: it does not exist."
+                )
             subscribers.remove(call.parameters["Subscriber"])
         return {}
 
@@ -127,15 +145,21 @@ class Budgets(Service):
 
     def _named(self, name: str) -> Record:
         if name not in self.budgets:
-            raise ApiError("NotFoundException", f"Unable to get budget: {name} - the budget doesn't exist.")
+            raise ApiError(
+                "NotFoundException", f"Unable to get budget: {name} - the budget doesn't exist."
+            )
         return self.budgets[name]
 
     def _notify(self, name: str, notification: Record, subscribers: list[Record]) -> None:
         have = self.notifications[name]
         if any(_same(each["Notification"], notification) for each in have):
-            raise ApiError("DuplicateRecordException", "Error creating notification: it already exists.")
+            raise ApiError(
+                "DuplicateRecordException", "Error creating notification: it already exists."
+            )
         if len(have) >= MOST_NOTIFICATIONS:
-            raise ApiError("CreationLimitExceededException", "A budget has at most ten notifications.")
+            raise ApiError(
+                "CreationLimitExceededException", "A budget has at most ten notifications."
+            )
         have.append({"Notification": _settled(notification), "Subscribers": list(subscribers)})
 
     def _notification(self, call: Call, member: str = "Notification") -> Record:

@@ -1,4 +1,6 @@
-"""Write COVERAGE.md: what each service of the stand-in does itself, what moto answers, and what is refused."""
+"""Write COVERAGE.md: what each service of the stand-in does itself, what moto answers, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,10 @@ def coverage() -> str:
     services = sorted(service_classes(), key=lambda each: each.name)
     parts = [HEAD, *(_section(each) for each in services), "## Answered by moto as a whole\n"]
     rest = sorted(FROM_MOTO - {each.name for each in services})
-    parts.append(", ".join(f"`{name}`" for name in rest) + ": records are kept, no engine stands behind them.")
+    parts.append(
+        ", ".join(f"`{name}`" for name in rest)
+        + ": records are kept, no engine stands behind them."
+    )
     parts.append("S3 objects are plain files.\n")
     parts += [AUTHORIZATION, WIRE]
     return "\n".join(parts)

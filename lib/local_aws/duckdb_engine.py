@@ -1,4 +1,6 @@
-"""DuckDB as the engine of a service: kept inside the stand-in's directory, in UTC, its memory limited."""
+"""DuckDB as the engine of a service: kept inside the stand-in's directory, in UTC, its memory
+limited.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
 MEMORY = "3GB"  # of all queries of one engine together; what needs more spills to disk
 
 
-def confined(directory: Path, database: Path | None = None, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A database, in memory unless it has a file, whose SQL reaches no file outside `directory` and no network."""
+def confined(
+    directory: Path, database: Path | None = None, spill: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A database, in memory unless it has a file, whose SQL reaches no file outside `directory` and
+    no network.
+    """
     connection = duckdb.connect(str(database or ":memory:"))
     settings = [
         f"allowed_directories = [{literal(str(directory))}]",

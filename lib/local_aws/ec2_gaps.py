@@ -1,4 +1,6 @@
-"""What moto's EC2 leaves out of routes and endpoints, put into moto itself, so that its own answers show it."""
+"""What moto's EC2 leaves out of routes and endpoints, put into moto itself, so that its own answers
+show it.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,24 @@ class LearnedRoute(Route):  # type: ignore[misc]
 
 
 def fill(routes_changed: Callable[[], None]) -> None:
-    """Teach moto route propagation and the settings of endpoints that it forgets; `routes_changed` spreads learned routes."""
-    RouteTable.propagating_vgws = property(lambda table: [{"GatewayId": each} for each in propagating(table)])
-    EC2Response.enable_vgw_route_propagation = lambda self: _propagate(self, routes_changed, on=True)
-    EC2Response.disable_vgw_route_propagation = lambda self: _propagate(self, routes_changed, on=False)
-    VPCs.modify_vpc_endpoint = _remembering(getattr(VPCs.modify_vpc_endpoint, "moto", VPCs.modify_vpc_endpoint))
-    VPCs.delete_vpc_endpoints = _forgetting(getattr(VPCs.delete_vpc_endpoints, "moto", VPCs.delete_vpc_endpoints))
+    """Teach moto route propagation and the settings of endpoints that it forgets; `routes_changed`
+    spreads learned routes.
+    """
+    RouteTable.propagating_vgws = property(
+        lambda table: [{"GatewayId": each} for each in propagating(table)]
+    )
+    EC2Response.enable_vgw_route_propagation = lambda self: _propagate(
+        self, routes_changed, on=True
+    )
+    EC2Response.disable_vgw_route_propagation = lambda self: _propagate(
+        self, routes_changed, on=False
+    )
+    VPCs.modify_vpc_endpoint = _remembering(
+        getattr(VPCs.modify_vpc_endpoint, "moto", VPCs.modify_vpc_endpoint)
+    )
+    VPCs.delete_vpc_endpoints = _forgetting(
+        getattr(VPCs.delete_vpc_endpoints, "moto", VPCs.delete_vpc_endpoints)
+    )
 
 
 def propagating(table: Any) -> list[str]:
@@ -39,9 +53,15 @@ def propagating(table: Any) -> list[str]:
 
 
 def learn(backend: Any, gateway_id: str, cidrs: set[str]) -> None:
-    """Make a virtual private gateway's learned routes exactly these, in the tables that take them; a static route wins."""
+    """Make a virtual private gateway's learned routes exactly these, in the tables that take them;
+    a static route wins.
+    """
     for table in backend.route_tables.values():
-        mine = [k for k, e in table._routes.items() if isinstance(e, LearnedRoute) and e.gateway.id == gateway_id]  # noqa: SLF001 - moto has no other way to its routes
+        mine = [
+            k
+            for k, e in table._routes.items()  # noqa: SLF001
+            if isinstance(e, LearnedRoute) and e.gateway.id == gateway_id
+        ]
         for key in mine:
             del table._routes[key]  # noqa: SLF001
         static = {each.destination_cidr_block for each in table.routes}
@@ -52,11 +72,16 @@ def learn(backend: Any, gateway_id: str, cidrs: set[str]) -> None:
 
 def _propagate(response: Any, routes_changed: Callable[[], None], *, on: bool) -> Any:
     backend = response.ec2_backend
-    table, gateway_id = backend.get_route_table(response._get_param("RouteTableId")), response._get_param("GatewayId")  # noqa: SLF001
+    table, gateway_id = (
+        backend.get_route_table(response._get_param("RouteTableId")),  # noqa: SLF001
+        response._get_param("GatewayId"),  # noqa: SLF001
+    )
     gateway = backend.get_vpn_gateway(gateway_id)
     attached = any(vpc == table.vpc_id for vpc in gateway.attachments)
     if on and not attached:
-        text = f"route table {table.id} and network gateway {gateway_id} belong to different networks"
+        text = (
+            f"route table {table.id} and network gateway {gateway_id} belong to different networks"
+        )
         raise EC2ClientError("Gateway.NotAttached", text)
     gateways = propagating(table)
     if on and gateway_id not in gateways:

@@ -1,4 +1,6 @@
-"""Arithmetic as SQL engines on AWS do it and DuckDB doesn't: integer and decimal division, averages, sums, zero divisors, bytes."""
+"""Arithmetic as SQL engines on AWS do it and DuckDB doesn't: integer and decimal division,
+averages, sums, zero divisors, bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ LONGEST = 38
 MACROS = (
     # a divisor that must not be zero; {zero} is the engine's own error
     "nonzero(x) AS CASE WHEN x = 0 THEN error('{zero}') ELSE x END",
-    "divided(n, d) AS ((abs(n) * 2 + abs(d)) // (abs(d) * 2)) * (sign(n) * sign(d))::hugeint",  # rounded half away from zero
+    # rounded half away from zero
+    "divided(n, d) AS ((abs(n) * 2 + abs(d)) // (abs(d) * 2)) * (sign(n) * sign(d))::hugeint",
 )
 
 
@@ -61,7 +64,11 @@ def cast(node: exp.Expr, kind: str) -> exp.Cast:
 def type_name(node: exp.Expr) -> str:
     """The name of a node's type, "" where it is not known."""
     kind = node.type
-    return kind.this.name if isinstance(kind, exp.DataType) and isinstance(kind.this, exp.DataType.Type) else ""
+    return (
+        kind.this.name
+        if isinstance(kind, exp.DataType) and isinstance(kind.this, exp.DataType.Type)
+        else ""
+    )
 
 
 def is_integer(node: exp.Expr) -> bool:
@@ -81,29 +88,60 @@ def is_binary(node: exp.Expr) -> bool:
 
 
 def decimal_of(node: exp.Expr) -> Decimal | None:
-    """Precision and scale of a node that is a decimal or a whole number, None where they cannot be told."""
+    """Precision and scale of a node that is a decimal or a whole number, None where they cannot be
+    told.
+    """
     if isinstance(node, exp.Literal) and not node.is_string:
         whole, point, rest = node.name.partition(".")
         if not point:
             return (
-                (INTEGER_DIGITS["INT"] if len(whole) < INTEGER_DIGITS["INT"] else INTEGER_DIGITS["BIGINT"], 0)
+                (
+                    (
+                        INTEGER_DIGITS["INT"]
+                        if len(whole) < INTEGER_DIGITS["INT"]
+                        else INTEGER_DIGITS["BIGINT"]
+                    ),
+                    0,
+                )
                 if whole.isdigit()
                 else None
             )
-        return (max(len(whole.lstrip("0") + rest), 1), len(rest)) if node.name.replace(".", "").isdigit() else None
+        return (
+            (max(len(whole.lstrip("0") + rest), 1), len(rest))
+            if node.name.replace(".", "").isdigit()
+            else None
+        )
     if isinstance(
-        node, exp.Paren | exp.Neg | exp.Abs | exp.Min | exp.Max | exp.AnyValue | exp.Nullif | exp.Alias | exp.Window
+        node,
+        exp.Paren
+        | exp.Neg
+        | exp.Abs
+        | exp.Min
+        | exp.Max
+        | exp.AnyValue
+        | exp.Nullif
+        | exp.Alias
+        | exp.Window,
     ):
         return decimal_of(node.this)
     if isinstance(node, exp.Sum):
         inner = decimal_of(node.this)
         return inner and ((LONGEST, inner[1]) if not is_integer(node.this) else (19, 0))
-    if isinstance(node, exp.Round) and (inner := decimal_of(node.this)) and not is_integer(node.this):
+    if (
+        isinstance(node, exp.Round)
+        and (inner := decimal_of(node.this))
+        and not is_integer(node.this)
+    ):
         return min(inner[0] + 1, LONGEST), inner[1]
     if isinstance(node, exp.Coalesce):
         return _widest([node.this, *node.expressions])
     if isinstance(node, exp.Case):
-        return _widest([*(each.args["true"] for each in node.args["ifs"]), *filter(None, [node.args.get("default")])])
+        return _widest(
+            [
+                *(each.args["true"] for each in node.args["ifs"]),
+                *filter(None, [node.args.get("default")]),
+            ]
+        )
     if isinstance(node, exp.Add | exp.Sub | exp.Mul):
         return _combined(node)
     return _declared(node)
@@ -137,7 +175,9 @@ def _combined(node: exp.Binary) -> Decimal | None:
 
 
 def is_decimal(node: exp.Expr) -> bool:
-    """Whether a node is a decimal that is no whole number by its type; sqlglot takes 1.5 for a double."""
+    """Whether a node is a decimal that is no whole number by its type; sqlglot takes 1.5 for a
+    double.
+    """
     return not is_integer(node) and (type_name(node) == "DECIMAL" or decimal_of(node) is not None)
 
 
@@ -147,7 +187,9 @@ def is_double(node: exp.Expr) -> bool:
 
 
 def divide(node: exp.Div, rule: Callable[[Decimal, Decimal], Decimal]) -> exp.Expr:
-    """A division as AWS's engines do it; raises UntypedError. `rule` gives a quotient's precision and scale."""
+    """A division as AWS's engines do it; raises UntypedError. `rule` gives a quotient's precision
+    and scale.
+    """
     left, right = node.left, node.right
     if is_integer(left) and is_integer(right):
         return exp.IntDiv(this=_wrapped(left), expression=_nonzero(right))
@@ -159,22 +201,33 @@ def divide(node: exp.Div, rule: Callable[[Decimal, Decimal], Decimal]) -> exp.Ex
     return quotient(left, right, sizes[0][1], sizes[1][1], rule(sizes[0], sizes[1]))
 
 
-def quotient(left: exp.Expr, right: exp.Expr, left_scale: int, right_scale: int, size: Decimal) -> exp.Expr:
+def quotient(
+    left: exp.Expr, right: exp.Expr, left_scale: int, right_scale: int, size: Decimal
+) -> exp.Expr:
     """The exact quotient of two decimals as a decimal of a given size, rounded half away from zero."""
     shift = size[1] - left_scale + right_scale
-    numerator, divisor = _unscaled(left, left_scale + max(shift, 0)), _unscaled(right, right_scale - min(shift, 0))
+    numerator, divisor = (
+        _unscaled(left, left_scale + max(shift, 0)),
+        _unscaled(right, right_scale - min(shift, 0)),
+    )
     exact = call("divided", numerator, call("nonzero", divisor))
     if not size[1]:
         return cast(exact, f"DECIMAL({size[0]},0)")
     unit = cast(exp.Literal.string(f"0.{'0' * (size[1] - 1)}1"), f"DECIMAL({size[1]},{size[1]})")
-    return cast(exp.Mul(this=cast(exact, "DECIMAL(38,0)"), expression=unit), f"DECIMAL({size[0]},{size[1]})")
+    return cast(
+        exp.Mul(this=cast(exact, "DECIMAL(38,0)"), expression=unit), f"DECIMAL({size[0]},{size[1]})"
+    )
 
 
 def _unscaled(node: exp.Expr, scale: int) -> exp.Expr:
     power = cast(exp.Literal.string(f"1{'0' * scale}"), "HUGEINT")
     return (
         cast(
-            exp.Mul(this=cast(node.copy(), f"DECIMAL(38,{scale})"), expression=cast(power, "DECIMAL(38,0)")), "HUGEINT"
+            exp.Mul(
+                this=cast(node.copy(), f"DECIMAL(38,{scale})"),
+                expression=cast(power, "DECIMAL(38,0)"),
+            ),
+            "HUGEINT",
         )
         if scale
         else cast(node.copy(), "HUGEINT")
@@ -185,7 +238,9 @@ def average(node: exp.Avg, size: Decimal) -> exp.Expr:
     """The exact mean of decimals as a decimal, over the same window if there is one."""
     scale = (decimal_of(node.this) or size)[1]
     filtered = node.parent if isinstance(node.parent, exp.Filter) else None
-    window = (filtered or node).parent if isinstance((filtered or node).parent, exp.Window) else None
+    window = (
+        (filtered or node).parent if isinstance((filtered or node).parent, exp.Window) else None
+    )
 
     def over(aggregate: exp.Expr) -> exp.Expr:
         for outer in (filtered, window):
@@ -230,7 +285,9 @@ def bytes_function(node: exp.Expr) -> exp.Expr:
         return call("octet_length", node.this)
     start, length = node.args["start"], node.args.get("length")
     last = (
-        exp.Sub(this=exp.Add(this=start.copy(), expression=length), expression=exp.Literal.number(1))
+        exp.Sub(
+            this=exp.Add(this=start.copy(), expression=length), expression=exp.Literal.number(1)
+        )
         if length
         else exp.Neg(this=exp.Literal.number(1))
     )
@@ -238,8 +295,12 @@ def bytes_function(node: exp.Expr) -> exp.Expr:
 
 
 def join_texts(tree: exp.Expr) -> None:
-    """Make one call of every chain of `||` that cannot be NULL: DuckDB copies the text so far for every `||`."""
-    for chain in [each for each in tree.find_all(exp.DPipe) if not isinstance(each.parent, exp.DPipe)]:
+    """Make one call of every chain of `||` that cannot be NULL: DuckDB copies the text so far for
+    every `||`.
+    """
+    for chain in [
+        each for each in tree.find_all(exp.DPipe) if not isinstance(each.parent, exp.DPipe)
+    ]:
         parts = list(chain.flatten())
         if len(parts) > 2 and all(map(_is_never_null, parts)):
             chain.replace(call("concat", *parts))
@@ -248,7 +309,9 @@ def join_texts(tree: exp.Expr) -> None:
 def _is_never_null(node: exp.Expr) -> bool:
     if isinstance(node, exp.Coalesce):
         return _is_never_null(node.expressions[-1])
-    return isinstance(node, exp.Literal) or (isinstance(node, exp.Chr) and isinstance(node.expressions[0], exp.Literal))
+    return isinstance(node, exp.Literal) or (
+        isinstance(node, exp.Chr) and isinstance(node.expressions[0], exp.Literal)
+    )
 
 
 def _wrapped(node: exp.Expr) -> exp.Expr:

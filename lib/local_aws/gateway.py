@@ -1,4 +1,6 @@
-"""The one HTTP endpoint: our services first, then moto for what it answers truthfully, else a loud 501."""
+"""The one HTTP endpoint: our services first, then moto for what it answers truthfully, else a loud
+501.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ class Gateway:
         self.log_file = stand_in.directory / "calls.jsonl"
         self.log = self.log_file.open("a", buffering=1)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         """Answer one request and log it (WSGI)."""
         if environ["PATH_INFO"] == "/_local_aws":
             return self._identity(start_response)
@@ -87,11 +91,13 @@ class Gateway:
             return self._access(environ, start_response)
         if environ["PATH_INFO"] == "/_local_aws/scenarios":
             return self.scenarios(environ, start_response)
-        if environ["PATH_INFO"] == "/_local_aws/cloudtrail":  # "make the hour end now": not a call of AWS
+        # "make the hour end now": not a call of AWS
+        if environ["PATH_INFO"] == "/_local_aws/cloudtrail":
             return self.services["cloudtrail"].deliver(start_response)  # type: ignore[attr-defined,no-any-return]
         if environ["PATH_INFO"] == "/_local_aws/glue":  # Spark's, of a job with fine-grained access
             return self.services["glue"].filtered(environ, start_response)  # type: ignore[attr-defined,no-any-return]
-        if environ["PATH_INFO"].startswith("/_quicksight/"):  # a dashboard's page: not a call of AWS
+        # a dashboard's page: not a call of AWS
+        if environ["PATH_INFO"].startswith("/_quicksight/"):
             return self.services["quicksight"].page(environ, start_response)  # type: ignore[attr-defined,no-any-return]
         asked = Asked(environ, *wire.caller(environ))
         service, request_id, started, error = asked.service, str(uuid.uuid4()), time.time(), ""
@@ -107,10 +113,23 @@ class Gateway:
         self._record(started, asked.access_key, service, asked.operation, status, error)
         who, told = asked.principal, asked.parameters
         self.observe(
-            environ, service, asked.operation, asked.region, who, told, request_id, started, status, headers, data
+            environ,
+            service,
+            asked.operation,
+            asked.region,
+            who,
+            told,
+            request_id,
+            started,
+            status,
+            headers,
+            data,
         )
         kept = [(name, value) for name, value in headers if name.lower() != "x-amzn-requestid"]
-        start_response(f"{status} {'OK' if status < 300 else 'Error'}", [*kept, ("x-amzn-RequestId", request_id)])
+        start_response(
+            f"{status} {'OK' if status < 300 else 'Error'}",
+            [*kept, ("x-amzn-RequestId", request_id)],
+        )
         return data
 
     def _identity(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -118,20 +137,32 @@ class Gateway:
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps({"directory": str(self.log_file.parent)}).encode()]
 
-    def _access(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Whether the owner of an access key may do something to an object, for Spark, which works on the files itself."""
+    def _access(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Whether the owner of an access key may do something to an object, for Spark, which works
+        on the files itself.
+        """
         told = dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-        refusal, principal = "The access key is unknown.", self.stand_in.principals.of(told["access_key"])
+        refusal, principal = (
+            "The access key is unknown.",
+            self.stand_in.principals.of(told["access_key"]),
+        )
         if principal is not None:
             objects = ObjectsAs(self.stand_in, principal, lake_formation=False)
             refusal = objects.refusal(told["operation"], told["bucket"], told["key"])
         text = refusal.encode()
-        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
+        headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(text))),
+        ]
         start_response("403 Forbidden" if refusal else "200 OK", headers)
         return [text]
 
     def _read(self, asked: Asked) -> None:
-        """Read what is asked, and by whom; raises ApiError for a key that nobody has or a session that is over."""
+        """Read what is asked, and by whom; raises ApiError for a key that nobody has or a session
+        that is over.
+        """
         environ = asked.environ
         if not wire.carries_object(asked.service, environ):
             asked.body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -160,16 +191,27 @@ class Gateway:
         return status, headers, [data]
 
     def _authorize(self, asked: Asked) -> None:
-        """Raise the service's own refusal, or EC2's answer to a dry run of a call that would have been allowed."""
+        """Raise the service's own refusal, or EC2's answer to a dry run of a call that would have
+        been allowed.
+        """
         assert asked.principal is not None
         self.stand_in.authority.authorize_call(
-            asked.principal, asked.service, asked.operation, asked.parameters, asked.region, asked.environ
+            asked.principal,
+            asked.service,
+            asked.operation,
+            asked.parameters,
+            asked.region,
+            asked.environ,
         )
         if asked.service == "ec2" and asked.parameters.get("DryRun"):
-            raise ApiError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+            raise ApiError(
+                "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
+            )
 
     def _s3(self, asked: Asked) -> Answer:
-        """S3: every key of a deletion has its own answer, and who may not list is not told what is not there."""
+        """S3: every key of a deletion has its own answer, and who may not list is not told what is
+        not there.
+        """
         assert asked.principal is not None
         if asked.operation == "DeleteObjects":
             if denied := denied_keys(self.stand_in, asked.principal, asked.parameters):
@@ -190,13 +232,23 @@ class Gateway:
             return wire.parse_answer(shape, status, dict(headers), data)
 
         assert asked.principal is not None
-        call = Call(service, operation, asked.parameters, asked.region, asked.access_key, moto, asked.principal)
+        call = Call(
+            service,
+            operation,
+            asked.parameters,
+            asked.region,
+            asked.access_key,
+            moto,
+            asked.principal,
+        )
         try:
             response = handler(call) or {}
         except ApiError:
             raise
         except Exception as bug:
-            raise ApiError("InternalFailure", f"local_aws failed in {service} {operation}: {bug!r}", 500) from bug
+            raise ApiError(
+                "InternalFailure", f"local_aws failed in {service} {operation}: {bug!r}", 500
+            ) from bug
         headers, data = wire.answer(shape, response)
         return 200, headers, [data]
 
@@ -213,12 +265,16 @@ class Gateway:
         except NotImplementedError as gap:
             raise not_here(service, operation) from gap
         except Exception as bug:
-            raise ApiError("InternalFailure", f"moto failed in {service} {operation}: {bug!r}", 500) from bug
+            raise ApiError(
+                "InternalFailure", f"moto failed in {service} {operation}: {bug!r}", 500
+            ) from bug
         if answer["status"] in (404, 500) and data[:15].lower() == b"<!doctype html>":
             raise not_here(service, operation)
         return answer["status"], answer["headers"], data
 
-    def _record(self, started: float, access_key: str, service: str, operation: str, status: int, error: str) -> None:
+    def _record(
+        self, started: float, access_key: str, service: str, operation: str, status: int, error: str
+    ) -> None:
         self.log.write(
             json.dumps(
                 {
@@ -239,5 +295,7 @@ class Gateway:
 def not_here(service: str, operation: str) -> ApiError:
     """The refusal of what neither we nor moto do truthfully."""
     return ApiError(
-        "NotInLocalAws", f"local_aws does not do {service} {operation}; see COVERAGE.md for what it does.", 501
+        "NotInLocalAws",
+        f"local_aws does not do {service} {operation}; see COVERAGE.md for what it does.",
+        501,
     )

@@ -1,4 +1,6 @@
-"""KMS: moto encrypts for real; here are the rules it lacks, on states of keys, their names in calls, and who a key policy may name."""
+"""KMS: moto encrypts for real; here are the rules it lacks, on states of keys, their names in
+calls, and who a key policy may name.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ STATES = {"Disabled": "DisabledException", "PendingDeletion": "KMSInvalidStateEx
 
 
 class Kms(Service):
-    """What moto answers truthfully, with keys that can be disabled and policies that are read before they are kept."""
+    """What moto answers truthfully, with keys that can be disabled and policies that are read
+    before they are kept.
+    """
 
     name = "kms"
     from_moto = frozenset(
@@ -79,7 +83,12 @@ class Kms(Service):
             raise ApiError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
         self._backend().schedule_key_deletion(key.id, days)
         at = key.deletion_date
-        return {"KeyId": key.arn, "DeletionDate": at, "KeyState": key.key_state, "PendingWindowInDays": days}
+        return {
+            "KeyId": key.arn,
+            "DeletionDate": at,
+            "KeyState": key.key_state,
+            "PendingWindowInDays": days,
+        }
 
     def CancelKeyDeletion(self, call: Call) -> dict[str, Any]:
         """The key, which is disabled then."""
@@ -90,7 +99,9 @@ class Kms(Service):
         return {"KeyId": key.arn}
 
     def _use(self, call: Call) -> dict[str, Any]:
-        """What moto makes of it; DisabledException or KMSInvalidStateException unless the key is enabled."""
+        """What moto makes of it; DisabledException or KMSInvalidStateException unless the key is
+        enabled.
+        """
         if call.parameters.get("KeyId"):
             key = self._key(call)
             if code := STATES.get(key.key_state):
@@ -120,7 +131,9 @@ class Kms(Service):
             document = json.loads(call.parameters.get("Policy") or '{"Statement": []}')
             named = list(_principals(document))
         except (ValueError, AttributeError, KeyError, TypeError) as error:
-            raise ApiError("MalformedPolicyDocumentException", f"The policy cannot be read: {error}.") from error
+            raise ApiError(
+                "MalformedPolicyDocumentException", f"The policy cannot be read: {error}."
+            ) from error
         iam = self.stand_in.client("iam")
         for kind, name in named:
             try:

@@ -1,6 +1,8 @@
-"""Glue tables as DuckDB reads them: the catalog's columns, types and partitions over the plain files of S3.
+"""Glue tables as DuckDB reads them: the catalog's columns, types and partitions over the plain
+files of S3.
 
-What the catalog says and what a file holds must agree as Trino's Hive connector wants it; the rules are those of
+What the catalog says and what a file holds must agree as Trino's Hive connector wants it; the rules
+are those of
 https://github.com/trinodb/trino/blob/master/lib/trino-parquet/src/main/java/io/trino/parquet/reader/ColumnReaderFactory.java
 """
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 MILLISECONDS = (
-    "make_timestamp_ms(((epoch_us({0}) + 300000000000000500) // 1000) - 300000000000000)"  # half up, also before 1970
+    # half up, also before 1970
+    "make_timestamp_ms(((epoch_us({0}) + 300000000000000500) // 1000) - 300000000000000)"
 )
 INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
 PLAIN = {"BOOLEAN": "BOOLEAN", "FLOAT": "FLOAT", "DOUBLE": "DOUBLE"}
@@ -49,11 +52,15 @@ class LakeTable:
     columns: dict[str, exp.DataType]  # of the files, in the catalog's order
     partition_keys: dict[str, exp.DataType]
     parts: list[tuple[list[str], str]]  # partition values, s3:// location
-    label: str = "file"  # what the files' columns are called by in a query's plan: `<label>_<branch>_c<place>`
-    files: list[tuple[list[str], str, Path]] = field(default_factory=list)  # partition values, s3:// address, file
-    branches: list[list[Path]] = field(default_factory=list)  # the files of each branch of the SELECT
+    # what the files' columns are called by in a query's plan: `<label>_<branch>_c<place>`
+    label: str = "file"
+    # partition values, s3:// address, file
+    files: list[tuple[list[str], str, Path]] = field(default_factory=list)
+    # the files of each branch of the SELECT
+    branches: list[list[Path]] = field(default_factory=list)
     access: Access = WHOLE  # what of it is seen
-    conditions: dict[str, str] = field(default_factory=dict)  # the row filters among it, in DuckDB's words
+    # the row filters among it, in DuckDB's words
+    conditions: dict[str, str] = field(default_factory=dict)
     timestamp_digits: int = 3  # of a second: milliseconds for Trino, 6 for who reads microseconds
 
     @property
@@ -64,12 +71,18 @@ class LakeTable:
     @property
     def visible(self) -> dict[str, exp.DataType]:
         """The columns that a query may name."""
-        return {name: kind for name, kind in self.types.items() if self.access.whole or name in self.access.cells}
+        return {
+            name: kind
+            for name, kind in self.types.items()
+            if self.access.whole or name in self.access.cells
+        }
 
     def show(self, connection: duckdb.DuckDBPyConnection, view: str, stand_in: StandIn) -> str:
-        """Make what is seen of the table a temporary view; the SELECT that was run for it, empty when it is run with the query.
+        """Make what is seen of the table a temporary view; the SELECT that was run for it, empty
+        when it is run with the query.
 
-        Rows that are hidden are left out before the query: in one plan with it, its errors could tell of them.
+        Rows that are hidden are left out before the query: in one plan with it, its errors could
+        tell of them.
         """
         sql = self.select(stand_in)
         if not self.access.whole:
@@ -80,7 +93,9 @@ class LakeTable:
         anywhere = [self._passes(each) for each in sorted(set(self.access.cells.values()))]
         sql = f"{sql} WHERE {' OR '.join(anywhere)}"
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(f'{view} rows')} AS {sql}")
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS SELECT * FROM {quote(f'{view} rows')}")
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {quote(view)} AS SELECT * FROM {quote(f'{view} rows')}"
+        )
         return sql
 
     def _cell(self, name: str) -> str:
@@ -91,17 +106,25 @@ class LakeTable:
         return f"CASE WHEN {self._passes(conditions)} THEN {quote(name)} END AS {quote(name)}"
 
     def _passes(self, conditions: tuple[str, ...]) -> str:
-        return f"({' OR '.join(self.conditions[each] for each in conditions)})" if conditions else "true"
+        return (
+            f"({' OR '.join(self.conditions[each] for each in conditions)})"
+            if conditions
+            else "true"
+        )
 
     def select(self, stand_in: StandIn) -> str:
-        """A SELECT over the files that exist now, one branch for each kind of file; raises LakeError."""
+        """A SELECT over the files that exist now, one branch for each kind of file; raises
+        LakeError.
+        """
         self._find(stand_in)
         groups: dict[tuple[Any, ...], list[Path]] = {}
         for values, address, path in self.files:
             fields = _fields(address, path)
             self._check(address, fields)
             groups.setdefault((tuple(values), fields), []).append(path)
-        selects = [self._branch(values, fields, paths) for (values, fields), paths in groups.items()]
+        selects = [
+            self._branch(values, fields, paths) for (values, fields), paths in groups.items()
+        ]
         return " UNION ALL ".join(selects) or self._nothing()
 
     def _find(self, stand_in: StandIn) -> None:
@@ -110,14 +133,19 @@ class LakeTable:
                 self.files.append((values, address, path))
 
     def _nothing(self) -> str:
-        values = [f"CAST(NULL AS {duckdb_type(kind)}) AS {quote(name)}" for name, kind in self.types.items()]
+        values = [
+            f"CAST(NULL AS {duckdb_type(kind)}) AS {quote(name)}"
+            for name, kind in self.types.items()
+        ]
         return f"SELECT {', '.join(values)} WHERE false"
 
     def _matched(self, fields: tuple[Field, ...]) -> list[Field | None]:
         """For each column of the catalog the file's own, if it has it."""
         serde = self.described["StorageDescriptor"].get("SerdeInfo", {}).get("Parameters", {})
         if serde.get("parquet.column.index.access") == "true":
-            return [fields[place] if place < len(fields) else None for place in range(len(self.columns))]
+            return [
+                fields[place] if place < len(fields) else None for place in range(len(self.columns))
+            ]
         named = {each.name.lower(): each for each in fields}
         return [named.get(name) for name in self.columns]
 
@@ -129,11 +157,14 @@ class LakeTable:
         for (name, kind), found in zip(self.columns.items(), self._matched(fields), strict=True):
             if found and not _readable(kind, found):
                 physical = (
-                    found.physical.replace("BYTE_ARRAY", "BINARY") if found.physical == "BYTE_ARRAY" else found.physical
+                    found.physical.replace("BYTE_ARRAY", "BINARY")
+                    if found.physical == "BYTE_ARRAY"
+                    else found.physical
                 )
                 raise LakeError(
                     "HIVE_BAD_DATA",
-                    f"Field {name}'s type {physical} in parquet file {address} is incompatible with type {trino_type(kind)} defined in table schema",
+                    f"Field {name}'s type {physical} in parquet file {address} is incompatible with"
+                    f" type {trino_type(kind)} defined in table schema",
                 )
 
     def _branch(self, values: tuple[str, ...], fields: tuple[Field, ...], paths: list[Path]) -> str:
@@ -144,19 +175,27 @@ class LakeTable:
             id(each): f"{label}_c{place}" for place, each in enumerate(fields)
         }  # DuckDB does not tell "A" from "a"
         selected = [
-            f"{_value(kind, found, places.get(id(found), ''), self.timestamp_digits)} AS {quote(name)}"
+            f"{_value(kind, found, places.get(id(found), ''), self.timestamp_digits)} AS"
+            f" {quote(name)}"
             for (name, kind), found in columns
         ]
         keys = zip(self.partition_keys.items(), values, strict=True)
-        selected += [f"{_partition_value(kind, value)} AS {quote(name)}" for (name, kind), value in keys]
+        selected += [
+            f"{_partition_value(kind, value)} AS {quote(name)}" for (name, kind), value in keys
+        ]
         listed = ", ".join(literal(str(path)) for path in paths)
-        return f"SELECT {', '.join(selected)} FROM read_parquet([{listed}], hive_partitioning=false) AS f({', '.join(places.values())})"
+        return (
+            f"SELECT {', '.join(selected)} FROM read_parquet([{listed}], hive_partitioning=false)"
+            f" AS f({', '.join(places.values())})"
+        )
 
 
 def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
-    """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that is not read here.
+    """A table of the Data Catalog with its partitions, or None; raises LakeError for a format that
+    is not read here.
 
-    It has what Lake Formation lets the stand-in's principal see. The catalog's names are in lower case, however they are asked for.
+    It has what Lake Formation lets the stand-in's principal see. The catalog's names are in lower
+    case, however they are asked for.
     """
     database, name = database.lower(), name.lower()
     glue = stand_in.client("glue")
@@ -165,13 +204,18 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
     except glue.exceptions.EntityNotFoundException:
         return None
     access, conditions = reading(stand_in, database, name)
-    if not access.whole:  # what is hidden is left out below; to be left out by a row filter it must be read
+    # what is hidden is left out below; to be left out by a row filter it must be read
+    if not access.whole:
         glue = stand_in.itself.client("glue")
         described = glue.get_table(DatabaseName=database, Name=name)["Table"]
     storage, keys = described.get("StorageDescriptor", {}), described.get("PartitionKeys", [])
-    if described.get("TableType") == "VIRTUAL_VIEW" or "parquet" not in str(storage.get("InputFormat", "")).lower():
+    if (
+        described.get("TableType") == "VIRTUAL_VIEW"
+        or "parquet" not in str(storage.get("InputFormat", "")).lower()
+    ):
         raise LakeError(
-            "NOT_SUPPORTED", f"local_aws reads tables over Parquet files only, and {database}.{name} is none."
+            "NOT_SUPPORTED",
+            f"local_aws reads tables over Parquet files only, and {database}.{name} is none.",
         )
     parts: list[tuple[list[str], str]] = [([], storage["Location"])]
     if keys:
@@ -184,7 +228,9 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
 
 
 def _without_hidden(table: LakeTable) -> LakeTable:
-    """The table without the columns that neither queries nor row filters name, so that no error names them."""
+    """The table without the columns that neither queries nor row filters name, so that no error
+    names them.
+    """
     serde = table.described["StorageDescriptor"].get("SerdeInfo", {}).get("Parameters", {})
     if table.access.whole or serde.get("parquet.column.index.access") == "true":
         return table
@@ -193,12 +239,16 @@ def _without_hidden(table: LakeTable) -> LakeTable:
         for sql in table.conditions.values()
         for each in parse_one(sql, read="duckdb").find_all(exp.Identifier)
     }
-    table.columns = {name: kind for name, kind in table.columns.items() if name in table.visible or name in asked}
+    table.columns = {
+        name: kind for name, kind in table.columns.items() if name in table.visible or name in asked
+    }
     return table
 
 
 def files_below(stand_in: StandIn, location: str) -> list[tuple[str, Path]]:
-    """The objects a table's location holds as (s3:// address, file); hidden (_, .) and empty ones are left out, as Trino does."""
+    """The objects a table's location holds as (s3:// address, file); hidden (_, .) and empty ones
+    are left out, as Trino does.
+    """
     bucket, _, prefix = location.removeprefix("s3://").removeprefix("s3a://").partition("/")
     prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
     if not stand_in.objects.bucket_exists(bucket):
@@ -214,7 +264,9 @@ def files_below(stand_in: StandIn, location: str) -> list[tuple[str, Path]]:
 
 def glue_type(text: str) -> exp.DataType:
     """A type as the catalog spells it (`array<decimal(5,1)>`)."""
-    kind = exp.DataType.build("decimal(10,0)" if text.strip().lower() == "decimal" else text, dialect="hive")
+    kind = exp.DataType.build(
+        "decimal(10,0)" if text.strip().lower() == "decimal" else text, dialect="hive"
+    )
     for each in list(kind.find_all(exp.DataType)):  # a lake's timestamps have milliseconds
         if each.is_type("timestamp") and not each.expressions:
             each.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(3))])
@@ -253,7 +305,9 @@ def _fields(address: str, path: Path) -> tuple[Field, ...]:
     try:
         return footer(path).fields
     except NotParquetError as broken:
-        message = f"Malformed Parquet file. Expected magic number: PAR1 got: {broken.found} [{address}]"
+        message = (
+            f"Malformed Parquet file. Expected magic number: PAR1 got: {broken.found} [{address}]"
+        )
         raise LakeError("HIVE_BAD_DATA", message) from broken
 
 
@@ -272,7 +326,9 @@ def _readable(kind: exp.DataType, found: Field) -> bool:
         return found.physical == "INT32" and found.logical in ("NONE", "DATE")
     if name == "DECIMAL":
         return found.logical == "DECIMAL" or (
-            found.physical == "INT32" and found.logical in ("NONE", "INT") and _precision(kind) <= 18
+            found.physical == "INT32"
+            and found.logical in ("NONE", "INT")
+            and _precision(kind) <= 18
         )
     if name == "TIMESTAMP":
         return found.physical == "INT96" or found.logical == "TIMESTAMP"
@@ -292,19 +348,30 @@ def _value(kind: exp.DataType, found: Field | None, column: str, timestamp_digit
     name = kind.this.name
     if name == "TIMESTAMP":
         column = f"CAST({column} AS TIMESTAMP)" if found.utc else column
-        return column if timestamp_digits > 3 or found.unit == "milliseconds" else MILLISECONDS.format(column)
+        return (
+            column
+            if timestamp_digits > 3 or found.unit == "milliseconds"
+            else MILLISECONDS.format(column)
+        )
     if name in BINARIES:
         return f"encode({column})" if found.logical in ("STRING", "ENUM", "JSON") else column
     if name in TEXTS:
         return column if found.logical in ("STRING", "ENUM", "JSON") else f"decode({column})"
     same = {
-        "DECIMAL": found.logical == "DECIMAL"
-        and [found.precision, found.scale] == [int(each.name) for each in kind.expressions],
-        **{each: found.logical == "INT" and found.bits == bits for each, bits in INTEGER_BITS.items()},
+        "DECIMAL": (
+            found.logical == "DECIMAL"
+            and [found.precision, found.scale] == [int(each.name) for each in kind.expressions]
+        ),
+        **{
+            each: found.logical == "INT" and found.bits == bits
+            for each, bits in INTEGER_BITS.items()
+        },
         **{each: found.physical == physical for each, physical in PLAIN.items()},
         "DATE": found.logical == "DATE",
     }
-    plain = (name == "INT" and found.physical == "INT32") or (name == "BIGINT" and found.physical == "INT64")
+    plain = (name == "INT" and found.physical == "INT32") or (
+        name == "BIGINT" and found.physical == "INT64"
+    )
     if same.get(name) or (plain and found.logical == "NONE"):
         return column
     if name in INTEGER_BITS and found.logical in ("TIMESTAMP", "TIME"):

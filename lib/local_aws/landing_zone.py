@@ -1,4 +1,6 @@
-"""The network as a company's landing zone hands the account over: a Direct Connect line up to a transit gateway, no VPC."""
+"""The network as a company's landing zone hands the account over: a Direct Connect line up to a
+transit gateway, no VPC.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ CLOUD_CIDR = "10.60.0.0/16"  # what it is told about: VPCs go in here
 
 
 def hand_over(direct_connect: DirectConnect) -> None:
-    """Put the line, its virtual interface with a router at the other end, and both gateways in place, all of them up."""
+    """Put the line, its virtual interface with a router at the other end, and both gateways in
+    place, all of them up.
+    """
     _transit_gateway(direct_connect.stand_in.region)
     gateway = {"directConnectGatewayName": "acme-headquarters", "amazonSideAsn": 64513}
     direct_connect.add_gateway(DIRECT_CONNECT_GATEWAY, gateway)

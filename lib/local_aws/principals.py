@@ -1,4 +1,6 @@
-"""Who makes a call: IAM users, sessions of roles, AWS's services, and nobody; from the access key alone."""
+"""Who makes a call: IAM users, sessions of roles, AWS's services, and nobody; from the access key
+alone.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
 class Principal:
     """Somebody whom policies allow something."""
 
-    type: str  # as CloudTrail names it: IAMUser, AssumedRole, FederatedUser, AWSService, AWSAccount (nobody who signs)
-    arn: str  # arn:aws:iam::…:user/ann, arn:aws:sts::…:assumed-role/NAME/SESSION; a service's name: glue.amazonaws.com
+    # as CloudTrail names it: IAMUser, AssumedRole, FederatedUser, AWSService, AWSAccount (nobody
+    # who signs)
+    type: str
+    # arn:aws:iam::…:user/ann, arn:aws:sts::…:assumed-role/NAME/SESSION; a service's name:
+    # glue.amazonaws.com
+    arn: str
     account: str
     id: str  # AIDA…, AROA…:SESSION
     access_key: str = ""
@@ -32,7 +38,8 @@ class Principal:
     session_tags: tuple[tuple[str, str], ...] = ()
     started: datetime.datetime | None = None  # of a session
     expires: datetime.datetime | None = None
-    called_via: tuple[str, ...] = ()  # the services that make the call for the principal: ("athena.amazonaws.com",)
+    # the services that make the call for the principal: ("athena.amazonaws.com",)
+    called_via: tuple[str, ...] = ()
 
     @property
     def role_name(self) -> str:
@@ -88,7 +95,8 @@ class Principals:
     def service_session(
         self, role_arn: str, service_principal: str, assumed: Callable[[Principal, str], None]
     ) -> Principal:
-        """The session in which a service acts as a role, always the same one; whether it may is not asked here.
+        """The session in which a service acts as a role, always the same one; whether it may is not
+        asked here.
 
         `assumed(session, service_principal)` is told of a new one.
         """
@@ -97,7 +105,9 @@ class Principals:
         session = self._sessions.get(key)
         if session is None or session.id.partition(":")[0] != role(role_arn).id:
             started = datetime.datetime.now(datetime.UTC)
-            session = self.add(role_session(role_arn, name, key, started=started, account=role_arn.split(":")[4]))
+            session = self.add(
+                role_session(role_arn, name, key, started=started, account=role_arn.split(":")[4])
+            )
             assumed(session, service_principal)
         return session
 
@@ -111,9 +121,14 @@ class Principals:
 
 
 def role(arn: str) -> Any:
-    """Moto's record of a role, `.arn`, `.id`, `.assume_role_policy_document`; raises ApiError NoSuchEntity."""
+    """Moto's record of a role, `.arn`, `.id`, `.assume_role_policy_document`; raises ApiError
+    NoSuchEntity.
+    """
     account, name = arn.split(":")[4] if arn.count(":") >= 5 else ACCOUNT, arn.rpartition("/")[2]
-    found = next((each for each in list(iam_backends[account]["aws"].roles.values()) if each.name == name), None)
+    found = next(
+        (each for each in list(iam_backends[account]["aws"].roles.values()) if each.name == name),
+        None,
+    )
     if found is None:
         raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
     return found
@@ -127,7 +142,9 @@ def exists(kind: str, name: str) -> bool:
     return name in iam.users if kind == "user" else True
 
 
-def role_session(role_arn: str, session_name: str, access_key: str, *, account: str, **more: Any) -> Principal:
+def role_session(
+    role_arn: str, session_name: str, access_key: str, *, account: str, **more: Any
+) -> Principal:
     """A session of a role that exists."""
     found = role(role_arn)
     arn = f"arn:aws:sts::{account}:assumed-role/{found.name}/{session_name}"

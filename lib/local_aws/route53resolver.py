@@ -1,4 +1,6 @@
-"""Route 53 Resolver: moto keeps rules and their associations with VPCs; no name is resolved by them."""
+"""Route 53 Resolver: moto keeps rules and their associations with VPCs; no name is resolved by
+them.
+"""
 
 from __future__ import annotations
 

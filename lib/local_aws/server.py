@@ -1,4 +1,6 @@
-"""Start the stand-in: the gateway with its services on a port of this machine, and the source database's secret in it."""
+"""Start the stand-in: the gateway with its services on a port of this machine, and the source
+database's secret in it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from local_aws.service import Service
 from local_aws.stand_in import StandIn
 
 REGION = "eu-west-1"
-ADMINISTRATOR = ("AKIAREHEARSAL0000000", "rehearsal")  # an access key that opens nothing outside this machine
+# an access key that opens nothing outside this machine
+ADMINISTRATOR = ("AKIAREHEARSAL0000000", "rehearsal")
 SERVICE_MODULES = (
     "athena.service",
     "budgets",
@@ -44,7 +47,13 @@ SERVICE_MODULES = (
 
 
 # boto3 prefers these to a profile
-OVERRIDING = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+OVERRIDING = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+)
 
 
 class LocalAwsError(Exception):
@@ -54,7 +63,8 @@ class LocalAwsError(Exception):
 def environment(endpoint: str, directory: Path) -> dict[str, str]:
     """The variables that point every AWS client at the stand-in in `directory` and nowhere else.
 
-    The administrator's key is in a file and not in a variable, which boto3 would prefer to any AWS_PROFILE.
+    The administrator's key is in a file and not in a variable, which boto3 would prefer to any
+    AWS_PROFILE.
     """
     return {
         "AWS_ENDPOINT_URL": endpoint,
@@ -75,13 +85,17 @@ def write_credentials(directory: Path) -> None:
 
 @contextlib.contextmanager
 def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
-    """Serve from a thread of this process; the stand-in, ready; raises LocalAwsError when the port is taken."""
+    """Serve from a thread of this process; the stand-in, ready; raises LocalAwsError when the port
+    is taken.
+    """
     port = _free(port)
     directory.mkdir(parents=True, exist_ok=True)
     write_credentials(directory)
     for name in OVERRIDING:
         os.environ.pop(name, None)
-    os.environ.update(environment(f"http://127.0.0.1:{port}", directory), MOTO_IAM_LOAD_MANAGED_POLICIES="true")
+    os.environ.update(
+        environment(f"http://127.0.0.1:{port}", directory), MOTO_IAM_LOAD_MANAGED_POLICIES="true"
+    )
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - moto reads its environment when it is imported
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -150,5 +164,7 @@ def _free(port: int) -> int:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as taken:
-            raise LocalAwsError(f"Port {port} is in use by another program; choose a free one with --port.") from taken
+            raise LocalAwsError(
+                f"Port {port} is in use by another program; choose a free one with --port."
+            ) from taken
         return int(probe.getsockname()[1])

@@ -1,4 +1,6 @@
-"""What one AWS service of the stand-in is: a class with one method per operation, named as AWS names it."""
+"""What one AWS service of the stand-in is: a class with one method per operation, named as AWS
+names it.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +33,18 @@ class Call:
     parameters: dict[str, Any]  # as boto3 takes them
     region: str
     access_key: str
-    moto: Callable[[], dict[str, Any]] = field(repr=False)  # moto's answer as boto3 would return it; raises ApiError
+    # moto's answer as boto3 would return it; raises ApiError
+    moto: Callable[[], dict[str, Any]] = field(repr=False)
     principal: Principal = field(repr=False, default=None)  # type: ignore[assignment] # always given but in tests
 
 
 class Service:
     """One AWS service with an engine behind it.
 
-    Every public CamelCase method is an operation: it takes a `Call` and returns the response as boto3 would
-    (datetimes as datetime, no ResponseMetadata), or raises `ApiError`. `from_moto` names the operations that moto
-    answers truthfully; whatever is neither a method nor listed there is refused with a loud 501.
+    Every public CamelCase method is an operation: it takes a `Call` and returns the response as
+    boto3 would (datetimes as datetime, no ResponseMetadata), or raises `ApiError`. `from_moto`
+    names the operations that moto answers truthfully; whatever is neither a method nor listed there
+    is refused with a loud 501.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,6 @@
-"""AWS Service Quotas: the documented default values of the services the runbook uses, and what was raised or lowered here."""
+"""AWS Service Quotas: the documented default values of the services the runbook uses, and what was
+raised or lowered here.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ DEFAULTS = {
         "L-27B24FAD": ("Subnet groups", 60.0),
     },
     "glue": {"L-5E4153CA": ("Max concurrent job runs per account", 2000.0)},
-    "vpc": {each["QuotaCode"]: (each["QuotaName"], float(each["Value"])) for each in VPC_DEFAULT_QUOTAS},
+    "vpc": {
+        each["QuotaCode"]: (each["QuotaName"], float(each["Value"])) for each in VPC_DEFAULT_QUOTAS
+    },
 }
 
 
@@ -38,19 +42,32 @@ class ServiceQuotas(Service):
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
-        self.applied: dict[tuple[str, str], float] = {}  # by service and quota code, where it is not the default
+        # by service and quota code, where it is not the default
+        self.applied: dict[tuple[str, str], float] = {}
 
     def ListServices(self, call: Call) -> dict[str, Any]:
         """The services whose quotas are here."""
-        return _page(call, "Services", [{"ServiceCode": code, "ServiceName": name} for code, name in SERVICES.items()])
+        return _page(
+            call,
+            "Services",
+            [{"ServiceCode": code, "ServiceName": name} for code, name in SERVICES.items()],
+        )
 
     def GetServiceQuota(self, call: Call) -> dict[str, Any]:
         """The value that applies to the account; raises NoSuchResourceException."""
-        return {"Quota": self._quota(call.parameters["ServiceCode"], call.parameters["QuotaCode"], applied=True)}
+        return {
+            "Quota": self._quota(
+                call.parameters["ServiceCode"], call.parameters["QuotaCode"], applied=True
+            )
+        }
 
     def GetAWSDefaultServiceQuota(self, call: Call) -> dict[str, Any]:
         """AWS's default value; raises NoSuchResourceException."""
-        return {"Quota": self._quota(call.parameters["ServiceCode"], call.parameters["QuotaCode"], applied=False)}
+        return {
+            "Quota": self._quota(
+                call.parameters["ServiceCode"], call.parameters["QuotaCode"], applied=False
+            )
+        }
 
     def ListServiceQuotas(self, call: Call) -> dict[str, Any]:
         """The values that apply to the account, of one service."""
@@ -63,7 +80,9 @@ class ServiceQuotas(Service):
     def _list(self, call: Call, *, applied: bool) -> dict[str, Any]:
         service, wanted = call.parameters["ServiceCode"], call.parameters.get("QuotaCode")
         codes = [each for each in _defaults(service) if wanted in (None, each)]
-        return _page(call, "Quotas", [self._quota(service, each, applied=applied) for each in codes])
+        return _page(
+            call, "Quotas", [self._quota(service, each, applied=applied) for each in codes]
+        )
 
     def _quota(self, service: str, code: str, *, applied: bool) -> dict[str, Any]:
         known = _defaults(service)
@@ -90,7 +109,11 @@ def _defaults(service: str) -> dict[str, tuple[str, float]]:
 
 
 def _absent() -> ApiError:
-    return ApiError("NoSuchResourceException", "The request failed because the specified service does not exist.", 404)
+    return ApiError(
+        "NoSuchResourceException",
+        "The request failed because the specified service does not exist.",
+        404,
+    )
 
 
 def _page(call: Call, member: str, records: list[dict[str, Any]]) -> dict[str, Any]:

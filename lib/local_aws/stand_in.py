@@ -1,4 +1,6 @@
-"""The stand-in as its services see it: one directory, the S3 objects in it, and the other services by boto3."""
+"""The stand-in as its services see it: one directory, the S3 objects in it, and the other services
+by boto3.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,13 @@ class StandIn:
     endpoint: str  # "http://127.0.0.1:4566"
     region: str
 
-    recorder: Recorder = field(init=False, repr=False)  # takes every call for CloudTrail; CloudTrail itself makes it
+    # takes every call for CloudTrail; CloudTrail itself makes it
+    recorder: Recorder = field(init=False, repr=False)
 
     principals: Principals = field(init=False, repr=False)  # who has which access key
     authority: Authority = field(init=False, repr=False)  # who may do what
-    lake: Lake = field(init=False, repr=False)  # what Lake Formation lets whom see; Lake Formation itself makes it
+    # what Lake Formation lets whom see; Lake Formation itself makes it
+    lake: Lake = field(init=False, repr=False)
 
     warehouses: Places = field(init=False, repr=False)  # the databases of Redshift
 
@@ -55,10 +59,12 @@ class StandIn:
         caller: Principal | None = None,
         via: str = "",
     ) -> Any:
-        """A boto3 client of this stand-in for its engines, from any thread; made once, as making one takes 0.1 s.
+        """A boto3 client of this stand-in for its engines, from any thread; made once, as making
+        one takes 0.1 s.
 
-        Its calls are the stand-in's own and always allowed; or those of the role, which the service must be allowed to take
-        (`service_session`); or those of the `caller` itself, made for it `via` a service such as "athena.amazonaws.com".
+        Its calls are the stand-in's own and always allowed; or those of the role, which the service
+        must be allowed to take (`service_session`); or those of the `caller` itself, made for it
+        `via` a service such as "athena.amazonaws.com".
         """
         key = self.acting_key
         if role_arn:
@@ -92,7 +98,8 @@ class StandIn:
     def service_session(self, role_arn: str, service_principal: str) -> Principal:
         """The session in which an AWS service acts as a role: "glue.amazonaws.com".
 
-        Raises AccessDeniedError when the role's trust policy does not let the service take it, or there is no such role.
+        Raises AccessDeniedError when the role's trust policy does not let the service take it, or
+        there is no such role.
         """
         from local_aws.iam.authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
 
@@ -110,7 +117,8 @@ class StandIn:
         return self.authority.allows(service(service_principal), "sts:AssumeRole", role_arn, given)
 
     def acting_as(self, principal: Principal, *, lake_formation: bool = False) -> StandIn:
-        """The stand-in as a principal may use it: its clients make the principal's calls, its objects are those it may have.
+        """The stand-in as a principal may use it: its clients make the principal's calls, its
+        objects are those it may have.
 
         With `lake_formation` registered locations are read as Lake Formation lends them.
         """
@@ -125,10 +133,16 @@ class StandIn:
         return seen
 
     def authorize(
-        self, principal: Principal, action: str, resource: str, given: Mapping[str, str] | None = None
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        """For engines that touch files themselves: return when the principal may, else raise AccessDeniedError.
+        """For engines that touch files themselves: return when the principal may, else raise
+        AccessDeniedError.
 
-        `given` are condition keys of the request: {"s3:prefix": "raw/"}. The error's `sentence` says who may not do what, and why.
+        `given` are condition keys of the request: {"s3:prefix": "raw/"}. The error's `sentence`
+        says who may not do what, and why.
         """
         self.authority.authorize(principal, action, resource, given)

@@ -18,15 +18,21 @@ LONGEST_TOKEN_SECONDS, DEFAULT_TOKEN_SECONDS = 129_600, 43_200
 
 
 class Sts(Service):
-    """Whether a caller may take a role, its trust policy and its own policies have said before: the gateway asks them."""
+    """Whether a caller may take a role, its trust policy and its own policies have said before: the
+    gateway asks them.
+    """
 
     name: ClassVar[str] = "sts"
     from_moto: ClassVar[frozenset[str]] = frozenset({"GetAccessKeyInfo"})
 
     def AssumeRole(self, call: Call) -> dict[str, Any]:
-        """Credentials of a role's session (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
+        """Credentials of a role's session
+        (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+        """
         told, found = call.parameters, role(call.parameters["RoleArn"])
-        seconds = _duration_seconds(call.principal, told, int(found.max_session_duration or CHAINED_SECONDS))
+        seconds = _duration_seconds(
+            call.principal, told, int(found.max_session_duration or CHAINED_SECONDS)
+        )
         policies = _session_policies(told, found.account_id)
         answer = call.moto()
         key, started = answer["Credentials"]["AccessKeyId"], datetime.datetime.now(datetime.UTC)
@@ -49,15 +55,30 @@ class Sts(Service):
         """Temporary credentials of the user itself."""
         caller, told = call.principal, call.parameters
         if caller.type != "IAMUser" or caller.started:
-            raise ApiError("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
+            raise ApiError(
+                "AccessDenied", "Cannot call GetSessionToken with session credentials", 403
+            )
         seconds = int(told.get("DurationSeconds", DEFAULT_TOKEN_SECONDS))
         if not SHORTEST_SECONDS <= seconds <= LONGEST_TOKEN_SECONDS:
-            raise _invalid(f"DurationSeconds must be between {SHORTEST_SECONDS} and {LONGEST_TOKEN_SECONDS}.")
-        key, started = iam_backends[caller.account]["aws"].create_temp_access_key(), datetime.datetime.now(datetime.UTC)
+            raise _invalid(
+                f"DurationSeconds must be between {SHORTEST_SECONDS} and {LONGEST_TOKEN_SECONDS}."
+            )
+        key, started = (
+            iam_backends[caller.account]["aws"].create_temp_access_key(),
+            datetime.datetime.now(datetime.UTC),
+        )
         expires = started + datetime.timedelta(seconds=seconds)
-        self.stand_in.principals.add(replace(caller, access_key=key.access_key_id, started=started, expires=expires))
+        self.stand_in.principals.add(
+            replace(caller, access_key=key.access_key_id, started=started, expires=expires)
+        )
         secret = {"AccessKeyId": key.access_key_id, "SecretAccessKey": key.secret_access_key}
-        return {"Credentials": {**secret, "SessionToken": key.access_key_id.lower() * 4, "Expiration": expires}}
+        return {
+            "Credentials": {
+                **secret,
+                "SessionToken": key.access_key_id.lower() * 4,
+                "Expiration": expires,
+            }
+        }
 
     def GetCallerIdentity(self, call: Call) -> dict[str, Any]:
         """Who calls; nobody needs a permission for it."""
@@ -69,14 +90,18 @@ def _duration_seconds(caller: Principal, told: dict[str, Any], longest: int) -> 
     seconds = int(told.get("DurationSeconds", CHAINED_SECONDS))
     if seconds < SHORTEST_SECONDS:
         raise _invalid(
-            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to {SHORTEST_SECONDS}"
+            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy"
+            f" constraint: Member must have value greater than or equal to {SHORTEST_SECONDS}"
         )
     if caller.type == "AssumedRole" and seconds > CHAINED_SECONDS:
         raise _invalid(
-            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by"
+            " role chaining"
         )
     if seconds > longest:
-        raise _invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+        raise _invalid(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        )
     return seconds
 
 
@@ -88,12 +113,16 @@ def _session_policies(told: dict[str, Any], account: str) -> tuple[str, ...]:
         policy = known.get(each["arn"])
         if policy is None:
             raise _invalid(f"The policy {each['arn']} does not exist or is not attachable.")
-        found += [one.document for one in policy.versions if one.version_id == policy.default_version_id]
+        found += [
+            one.document for one in policy.versions if one.version_id == policy.default_version_id
+        ]
     try:
         for each in found:
             statements(each)
     except (ValueError, KeyError, TypeError) as wrong:
-        raise ApiError("MalformedPolicyDocument", "The policy is not in the valid JSON format.") from wrong
+        raise ApiError(
+            "MalformedPolicyDocument", "The policy is not in the valid JSON format."
+        ) from wrong
     return tuple(found)
 
 

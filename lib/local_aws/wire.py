@@ -15,7 +15,9 @@ import botocore.model
 import botocore.parsers
 import botocore.session
 import botocore.utils
-from moto.core.parse import PROTOCOL_PARSERS  # moto is pinned exactly, and these are what it uses itself
+
+# moto is pinned exactly, and these are what it uses itself
+from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
@@ -40,11 +42,15 @@ def model(service: str) -> botocore.model.ServiceModel:
 
 
 def caller(environ: dict[str, Any]) -> tuple[str, str, str]:
-    """Who signed a request, for which region and which service (boto3's name): ("AKIA…", "eu-west-1", "glue")."""
+    """Who signed a request, for which region and which service (boto3's name): ("AKIA…",
+    "eu-west-1", "glue").
+    """
     found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or CREDENTIAL.search(
         "Credential="
         + urllib.parse.unquote(
-            dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""))).get("X-Amz-Credential", "")
+            dict(urllib.parse.parse_qsl(environ.get("QUERY_STRING", ""))).get(
+                "X-Amz-Credential", ""
+            )
         )
     )
     if not found:
@@ -55,7 +61,8 @@ def caller(environ: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def request(service: str, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
-    """The operation a request asks for and its parameters as boto3 takes them; no operation of AWS: method and path, and none.
+    """The operation a request asks for and its parameters as boto3 takes them; no operation of AWS:
+    method and path, and none.
 
     An S3 object's own bytes are not among the parameters.
     """
@@ -69,15 +76,33 @@ def request(service: str, environ: dict[str, Any], body: bytes) -> tuple[str, di
         operation, in_path = get_service_router(service).match(asked)
     except (NotFound, NotImplementedError):
         query = environ.get("QUERY_STRING", "")
-        return f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}" + (f"?{query}" if query else ""), {}
+        return (
+            f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
+            + (f"?{query}" if query else ""),
+            {},
+        )
     form = asked.content_type and asked.content_type.startswith("application/x-www-form-urlencoded")
-    values = MultiDict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)) if form else asked.args
-    parser = PROTOCOL_PARSERS[known.protocol](operation, timestamp_parser=botocore.utils.parse_timestamp)
-    raw = {"body": body, "headers": asked.headers, "method": asked.method, "url_params": in_path, "values": values}
+    values = (
+        MultiDict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
+        if form
+        else asked.args
+    )
+    parser = PROTOCOL_PARSERS[known.protocol](
+        operation, timestamp_parser=botocore.utils.parse_timestamp
+    )
+    raw = {
+        "body": body,
+        "headers": asked.headers,
+        "method": asked.method,
+        "url_params": in_path,
+        "values": values,
+    }
     try:
         given = parser.parse(raw | {"url_path": asked.path})
     except Exception as wrong:
-        raise ApiError(_malformed(service), f"The request is not what {operation.name} takes: {wrong}") from wrong
+        raise ApiError(
+            _malformed(service), f"The request is not what {operation.name} takes: {wrong}"
+        ) from wrong
     return operation.name, {name: value for name, value in given.items() if value is not None}
 
 
@@ -85,13 +110,19 @@ def carries_object(service: str, environ: dict[str, Any]) -> bool:
     """Whether a request's body is an S3 object or a part of one, and so may be large."""
     query = environ.get("QUERY_STRING", "")
     is_key = "/" in environ["PATH_INFO"].strip("/")
-    settings = re.search(r"(^|&)(acl|legal-hold|restore|retention|select|tagging|torrent|uploads)(=|&|$)", query)
+    settings = re.search(
+        r"(^|&)(acl|legal-hold|restore|retention|select|tagging|torrent|uploads)(=|&|$)", query
+    )
     return service == "s3" and environ["REQUEST_METHOD"] == "PUT" and is_key and not settings
 
 
-def _of_json(known: botocore.model.ServiceModel, operation: str, body: bytes) -> tuple[str, dict[str, Any]]:
+def _of_json(
+    known: botocore.model.ServiceModel, operation: str, body: bytes
+) -> tuple[str, dict[str, Any]]:
     if operation not in known.operation_names:
-        raise ApiError("UnknownOperationException", f"{known.service_name} has no operation {operation}.")
+        raise ApiError(
+            "UnknownOperationException", f"{known.service_name} has no operation {operation}."
+        )
     try:
         given = json.loads(body or b"{}")
     except ValueError as wrong:
@@ -99,11 +130,17 @@ def _of_json(known: botocore.model.ServiceModel, operation: str, body: bytes) ->
     return operation, from_wire(given, known.operation_model(operation).input_shape)
 
 
-def _of_cbor(known: botocore.model.ServiceModel, operation: str, body: bytes) -> tuple[str, dict[str, Any]]:
+def _of_cbor(
+    known: botocore.model.ServiceModel, operation: str, body: bytes
+) -> tuple[str, dict[str, Any]]:
     parser = botocore.parsers.create_parser("smithy-rpc-v2-cbor")
     if operation not in known.operation_names:
-        raise ApiError("UnknownOperationException", f"{known.service_name} has no operation {operation}.")
-    return operation, parser.parse_data_item(parser.get_peekable_stream_from_bytes(body)) if body else {}
+        raise ApiError(
+            "UnknownOperationException", f"{known.service_name} has no operation {operation}."
+        )
+    return operation, (
+        parser.parse_data_item(parser.get_peekable_stream_from_bytes(body)) if body else {}
+    )
 
 
 def _malformed(service: str) -> str:
@@ -136,9 +173,13 @@ def to_wire(value: Any, shape: Any) -> Any:
     if kind == "structure":
         members = shape.members
         if unknown := set(value) - set(members) - {"ResponseMetadata"}:
-            raise ApiError("InternalFailure", f"{shape.name} has no member {', '.join(sorted(unknown))}.", 500)
+            raise ApiError(
+                "InternalFailure", f"{shape.name} has no member {', '.join(sorted(unknown))}.", 500
+            )
         return {
-            name: to_wire(each, members[name]) for name, each in value.items() if name in members and each is not None
+            name: to_wire(each, members[name])
+            for name, each in value.items()
+            if name in members and each is not None
         }
     if kind == "list":
         return [to_wire(each, shape.member) for each in value]
@@ -151,17 +192,24 @@ def to_wire(value: Any, shape: Any) -> Any:
     return float(value) if isinstance(value, decimal.Decimal) else value
 
 
-def answer(operation: botocore.model.OperationModel, response: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
+def answer(
+    operation: botocore.model.OperationModel, response: dict[str, Any]
+) -> tuple[list[tuple[str, str]], bytes]:
     """A response as the service's protocol writes it: headers and body."""
     if operation.service_model.protocol in ("query", "ec2", "rest-xml"):
         known = moto_model(operation.service_model.service_name).operation_model(operation.name)
-        written = get_serializer_class(known.service_model.service_name, known.service_model.protocol)(known).serialize(
-            response
-        )
+        written = get_serializer_class(
+            known.service_model.service_name, known.service_model.protocol
+        )(known).serialize(response)
         body = written["body"].encode() if isinstance(written["body"], str) else written["body"]
         return [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))], body
-    body = json.dumps(to_wire(response, operation.output_shape) if operation.output_shape else {}).encode()
-    return [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))], body
+    body = json.dumps(
+        to_wire(response, operation.output_shape) if operation.output_shape else {}
+    ).encode()
+    return [
+        ("Content-Type", "application/x-amz-json-1.1"),
+        ("Content-Length", str(len(body))),
+    ], body
 
 
 def parse_answer(
@@ -169,19 +217,33 @@ def parse_answer(
 ) -> dict[str, Any]:
     """Moto's answer as boto3 would return it; raises ApiError where boto3 would raise."""
     parser = botocore.parsers.create_parser(operation.service_model.protocol)
-    parsed = parser.parse({"status_code": status, "headers": headers, "body": body}, operation.output_shape)
+    parsed = parser.parse(
+        {"status_code": status, "headers": headers, "body": body}, operation.output_shape
+    )
     if status >= 300:
         raise ApiError(parsed["Error"]["Code"], parsed["Error"]["Message"], status)
     parsed.pop("ResponseMetadata", None)
     return dict(parsed)
 
 
-def error_answer(service: str, error: ApiError, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
+def error_answer(
+    service: str, error: ApiError, request_id: str
+) -> tuple[int, list[tuple[str, str]], bytes]:
     """An error as the service's protocol writes it: status, headers, body."""
-    declared = next((shape for shape in model(service).error_shapes if shape.name == error.code), None)
-    status = (declared.metadata.get("error") or {}).get("httpStatusCode", error.status) if declared else error.status
+    declared = next(
+        (shape for shape in model(service).error_shapes if shape.name == error.code), None
+    )
+    status = (
+        (declared.metadata.get("error") or {}).get("httpStatusCode", error.status)
+        if declared
+        else error.status
+    )
     if model(service).resolved_protocol == "smithy-rpc-v2-cbor":
-        return status, [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")], _cbor(error)
+        return (
+            status,
+            [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")],
+            _cbor(error),
+        )
     if model(service).protocol in ("query", "ec2", "rest-xml"):
         text = f"<Code>{error.code}</Code><Message>{_escape(str(error))}</Message>"
         wrapped = (
@@ -193,7 +255,11 @@ def error_answer(service: str, error: ApiError, request_id: str) -> tuple[int, l
             wrapped = f"<Response><Errors><Error>{text}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
         return status, [("Content-Type", "text/xml")], wrapped.encode()
     body = json.dumps({"__type": error.code, "message": str(error), "Message": str(error)})
-    return status, [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", error.code)], body.encode()
+    return (
+        status,
+        [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", error.code)],
+        body.encode(),
+    )
 
 
 def _escape(text: str) -> str:
@@ -202,7 +268,9 @@ def _escape(text: str) -> str:
 
 def _cbor(error: ApiError) -> bytes:
     """{"__type": code, "message": text} in CBOR: a map of two pairs of texts."""
-    return b"\xa2" + b"".join(_cbor_text(each) for each in ("__type", error.code, "message", str(error)))
+    return b"\xa2" + b"".join(
+        _cbor_text(each) for each in ("__type", error.code, "message", str(error))
+    )
 
 
 def _cbor_text(text: str) -> bytes:

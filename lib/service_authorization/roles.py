@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Operations of these take a role to assume it, to describe it or to grant it something: it is not passed on.
+# Operations of these take a role to assume it, to describe it or to grant it something: it is not
+# passed on.
 NOT_PASSING = {"iam", "sts", "kms", "s3", "secretsmanager", "resourcegroupstaggingapi"}
 MEMBER = re.compile(r"(?i).*(role|rolearn|rolearns|iamroles|deliverlogspermissionarn)$")
 ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/.+")
@@ -19,7 +20,9 @@ PASSED_TO = {  # the service principal, where it is not the service's own name
 }
 
 
-def passed_roles(service: str, operation: str, parameters: Mapping[str, Any], account: str) -> tuple[str, ...]:
+def passed_roles(
+    service: str, operation: str, parameters: Mapping[str, Any], account: str
+) -> tuple[str, ...]:
     """The ARNs of the roles that a request passes to a service."""
     if service in NOT_PASSING or READS.fullmatch(operation):
         return ()

@@ -91,7 +91,14 @@ WITH_BUCKET = {
     "ObjectLockEnabledForBucket": "PutBucketObjectLockConfiguration",
     "ObjectOwnership": "PutBucketOwnershipControls",
 }
-WRITES = {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}
+WRITES = {
+    "PutObject",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "UploadPartCopy",
+    "CompleteMultipartUpload",
+}
 READS = {"GetObject", "HeadObject", "SelectObjectContent", "GetObjectAttributes"}
 ENCRYPTING = {"PutObject", "CopyObject", "CreateMultipartUpload"}
 
@@ -119,10 +126,14 @@ def needs(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
 
 
 def key_needs(operation: str, parameters: Mapping[str, Any], lookup: Lookup) -> Iterator[Need]:
-    """The actions of KMS that S3 asks for on the caller's behalf, for objects encrypted by a key of KMS."""
+    """The actions of KMS that S3 asks for on the caller's behalf, for objects encrypted by a key of
+    KMS.
+    """
     if operation in READS and (found := lookup("s3", "ObjectKey", parameters)):
         yield "kms:Decrypt", found
-    if operation in ENCRYPTING and (found := lookup("s3", "BucketKey", parameters) or _named_key(parameters)):
+    if operation in ENCRYPTING and (
+        found := lookup("s3", "BucketKey", parameters) or _named_key(parameters)
+    ):
         yield "kms:GenerateDataKey", found
         yield from [("kms:Decrypt", found)] if operation == "CreateMultipartUpload" else []
     if operation == "CopyObject" and (source := _source(parameters)):

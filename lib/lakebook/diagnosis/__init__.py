@@ -1,4 +1,6 @@
-"""Where the path from DMS to the source is broken: hop by hop, with what was seen and the next action."""
+"""Where the path from DMS to the source is broken: hop by hop, with what was seen and the next
+action.
+"""
 
 from __future__ import annotations
 
@@ -59,12 +61,16 @@ def diagnose(path: Path) -> list[Hop]:
 
 def overview(hops: list[Hop]) -> pd.DataFrame:
     """One line a hop: where, verdict, what was seen, next action; recorded."""
-    rows = [{"hop": e.hop, "verdict": e.verdict, "seen": e.seen, "next action": e.action} for e in hops]
+    rows = [
+        {"hop": e.hop, "verdict": e.verdict, "seen": e.seen, "next action": e.action} for e in hops
+    ]
     return table(rows, "diagnosis")
 
 
 def first_broken(hops: list[Hop], phase: str) -> Hop | None:
-    """The hop that stops a phase: broken or missing, and not something that this phase or a later one makes ("01")."""
+    """The hop that stops a phase: broken or missing, and not something that this phase or a later
+    one makes ("01").
+    """
     for each in hops:
         if each.verdict in (FAILED, NOT_YET) and not each.mended_by > phase:
             return each
@@ -74,7 +80,8 @@ def first_broken(hops: list[Hop], phase: str) -> Hop | None:
 
 
 def require(hops: list[Hop], phase: str, *, when: bool = True) -> None:
-    """Stop a phase ("01") at the first hop that no later phase mends; raises CheckError with its next action.
+    """Stop a phase ("01") at the first hop that no later phase mends; raises CheckError with its
+    next action.
 
     `when` is False for what only an applied run can show.
     """
@@ -82,9 +89,16 @@ def require(hops: list[Hop], phase: str, *, when: bool = True) -> None:
         print("--  first broken hop: checked when applied", flush=True)
         return
     found, passed = first_broken(hops, phase), sum(each.verdict == OK for each in hops)
-    record("check", fact="first broken hop", expected=None, measured=found and found.hop, ok=found is None)
+    record(
+        "check",
+        fact="first broken hop",
+        expected=None,
+        measured=found and found.hop,
+        ok=found is None,
+    )
     if found:
         raise CheckError(
-            f"{found.hop}: {found.seen or 'broken'}. {found.action or f'Run phase {found.mended_by} again.'}"
+            f"{found.hop}: {found.seen or 'broken'}."
+            f" {found.action or f'Run phase {found.mended_by} again.'}"
         )
     print(f"ok  no hop stops this phase: {passed} of {len(hops)} carry", flush=True)

@@ -1,4 +1,6 @@
-"""What DMS needs beside the network: a secret, a role that may read it, keys that are on, and its own proof of the connection."""
+"""What DMS needs beside the network: a secret, a role that may read it, keys that are on, and its
+own proof of the connection.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,20 @@ TEST_SECONDS = 300
 
 def secret(path: Path) -> str:
     """Whether the secret exists and has what DMS reads from it."""
-    have = current(aws.client("secretsmanager").describe_secret, "ResourceNotFoundException", SecretId=path.secret)
+    have = current(
+        aws.client("secretsmanager").describe_secret,
+        "ResourceNotFoundException",
+        SecretId=path.secret,
+    )
     keys = f"{', '.join(SECRET_KEYS)}, engine and dbname"
     if have is None:
-        raise Broken(f"there is no secret {path.secret}", f"Create the secret {path.secret} with {keys}.")
+        raise Broken(
+            f"there is no secret {path.secret}", f"Create the secret {path.secret} with {keys}."
+        )
     if have.get("DeletedDate"):
-        raise Broken(f"{path.secret} is to be deleted", f"Restore the secret {path.secret} (RestoreSecret).")
+        raise Broken(
+            f"{path.secret} is to be deleted", f"Restore the secret {path.secret} (RestoreSecret)."
+        )
     aws.client("secretsmanager").get_secret_value(
         SecretId=path.secret
     )  # an error of its own says more than a missing key
@@ -33,15 +43,21 @@ def secret(path: Path) -> str:
     if missing := [each for each in SECRET_KEYS if not content.get(each)]:
         raise Broken(
             f"{path.secret} has no {', '.join(missing)}",
-            f"Add {', '.join(missing)} to the secret {path.secret}: DMS reads {', '.join(SECRET_KEYS)}.",
+            f"Add {', '.join(missing)} to the secret {path.secret}: DMS reads"
+            f" {', '.join(SECRET_KEYS)}.",
         )
     if not str(content["port"]).isdigit():
-        raise Broken(f"port of {path.secret} is {content['port']}", f"Make the port in {path.secret} a number.")
+        raise Broken(
+            f"port of {path.secret} is {content['port']}",
+            f"Make the port in {path.secret} a number.",
+        )
     return f"{path.secret} names {content['host']} port {content['port']}"
 
 
 def secret_role(path: Path) -> str:
-    """Whether the role that DMS takes may be taken by it and may read the secret, asked of IAM's simulation."""
+    """Whether the role that DMS takes may be taken by it and may read the secret, asked of IAM's
+    simulation.
+    """
     iam, name = aws.client("iam"), path.names.resource("dms-secret")
     have = current(iam.get_role, "NoSuchEntity", RoleName=name)
     if have is None:
@@ -49,7 +65,9 @@ def secret_role(path: Path) -> str:
     principal, role = f"dms.{path.names.region}.amazonaws.com", have["Role"]
     if principal not in str(role["AssumeRolePolicyDocument"]):
         raise Broken(
-            f"{name} does not trust {principal}", f"Let {principal} assume {name}: run 02_foundation with apply.", "02"
+            f"{name} does not trust {principal}",
+            f"Let {principal} assume {name}: run 02_foundation with apply.",
+            "02",
         )
     found = aws.client("secretsmanager").describe_secret(SecretId=path.secret)
     needs = {"secretsmanager:GetSecretValue": found["ARN"]}
@@ -59,7 +77,8 @@ def secret_role(path: Path) -> str:
         if decisions := refused(role["Arn"], [action], [resource]):
             raise Broken(
                 f"{name}: {decisions[0]}",
-                f"Allow {name} {action} on {resource}, and take away what denies it: run 02_foundation with apply.",
+                f"Allow {name} {action} on {resource}, and take away what denies it: run"
+                " 02_foundation with apply.",
                 "02",
             )
     return f"{name} may {', '.join(needs)}"
@@ -72,13 +91,20 @@ def encryption_keys(path: Path) -> str:
     for key in filter(None, (secret_key, kms.alias(path.names))):
         have = current(client.describe_key, "NotFoundException", KeyId=key)
         if have is None and key == secret_key:
-            raise Broken(f"there is no key {key}", f"Give the secret {path.secret} a key that exists.")
+            raise Broken(
+                f"there is no key {key}", f"Give the secret {path.secret} a key that exists."
+            )
         state = have["KeyMetadata"]["KeyState"] if have else "not made yet"
         seen.append(f"{key} {state}")
         if state == "PendingDeletion":
-            raise Broken(seen[-1], f"Cancel the deletion of {key} and enable it: all it encrypted would be lost.")
+            raise Broken(
+                seen[-1],
+                f"Cancel the deletion of {key} and enable it: all it encrypted would be lost.",
+            )
         if have and state != "Enabled":
-            raise Broken(seen[-1], f"Enable the key {key}: nothing that it encrypts can be read or written.")
+            raise Broken(
+                seen[-1], f"Enable the key {key}: nothing that it encrypts can be read or written."
+            )
     if seen[-1].endswith("not made yet"):
         raise Absent(f"02 makes {kms.alias(path.names)}", "02")
     return ", ".join(seen)
@@ -86,11 +112,21 @@ def encryption_keys(path: Path) -> str:
 
 def dms_connection(path: Path) -> str:
     """DMS's own test, made anew: the one proof that covers the whole path."""
-    instance = dms_thing("replication_instances", "replication-instance-id", path.names.resource("dms"))
+    instance = dms_thing(
+        "replication_instances", "replication-instance-id", path.names.resource("dms")
+    )
     endpoint = dms_thing("endpoints", "endpoint-id", path.names.resource("source"))
     if not instance or not endpoint or instance["ReplicationInstanceStatus"] != "available":
         raise Absent("03 makes DMS's instance and endpoints", "03")
-    client, arns = aws.client("dms"), {k: v for e in (instance, endpoint) for k, v in e.items() if k in ("ReplicationInstanceArn", "EndpointArn")}  # fmt: skip
+    client, arns = (
+        aws.client("dms"),
+        {
+            k: v
+            for e in (instance, endpoint)
+            for k, v in e.items()
+            if k in ("ReplicationInstanceArn", "EndpointArn")
+        },
+    )
     filters = [
         {"Name": "endpoint-arn", "Values": [arns["EndpointArn"]]},
         {"Name": "replication-instance-arn", "Values": [arns["ReplicationInstanceArn"]]},

@@ -1,4 +1,6 @@
-"""A hop of the path from DMS to the source: what was seen there, the verdict, and the one next action."""
+"""A hop of the path from DMS to the source: what was seen there, the verdict, and the one next
+action.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
 
     from lakebook.diagnosis.path import Path
 
-OK, FAILED, NOT_YET, NOT_CHECKED, NOT_APPLICABLE = "ok", "failed", "not yet", "not checked", "not applicable"
+OK, FAILED, NOT_YET, NOT_CHECKED, NOT_APPLICABLE = (
+    "ok",
+    "failed",
+    "not yet",
+    "not checked",
+    "not applicable",
+)
 NOT_IMPLEMENTED = 501  # HTTP
 UNKNOWN = ("UnknownOperationException", "InvalidAction", "UnsupportedOperation")
 DENIED = ("AccessDenied", "AccessDeniedException", "AccessDeniedFault", "UnauthorizedOperation")
@@ -30,7 +38,8 @@ class Hop:
     verdict: str
     seen: str
     action: str
-    mended_by: str  # the number of the phase that makes what is missing; empty where nobody but a person can
+    # the number of the phase that makes what is missing; empty where nobody but a person can
+    mended_by: str
 
 
 class Broken(Exception):  # noqa: N818 - a finding more than an error
@@ -65,16 +74,27 @@ def look(name: str, where: str, at: Callable[[Path], str], path: Path) -> Hop:
             error.response["Error"]["Code"] in UNKNOWN
             or error.response["ResponseMetadata"]["HTTPStatusCode"] == NOT_IMPLEMENTED
         ):
-            return Hop(name, where, NOT_CHECKED, f"{error.operation_name} is not offered here", "", "")
+            return Hop(
+                name, where, NOT_CHECKED, f"{error.operation_name} is not offered here", "", ""
+            )
         return Hop(name, where, FAILED, *_refused(error), "")
 
 
 def _refused(error: ClientError) -> tuple[str, str]:
     answer, operation = error.response["Error"], error.operation_name
     if answer["Code"] in DENIED:
-        return f"{answer['Code']}: {answer['Message']}", f"Allow the caller to make the call {operation}."
+        return (
+            f"{answer['Code']}: {answer['Message']}",
+            f"Allow the caller to make the call {operation}.",
+        )
     seen = f"{operation}: {answer['Code']}: {answer['Message']}"
-    return seen, f"AWS answered {operation} with {answer['Code']}; correct the parameter it is about, or ask AWS."
+    return (
+        seen,
+        (
+            f"AWS answered {operation} with {answer['Code']}; correct the parameter it is about, or"
+            " ask AWS."
+        ),
+    )
 
 
 def described(service: str, operation: str, member: str, **arguments: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,6 @@
-"""The line to on-premises: Direct Connect from the port to the routes that arrive in the gateway of the VPC."""
+"""The line to on-premises: Direct Connect from the port to the routes that arrive in the gateway of
+the VPC.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,21 @@ if TYPE_CHECKING:
 
 WAIT = "Wait until it is {}, then run this phase again."
 CONNECTION = {
-    "requested": "Download the Letter of Authorization and have the colocation provider make the cross connect.",
+    "requested": (
+        "Download the Letter of Authorization and have the colocation provider make the cross"
+        " connect."
+    ),
     "ordering": "Accept the hosted connection (ConfirmConnection).",
     "pending": WAIT.format("available"),
-    "down": "The network link is down: ask the colocation provider and the network team about the cross connect and optics.",
+    "down": (
+        "The network link is down: ask the colocation provider and the network team about the cross"
+        " connect and optics."
+    ),
 }
 INTERFACE = {
-    "confirming": "Accept the virtual interface (Confirm…VirtualInterface) in the account that is to own it.",
+    "confirming": (
+        "Accept the virtual interface (Confirm…VirtualInterface) in the account that is to own it."
+    ),
     "pending": WAIT.format("available"),
     "rejected": "The owner declined it: have the landing zone create it again.",
     "deleting": "Somebody deleted the virtual interface: have the landing zone create it again.",
@@ -36,12 +46,18 @@ def connection(path: Path) -> str:
     """The states of the connections; one that is available is enough."""
     if not path.connection_ids:
         raise Absent("no Direct Connect connection in the parameters")
-    found = [_one("describe_connections", "connections", connectionId=each) for each in path.connection_ids]
+    found = [
+        _one("describe_connections", "connections", connectionId=each)
+        for each in path.connection_ids
+    ]
     seen = ", ".join(f"{each['connectionId']} {each['connectionState']}" for each in found)
     if not any(each["connectionState"] == "available" for each in found):
         first = found[0]["connectionState"]
         raise Broken(
-            seen, CONNECTION.get(first, f"A connection that is {first} carries nothing: ask the network team.")
+            seen,
+            CONNECTION.get(
+                first, f"A connection that is {first} carries nothing: ask the network team."
+            ),
         )
     return seen
 
@@ -49,10 +65,15 @@ def connection(path: Path) -> str:
 def virtual_interface(path: Path) -> str:
     """The states of the virtual interfaces; one on an available connection is enough."""
     found = interfaces(path)
-    seen = ", ".join(f"{each['virtualInterfaceId']} {each['virtualInterfaceState']}" for each in found)
+    seen = ", ".join(
+        f"{each['virtualInterfaceId']} {each['virtualInterfaceState']}" for each in found
+    )
     if not _carrying(path):
         first = found[0]["virtualInterfaceState"]
-        other = "None of the virtual interfaces is on a connection that is available: name those that are."
+        other = (
+            "None of the virtual interfaces is on a connection that is available: name those that"
+            " are."
+        )
         raise Broken(seen, INTERFACE.get(first, other))
     return seen
 
@@ -61,14 +82,27 @@ def bgp_peers(path: Path) -> str:
     """The BGP sessions; one that is up is enough."""
     peers = [(each, peer) for each in _carrying(path) for peer in each["bgpPeers"]]
     seen = ", ".join(
-        f"{each['virtualInterfaceId']} {peer['addressFamily']} {peer['bgpStatus']} ({peer['bgpPeerState']})"
+        f"{each['virtualInterfaceId']} {peer['addressFamily']} {peer['bgpStatus']}"
+        f" ({peer['bgpPeerState']})"
         for each, peer in peers
     )
-    testing = [each["virtualInterfaceId"] for each, _ in peers if each["virtualInterfaceState"] == "testing"]
+    testing = [
+        each["virtualInterfaceId"]
+        for each, _ in peers
+        if each["virtualInterfaceState"] == "testing"
+    ]
     if not any(peer["bgpStatus"] == "up" for _, peer in peers):
-        ask = "BGP is down: ask the network team for the router's session (ASN, addresses, key, VLAN)."
+        ask = (
+            "BGP is down: ask the network team for the router's session (ASN, addresses, key,"
+            " VLAN)."
+        )
         raise Broken(
-            seen, f"A failover test keeps BGP down: StopBgpFailoverTest on {testing[0]}, or wait." if testing else ask
+            seen,
+            (
+                f"A failover test keeps BGP down: StopBgpFailoverTest on {testing[0]}, or wait."
+                if testing
+                else ask
+            ),
         )
     return seen
 
@@ -92,7 +126,8 @@ def received_routes(path: Path) -> str:
     if not covers(routes, wanted):
         raise Broken(
             seen,
-            f"BGP is up but no route covers {wanted}: have the network team announce it, or correct on_premises_cidr.",
+            f"BGP is up but no route covers {wanted}: have the network team announce it, or correct"
+            " on_premises_cidr.",
         )
     return seen
 
@@ -100,13 +135,21 @@ def received_routes(path: Path) -> str:
 def gateway_association(path: Path) -> str:
     """The way from the virtual interface's Direct Connect gateway to the gateway of the VPC."""
     found = _associations(path)
-    seen = ", ".join(f"{each['associatedGateway']['id']} {each['associationState']}" for each in found)
+    seen = ", ".join(
+        f"{each['associatedGateway']['id']} {each['associationState']}" for each in found
+    )
     if errors := [each["stateChangeError"] for each in found if each.get("stateChangeError")]:
-        raise Broken(f"{seen}: {errors[0]}", "Mend what the association's error says, and associate the gateway again.")
+        raise Broken(
+            f"{seen}: {errors[0]}",
+            "Mend what the association's error says, and associate the gateway again.",
+        )
     waiting = [each for each in found if each["associationState"] == "associating"]
     if not _associated(path):
         which = path.gateway_id or "a transit gateway or virtual private gateway"
-        action = f"Associate {which} with the Direct Connect gateway, or have its owner accept the proposal."
+        action = (
+            f"Associate {which} with the Direct Connect gateway, or have its owner accept the"
+            " proposal."
+        )
         raise Broken(
             seen or "no gateway is associated with the Direct Connect gateway",
             WAIT.format("associated") if waiting else action,
@@ -115,16 +158,21 @@ def gateway_association(path: Path) -> str:
 
 
 def allowed_prefixes(path: Path) -> str:
-    """Whether the VPC's networks are announced to on-premises, without which no answer finds its way back."""
+    """Whether the VPC's networks are announced to on-premises, without which no answer finds its
+    way back.
+    """
     prefixes = [
-        each["cidr"] for found in _associated(path) for each in found.get("allowedPrefixesToDirectConnectGateway", [])
+        each["cidr"]
+        for found in _associated(path)
+        for each in found.get("allowedPrefixesToDirectConnectGateway", [])
     ]
     seen = f"allowed {', '.join(prefixes) or 'nothing'}"
     networks = path.vpc_networks
     if missing := [each for each in networks if not covers(prefixes, each)]:
         raise Broken(
             seen,
-            f"Add {', '.join(missing)} to the allowed prefixes of the association (UpdateDirectConnectGatewayAssociation), or the source cannot answer.",
+            f"Add {', '.join(missing)} to the allowed prefixes of the association"
+            " (UpdateDirectConnectGatewayAssociation), or the source cannot answer.",
         )
     return seen
 
@@ -133,7 +181,9 @@ def transit_gateway_routes(path: Path) -> str:
     """The routes to on-premises in the transit gateway's route table."""
     if not path.gateway_id.startswith("tgw-"):
         raise Absent("no transit gateway in the parameters")
-    found = described("ec2", "describe_transit_gateways", "TransitGateways", TransitGatewayIds=[path.gateway_id])
+    found = described(
+        "ec2", "describe_transit_gateways", "TransitGateways", TransitGatewayIds=[path.gateway_id]
+    )
     if not found or found[0]["State"] != "available":
         state = found[0]["State"] if found else "absent"
         raise Broken(
@@ -141,15 +191,26 @@ def transit_gateway_routes(path: Path) -> str:
             "Have the landing zone share the transit gateway, or correct the parameter.",
         )
     if found[0]["OwnerId"] != path.names.account:
-        raise Absent(f"{path.gateway_id} belongs to account {found[0]['OwnerId']}, which alone sees its routes")
+        raise Absent(
+            f"{path.gateway_id} belongs to account {found[0]['OwnerId']}, which alone sees its"
+            " routes"
+        )
     table = _route_table(path, found[0])
     active = [{"Name": "state", "Values": ["active"]}]
-    routes = aws.client("ec2").search_transit_gateway_routes(TransitGatewayRouteTableId=table, Filters=active)
-    networks = [each["DestinationCidrBlock"] for each in routes["Routes"] if "DestinationCidrBlock" in each]
+    routes = aws.client("ec2").search_transit_gateway_routes(
+        TransitGatewayRouteTableId=table, Filters=active
+    )
+    networks = [
+        each["DestinationCidrBlock"] for each in routes["Routes"] if "DestinationCidrBlock" in each
+    ]
     seen = f"{table} has {', '.join(networks) or 'no route'}"
     wanted = _network(path)
     if not covers(networks, wanted):
-        raise Broken(seen, f"Propagate the Direct Connect attachment into {table}, so that it has a route to {wanted}.")
+        raise Broken(
+            seen,
+            f"Propagate the Direct Connect attachment into {table}, so that it has a route to"
+            f" {wanted}.",
+        )
     return seen
 
 
@@ -158,7 +219,10 @@ def interfaces(path: Path) -> list[dict[str, Any]]:
     if not path.virtual_interface_ids:
         raise Absent("no virtual interface in the parameters")
     ids = path.virtual_interface_ids
-    return [_one("describe_virtual_interfaces", "virtualInterfaces", virtualInterfaceId=each) for each in ids]
+    return [
+        _one("describe_virtual_interfaces", "virtualInterfaces", virtualInterfaceId=each)
+        for each in ids
+    ]
 
 
 def covers(networks: Iterable[str], wanted: str) -> bool:
@@ -170,11 +234,14 @@ def covers(networks: Iterable[str], wanted: str) -> bool:
 
 
 def _carrying(path: Path) -> list[dict[str, Any]]:
-    """The virtual interfaces that could carry traffic, on connections that do; hosted ones are judged by themselves."""
+    """The virtual interfaces that could carry traffic, on connections that do; hosted ones are
+    judged by themselves.
+    """
     up = [
         each
         for each in path.connection_ids
-        if _one("describe_connections", "connections", connectionId=each)["connectionState"] == "available"
+        if _one("describe_connections", "connections", connectionId=each)["connectionState"]
+        == "available"
     ]
     return [
         each
@@ -187,7 +254,10 @@ def _carrying(path: Path) -> list[dict[str, Any]]:
 def _associations(path: Path) -> list[dict[str, Any]]:
     gateways = {each.get("directConnectGatewayId") for each in _carrying(path)} - {None, ""}
     if not gateways:
-        raise Absent("the virtual interface leads to a virtual private gateway without a Direct Connect gateway")
+        raise Absent(
+            "the virtual interface leads to a virtual private gateway without a Direct Connect"
+            " gateway"
+        )
     return [
         each
         for gateway in sorted(gateways)  # type: ignore[type-var]
@@ -217,11 +287,18 @@ def _route_table(path: Path, gateway: dict[str, Any]) -> str:
             {"Name": "resource-id", "Values": [path.vpc_id]},
         ]
         attached = described(
-            "ec2", "describe_transit_gateway_attachments", "TransitGatewayAttachments", Filters=filters
+            "ec2",
+            "describe_transit_gateway_attachments",
+            "TransitGatewayAttachments",
+            Filters=filters,
         )
     except Absent:
         attached = []
-    tables = [each["Association"]["TransitGatewayRouteTableId"] for each in attached if each.get("Association")]
+    tables = [
+        each["Association"]["TransitGatewayRouteTableId"]
+        for each in attached
+        if each.get("Association")
+    ]
     return str([*tables, gateway["Options"].get("AssociationDefaultRouteTableId")][0])
 
 
@@ -235,7 +312,9 @@ def _one(operation: str, member: str, **arguments: str) -> dict[str, Any]:
     """The one thing of an id; Direct Connect answers absence with its client exception."""
     identity = next(iter(arguments.values()))
     try:
-        found: list[dict[str, Any]] = getattr(aws.client("directconnect"), operation)(**arguments)[member]
+        found: list[dict[str, Any]] = getattr(aws.client("directconnect"), operation)(**arguments)[
+            member
+        ]
     except ClientError as error:
         if error.response["Error"]["Code"] != "DirectConnectClientException":
             raise

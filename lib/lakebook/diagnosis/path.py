@@ -34,7 +34,8 @@ class Path:
     schemas: list[str] = field(default_factory=list)
     excluded_tables: list[str] = field(default_factory=list)
     interface_endpoints: list[str] = field(default_factory=list)  # those that 02 makes
-    operator_policy: str = "policies/migration-operator.json"  # what `lakebook bootstrap` gives the operator
+    # what `lakebook bootstrap` gives the operator
+    operator_policy: str = "policies/migration-operator.json"
     purpose: str = "full load"  # or "CDC": what the source must be ready for
 
     @property
@@ -49,10 +50,18 @@ class Path:
 
     @cached_property
     def subnets(self) -> list[dict[str, Any]]:
-        """The subnets of DMS's subnet group, or before there is one those that it will have; raises Absent."""
-        group = dms_thing("replication_subnet_groups", "replication-subnet-group-id", self.names.resource("dms"))
+        """The subnets of DMS's subnet group, or before there is one those that it will have; raises
+        Absent.
+        """
+        group = dms_thing(
+            "replication_subnet_groups", "replication-subnet-group-id", self.names.resource("dms")
+        )
         ids = [each["SubnetIdentifier"] for each in group["Subnets"]] if group else []
-        found = described("ec2", "describe_subnets", "Subnets", SubnetIds=ids) if ids else self.place.subnets()
+        found = (
+            described("ec2", "describe_subnets", "Subnets", SubnetIds=ids)
+            if ids
+            else self.place.subnets()
+        )
         if not found:
             raise Absent("02 makes the VPC and its subnets", "02")
         return found
@@ -64,7 +73,9 @@ class Path:
 
     @property
     def vpc_networks(self) -> list[str]:
-        """The networks of the VPC, or before there is one the one it will have; raises Absent where that is not known."""
+        """The networks of the VPC, or before there is one the one it will have; raises Absent where
+        that is not known.
+        """
         try:
             found = described("ec2", "describe_vpcs", "Vpcs", VpcIds=[self.vpc_id])
         except Absent:
@@ -85,27 +96,44 @@ class Path:
         return list({each["RouteTableId"]: each for each in used}.values())
 
     def route(self, table: dict[str, Any], network: str) -> dict[str, Any] | None:
-        """The route of a table that traffic to a network takes: the most specific one that holds all of it."""
+        """The route of a table that traffic to a network takes: the most specific one that holds
+        all of it.
+        """
         target = ipaddress.ip_network(network, strict=False)
         pairs = [
             (ipaddress.ip_network(each["DestinationCidrBlock"]), each)
             for each in table["Routes"]
             if "DestinationCidrBlock" in each
         ]
-        holding = [(span, each) for span, each in pairs if span.version == target.version and target.subnet_of(span)]  # type: ignore[arg-type]
+        holding = [
+            (span, each)
+            for span, each in pairs
+            if span.version == target.version and target.subnet_of(span)  # type: ignore[arg-type]
+        ]
         return max(holding, key=lambda pair: pair[0].prefixlen)[1] if holding else None
 
     def public_route(self) -> str:
         """The gateway by which all the subnets reach public addresses, or nothing."""
         routes = [self.route(each, "0.0.0.0/0") for each in self.route_tables]
-        targets = [(each or {}).get("NatGatewayId") or (each or {}).get("GatewayId") or "" for each in routes]
+        targets = [
+            (each or {}).get("NatGatewayId") or (each or {}).get("GatewayId") or ""
+            for each in routes
+        ]
         return ", ".join(sorted(set(targets))) if all(targets) else ""
 
     @cached_property
     def security_group_ids(self) -> list[str]:
-        """The security groups of DMS's instance, or before there is one the one it will have; raises Absent."""
-        instance = dms_thing("replication_instances", "replication-instance-id", self.names.resource("dms"))
-        groups = [each["VpcSecurityGroupId"] for each in instance["VpcSecurityGroups"]] if instance else []
+        """The security groups of DMS's instance, or before there is one the one it will have;
+        raises Absent.
+        """
+        instance = dms_thing(
+            "replication_instances", "replication-instance-id", self.names.resource("dms")
+        )
+        groups = (
+            [each["VpcSecurityGroupId"] for each in instance["VpcSecurityGroups"]]
+            if instance
+            else []
+        )
         found = groups or ec2.security_group_ids(self.names, "dms")
         if any(each.startswith("<") for each in found):
             raise Absent("02 makes the security group of DMS", "02")
@@ -116,7 +144,11 @@ class Path:
         """The endpoints of the VPC that are there or coming."""
         filters = [{"Name": "vpc-id", "Values": [self.vpc_id]}]
         found = described("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=filters)
-        return [each for each in found if each["State"].lower() not in ("deleted", "deleting", "failed", "rejected")]
+        return [
+            each
+            for each in found
+            if each["State"].lower() not in ("deleted", "deleting", "failed", "rejected")
+        ]
 
     @cached_property
     def dns_servers(self) -> list[str]:
@@ -125,16 +157,27 @@ class Path:
         identity = vpc.get("DhcpOptionsId") or "default"
         if identity == "default":
             return []
-        options = described("ec2", "describe_dhcp_options", "DhcpOptions", DhcpOptionsIds=[identity])
+        options = described(
+            "ec2", "describe_dhcp_options", "DhcpOptions", DhcpOptionsIds=[identity]
+        )
         pairs = [each for option in options for each in option["DhcpConfigurations"]]
-        return [value["Value"] for each in pairs if each["Key"] == "domain-name-servers" for value in each["Values"]]
+        return [
+            value["Value"]
+            for each in pairs
+            if each["Key"] == "domain-name-servers"
+            for value in each["Values"]
+        ]
 
     @cached_property
     def secret_content(self) -> dict[str, Any]:
-        """What the secret says, with the password; empty where it cannot be read or is no JSON object."""
+        """What the secret says, with the password; empty where it cannot be read or is no JSON
+        object.
+        """
         client = aws.client("secretsmanager")
         try:
-            have = current(client.get_secret_value, "ResourceNotFoundException", SecretId=self.secret)
+            have = current(
+                client.get_secret_value, "ResourceNotFoundException", SecretId=self.secret
+            )
             content = json.loads(have["SecretString"]) if have else {}
         except (ClientError, KeyError, ValueError):
             return {}
@@ -155,20 +198,26 @@ class Path:
 
     @property
     def source_network(self) -> str:
-        """What must be reached: the network of the source, or its address; raises Absent where it is known by neither."""
+        """What must be reached: the network of the source, or its address; raises Absent where it
+        is known by neither.
+        """
         if self.on_premises_cidr:
             return self.on_premises_cidr
         try:
             address = ipaddress.ip_address(self.source_host)
         except ValueError as error:
-            raise Absent("the source is known by name only, and on_premises_cidr is empty") from error
+            raise Absent(
+                "the source is known by name only, and on_premises_cidr is empty"
+            ) from error
         if address.is_loopback:
             raise Absent(f"{address} is no address in a network")
         return f"{address}/{address.max_prefixlen}"
 
 
 def dms_thing(kind: str, key: str, name: str) -> dict[str, Any] | None:
-    """What DMS describes under a name, or None; `kind` as in the operation: replication_instances, endpoints."""
+    """What DMS describes under a name, or None; `kind` as in the operation: replication_instances,
+    endpoints.
+    """
     method = getattr(aws.client("dms"), f"describe_{kind}")
     found = current(method, "ResourceNotFoundFault", Filters=[{"Name": key, "Values": [name]}])
     member = "".join(word.capitalize() for word in kind.split("_"))

@@ -1,4 +1,6 @@
-"""What the caller may do, by IAM's own simulation: every action of the operator's policy, before the run needs it."""
+"""What the caller may do, by IAM's own simulation: every action of the operator's policy, before
+the run needs it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def permissions(path: Path) -> str:
     asked, denied = 0, []
     for statement in (each for each in statements if each["Effect"] == "Allow"):
         actions = [each for action in _listed(statement["Action"]) for each in _named(action)]
-        resources = [each.replace("*", "lakebook") for each in _listed(statement["Resource"]) if each != "*"]
+        resources = [
+            each.replace("*", "lakebook") for each in _listed(statement["Resource"]) if each != "*"
+        ]
         context = _context(statement.get("Condition", {}))
         for start in range(0, len(actions), AT_ONCE):
             denied += refused(arn, actions[start : start + AT_ONCE], resources, context)
@@ -36,8 +40,10 @@ def permissions(path: Path) -> str:
     if denied:
         refused_actions = dict.fromkeys(each.split()[0] for each in denied)
         raise Broken(
-            f"{arn.rpartition('/')[2]}: {len(refused_actions)} of {asked} actions refused: {'; '.join(denied[:5])}",
-            f"Have an administrator give {arn.rpartition('/')[2]} the rights of {file.name} (`lakebook bootstrap FILE`), and take away what denies {denied[0].split()[0]}.",
+            f"{arn.rpartition('/')[2]}: {len(refused_actions)} of {asked} actions refused:"
+            f" {'; '.join(denied[:5])}",
+            f"Have an administrator give {arn.rpartition('/')[2]} the rights of {file.name}"
+            f" (`lakebook bootstrap FILE`), and take away what denies {denied[0].split()[0]}.",
         )
     return f"{arn.rpartition('/')[2]} may do all {asked} actions of {file.name}"
 
@@ -45,10 +51,16 @@ def permissions(path: Path) -> str:
 def refused(
     arn: str, actions: list[str], resources: list[str], context: list[dict[str, Any]] | None = None
 ) -> list[str]:
-    """The actions that IAM's simulation does not allow a principal, each with the decision and the resource."""
+    """The actions that IAM's simulation does not allow a principal, each with the decision and the
+    resource.
+    """
     asked = {"PolicySourceArn": arn, "ActionNames": actions, "ContextEntries": context or []}
     where = {"ResourceArns": resources} if resources else {}
-    results = described("iam", "simulate_principal_policy", "EvaluationResults", **asked, **where) if actions else []
+    results = (
+        described("iam", "simulate_principal_policy", "EvaluationResults", **asked, **where)
+        if actions
+        else []
+    )
     return [refusal for each in results for refusal in _refusals(each)]
 
 
@@ -62,10 +74,15 @@ def principal(caller_arn: str) -> str:
 
 def _refusals(result: dict[str, Any]) -> list[str]:
     specific = [
-        (each["EvalResourceName"], each["EvalResourceDecision"]) for each in result.get("ResourceSpecificResults", [])
+        (each["EvalResourceName"], each["EvalResourceDecision"])
+        for each in result.get("ResourceSpecificResults", [])
     ]
     pairs = specific or [(result.get("EvalResourceName", "*"), result["EvalDecision"])]
-    return [f"{result['EvalActionName']} on {name} is {what}" for name, what in pairs if what != "allowed"]
+    return [
+        f"{result['EvalActionName']} on {name} is {what}"
+        for name, what in pairs
+        if what != "allowed"
+    ]
 
 
 def _listed(value: str | list[str]) -> list[str]:
@@ -73,7 +90,9 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 def _context(condition: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a call of the runbook would bring with it: the first value that each condition on a text allows."""
+    """What a call of the runbook would bring with it: the first value that each condition on a text
+    allows.
+    """
     wanted = {
         key: value
         for operator in condition
@@ -96,7 +115,9 @@ def _services() -> frozenset[str]:
 
 
 def _named(action: str) -> list[str]:
-    """The actions a pattern (`dms:Create*`) stands for, as simulations take no patterns; none for those that only read."""
+    """The actions a pattern (`dms:Create*`) stands for, as simulations take no patterns; none for
+    those that only read.
+    """
     service, _, pattern = action.partition(":")
     if "*" not in pattern:
         return [action]

@@ -20,12 +20,15 @@ def quotas(path: Path) -> str:
     """Whether every quota leaves room for what is not there yet."""
     seen = []
     for service, code, what, used, more in _needs(path):
-        value = aws.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"]
+        value = aws.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)[
+            "Quota"
+        ]["Value"]
         seen.append(f"{what}: {more} more, {used} there, {value:.0f} allowed")
         if used + more > value:
             raise Broken(
                 seen[-1],
-                f"Ask for an increase of the quota {service} {code}, {what}, to {used + more} or more (RequestServiceQuotaIncrease).",
+                f"Ask for an increase of the quota {service} {code}, {what}, to {used + more} or"
+                " more (RequestServiceQuotaIncrease).",
             )
     return "; ".join(seen)
 
@@ -35,7 +38,9 @@ def _needs(path: Path) -> Iterator[tuple[str, str, str, int, int]]:
     name = path.names.resource
     interfaces = _interface_endpoints(path)
     yield "vpc", "L-F678F1CE", "VPCs", _count("ec2", "vpcs"), int(not _vpc(path))
-    wanted = {f"com.amazonaws.{path.names.region}.{each}" for each in path.interface_endpoints} - interfaces
+    wanted = {
+        f"com.amazonaws.{path.names.region}.{each}" for each in path.interface_endpoints
+    } - interfaces
     yield "vpc", "L-29B6F2EB", "interface endpoints of the VPC", len(interfaces), len(wanted)
     ours = {
         "L-C2341CDC": ("replication_instances", "replication-instance-id", [name("dms")]),
@@ -60,10 +65,16 @@ def _count(service: str, kind: str) -> int:
 
 
 def _running_jobs() -> int:
-    """The runs of Glue jobs that go on now; a job's newest run is asked for, as one runs at a time by default."""
+    """The runs of Glue jobs that go on now; a job's newest run is asked for, as one runs at a time
+    by default.
+    """
     names = [each["Name"] for each in described("glue", "get_jobs", "Jobs")]
-    newest = [aws.client("glue").get_job_runs(JobName=each, MaxResults=1)["JobRuns"] for each in names]
-    return sum(run["JobRunState"] in ("STARTING", "RUNNING", "STOPPING") for runs in newest for run in runs)
+    newest = [
+        aws.client("glue").get_job_runs(JobName=each, MaxResults=1)["JobRuns"] for each in names
+    ]
+    return sum(
+        run["JobRunState"] in ("STARTING", "RUNNING", "STOPPING") for runs in newest for run in runs
+    )
 
 
 def _vpc(path: Path) -> str:
@@ -74,4 +85,8 @@ def _vpc(path: Path) -> str:
 
 
 def _interface_endpoints(path: Path) -> set[str]:
-    return {e["ServiceName"] for e in path.endpoints if e["VpcEndpointType"] == "Interface"} if _vpc(path) else set()
+    return (
+        {e["ServiceName"] for e in path.endpoints if e["VpcEndpointType"] == "Interface"}
+        if _vpc(path)
+        else set()
+    )

@@ -1,4 +1,6 @@
-"""The VPC around DMS: gateway attachment, routes, security groups, network ACLs, endpoints and names."""
+"""The VPC around DMS: gateway attachment, routes, security groups, network ACLs, endpoints and
+names.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from lakebook.diagnosis.line import covers
 if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path
 
-INTERFACE_ENDPOINTS = ("secretsmanager", "kms", "logs")  # what a DMS instance calls itself, beside S3
+# what a DMS instance calls itself, beside S3
+INTERFACE_ENDPOINTS = ("secretsmanager", "kms", "logs")
 MADE_BY = "02"
 MEND = "Run 02_foundation with apply: it is declared there."
 
@@ -24,10 +27,17 @@ def gateway_attachment(path: Path) -> str:
         raise Absent("no transit gateway or virtual private gateway in the parameters")
     if path.gateway_id.startswith("tgw-"):
         filters = _filters(("transit-gateway-id", path.gateway_id), ("resource-id", path.vpc_id))
-        found = described("ec2", "describe_transit_gateway_attachments", "TransitGatewayAttachments", Filters=filters)
+        found = described(
+            "ec2",
+            "describe_transit_gateway_attachments",
+            "TransitGatewayAttachments",
+            Filters=filters,
+        )
         states = [each["State"] for each in found]
     else:
-        gateways = described("ec2", "describe_vpn_gateways", "VpnGateways", VpnGatewayIds=[path.gateway_id])
+        gateways = described(
+            "ec2", "describe_vpn_gateways", "VpnGateways", VpnGatewayIds=[path.gateway_id]
+        )
         attachments = [each for gateway in gateways for each in gateway["VpcAttachments"]]
         states = [each["State"] for each in attachments if each["VpcId"] == path.vpc_id]
     seen = f"{path.vpc_id} on {path.gateway_id}: {', '.join(states) or 'not attached'}"
@@ -47,12 +57,19 @@ def subnet_routes(path: Path) -> str:
     for table in path.route_tables:
         route = path.route(table, path.on_premises_cidr)
         target = _target(route) if route else ""
-        seen.append(f"{table['RouteTableId']} -> {target or 'nowhere'}{' (blackhole)' if _dead(route) else ''}")
+        seen.append(
+            f"{table['RouteTableId']} ->"
+            f" {target or 'nowhere'}{' (blackhole)' if _dead(route) else ''}"
+        )
         if not route or _dead(route) or path.gateway_id not in ("", target):
             wrong.append(table["RouteTableId"])
     if wrong:
         to = path.gateway_id or "the gateway towards on-premises"
-        raise Broken(", ".join(seen), f"Route {path.on_premises_cidr} to {to} in {', '.join(wrong)}. {MEND}", MADE_BY)
+        raise Broken(
+            ", ".join(seen),
+            f"Route {path.on_premises_cidr} to {to} in {', '.join(wrong)}. {MEND}",
+            MADE_BY,
+        )
     return ", ".join(seen)
 
 
@@ -61,19 +78,26 @@ def security_groups(path: Path) -> str:
     port, target = path.source_port, path.source_network
     if not path.security_group_ids:
         raise Absent("02 makes the security group of DMS", MADE_BY)
-    groups = described("ec2", "describe_security_groups", "SecurityGroups", GroupIds=path.security_group_ids)
+    groups = described(
+        "ec2", "describe_security_groups", "SecurityGroups", GroupIds=path.security_group_ids
+    )
     allowed = [
         span["CidrIp"]
         for group in groups
         for each in group["IpPermissionsEgress"]
-        if each["IpProtocol"] in ("-1", "tcp") and each.get("FromPort", 0) <= port <= each.get("ToPort", 65535)
+        if each["IpProtocol"] in ("-1", "tcp")
+        and each.get("FromPort", 0) <= port <= each.get("ToPort", 65535)
         for span in each.get("IpRanges", [])
     ]
-    seen = f"{', '.join(path.security_group_ids)} lets out tcp {port} to {', '.join(allowed) or 'nowhere'}"
+    seen = (
+        f"{', '.join(path.security_group_ids)} lets out tcp {port} to"
+        f" {', '.join(allowed) or 'nowhere'}"
+    )
     if not covers(allowed, target):
         raise Broken(
             seen,
-            f"Allow tcp {port} to {target} in the outbound rules of {', '.join(path.security_group_ids)}. {MEND}",
+            f"Allow tcp {port} to {target} in the outbound rules of"
+            f" {', '.join(path.security_group_ids)}. {MEND}",
             MADE_BY,
         )
     return seen
@@ -83,17 +107,26 @@ def network_acls(path: Path) -> str:
     """Whether the subnets' network ACLs let requests out and answers in: they know no connections."""
     port, target = path.source_port, path.source_network
     found = described(
-        "ec2", "describe_network_acls", "NetworkAcls", Filters=_filters(("association.subnet-id", *path.subnet_ids))
+        "ec2",
+        "describe_network_acls",
+        "NetworkAcls",
+        Filters=_filters(("association.subnet-id", *path.subnet_ids)),
     )
     for acl in found:
-        for egress, ports, words in ((True, (port, port), "outbound"), (False, (1024, 65535), "inbound")):
+        for egress, ports, words in (
+            (True, (port, port), "outbound"),
+            (False, (1024, 65535), "inbound"),
+        ):
             if reason := blocked(acl["Entries"], target, ports, egress=egress):
                 raise Broken(
                     f"{acl['NetworkAclId']} {words}: {reason}",
-                    f"Allow {words} tcp {ports[0]}-{ports[1]} {'to' if egress else 'from'} {target} in {acl['NetworkAclId']}.",
+                    f"Allow {words} tcp {ports[0]}-{ports[1]} {'to' if egress else 'from'} {target}"
+                    f" in {acl['NetworkAclId']}.",
                     MADE_BY,  # in its VPC; in another one its verdict stops
                 )
-    return f"{', '.join(each['NetworkAclId'] for each in found)} let tcp {port} out and 1024-65535 in"
+    return (
+        f"{', '.join(each['NetworkAclId'] for each in found)} let tcp {port} out and 1024-65535 in"
+    )
 
 
 def endpoints(path: Path) -> str:
@@ -107,7 +140,11 @@ def endpoints(path: Path) -> str:
         return f"{seen}; public routes by {public}"
     if lacking := [each for each in wanted if each not in ready]:
         names = ", ".join(each.rpartition(".")[2] for each in lacking)
-        raise Broken(seen, f"DMS does not reach {names}: the subnets have no endpoint in use for it. {MEND}", MADE_BY)
+        raise Broken(
+            seen,
+            f"DMS does not reach {names}: the subnets have no endpoint in use for it. {MEND}",
+            MADE_BY,
+        )
     return seen
 
 
@@ -121,12 +158,19 @@ def private_names(path: Path) -> str:
         answer = ec2.describe_vpc_attribute(VpcId=path.vpc_id, Attribute=attribute)
         if not answer[attribute[0].upper() + attribute[1:]]["Value"]:
             raise Broken(
-                f"{attribute} of {path.vpc_id} is off", f"Turn on {attribute} of {path.vpc_id}. {MEND}", MADE_BY
+                f"{attribute} of {path.vpc_id} is off",
+                f"Turn on {attribute} of {path.vpc_id}. {MEND}",
+                MADE_BY,
             )
-    if off := [each["ServiceName"].rpartition(".")[2] for each in interfaces if not each["PrivateDnsEnabled"]]:
+    if off := [
+        each["ServiceName"].rpartition(".")[2]
+        for each in interfaces
+        if not each["PrivateDnsEnabled"]
+    ]:
         raise Broken(
             f"private DNS is off for {', '.join(off)}",
-            f"Turn on private DNS of the endpoints {', '.join(off)}, or DMS calls public addresses. {MEND}",
+            f"Turn on private DNS of the endpoints {', '.join(off)}, or DMS calls public addresses."
+            f" {MEND}",
             MADE_BY,
         )
     return f"private DNS on for {len(interfaces)} interface endpoints"
@@ -138,7 +182,10 @@ def endpoint_groups(path: Path) -> str:
     if not interfaces:
         raise Absent("there are no interface endpoints")
     ids = sorted({group["GroupId"] for each in interfaces for group in each["Groups"]})
-    groups = {e["GroupId"]: e for e in described("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids)}
+    groups = {
+        e["GroupId"]: e
+        for e in described("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids)
+    }
     closed = [
         each["ServiceName"].rpartition(".")[2]
         for each in interfaces
@@ -167,22 +214,33 @@ def on_premises_names(path: Path) -> str:
         return f"{path.source_host} is asked of {', '.join(path.dns_servers)}"
     filters = _filters(("VPCId", path.vpc_id))
     associated = described(
-        "route53resolver", "list_resolver_rule_associations", "ResolverRuleAssociations", Filters=filters
+        "route53resolver",
+        "list_resolver_rule_associations",
+        "ResolverRuleAssociations",
+        Filters=filters,
     )
-    rules = {each["Id"]: each for each in described("route53resolver", "list_resolver_rules", "ResolverRules")}
+    rules = {
+        each["Id"]: each
+        for each in described("route53resolver", "list_resolver_rules", "ResolverRules")
+    }
     domains = [
-        rules[each["ResolverRuleId"]]["DomainName"].strip(".") for each in associated if each["ResolverRuleId"] in rules
+        rules[each["ResolverRuleId"]]["DomainName"].strip(".")
+        for each in associated
+        if each["ResolverRuleId"] in rules
     ]
     if not any(f".{path.source_host}".endswith(f".{each}") for each in domains):
         raise Broken(
             f"rules of {path.vpc_id} for {', '.join(domains) or 'no domain'}",
-            f"Nothing in {path.vpc_id} resolves {path.source_host}: share a Route 53 Resolver rule for its domain, or give the secret an address.",
+            f"Nothing in {path.vpc_id} resolves {path.source_host}: share a Route 53 Resolver rule"
+            " for its domain, or give the secret an address.",
         )
     return f"{path.source_host} by the rule for {', '.join(domains)}"
 
 
 def _serves(endpoint: dict[str, Any], path: Path) -> bool:
-    """Whether an endpoint is of use to the subnets: a gateway is in their route tables, an interface is anywhere in the VPC."""
+    """Whether an endpoint is of use to the subnets: a gateway is in their route tables, an
+    interface is anywhere in the VPC.
+    """
     if endpoint["VpcEndpointType"] != "Gateway":
         return True
     return {each["RouteTableId"] for each in path.route_tables} <= set(endpoint["RouteTableIds"])
@@ -190,8 +248,12 @@ def _serves(endpoint: dict[str, Any], path: Path) -> bool:
 
 def _lets_in(group: dict[str, Any], path: Path) -> bool:
     for each in group["IpPermissions"]:
-        if each["IpProtocol"] in ("-1", "tcp") and each.get("FromPort", 0) <= 443 <= each.get("ToPort", 65535):
-            if set(path.security_group_ids) & {pair["GroupId"] for pair in each.get("UserIdGroupPairs", [])}:
+        if each["IpProtocol"] in ("-1", "tcp") and each.get("FromPort", 0) <= 443 <= each.get(
+            "ToPort", 65535
+        ):
+            if set(path.security_group_ids) & {
+                pair["GroupId"] for pair in each.get("UserIdGroupPairs", [])
+            }:
                 return True
             spans = [span["CidrIp"] for span in each.get("IpRanges", [])]
             if all(covers(spans, subnet["CidrBlock"]) for subnet in path.subnets):
@@ -200,7 +262,13 @@ def _lets_in(group: dict[str, Any], path: Path) -> bool:
 
 
 def _target(route: dict[str, Any]) -> str:
-    members = ("TransitGatewayId", "GatewayId", "NatGatewayId", "VpcPeeringConnectionId", "NetworkInterfaceId")
+    members = (
+        "TransitGatewayId",
+        "GatewayId",
+        "NatGatewayId",
+        "VpcPeeringConnectionId",
+        "NetworkInterfaceId",
+    )
     return next((route[each] for each in members if route.get(each)), "")
 
 

@@ -1,4 +1,6 @@
-"""The source database, read through awswrangler: its catalog, its prerequisites, and what will not survive DMS."""
+"""The source database, read through awswrangler: its catalog, its prerequisites, and what will not
+survive DMS.
+"""
 
 from __future__ import annotations
 

@@ -14,12 +14,15 @@ from lakebook.postgresql.connection import literal, query, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-COUNTED_BYTES = 64 * 1024**2  # tables up to this size are counted, larger ones estimated when analyzed
+# tables up to this size are counted, larger ones estimated when analyzed
+COUNTED_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column as the source declares it; `kind` is its type's own name after domains: `int4`, `numeric`, `array`, ..."""
+    """One column as the source declares it; `kind` is its type's own name after domains: `int4`,
+    `numeric`, `array`, ...
+    """
 
     name: str
     catalog_name: str
@@ -50,7 +53,9 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the source, or one partitioned table with all its partitions; `catalog_name` is its name in the lake."""
+    """One table of the source, or one partitioned table with all its partitions; `catalog_name` is
+    its name in the lake.
+    """
 
     oid: int
     schema: str
@@ -87,18 +92,23 @@ class Table:
 
 
 def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) -> list[Table]:
-    """The ordinary and partitioned tables of the schemas in order of schema and name, but not those `excluded`.
+    """The ordinary and partitioned tables of the schemas in order of schema and name, but not those
+    `excluded`.
 
-    An excluded table is written `schema.table`, or `table` to mean it in every schema. Partitions belong to their
-    parents; views, foreign and temporary tables are left out. Raises LakebookError when a schema or an excluded table
-    does not exist, or the role may not read a table.
+    An excluded table is written `schema.table`, or `table` to mean it in every schema. Partitions
+    belong to their parents; views, foreign and temporary tables are left out. Raises LakebookError
+    when a schema or an excluded table does not exist, or the role may not read a table.
     """
     found = query(connection, _TABLES % ", ".join(map(literal, schemas or [""])))
     kept = _without(found, set(excluded))
     _check_schemas(connection, schemas, found)
     _check_permission(connection, kept)
     oids = ", ".join(str(row[0]) for row in kept) or "0"
-    columns, keys, foreign_keys = _columns(connection, oids), _keys(connection, oids), _foreign_keys(connection, oids)
+    columns, keys, foreign_keys = (
+        _columns(connection, oids),
+        _keys(connection, oids),
+        _foreign_keys(connection, oids),
+    )
     names = catalog_names([f"{schema}_{name}" for _, schema, name, *_ in kept])
     rows = _exact_rows(connection, kept)
     return [
@@ -116,7 +126,9 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
             comment=comment or "",
             partitioned=partitioned,
         )
-        for (oid, schema, name, partitioned, comment, size, estimate, *_), catalog_name in zip(kept, names, strict=True)
+        for (oid, schema, name, partitioned, comment, size, estimate, *_), catalog_name in zip(
+            kept, names, strict=True
+        )
     ]
 
 
@@ -124,19 +136,24 @@ def _without(rows: list[list[Any]], excluded: set[str]) -> list[list[Any]]:
     names = {name for row in rows for name in (f"{row[1]}.{row[2]}", row[2])}
     if missing := sorted(excluded - names):
         raise LakebookError(
-            f"The excluded tables {', '.join(missing)} do not exist in the source; correct or remove them."
+            f"The excluded tables {', '.join(missing)} do not exist in the source; correct or"
+            " remove them."
         )
     return [row for row in rows if not excluded & {f"{row[1]}.{row[2]}", row[2]}]
 
 
 def _check_schemas(connection: Any, schemas: list[str], rows: list[list[Any]]) -> None:
     """Refuse a schema that does not exist or holds no table."""
-    if not (empty := [schema for schema in schemas if schema not in {row[1] for row in rows}]) and schemas:
+    if (
+        not (empty := [schema for schema in schemas if schema not in {row[1] for row in rows}])
+        and schemas
+    ):
         return
     there = [row[0] for row in query(connection, _SCHEMAS)]
     what = "do not exist" if set(empty) - set(there) else "hold no tables"
     raise LakebookError(
-        f"The schemas {', '.join(empty) or '(none named)'} {what} in the source, which has {', '.join(there)}."
+        f"The schemas {', '.join(empty) or '(none named)'} {what} in the source, which has"
+        f" {', '.join(there)}."
     )
 
 
@@ -149,8 +166,8 @@ def _check_permission(connection: Any, rows: list[list[Any]]) -> None:
     schemas = ", ".join(sorted({quote(row[1]) for row in denied}))
     names = ", ".join(f"{quote(row[1])}.{quote(row[2])}" for row in denied)
     raise LakebookError(
-        f"The role {role} may not read {', '.join(f'{row[1]}.{row[2]}' for row in denied)}; "
-        f"let the owner run: GRANT USAGE ON SCHEMA {schemas} TO {role}; GRANT SELECT ON {names} TO {role};"
+        f"The role {role} may not read {', '.join(f'{row[1]}.{row[2]}' for row in denied)}; let the"
+        f" owner run: GRANT USAGE ON SCHEMA {schemas} TO {role}; GRANT SELECT ON {names} TO {role};"
     )
 
 
@@ -174,7 +191,9 @@ def _columns(connection: Any, oids: str) -> dict[int, tuple[Column, ...]]:
     columns: dict[int, tuple[Column, ...]] = defaultdict(tuple)
     for oid, group in rows.items():
         names = catalog_names([row[0] for row in group], taken=RAW_COLUMNS)
-        columns[oid] = tuple(_column(catalog_name, *row) for catalog_name, row in zip(names, group, strict=True))
+        columns[oid] = tuple(
+            _column(catalog_name, *row) for catalog_name, row in zip(names, group, strict=True)
+        )
     return columns
 
 
@@ -196,7 +215,18 @@ def _column(
         length = modifier - 4
     elif kind in ("bit", "varbit") and modifier >= 0:
         length = modifier
-    return Column(name, catalog_name, type_name, kind, precision, scale, length, nullable, comment or "", generated)
+    return Column(
+        name,
+        catalog_name,
+        type_name,
+        kind,
+        precision,
+        scale,
+        length,
+        nullable,
+        comment or "",
+        generated,
+    )
 
 
 def _keys(connection: Any, oids: str) -> dict[int, tuple[str, ...]]:
@@ -210,7 +240,10 @@ def _foreign_keys(connection: Any, oids: str) -> dict[int, tuple[ForeignKey, ...
     return found
 
 
-_SCHEMAS = r"select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' order by 1"
+_SCHEMAS = (
+    r"select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'"
+    r" order by 1"
+)
 
 _TABLES = """
 with recursive root as (

@@ -1,4 +1,6 @@
-"""A read-only connection to the source database that a secret describes, and the SQL text that is safe to build for it."""
+"""A read-only connection to the source database that a secret describes, and the SQL text that is
+safe to build for it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ SETTINGS = {  # docs/types.md: the text form of every type depends on these
     "application_name": "lakebook",
 }
 SECRET_KEYS = "username, password, host, port, engine (postgresql) and dbname"  # noqa: S105 - names, not a secret
-ONE_AT_A_TIME = threading.Lock()  # a pg8000 connection serves one thread; the source is asked one thing at a time
+# a pg8000 connection serves one thread; the source is asked one thing at a time
+ONE_AT_A_TIME = threading.Lock()
 
 
 def quote(name: str) -> str:
@@ -36,17 +39,24 @@ def literal(text: str) -> str:
     return " E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def connect(secret: str, statement_timeout_seconds: int = 6 * 3600, connect_timeout_seconds: int = 15) -> Any:
-    """A read-only pg8000 connection to the database that a Secrets Manager secret describes, one transaction a statement.
+def connect(
+    secret: str, statement_timeout_seconds: int = 6 * 3600, connect_timeout_seconds: int = 15
+) -> Any:
+    """A read-only pg8000 connection to the database that a Secrets Manager secret describes, one
+    transaction a statement.
 
-    Raises LakebookError, which never holds the password, when the secret or the database does not let us in.
+    Raises LakebookError, which never holds the password, when the secret or the database does not
+    let us in.
     """
     try:
         connection = wr.postgresql.connect(secret_id=secret, timeout=connect_timeout_seconds)
         connection._usock.settimeout(None)  # noqa: SLF001 - pg8000 would apply the timeout to every statement, too
         connection.autocommit = True
         settings = {**SETTINGS, "statement_timeout": str(statement_timeout_seconds * 1000)}
-        query(connection, ";".join(f"set {name} = {literal(value)}" for name, value in settings.items()))
+        query(
+            connection,
+            ";".join(f"set {name} = {literal(value)}" for name, value in settings.items()),
+        )
     except (
         ClientError,
         KeyError,
@@ -61,11 +71,13 @@ def connect(secret: str, statement_timeout_seconds: int = 6 * 3600, connect_time
         reason = _refusal(secret, error)
     else:
         return connection
-    raise LakebookError(reason)  # outside of the handler, so that no traceback leads to what held the password
+    # outside of the handler, so that no traceback leads to what held the password
+    raise LakebookError(reason)
 
 
 def query(connection: Any, sql: str) -> list[list[Any]]:
-    """The rows of one SQL statement; safe to call from several threads, which then wait for each other.
+    """The rows of one SQL statement; safe to call from several threads, which then wait for each
+    other.
 
     Raises LakebookError with PostgreSQL's own words when the statement fails.
     """
@@ -74,7 +86,9 @@ def query(connection: Any, sql: str) -> list[list[Any]]:
         try:
             cursor.execute(sql)
         except DatabaseError as error:
-            raise LakebookError(f"The source database refuses a statement: {_own_words(error)}.") from error
+            raise LakebookError(
+                f"The source database refuses a statement: {_own_words(error)}."
+            ) from error
         return [list(row) for row in cursor.fetchall()] if cursor.description else []
 
 
@@ -88,14 +102,22 @@ def _refusal(secret: str, error: Exception) -> str:
     if isinstance(error, ClientError):
         code = error.response["Error"]["Code"]
         if code == "ResourceNotFoundException":
-            return f"There is no secret '{secret}' in Secrets Manager; create it with {SECRET_KEYS}."
-        return f"The secret '{secret}' cannot be read ({code}); allow this role secretsmanager:GetSecretValue on it."
+            return (
+                f"There is no secret '{secret}' in Secrets Manager; create it with {SECRET_KEYS}."
+            )
+        return (
+            f"The secret '{secret}' cannot be read ({code}); allow this role"
+            " secretsmanager:GetSecretValue on it."
+        )
     if isinstance(error, InvalidDatabaseType):
         return f"The secret '{secret}' is not for PostgreSQL; set its engine to postgresql."
     if isinstance(error, InterfaceError | OSError):
         place = re.search(r"host (\S+) and port (\d+)", str(error))
         where = f"{place[1]} port {place[2]}" if place else "its host and port"
-        return f"The database of secret '{secret}' does not answer at {where}; check host, port, route and security groups."
+        return (
+            f"The database of secret '{secret}' does not answer at {where}; check host, port, route"
+            " and security groups."
+        )
     if isinstance(error, DatabaseError):
         detail = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         remedies = {
@@ -104,5 +126,8 @@ def _refusal(secret: str, error: Exception) -> str:
             "3D000": "correct dbname in the secret",
         }
         remedy = remedies.get(detail.get("C", ""), "ask its administrator")
-        return f"The database of secret '{secret}' refuses the connection ({_own_words(error)}); {remedy}."
+        return (
+            f"The database of secret '{secret}' refuses the connection ({_own_words(error)});"
+            f" {remedy}."
+        )
     return f"The secret '{secret}' is not complete JSON; it needs {SECRET_KEYS}."

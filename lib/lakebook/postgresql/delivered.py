@@ -1,4 +1,5 @@
-"""What DMS should deliver of a PostgreSQL column, and which of its values do not survive, as PostgreSQL expressions.
+"""What DMS should deliver of a PostgreSQL column, and which of its values do not survive, as
+PostgreSQL expressions.
 
 `docs/types.md` as SQL; the session needs the settings that `lakebook.postgresql.connect` makes.
 """
@@ -52,7 +53,8 @@ def delivered(column: Column, lob_max_kilobytes: int) -> str:
     if column.kind == "money":
         return f"{c}::numeric(38,4)"
     if column.kind == "numeric" and column.precision is None:
-        return f"case when abs(round({c}, 6)) < 1e22 then {c}::numeric(28,6) end"  # NaN is more than any number
+        # NaN is more than any number
+        return f"case when abs(round({c}, 6)) < 1e22 then {c}::numeric(28,6) end"
     if decimal_of(column):
         return f"nullif({c}, 'NaN')"
     if column.kind in ("date", "timestamp", "timestamptz"):
@@ -77,7 +79,9 @@ def text(column: Column) -> str:
 
 
 def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
-    """What a column loses in words, and the condition that finds the values that lose it; None when nothing can be lost."""
+    """What a column loses in words, and the condition that finds the values that lose it; None when
+    nothing can be lost.
+    """
     c = quote(column.name)
     if column.kind == "money":
         return "the currency sign", f"{c} is not null"
@@ -88,14 +92,23 @@ def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
         return "NaN becomes NULL", f"{c} = 'NaN'"
     if column.kind in ("date", "timestamp", "timestamptz"):
         kind, value = _in_utc(column)
-        words = "infinity and years after 9999 become the last day of 9999, -infinity the first of 4713 BC"
+        words = (
+            "infinity and years after 9999 become the last day of 9999, -infinity the first of"
+            " 4713 BC"
+        )
         return words, f"({value} >= {NEXT[kind]} or {value} = '-infinity')"
     if column.kind == "bpchar" and column.length:
         return "trailing blanks", f"length({c}) < {column.length}"
     if column.kind == "interval":
-        return f"PostgreSQL's wording ({dms_type(column)} spells the parts); infinity becomes NULL", f"{c} is not null"
+        return (
+            f"PostgreSQL's wording ({dms_type(column)} spells the parts); infinity becomes NULL",
+            f"{c} is not null",
+        )
     if column.kind in ("range", "multirange"):
-        return f"what is beyond {RANGE_CHARACTERS} characters", f"length({text(column)}) > {RANGE_CHARACTERS}"
+        return (
+            f"what is beyond {RANGE_CHARACTERS} characters",
+            f"length({text(column)}) > {RANGE_CHARACTERS}",
+        )
     if column.is_lob:
         value = c if column.kind == "bytea" else text(column)
         return (
@@ -114,13 +127,20 @@ def _in_utc(column: Column) -> tuple[str, str]:
 
 def _clamped(column: Column) -> str:
     kind, c = _in_utc(column)
-    return f"case when {c} >= {NEXT[kind]} then {LAST[kind]} when {c} = '-infinity' then {FIRST[kind]} else {c} end"
+    return (
+        f"case when {c} >= {NEXT[kind]} then {LAST[kind]} when {c} = '-infinity' then {FIRST[kind]}"
+        f" else {c} end"
+    )
 
 
 def _cut(value: str, longest_bytes: int) -> str:
-    """The text cut to so many bytes of UTF-8, less the bytes of a character that would be cut in two."""
+    """The text cut to so many bytes of UTF-8, less the bytes of a character that would be cut in
+    two.
+    """
     encoded = f"convert_to({value}, 'UTF8')"
-    part_of_next = [f"get_byte({encoded}, {longest_bytes - n}) & 192 <> 128 then {n}" for n in range(3)]
+    part_of_next = [
+        f"get_byte({encoded}, {longest_bytes - n}) & 192 <> 128 then {n}" for n in range(3)
+    ]
     split = "case when " + " when ".join(part_of_next) + " else 3 end"
     cut = f"convert_from(substring({encoded} from 1 for {longest_bytes} - {split}), 'UTF8')"
     return f"case when octet_length({value}) > {longest_bytes} then {cut} else {value} end"
@@ -129,8 +149,12 @@ def _cut(value: str, longest_bytes: int) -> str:
 def _interval(c: str) -> str:
     """`1 YEAR, 2 MONTHS, 3 DAYS, 4 HOURS, 5 MINUTES, 6.5 SECONDS`; NULL for infinity."""
     parts = ", ".join(
-        f"case when date_part('{unit}', {c}) <> 0 then date_part('{unit}', {c})::numeric || "
-        f"case when date_part('{unit}', {c}) in (1, -1) then ' {unit.upper()}' else ' {unit.upper()}S' end end"
+        f"case when date_part('{unit}', {c}) <> 0 then date_part('{unit}', {c})::numeric || case"
+        f" when date_part('{unit}', {c}) in (1, -1) then ' {unit.upper()}' else ' {unit.upper()}S'"
+        " end end"
         for unit in ("year", "month", "day", "hour", "minute", "second")
     )
-    return f"case when isfinite({c}) then coalesce(nullif(concat_ws(', ', {parts}), ''), '0 SECONDS') end"
+    return (
+        f"case when isfinite({c}) then coalesce(nullif(concat_ws(', ', {parts}), ''), '0"
+        " SECONDS') end"
+    )

@@ -33,7 +33,8 @@ def unmet(prerequisites: pd.DataFrame, purpose: str) -> list[str]:
     """What is missing for a purpose (`full load` or `CDC`), each with what to do."""
     missing = prerequisites[(prerequisites["for"] == purpose) & ~prerequisites["ok"].astype(bool)]
     return [
-        f"{row['setting']} is {row['found']}, needed is {row['needed']}: {row['do']}" for _, row in missing.iterrows()
+        f"{row['setting']} is {row['found']}, needed is {row['needed']}: {row['do']}"
+        for _, row in missing.iterrows()
     ]
 
 
@@ -45,7 +46,9 @@ def database(connection: Any) -> str:
 def plot_bytes(tables: list[Table]) -> Any:
     """A bar for each table's size on disk, the largest on top."""
     frame = overview(tables).sort_values("MiB").set_index("table")
-    axes = frame["MiB"].plot.barh(figsize=(8, 0.35 * len(frame) + 1), color="#2a6f97", title="Size in the source")
+    axes = frame["MiB"].plot.barh(
+        figsize=(8, 0.35 * len(frame) + 1), color="#2a6f97", title="Size in the source"
+    )
     axes.set(xlabel="MiB", ylabel="")
     axes.spines[["top", "right"]].set_visible(False)
     return axes.figure

@@ -33,7 +33,11 @@ class Execution:
     """A query from its start to its end; `description` is what GetQueryExecution tells."""
 
     def __init__(
-        self, job: athena_queries.Job, kind: Kind, described: dict[str, Any], slots: threading.Semaphore
+        self,
+        job: athena_queries.Job,
+        kind: Kind,
+        described: dict[str, Any],
+        slots: threading.Semaphore,
     ) -> None:
         self.job, self.kind, self.slots = job, kind, slots
         self.state, self.reason = "QUEUED", ""
@@ -46,7 +50,11 @@ class Execution:
 
     def description(self) -> dict[str, Any]:
         """The QueryExecution structure of the API."""
-        ran = int(((self.ended_at or time.monotonic()) - self.started_at) * 1000) if self.started_at else 0
+        ran = (
+            int(((self.ended_at or time.monotonic()) - self.started_at) * 1000)
+            if self.started_at
+            else 0
+        )
         whole = int(((self.completed or now()) - self.submitted).total_seconds() * 1000)
         statistics: dict[str, Any] = {
             "EngineExecutionTimeInMillis": ran,
@@ -66,7 +74,12 @@ class Execution:
         if self.reason:
             status |= {
                 "StateChangeReason": self.reason,
-                "AthenaError": {"ErrorCategory": 2, "ErrorType": 0, "Retryable": False, "ErrorMessage": self.reason},
+                "AthenaError": {
+                    "ErrorCategory": 2,
+                    "ErrorType": 0,
+                    "Retryable": False,
+                    "ErrorMessage": self.reason,
+                },
             }
         return {
             **self.described,
@@ -91,7 +104,9 @@ class Execution:
         threading.Thread(target=self._interrupt, daemon=True).start()
 
     def _interrupt(self) -> None:
-        """Again and again, since DuckDB forgets an interrupt between two of a statement's own queries."""
+        """Again and again, since DuckDB forgets an interrupt between two of a statement's own
+        queries.
+        """
         while self.thread.is_alive():
             self.job.connection.interrupt()
             self.thread.join(0.05)
@@ -140,7 +155,9 @@ class Execution:
         base, scratch = f"{self.job.folder}{self.job.id}", self.job.scratch / "text"
         if self.kind.ending == ".txt":
             lines = ["\t".join(value or "" for value in row) for row in self.job.result.rows]
-            results.put_text(self.job.stand_in, f"{base}.txt", "".join(f"{line}\n" for line in lines), scratch)
+            results.put_text(
+                self.job.stand_in, f"{base}.txt", "".join(f"{line}\n" for line in lines), scratch
+            )
         if self.job.manifest is not None:
             results.put_text(
                 self.job.stand_in,
@@ -160,7 +177,11 @@ def _denied(denied: ObjectDeniedError) -> str:
     """Athena's words for an object that its caller may not have."""
     if denied.operation in ("GetObject", "ListObjectsV2"):
         return f"Permission denied on S3 path: {denied.address}. {denied.sentence}"
-    return f"Access denied when writing output to url: {denied.address} . Please ensure you are allowed to access the S3 bucket. If you are encrypting query results with KMS key, please ensure you are allowed to access your KMS key. {denied.sentence}"
+    return (
+        f"Access denied when writing output to url: {denied.address} . Please ensure you are"
+        " allowed to access the S3 bucket. If you are encrypting query results with KMS key,"
+        f" please ensure you are allowed to access your KMS key. {denied.sentence}"
+    )
 
 
 class Engine:
@@ -171,12 +192,23 @@ class Engine:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.connection = confined(stand_in.directory, spill=self.directory / "spill")
-        self.connection.create_function("trino_double_text", results.trino_double_text, ["DOUBLE"], "VARCHAR")
-        self.connection.create_function("trino_real_text", results.trino_real_text, ["FLOAT"], "VARCHAR")
+        self.connection.create_function(
+            "trino_double_text", results.trino_double_text, ["DOUBLE"], "VARCHAR"
+        )
+        self.connection.create_function(
+            "trino_real_text", results.trino_real_text, ["FLOAT"], "VARCHAR"
+        )
         prepare(self.connection)
 
     def job(
-        self, stand_in: StandIn, sql: str, database: str, folder: str, parameters: list[str], *, enforced: bool
+        self,
+        stand_in: StandIn,
+        sql: str,
+        database: str,
+        folder: str,
+        parameters: list[str],
+        *,
+        enforced: bool,
     ) -> athena_queries.Job:
         """A new job with its own connection and folder, for whom the stand-in acts."""
         query_id = str(uuid.uuid4())
@@ -184,7 +216,9 @@ class Engine:
         scratch.mkdir()
         connection = self.connection.cursor()
         connection.execute("SET TimeZone = 'UTC'")
-        return athena_queries.Job(stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced)
+        return athena_queries.Job(
+            stand_in, connection, query_id, sql, database, folder, scratch, parameters, enforced
+        )
 
 
 def now() -> datetime.datetime:

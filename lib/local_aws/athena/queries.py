@@ -1,4 +1,6 @@
-"""A query of Athena as a job: its tables resolved by the catalog, run by DuckDB over the files of the lake, its errors in Trino's words."""
+"""A query of Athena as a job: its tables resolved by the catalog, run by DuckDB over the files of
+the lake, its errors in Trino's words.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class Job:
     enforced: bool = False  # whether the workgroup decides where results go
     scanned_bytes: int = 0
     tables: dict[str, LakeTable] = field(default_factory=dict)  # by the view that stands for each
-    result: athena_results.Result = field(default_factory=lambda: athena_results.Result([], header=False))
+    result: athena_results.Result = field(
+        default_factory=lambda: athena_results.Result([], header=False)
+    )
     manifest: list[str] | None = None  # addresses of the files that were written
     update_count: int | None = None
 
@@ -63,7 +67,9 @@ class Job:
         """A query in DuckDB's words, and its columns with DuckDB's types; raises LakeError."""
         self._fill_parameters(tree)
         aliases = {
-            each.alias.lower(): each.alias for each in getattr(tree, "selects", []) if isinstance(each, exp.Alias)
+            each.alias.lower(): each.alias
+            for each in getattr(tree, "selects", [])
+            if isinstance(each, exp.Alias)
         }
         views: dict[str, dict[str, exp.DataType]] = {}
         known: dict[tuple[str, str], str] = {}
@@ -76,10 +82,15 @@ class Job:
         sql = trino_sql.translate(tree, self.sql, views)
         described = self.connection.execute(f"DESCRIBE {sql}").fetchall()
         columns = [
-            (aliases.get(name.lower(), name), "BIGINT" if kind == "HUGEINT" else kind) for name, kind, *_ in described
+            (aliases.get(name.lower(), name), "BIGINT" if kind == "HUGEINT" else kind)
+            for name, kind, *_ in described
         ]
         values = ", ".join(
-            f"CAST({quote(f'c{n}')} AS {kind}) AS {quote(f'c{n}')}" if "HUGEINT" in described[n][1] else quote(f"c{n}")
+            (
+                f"CAST({quote(f'c{n}')} AS {kind}) AS {quote(f'c{n}')}"
+                if "HUGEINT" in described[n][1]
+                else quote(f"c{n}")
+            )
             for n, (_, kind) in enumerate(columns)
         )
         names = ", ".join(quote(f"c{n}") for n in range(len(columns)))
@@ -91,14 +102,17 @@ class Job:
         if len(places) != len(self.parameters):
             raise LakeError(
                 "INVALID_PARAMETER_USAGE",
-                f"line 1:1: Incorrect number of parameters: expected {len(places)} but found {len(self.parameters)}",
+                f"line 1:1: Incorrect number of parameters: expected {len(places)} but found"
+                f" {len(self.parameters)}",
             )
         for place, text in zip(places, self.parameters, strict=True):
             place.replace(sqlglot.parse_one(text, read="athena"))
 
     def _view(self, view: str, source: trino_sql.Source) -> dict[str, exp.DataType]:
         if source.catalog != CATALOG:
-            raise LakeError("CATALOG_NOT_FOUND", f"{source.position}: Catalog '{source.catalog}' does not exist")
+            raise LakeError(
+                "CATALOG_NOT_FOUND", f"{source.position}: Catalog '{source.catalog}' does not exist"
+            )
         if source.database == "information_schema" and source.name in INFORMATION:
             return self._information(view, source.name)
         table = lake_table(self.stand_in, source.database, source.name)
@@ -106,43 +120,62 @@ class Job:
             raise self._absent(source)
         table.label = view
         if not table.visible:
-            raise LakeError("COLUMN_NOT_FOUND", f"{source.position}: Relation contains no accessible columns")
+            raise LakeError(
+                "COLUMN_NOT_FOUND", f"{source.position}: Relation contains no accessible columns"
+            )
         before = table.show(self.connection, view, self.stand_in)
         self.tables[view] = table
         self.scanned_bytes += self._scan(before) if before else 0
         return table.visible
 
     def _scan(self, sql: str) -> int:
-        """The bytes that a query's plan reads: of the columns it needs, in the partitions it needs, as Athena counts them.
+        """The bytes that a query's plan reads: of the columns it needs, in the partitions it needs,
+        as Athena counts them.
 
         A lone `count(*)` counts as one column; Athena answers it from the footers.
         """
         [(_, plan)] = self.connection.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()
-        columns = [each for read in _reads(json.loads(plan)) for each in set(FILE_COLUMN.findall(read))]
-        return sum(self.tables[view].stored_bytes(int(branch), int(place)) for view, branch, place in columns)
+        columns = [
+            each for read in _reads(json.loads(plan)) for each in set(FILE_COLUMN.findall(read))
+        ]
+        return sum(
+            self.tables[view].stored_bytes(int(branch), int(place))
+            for view, branch, place in columns
+        )
 
     def _absent(self, source: trino_sql.Source) -> LakeError:
         if not source.database:
             return LakeError(
-                "MISSING_SCHEMA_NAME", f"{source.position}: Schema must be specified when session schema is not set"
+                "MISSING_SCHEMA_NAME",
+                f"{source.position}: Schema must be specified when session schema is not set",
             )
         glue = self.stand_in.client("glue")
         try:
             glue.get_database(Name=source.database)
         except glue.exceptions.EntityNotFoundException:
-            return LakeError("SCHEMA_NOT_FOUND", f"{source.position}: Schema '{source.database}' does not exist")
+            return LakeError(
+                "SCHEMA_NOT_FOUND", f"{source.position}: Schema '{source.database}' does not exist"
+            )
         return LakeError(
-            "TABLE_NOT_FOUND", f"{source.position}: Table '{CATALOG}.{source.database}.{source.name}' does not exist"
+            "TABLE_NOT_FOUND",
+            f"{source.position}: Table '{CATALOG}.{source.database}.{source.name}' does not exist",
         )
 
     def _information(self, view: str, name: str) -> dict[str, exp.DataType]:
         """The catalog as information_schema shows it, in a temporary table."""
         rows = information(self.stand_in, name)
-        types = {column: "bigint" if column == "ordinal_position" else "string" for column in INFORMATION[name]}
-        columns = ", ".join(f"{column} {duckdb_type(glue_type(kind))}" for column, kind in types.items())
+        types = {
+            column: "bigint" if column == "ordinal_position" else "string"
+            for column in INFORMATION[name]
+        }
+        columns = ", ".join(
+            f"{column} {duckdb_type(glue_type(kind))}" for column, kind in types.items()
+        )
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(view)} ({columns})")
         if rows:
-            self.connection.executemany(f"INSERT INTO {quote(view)} VALUES ({', '.join('?' * len(types))})", rows)
+            self.connection.executemany(
+                f"INSERT INTO {quote(view)} VALUES ({', '.join('?' * len(types))})", rows
+            )
         return {column: glue_type(kind) for column, kind in types.items()}
 
 
@@ -158,7 +191,9 @@ def information(stand_in: StandIn, name: str) -> list[list[Any]]:
     """The rows of one table of information_schema."""
     glue = stand_in.client("glue")
     databases = [
-        each["Name"] for page in glue.get_paginator("get_databases").paginate() for each in page["DatabaseList"]
+        each["Name"]
+        for page in glue.get_paginator("get_databases").paginate()
+        for each in page["DatabaseList"]
     ]
     if name == "schemata":
         return [[CATALOG, each] for each in [*databases, "information_schema"]]
@@ -191,7 +226,8 @@ def information(stand_in: StandIn, name: str) -> list[list[Any]]:
         ]
         for each in found
         for place, column in enumerate(
-            [*each.get("StorageDescriptor", {}).get("Columns", []), *each.get("PartitionKeys", [])], 1
+            [*each.get("StorageDescriptor", {}).get("Columns", []), *each.get("PartitionKeys", [])],
+            1,
         )
     ]
 
@@ -206,7 +242,9 @@ def select(job: Job) -> None:
     sql, columns = job.query(trino_sql.parse(job.sql))
     kept, csv = job.scratch / "rows.arrow", job.scratch / "rows.csv"
     athena_results.write(job.connection, sql, columns, [name for name, _ in columns], kept, csv)
-    job.result = athena_results.Result([athena_results.column_info(*each) for each in columns], kept)
+    job.result = athena_results.Result(
+        [athena_results.column_info(*each) for each in columns], kept
+    )
     bucket, _, key = f"{job.folder}{job.id}.csv".removeprefix("s3://").partition("/")
     job.stand_in.objects.put_file(bucket, key, csv)
 
@@ -219,7 +257,10 @@ def failure(error: duckdb.Error) -> str:
         return named[0]
     if "must appear in the GROUP BY" in text:
         column = re.search(r'column "(.*?)"', text)
-        return f"EXPRESSION_NOT_AGGREGATE: line 1:1: '{column[1] if column else '?'}' must be an aggregate expression or appear in GROUP BY clause"
+        return (
+            f"EXPRESSION_NOT_AGGREGATE: line 1:1: '{column[1] if column else '?'}' must be an"
+            " aggregate expression or appear in GROUP BY clause"
+        )
     codes = {
         "Conversion Error": "INVALID_CAST_ARGUMENT",
         "Out of Range Error": "NUMERIC_VALUE_OUT_OF_RANGE",
@@ -227,6 +268,9 @@ def failure(error: duckdb.Error) -> str:
         "Parser Error": "SYNTAX_ERROR: line 1:1",
         "Catalog Error": "FUNCTION_NOT_FOUND: line 1:1",
     }
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException) and ".parquet" in text.lower():
+    if (
+        isinstance(error, duckdb.IOException | duckdb.InvalidInputException)
+        and ".parquet" in text.lower()
+    ):
         return f"HIVE_CURSOR_ERROR: {rest}"
     return f"{codes.get(kind, 'GENERIC_INTERNAL_ERROR')}: {rest}"

@@ -1,4 +1,6 @@
-"""What a query of Athena leaves: values as Athena writes them, the CSV or text file in S3, and pages for GetQueryResults."""
+"""What a query of Athena leaves: values as Athena writes them, the CSV or text file in S3, and
+pages for GetQueryResults.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,24 @@ if TYPE_CHECKING:
 
 # DuckDB's type -> type, precision and scale as ColumnInfo has them
 TYPES = {
-    "BOOLEAN": ("boolean", 0, 0), "TINYINT": ("tinyint", 3, 0), "SMALLINT": ("smallint", 5, 0), "INTEGER": ("integer", 10, 0),
-    "BIGINT": ("bigint", 19, 0), "HUGEINT": ("bigint", 19, 0), "FLOAT": ("float", 17, 0), "DOUBLE": ("double", 17, 0),
-    "VARCHAR": ("varchar", 2147483647, 0), "BLOB": ("varbinary", 1073741824, 0), "DATE": ("date", 0, 0), "TIMESTAMP": ("timestamp", 3, 0),
-    "TIMESTAMP WITH TIME ZONE": ("timestamp with time zone", 3, 0), "TIME": ("time", 3, 0), "JSON": ("json", 0, 0), '"NULL"': ("unknown", 0, 0),
+    "BOOLEAN": ("boolean", 0, 0),
+    "TINYINT": ("tinyint", 3, 0),
+    "SMALLINT": ("smallint", 5, 0),
+    "INTEGER": ("integer", 10, 0),
+    "BIGINT": ("bigint", 19, 0),
+    "HUGEINT": ("bigint", 19, 0),
+    "FLOAT": ("float", 17, 0),
+    "DOUBLE": ("double", 17, 0),
+    "VARCHAR": ("varchar", 2147483647, 0),
+    "BLOB": ("varbinary", 1073741824, 0),
+    "DATE": ("date", 0, 0),
+    "TIMESTAMP": ("timestamp", 3, 0),
+    "TIMESTAMP WITH TIME ZONE": ("timestamp with time zone", 3, 0),
+    "TIME": ("time", 3, 0),
+    "JSON": ("json", 0, 0),
+    '"NULL"': ("unknown", 0, 0),
     "INTERVAL": ("interval day to second", 0, 0),
-}  # fmt: skip
+}
 ROWS_AT_ONCE = 50_000
 
 
@@ -51,9 +65,10 @@ class Result:
         wanted = size - len(lines)
         found = self._read(first, wanted + 1)
         lines += found[:wanted]
-        return [{"Data": [{} if each is None else {"VarCharValue": each} for each in line]} for line in lines], len(
-            found
-        ) > wanted
+        return [
+            {"Data": [{} if each is None else {"VarCharValue": each} for each in line]}
+            for line in lines
+        ], len(found) > wanted
 
     def _read(self, start: int, count: int) -> list[list[str | None]]:
         if self.file is None:
@@ -65,7 +80,12 @@ class Result:
                 batch = reader.get_batch(number)
                 if position + batch.num_rows > start and len(rows) < count:
                     part = batch.slice(max(start - position, 0), count - len(rows))
-                    rows += [list(row) for row in zip(*(column.to_pylist() for column in part.columns), strict=True)]
+                    rows += [
+                        list(row)
+                        for row in zip(
+                            *(column.to_pylist() for column in part.columns), strict=True
+                        )
+                    ]
                 position += batch.num_rows
         return rows
 
@@ -75,17 +95,29 @@ def column_info(name: str, kind: str) -> dict[str, Any]:
     if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
         described = ("decimal", int(decimal[1]), int(decimal[2]))
     elif kind.endswith("[]") or kind.startswith(("STRUCT", "MAP")):
-        described = ("array" if kind.endswith("[]") else "row" if kind.startswith("STRUCT") else "map", 0, 0)
+        described = (
+            "array" if kind.endswith("[]") else "row" if kind.startswith("STRUCT") else "map",
+            0,
+            0,
+        )
     else:
         described = TYPES[kind.removesuffix("_S").removesuffix("_MS").removesuffix("_NS")]
     names = {"CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": name, "Label": name}
-    rest = {"Type": described[0], "Precision": described[1], "Scale": described[2], "Nullable": "UNKNOWN"}
+    rest = {
+        "Type": described[0],
+        "Precision": described[1],
+        "Scale": described[2],
+        "Nullable": "UNKNOWN",
+    }
     return {**names, **rest, "CaseSensitive": described[0] == "varchar"}
 
 
 def texts(sql: str, columns: list[tuple[str, str]]) -> str:
     """The query with every value as Athena writes it; what needs Python stays as it is."""
-    values = [f"{_text(quote(name), kind)} AS {quote(str(number))}" for number, (name, kind) in enumerate(columns)]
+    values = [
+        f"{_text(quote(name), kind)} AS {quote(str(number))}"
+        for number, (name, kind) in enumerate(columns)
+    ]
     names = ", ".join(quote(name) for name, _ in columns)
     return f"SELECT {', '.join(values)} FROM ({sql}) AS answer({names})"
 
@@ -102,11 +134,19 @@ def write(
     schema = pyarrow.schema([(str(number), pyarrow.string()) for number in range(len(columns))])
     reader = connection.execute(texts(sql, columns)).to_arrow_reader(ROWS_AT_ONCE)
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
-    with pyarrow.OSFile(str(kept), "wb") as sink, csv.open("wb") as lines, pyarrow.ipc.new_file(sink, schema) as arrow:
-        lines.write((",".join('"' + name.replace('"', '""') + '"' for name in names) + "\n").encode())
+    with (
+        pyarrow.OSFile(str(kept), "wb") as sink,
+        csv.open("wb") as lines,
+        pyarrow.ipc.new_file(sink, schema) as arrow,
+    ):
+        lines.write(
+            (",".join('"' + name.replace('"', '""') + '"' for name in names) + "\n").encode()
+        )
         with pyarrow.csv.CSVWriter(lines, schema, write_options=options) as table:
             for batch in reader:
-                written = pyarrow.record_batch([_strings(column) for column in batch.columns], schema=schema)
+                written = pyarrow.record_batch(
+                    [_strings(column) for column in batch.columns], schema=schema
+                )
                 arrow.write_batch(written)
                 table.write_batch(written)
 
@@ -119,7 +159,9 @@ def put_text(stand_in: StandIn, address: str, text: str, scratch: Path) -> None:
 
 
 def metadata_text(columns: list[dict[str, Any]]) -> str:
-    """The content of the `.metadata` file, which nobody reads (AWS's own format is binary and undocumented)."""
+    """The content of the `.metadata` file, which nobody reads (AWS's own format is binary and
+    undocumented).
+    """
     return json.dumps({"columns": columns})
 
 
@@ -146,7 +188,9 @@ def _java(value: float, shortest: str, *, plain: bool) -> str:
     mantissa, _, exponent = shortest.lstrip("-").partition("e")
     whole, _, rest = mantissa.partition(".")
     digits = (whole + rest).lstrip("0")
-    power = int(exponent or 0) + (len(whole) - 1 if whole != "0" else -(len(rest) - len(rest.lstrip("0"))) - 1)
+    power = int(exponent or 0) + (
+        len(whole) - 1 if whole != "0" else -(len(rest) - len(rest.lstrip("0"))) - 1
+    )
     digits = digits.rstrip("0") or "0"
     sign = "-" if value < 0 else ""
     if plain and -3 <= power < 7:
@@ -177,13 +221,17 @@ def _strings(column: pyarrow.Array) -> pyarrow.Array:
     if pyarrow.types.is_floating(column.type):
         single = column.type == pyarrow.float32()
         shortest = [
-            each if each is None else str(numpy.float32(each)) if single else repr(each) for each in column.to_pylist()
+            each if each is None else str(numpy.float32(each)) if single else repr(each)
+            for each in column.to_pylist()
         ]
         pairs = zip(column.to_pylist(), shortest, strict=True)
-        return pyarrow.array([text and _java(each, text, plain=True) for each, text in pairs], pyarrow.string())
+        return pyarrow.array(
+            [text and _java(each, text, plain=True) for each, text in pairs], pyarrow.string()
+        )
     if pyarrow.types.is_nested(column.type):
         return pyarrow.array(
-            [None if each is None else _nested(each, column.type) for each in column.to_pylist()], pyarrow.string()
+            [None if each is None else _nested(each, column.type) for each in column.to_pylist()],
+            pyarrow.string(),
         )
     return column.cast(pyarrow.string())
 
@@ -194,7 +242,10 @@ def _nested(value: Any, kind: pyarrow.DataType) -> str:
     if pyarrow.types.is_map(kind):
         return (
             "{"
-            + ", ".join(f"{_nested(key, kind.key_type)}={_nested(item, kind.item_type)}" for key, item in value)
+            + ", ".join(
+                f"{_nested(key, kind.key_type)}={_nested(item, kind.item_type)}"
+                for key, item in value
+            )
             + "}"
         )
     if pyarrow.types.is_list(kind):

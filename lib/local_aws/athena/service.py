@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 QUERIES_AT_ONCE = 4  # the others wait in the queue
 LONGEST_QUERY_BYTES = 262_144  # https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
-ENGINE_VERSION = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
+ENGINE_VERSION = {
+    "SelectedEngineVersion": "AUTO",
+    "EffectiveEngineVersion": "Athena engine version 3",
+}
 NOT_HERE = (
     "ExecutionRole",
     "ManagedQueryResultsConfiguration",
@@ -27,14 +30,20 @@ NOT_HERE = (
     "IdentityCenterConfiguration",
     "BytesScannedCutoffPerQuery",
 )
-SETTINGS = ("EnforceWorkGroupConfiguration", "PublishCloudWatchMetricsEnabled", "RequesterPaysEnabled")
+SETTINGS = (
+    "EnforceWorkGroupConfiguration",
+    "PublishCloudWatchMetricsEnabled",
+    "RequesterPaysEnabled",
+)
 
 
 class Athena(Service):
     """Queries really run; what is neither a method nor listed is refused."""
 
     name: ClassVar[str] = "athena"
-    from_moto: ClassVar[frozenset[str]] = frozenset(["CreateNamedQuery", "GetNamedQuery", "ListNamedQueries"])
+    from_moto: ClassVar[frozenset[str]] = frozenset(
+        ["CreateNamedQuery", "GetNamedQuery", "ListNamedQueries"]
+    )
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
@@ -86,7 +95,9 @@ class Athena(Service):
                 **{name: value for name, value in changes.items() if not name.startswith("Remove")},
             }
             removed = {
-                name.removeprefix("Remove") for name, value in changes.items() if name.startswith("Remove") and value
+                name.removeprefix("Remove")
+                for name, value in changes.items()
+                if name.startswith("Remove") and value
             }
             configuration["ResultConfiguration"] = {
                 name: value for name, value in results.items() if name not in removed
@@ -126,7 +137,9 @@ class Athena(Service):
     # Queries
 
     def StartQueryExecution(self, call: Call) -> dict[str, Any]:
-        """The id of a query that now waits to run; InvalidRequestException when it cannot be a query at all."""
+        """The id of a query that now waits to run; InvalidRequestException when it cannot be a
+        query at all.
+        """
         told = call.parameters
         _refuse(told, "EngineConfiguration")
         with self.lock:
@@ -150,9 +163,14 @@ class Athena(Service):
             raise _invalid(f"WorkGroup {group['Name']} is disabled.")
         sql, kind = told["QueryString"], kind_of(told["QueryString"])
         if len(sql.encode()) > LONGEST_QUERY_BYTES:
-            raise _invalid(f"Query string length exceeds the maximum of {LONGEST_QUERY_BYTES} bytes")
+            raise _invalid(
+                f"Query string length exceeds the maximum of {LONGEST_QUERY_BYTES} bytes"
+            )
         if kind is None:
-            raise _invalid(f"line 1:1: mismatched input '{(sql.split() or [''])[0]}'. Expecting: a statement of Athena")
+            raise _invalid(
+                f"line 1:1: mismatched input '{(sql.split() or [''])[0]}'. Expecting: a statement"
+                " of Athena"
+            )
         if kind.ending == ".csv":
             _check_syntax(sql)
         context = told.get("QueryExecutionContext", {})
@@ -171,7 +189,8 @@ class Athena(Service):
             database,
             folder,
             told.get("ExecutionParameters", []),
-            enforced=enforced and bool(group["Configuration"].get("ResultConfiguration", {}).get("OutputLocation")),
+            enforced=enforced
+            and bool(group["Configuration"].get("ResultConfiguration", {}).get("OutputLocation")),
         )
         described = {
             "Query": sql,
@@ -185,17 +204,30 @@ class Athena(Service):
         return Execution(job, kind, described, self.slots)
 
     def _results(self, group: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
-        """Where results go: the workgroup decides when it enforces its settings or nothing else is said."""
-        own, asked = group["Configuration"].get("ResultConfiguration", {}), told.get("ResultConfiguration", {})
-        enforced = group["Configuration"]["EnforceWorkGroupConfiguration"] and own.get("OutputLocation")
+        """Where results go: the workgroup decides when it enforces its settings or nothing else is
+        said.
+        """
+        own, asked = (
+            group["Configuration"].get("ResultConfiguration", {}),
+            told.get("ResultConfiguration", {}),
+        )
+        enforced = group["Configuration"]["EnforceWorkGroupConfiguration"] and own.get(
+            "OutputLocation"
+        )
         chosen: dict[str, Any] = own if enforced or not asked.get("OutputLocation") else asked
         location = chosen.get("OutputLocation", "")
         if not location.startswith("s3://"):
             raise _invalid(
-                "No output location provided. An output location is required either through the Workgroup result configuration setting or as an API input."
+                "No output location provided. An output location is required either through the"
+                " Workgroup result configuration setting or as an API input."
             )
-        if not self.stand_in.objects.bucket_exists(location.removeprefix("s3://").partition("/")[0]):
-            raise _invalid(f"Unable to verify/create output bucket {location.removeprefix('s3://').partition('/')[0]}")
+        if not self.stand_in.objects.bucket_exists(
+            location.removeprefix("s3://").partition("/")[0]
+        ):
+            raise _invalid(
+                "Unable to verify/create output bucket"
+                f" {location.removeprefix('s3://').partition('/')[0]}"
+            )
         return chosen
 
     def GetQueryExecution(self, call: Call) -> dict[str, Any]:
@@ -215,14 +247,20 @@ class Athena(Service):
             if each not in self.executions
         ]
         return {
-            "QueryExecutions": [self.executions[each].description() for each in wanted if each in self.executions],
+            "QueryExecutions": [
+                self.executions[each].description() for each in wanted if each in self.executions
+            ],
             "UnprocessedQueryExecutionIds": absent,
         }
 
     def ListQueryExecutions(self, call: Call) -> dict[str, Any]:
         """The ids of a workgroup's queries, the newest first."""
         group = self._workgroup(call.parameters.get("WorkGroup", "primary"))["Name"]
-        mine = [key for key, each in reversed(self.executions.items()) if each.described["WorkGroup"] == group]
+        mine = [
+            key
+            for key, each in reversed(self.executions.items())
+            if each.described["WorkGroup"] == group
+        ]
         return _page("QueryExecutionIds", mine, call.parameters, 50)
 
     def StopQueryExecution(self, call: Call) -> dict[str, Any]:
@@ -240,7 +278,10 @@ class Athena(Service):
                 else f"has not yet finished. Current state: {execution.state}"
             )
             raise _invalid(f"Query {state}")
-        start, size = int(call.parameters.get("NextToken") or 0), call.parameters.get("MaxResults") or 1000
+        start, size = (
+            int(call.parameters.get("NextToken") or 0),
+            call.parameters.get("MaxResults") or 1000,
+        )
         result = execution.job.result
         rows, more = result.page(start, size)
         rest = {"NextToken": str(start + len(rows))} if more else {}
@@ -260,19 +301,29 @@ class Athena(Service):
 
     def ListDataCatalogs(self, call: Call) -> dict[str, Any]:
         """The one catalog there is."""
-        return _page("DataCatalogsSummary", [{"CatalogName": "AwsDataCatalog", "Type": "GLUE"}], call.parameters, 50)
+        return _page(
+            "DataCatalogsSummary",
+            [{"CatalogName": "AwsDataCatalog", "Type": "GLUE"}],
+            call.parameters,
+            50,
+        )
 
     def GetDatabase(self, call: Call) -> dict[str, Any]:
         """A database of Glue; MetadataException when there is none."""
         return {
-            "Database": _database(self._ask(call, "get_database", Name=call.parameters["DatabaseName"])["Database"])
+            "Database": _database(
+                self._ask(call, "get_database", Name=call.parameters["DatabaseName"])["Database"]
+            )
         }
 
     def ListDatabases(self, call: Call) -> dict[str, Any]:
         """The databases of Glue."""
         pages = self._glue(call).get_paginator("get_databases").paginate()
         return _page(
-            "DatabaseList", [_database(each) for page in pages for each in page["DatabaseList"]], call.parameters, 50
+            "DatabaseList",
+            [_database(each) for page in pages for each in page["DatabaseList"]],
+            call.parameters,
+            50,
         )
 
     def GetTableMetadata(self, call: Call) -> dict[str, Any]:
@@ -280,7 +331,9 @@ class Athena(Service):
         told = call.parameters
         return {
             "TableMetadata": _table(
-                self._ask(call, "get_table", DatabaseName=told["DatabaseName"], Name=told["TableName"])["Table"]
+                self._ask(
+                    call, "get_table", DatabaseName=told["DatabaseName"], Name=told["TableName"]
+                )["Table"]
             )
         }
 
@@ -296,7 +349,12 @@ class Athena(Service):
                 **({"Expression": told["Expression"]} if "Expression" in told else {}),
             )
         )
-        return _page("TableMetadataList", [_table(each) for page in pages for each in page["TableList"]], told, 50)
+        return _page(
+            "TableMetadataList",
+            [_table(each) for page in pages for each in page["TableList"]],
+            told,
+            50,
+        )
 
     def _glue(self, call: Call) -> Any:
         if call.parameters["CatalogName"].lower() != CATALOG:
@@ -308,7 +366,8 @@ class Athena(Service):
             answer: dict[str, Any] = getattr(self._glue(call), operation)(**parameters)
         except ClientError as refused:
             raise ApiError(
-                "MetadataException", f"{refused.response['Error']['Code']}: {refused.response['Error']['Message']}"
+                "MetadataException",
+                f"{refused.response['Error']['Code']}: {refused.response['Error']['Message']}",
             ) from refused
         return answer
 
@@ -349,11 +408,15 @@ def _refuse(told: dict[str, Any], *names: str) -> None:
         if told.get(name) not in (None, [], {})
         and not (name == "ManagedQueryResultsConfiguration" and not told[name].get("Enabled"))
     ]:
-        raise ApiError("NotInLocalAws", f"local_aws does not do athena with {', '.join(found)}.", 501)
+        raise ApiError(
+            "NotInLocalAws", f"local_aws does not do athena with {', '.join(found)}.", 501
+        )
 
 
 def _database(described: dict[str, Any]) -> dict[str, Any]:
-    return {name: described[name] for name in ("Name", "Description", "Parameters") if name in described}
+    return {
+        name: described[name] for name in ("Name", "Description", "Parameters") if name in described
+    }
 
 
 def _table(described: dict[str, Any]) -> dict[str, Any]:
@@ -368,7 +431,9 @@ def _table(described: dict[str, Any]) -> dict[str, Any]:
         "Name": described["Name"],
         "CreateTime": described.get("CreateTime"),
         "TableType": described.get("TableType"),
-        "Columns": [column(each) for each in described.get("StorageDescriptor", {}).get("Columns", [])],
+        "Columns": [
+            column(each) for each in described.get("StorageDescriptor", {}).get("Columns", [])
+        ],
         "PartitionKeys": [column(each) for each in described.get("PartitionKeys", [])],
         "Parameters": described.get("Parameters", {}),
     }

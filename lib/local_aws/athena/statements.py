@@ -1,4 +1,6 @@
-"""Athena's statements over the catalog (Hive DDL, SHOW, DESCRIBE), and which function runs which statement."""
+"""Athena's statements over the catalog (Hive DDL, SHOW, DESCRIBE), and which function runs which
+statement.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ class Kind(NamedTuple):
 def kind_of(sql: str) -> Kind | None:
     """What a statement is, or None when Athena has no such statement."""
     text = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL).strip()
-    return next((kind for pattern, kind in KINDS if re.match(pattern, text, re.IGNORECASE | re.DOTALL)), None)
+    return next(
+        (kind for pattern, kind in KINDS if re.match(pattern, text, re.IGNORECASE | re.DOTALL)),
+        None,
+    )
 
 
 def _names(text: str, database: str) -> tuple[str, str]:
@@ -45,20 +50,31 @@ def _names(text: str, database: str) -> tuple[str, str]:
 def _matched(pattern: str, job: Job) -> re.Match[str]:
     found = re.fullmatch(pattern + r"\s*;?\s*", job.sql.strip(), re.IGNORECASE | re.DOTALL)
     if not found:
-        raise LakeError("SYNTAX_ERROR", f"line 1:1: local_aws does not understand {' '.join(job.sql.split())[:100]}")
+        raise LakeError(
+            "SYNTAX_ERROR",
+            f"line 1:1: local_aws does not understand {' '.join(job.sql.split())[:100]}",
+        )
     return found
 
 
 def _table(job: Job, text: str) -> dict[str, Any]:
     database, name = _names(text, job.database)
     if not lake_table_exists(job.stand_in, database, name):
-        raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
-    found: dict[str, Any] = job.stand_in.client("glue").get_table(DatabaseName=database, Name=name)["Table"]
+        raise LakeError(
+            "FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}"
+        )
+    found: dict[str, Any] = job.stand_in.client("glue").get_table(DatabaseName=database, Name=name)[
+        "Table"
+    ]
     return found
 
 
 def _answer(job: Job, names: list[str], rows: list[list[str | None]]) -> None:
-    job.result = Result([column_info(name, "VARCHAR") | {"Type": "string"} for name in names], rows=rows, header=False)
+    job.result = Result(
+        [column_info(name, "VARCHAR") | {"Type": "string"} for name in names],
+        rows=rows,
+        header=False,
+    )
 
 
 def _like(names: list[str], pattern: str | None) -> list[list[str | None]]:
@@ -73,31 +89,44 @@ def create_database(job: Job) -> None:
         job,
     )
     glue = job.stand_in.client("glue")
-    described = {"Name": found[2].strip('`"').lower(), "Description": found[3], "LocationUri": found[4]}
+    described = {
+        "Name": found[2].strip('`"').lower(),
+        "Description": found[3],
+        "LocationUri": found[4],
+    }
     try:
-        glue.create_database(DatabaseInput={name: value for name, value in described.items() if value})
+        glue.create_database(
+            DatabaseInput={name: value for name, value in described.items() if value}
+        )
     except glue.exceptions.AlreadyExistsException as there:
         if not found[1]:
             raise LakeError(
                 "FAILED",
-                f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Database {described['Name']} already exists",
+                "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
+                f" Database {described['Name']} already exists",
             ) from there
 
 
 def drop_database(job: Job) -> None:
     """The database gone; with tables in it only by CASCADE."""
-    found = _matched(rf"DROP\s+(?:DATABASE|SCHEMA)\s+(IF\s+EXISTS\s+)?({NAME})(\s+(?:CASCADE|RESTRICT))?", job)
+    found = _matched(
+        rf"DROP\s+(?:DATABASE|SCHEMA)\s+(IF\s+EXISTS\s+)?({NAME})(\s+(?:CASCADE|RESTRICT))?", job
+    )
     glue, name = job.stand_in.client("glue"), found[2].strip('`"').lower()
     try:
         tables = glue.get_tables(DatabaseName=name)["TableList"]
     except glue.exceptions.EntityNotFoundException as absent:
         if found[1]:
             return
-        raise LakeError("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from absent
+        raise LakeError(
+            "FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}"
+        ) from absent
     if tables and "cascade" not in (found[3] or "").lower():
         raise LakeError(
             "FAILED",
-            f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. InvalidOperationException(message:Database {name} is not empty. One or more tables exist.)",
+            "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
+            f" InvalidOperationException(message:Database {name} is not empty. One or more tables"
+            " exist.)",
         )
     glue.delete_database(Name=name)
 
@@ -106,10 +135,15 @@ def create_table(job: Job) -> None:
     """A table of the catalog over files that are or will be there."""
     tree = trino_sql.parse(job.sql)
     schema, properties = tree.this, tree.args.get("properties")
-    if not isinstance(schema, exp.Schema) or not properties or not properties.find(exp.ExternalProperty):
+    if (
+        not isinstance(schema, exp.Schema)
+        or not properties
+        or not properties.find(exp.ExternalProperty)
+    ):
         raise LakeError(
             "NOT_SUPPORTED",
-            "local_aws creates tables by CREATE EXTERNAL TABLE and CREATE TABLE … AS; it has no Iceberg.",
+            "local_aws creates tables by CREATE EXTERNAL TABLE and CREATE TABLE … AS; it has no"
+            " Iceberg.",
         )
     database, name = _names(schema.this.sql(dialect="athena"), job.database)
     if lake_table_exists(job.stand_in, database, name):
@@ -117,23 +151,45 @@ def create_table(job: Job) -> None:
             return
         raise LakeError(
             "FAILED",
-            f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException(message:Table {name} already exists.)",
+            "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
+            f" AlreadyExistsException(message:Table {name} already exists.)",
         )
-    location, stored = properties.find(exp.LocationProperty), properties.find(exp.FileFormatProperty)
+    location, stored = (
+        properties.find(exp.LocationProperty),
+        properties.find(exp.FileFormatProperty),
+    )
     serde = properties.find(exp.RowFormatSerdeProperty)
-    if not ((stored and stored.this.name.upper() == "PARQUET") or (serde and "parquet" in serde.this.name.lower())):
-        raise LakeError("NOT_SUPPORTED", "local_aws reads tables over Parquet only: say STORED AS PARQUET.")
+    if not (
+        (stored and stored.this.name.upper() == "PARQUET")
+        or (serde and "parquet" in serde.this.name.lower())
+    ):
+        raise LakeError(
+            "NOT_SUPPORTED", "local_aws reads tables over Parquet only: say STORED AS PARQUET."
+        )
     if location is None:
-        raise LakeError("FAILED", "SemanticException Cannot create table: LOCATION must be specified")
+        raise LakeError(
+            "FAILED", "SemanticException Cannot create table: LOCATION must be specified"
+        )
     settings = {
         one.this.name: one.args["value"].name
-        for one in (serde.args["serde_properties"].expressions if serde and serde.args.get("serde_properties") else [])
+        for one in (
+            serde.args["serde_properties"].expressions
+            if serde and serde.args.get("serde_properties")
+            else []
+        )
     }
     parted = properties.find(exp.PartitionedByProperty)
     comment = properties.find(exp.SchemaCommentProperty)
     storage = {"Columns": _columns(schema.expressions), "Location": location.this.name, **PARQUET}
-    storage["SerdeInfo"] = {**PARQUET["SerdeInfo"], "Parameters": {"serialization.format": "1", **settings}}  # type: ignore[dict-item]
-    parameters = {one.this.name: one.args["value"].name for one in properties.expressions if type(one) is exp.Property}
+    storage["SerdeInfo"] = {
+        **PARQUET["SerdeInfo"],  # type: ignore[dict-item]
+        "Parameters": {"serialization.format": "1", **settings},
+    }
+    parameters = {
+        one.this.name: one.args["value"].name
+        for one in properties.expressions
+        if type(one) is exp.Property
+    }
     described: dict[str, Any] = {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
@@ -151,7 +207,13 @@ def _columns(definitions: list[exp.ColumnDef]) -> list[dict[str, str]]:
     for each in definitions:
         comment = each.find(exp.CommentColumnConstraint)
         kind = each.args["kind"].sql("hive").lower().replace(", ", ",").replace(": ", ":")
-        columns.append({"Name": each.name.lower(), "Type": kind, **({"Comment": comment.this.name} if comment else {})})
+        columns.append(
+            {
+                "Name": each.name.lower(),
+                "Type": kind,
+                **({"Comment": comment.this.name} if comment else {}),
+            }
+        )
     return columns
 
 
@@ -162,7 +224,9 @@ def drop_table(job: Job) -> None:
     if lake_table_exists(job.stand_in, database, name):
         job.stand_in.client("glue").delete_table(DatabaseName=database, Name=name)
     elif not found[1]:
-        raise LakeError("FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}")
+        raise LakeError(
+            "FAILED", f"SemanticException [Error 10001]: Table not found {database}.{name}"
+        )
 
 
 def alter_partitions(job: Job) -> None:
@@ -173,7 +237,9 @@ def alter_partitions(job: Job) -> None:
     )
     table, glue = _table(job, found[1]), job.stand_in.client("glue")
     keys, storage = [each["Name"] for each in table["PartitionKeys"]], table["StorageDescriptor"]
-    for spec, location in re.findall(r"PARTITION\s*\(([^)]*)\)(?:\s*LOCATION\s*'([^']*)')?", found[4], re.IGNORECASE):
+    for spec, location in re.findall(
+        r"PARTITION\s*\(([^)]*)\)(?:\s*LOCATION\s*'([^']*)')?", found[4], re.IGNORECASE
+    ):
         values = {
             name.lower(): value.strip("'\"")
             for name, value in re.findall(r"`?(\w+)`?\s*=\s*('[^']*'|\"[^\"]*\"|[^,\s]+)", spec)
@@ -192,11 +258,20 @@ def alter_partitions(job: Job) -> None:
                     + "/"
                 )
                 glue.create_partition(
-                    **where, PartitionInput={"Values": ordered, "StorageDescriptor": {**storage, "Location": path}}
+                    **where,
+                    PartitionInput={
+                        "Values": ordered,
+                        "StorageDescriptor": {**storage, "Location": path},
+                    },
                 )
-        except (glue.exceptions.AlreadyExistsException, glue.exceptions.EntityNotFoundException) as refused:
+        except (
+            glue.exceptions.AlreadyExistsException,
+            glue.exceptions.EntityNotFoundException,
+        ) as refused:
             if not found[3]:
-                raise LakeError("FAILED", f"SemanticException {refused.response['Error']['Message']}") from refused
+                raise LakeError(
+                    "FAILED", f"SemanticException {refused.response['Error']['Message']}"
+                ) from refused
 
 
 def repair(job: Job) -> None:
@@ -220,7 +295,9 @@ def repair(job: Job) -> None:
         for key in job.stand_in.objects.keys(bucket, prefix)
         if (found := pattern.match(key[len(prefix) :]))
     }
-    added = {folder: values for folder, values in folders.items() if values not in have} if keys else {}
+    added = (
+        {folder: values for folder, values in folders.items() if values not in have} if keys else {}
+    )
     for folder, values in added.items():
         glue.create_partition(
             **where,
@@ -243,7 +320,11 @@ def show_databases(job: Job) -> None:
         job,
         ["database_name"],
         _like(
-            [row[1] for row in queries.information(job.stand_in, "schemata") if row[1] != "information_schema"],
+            [
+                row[1]
+                for row in queries.information(job.stand_in, "schemata")
+                if row[1] != "information_schema"
+            ],
             pattern,
         ),
     )
@@ -256,7 +337,10 @@ def show_tables(job: Job) -> None:
     _answer(
         job,
         ["tab_name"],
-        _like([row[2] for row in queries.information(job.stand_in, "tables") if row[1] == database], found[2]),
+        _like(
+            [row[2] for row in queries.information(job.stand_in, "tables") if row[1] == database],
+            found[2],
+        ),
     )
 
 
@@ -267,7 +351,8 @@ def show_partitions(job: Job) -> None:
     if not keys:
         raise LakeError(
             "FAILED",
-            f"Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Table {table['Name']} is not a partitioned table",
+            "Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. Table"
+            f" {table['Name']} is not a partitioned table",
         )
     pages = (
         job.stand_in.client("glue")
@@ -289,7 +374,10 @@ def show_columns(job: Job) -> None:
     _answer(
         job,
         ["field"],
-        [[each["Name"]] for each in [*table["StorageDescriptor"]["Columns"], *table.get("PartitionKeys", [])]],
+        [
+            [each["Name"]]
+            for each in [*table["StorageDescriptor"]["Columns"], *table.get("PartitionKeys", [])]
+        ],
     )
 
 
@@ -324,7 +412,9 @@ def explain(job: Job) -> None:
 
 def refused(job: Job) -> None:
     """A statement of Athena that local_aws does not do."""
-    raise LakeError("NOT_SUPPORTED", f"local_aws does not do this statement: {' '.join(job.sql.split())[:100]}")
+    raise LakeError(
+        "NOT_SUPPORTED", f"local_aws does not do this statement: {' '.join(job.sql.split())[:100]}"
+    )
 
 
 KINDS: list[tuple[str, Kind]] = [
@@ -339,7 +429,10 @@ KINDS: list[tuple[str, Kind]] = [
     (r"DROP\s+(DATABASE|SCHEMA)\b", Kind("DDL", "DROP_DATABASE", ".txt", drop_database)),
     (r"CREATE\s+(EXTERNAL\s+)?TABLE\b", Kind("DDL", "CREATE_TABLE", ".txt", create_table)),
     (r"DROP\s+TABLE\b", Kind("DDL", "DROP_TABLE", ".txt", drop_table)),
-    (r"ALTER\s+TABLE\b.*\b(ADD|DROP)\b.*\bPARTITION\b", Kind("DDL", "ALTER_TABLE", ".txt", alter_partitions)),
+    (
+        r"ALTER\s+TABLE\b.*\b(ADD|DROP)\b.*\bPARTITION\b",
+        Kind("DDL", "ALTER_TABLE", ".txt", alter_partitions),
+    ),
     (r"MSCK\b", Kind("DDL", "MSCK_REPAIR_TABLE", ".txt", repair)),
     (r"SHOW\s+(DATABASES|SCHEMAS)\b", Kind("UTILITY", "SHOW_DATABASES", ".txt", show_databases)),
     (r"SHOW\s+TABLES\b", Kind("UTILITY", "SHOW_TABLES", ".txt", show_tables)),

@@ -1,4 +1,6 @@
-"""Athena's SQL (Trino) as DuckDB's: tables by their view, Trino's rules where DuckDB's are kinder or other."""
+"""Athena's SQL (Trino) as DuckDB's: tables by their view, Trino's rules where DuckDB's are kinder
+or other.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,26 @@ from local_aws.lake_tables import MILLISECONDS, LakeError, quote
 if TYPE_CHECKING:
     import duckdb
 
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
+# what it cannot parse is refused, and said, by us
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 MACROS = (
     "nan() AS 'nan'::double",
     "infinity() AS 'inf'::double",
     "from_base_16(digits) AS ('0x' || digits)::bigint",
     f"to_milliseconds(x) AS {MILLISECONDS.format('x::timestamp')}",
-    "regexp_found(x, pattern, part) AS CASE WHEN regexp_matches(x, pattern) THEN regexp_extract(x, pattern, part) END",
+    (
+        "regexp_found(x, pattern, part) AS CASE WHEN regexp_matches(x, pattern) THEN"
+        " regexp_extract(x, pattern, part) END"
+    ),
     "part_of(x, separator, place) AS list_extract(string_split(x, separator), place)",
-    "smallest(these) AS CASE WHEN len(list_filter(these, lambda x: x IS NULL)) = 0 THEN list_min(these) END",
-    "largest(these) AS CASE WHEN len(list_filter(these, lambda x: x IS NULL)) = 0 THEN list_max(these) END",
+    (
+        "smallest(these) AS CASE WHEN len(list_filter(these, lambda x: x IS NULL)) = 0 THEN"
+        " list_min(these) END"
+    ),
+    (
+        "largest(these) AS CASE WHEN len(list_filter(these, lambda x: x IS NULL)) = 0 THEN"
+        " list_max(these) END"
+    ),
 )
 # The functions of Trino that mean the same here, after this module's work; any other is refused.
 FUNCTIONS = frozenset(
@@ -50,7 +62,9 @@ FUNCTIONS = frozenset(
 KEYWORDS = frozenset(["array", "row", "map", "exists", "any", "all", "some"])
 TIMESTAMPS = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ")
 KINDS = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT"), "number"),
+    **dict.fromkeys(
+        ("TINYINT", "SMALLINT", "INT", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT"), "number"
+    ),
     **dict.fromkeys(("TEXT", "VARCHAR", "CHAR"), "text"),
     **dict.fromkeys(("DATE", *TIMESTAMPS), "time"),
     "BOOLEAN": "boolean",
@@ -110,21 +124,29 @@ def sources(tree: exp.Expr, database: str) -> list[Source]:
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
             if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
-                catalog, owner = source.catalog.lower() or "awsdatacatalog", source.db.lower() or database.lower()
+                catalog, owner = (
+                    source.catalog.lower() or "awsdatacatalog",
+                    source.db.lower() or database.lower(),
+                )
                 found[id(source)] = Source(source, catalog, owner, source.name.lower())
     return list(found.values())
 
 
 def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType]]) -> str:
-    """The query in DuckDB's words; `text` is what it was parsed from, `views` are the relations that its tables were replaced by, with their columns' types."""
+    """The query in DuckDB's words; `text` is what it was parsed from, `views` are the relations
+    that its tables were replaced by, with their columns' types.
+    """
     _check_functions(tree, text)
     _name_columns(tree)
     schema: dict[str, object] = {
-        quote(view): {quote(name): kind.sql("athena") for name, kind in types.items()} for view, types in views.items()
+        quote(view): {quote(name): kind.sql("athena") for name, kind in types.items()}
+        for view, types in views.items()
     }
     try:
         typed = annotate_types(
-            qualify(tree, schema=schema, dialect="athena", expand_alias_refs=False), schema=schema, dialect="athena"
+            qualify(tree, schema=schema, dialect="athena", expand_alias_refs=False),
+            schema=schema,
+            dialect="athena",
         )
     except sqlglot.errors.OptimizeError as wrong:
         raise _unresolved(wrong) from wrong
@@ -134,7 +156,8 @@ def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType
             _rewrite(node)
         except exact_sql.UntypedError as untyped:
             raise LakeError(
-                "NOT_SUPPORTED", f"local_aws cannot tell the type of the division {untyped}; cast both sides."
+                "NOT_SUPPORTED",
+                f"local_aws cannot tell the type of the division {untyped}; cast both sides.",
             ) from untyped
     exact_sql.join_texts(typed)
     return typed.sql(dialect="duckdb")
@@ -142,7 +165,9 @@ def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType
 
 def rename(source: Source, view: str) -> None:
     """Point a table of a query at a relation of DuckDB, under the name it had."""
-    alias = source.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(source.name, quoted=True))
+    alias = source.node.args.get("alias") or exp.TableAlias(
+        this=exp.to_identifier(source.name, quoted=True)
+    )
     source.node.set("alias", alias)
     source.node.set("this", exp.to_identifier(view, quoted=True))
     source.node.set("db", None)
@@ -150,13 +175,18 @@ def rename(source: Source, view: str) -> None:
 
 
 def _check_functions(tree: exp.Expr, text: str) -> None:
-    """Refuse what Trino does not know, and what it knows and local_aws does not, by the name in the text."""
+    """Refuse what Trino does not know, and what it knows and local_aws does not, by the name in the
+    text.
+    """
     for node in tree.find_all(exp.Func):
-        name = text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""
+        name = (
+            text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""
+        )
         if name.isidentifier() and name not in FUNCTIONS | KEYWORDS:
             raise LakeError(
                 "FUNCTION_NOT_FOUND",
-                f"{place(node, len(name))}: Function '{name}' not registered, or not done by local_aws",
+                f"{place(node, len(name))}: Function '{name}' not registered, or not done by"
+                " local_aws",
             )
         if isinstance(node, exp.MD5Digest):
             node.meta["where"] = place(node, len(name))
@@ -166,7 +196,10 @@ def _name_columns(tree: exp.Expr) -> None:
     """Give nameless columns Trino's names, `_col0`, and forget qualifiers that name the database."""
     for select in tree.find_all(exp.Select):
         for place, each in enumerate(select.expressions):
-            if not isinstance(each, exp.Column | exp.Alias | exp.Star | exp.Aliases) and not each.is_star:
+            if (
+                not isinstance(each, exp.Column | exp.Alias | exp.Star | exp.Aliases)
+                and not each.is_star
+            ):
                 each.replace(exp.alias_(each.copy(), f"_col{place}"))
     for column in tree.find_all(exp.Column):
         column.set("db", None)
@@ -174,12 +207,15 @@ def _name_columns(tree: exp.Expr) -> None:
 
 
 def _unresolved(wrong: sqlglot.errors.OptimizeError) -> LakeError:
-    if found := re.search(r"Column '(.*?)' could not be resolved(?:.*Line: (\d+), Col: (\d+))?", str(wrong)):
+    if found := re.search(
+        r"Column '(.*?)' could not be resolved(?:.*Line: (\d+), Col: (\d+))?", str(wrong)
+    ):
         name, line, last = found[1], found[2] or "1", int(found[3] or 1)
         where = f"line {line}:{max(last - len(name) + 1, 1)}"
         return LakeError(
             "COLUMN_NOT_FOUND",
-            f"{where}: Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
+            f"{where}: Column '{name}' cannot be resolved or requester is not authorized to access"
+            " requested resources",
         )
     return LakeError("SYNTAX_ERROR", str(wrong))
 
@@ -187,7 +223,18 @@ def _unresolved(wrong: sqlglot.errors.OptimizeError) -> LakeError:
 def _check_operands(node: exp.Expr) -> None:
     """Trino compares and computes only like with like."""
     if isinstance(
-        node, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE | exp.Add | exp.Sub | exp.Mul | exp.Div | exp.Mod
+        node,
+        exp.EQ
+        | exp.NEQ
+        | exp.LT
+        | exp.LTE
+        | exp.GT
+        | exp.GTE
+        | exp.Add
+        | exp.Sub
+        | exp.Mul
+        | exp.Div
+        | exp.Mod,
     ):
         _check_pair(node, node.left, node.right)
     elif isinstance(node, exp.Between):
@@ -200,7 +247,8 @@ def _check_operands(node: exp.Expr) -> None:
             if KINDS.get(type_name(side), "text") != "text":
                 raise LakeError(
                     "FUNCTION_NOT_FOUND",
-                    f"line 1:1: Unexpected parameters ({_type_text(node.left)}, {_type_text(node.right)}) for function concat.",
+                    f"line 1:1: Unexpected parameters ({_type_text(node.left)},"
+                    f" {_type_text(node.right)}) for function concat.",
                 )
 
 
@@ -223,7 +271,8 @@ def _check_pair(node: exp.Expr, left: exp.Expr, right: exp.Expr) -> None:
         }
         sign = signs.get(type(node), "IN" if isinstance(node, exp.In) else "BETWEEN")
         raise LakeError(
-            "TYPE_MISMATCH", f"line 1:1: Cannot apply operator: {_type_text(left)} {sign} {_type_text(right)}"
+            "TYPE_MISMATCH",
+            f"line 1:1: Cannot apply operator: {_type_text(left)} {sign} {_type_text(right)}",
         )
 
 
@@ -261,18 +310,32 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         and isinstance(node.this, exp.MD5Digest)
         and isinstance(node.this.this, exp.Encode)
     ):
-        replace(node, call("md5", node.this.this.this))  # the same text, without the way there and back
-    elif isinstance(node, exp.MD5Digest | exp.SHA2Digest) and not is_binary(node.this) and type_name(node.this):
+        # the same text, without the way there and back
+        replace(node, call("md5", node.this.this.this))
+    elif (
+        isinstance(node, exp.MD5Digest | exp.SHA2Digest)
+        and not is_binary(node.this)
+        and type_name(node.this)
+    ):
         raise LakeError(
             "FUNCTION_NOT_FOUND",
-            f"{node.meta.get('where', 'line 1:1')}: Unexpected parameters ({_type_text(node.this)}) for function md5. Expected: md5(varbinary)",
+            f"{node.meta.get('where', 'line 1:1')}: Unexpected parameters ({_type_text(node.this)})"
+            " for function md5. Expected: md5(varbinary)",
         )
     elif isinstance(node, exp.Cast):
         _rewrite_cast(node)
     elif isinstance(node, exp.DateDiff):
         _rewrite_date_diff(node)
     elif isinstance(node, exp.RegexpExtract):
-        replace(node, call("regexp_found", node.this, node.expression, node.args.get("group") or exp.Literal.number(0)))
+        replace(
+            node,
+            call(
+                "regexp_found",
+                node.this,
+                node.expression,
+                node.args.get("group") or exp.Literal.number(0),
+            ),
+        )
     elif isinstance(node, exp.SplitPart):
         replace(node, call("part_of", node.this, node.args["delimiter"], node.args["part_index"]))
     elif isinstance(node, exp.Greatest | exp.Least):
@@ -308,13 +371,19 @@ def _rewrite_cast(node: exp.Cast) -> None:
         if type_name(inner) in TIMESTAMPS:
             replace(node, call("strftime", inner, exp.Literal.string("%Y-%m-%d %H:%M:%S.%g")))
         elif is_double(inner):
-            replace(node, call("trino_real_text" if type_name(inner) == "FLOAT" else "trino_double_text", inner))
+            replace(
+                node,
+                call(
+                    "trino_real_text" if type_name(inner) == "FLOAT" else "trino_double_text", inner
+                ),
+            )
         elif (
             (size := exact_sql.decimal_of(inner))
             and type_name(inner) == "DECIMAL"
             and size[0] == size[1] < exact_sql.LONGEST
         ):
-            node.set("this", cast(inner.copy(), f"DECIMAL({size[0] + 1},{size[1]})"))  # Trino writes 0.5, not .5
+            # Trino writes 0.5, not .5
+            node.set("this", cast(inner.copy(), f"DECIMAL({size[0] + 1},{size[1]})"))
     elif target.this.name == "TIMESTAMP" and not (
         type_name(inner) == "TIMESTAMP" and inner.type and inner.type == target
     ):
@@ -323,7 +392,10 @@ def _rewrite_cast(node: exp.Cast) -> None:
         if digits == 3 and not isinstance(inner, exp.Literal):
             replace(node, call("to_milliseconds", inner))
         elif digits not in (0, 3, 6) and not isinstance(inner, exp.Literal):
-            raise LakeError("NOT_SUPPORTED", f"local_aws does timestamps of 3 or 6 digits, not timestamp({digits}).")
+            raise LakeError(
+                "NOT_SUPPORTED",
+                f"local_aws does timestamps of 3 or 6 digits, not timestamp({digits}).",
+            )
     elif (
         target.this.name in exact_sql.INTEGER_DIGITS
         and is_double(inner)
@@ -335,8 +407,18 @@ def _rewrite_cast(node: exp.Cast) -> None:
 def _rewrite_date_diff(node: exp.DateDiff) -> None:
     """Whole units between two moments, where DuckDB's date_diff counts the borders crossed."""
     unit = node.args["unit"].name.lower()
-    whole = unit == "millisecond" or (unit == "day" and type_name(node.this) == "DATE" == type_name(node.expression))
-    replace(node, call("date_diff" if whole else "date_sub", exp.Literal.string(unit), node.expression, node.this))
+    whole = unit == "millisecond" or (
+        unit == "day" and type_name(node.this) == "DATE" == type_name(node.expression)
+    )
+    replace(
+        node,
+        call(
+            "date_diff" if whole else "date_sub",
+            exp.Literal.string(unit),
+            node.expression,
+            node.this,
+        ),
+    )
 
 
 def _keep_date(node: exp.Expr) -> None:

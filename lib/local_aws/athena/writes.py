@@ -11,7 +11,15 @@ from sqlglot import exp
 
 from local_aws.athena import trino_sql
 from local_aws.athena.queries import CATALOG, Job
-from local_aws.lake_tables import LakeError, LakeTable, duckdb_type, files_below, lake_table, literal, quote
+from local_aws.lake_tables import (
+    LakeError,
+    LakeTable,
+    duckdb_type,
+    files_below,
+    lake_table,
+    literal,
+    quote,
+)
 from local_aws.lakeformation.reading import may_create, may_write
 
 if TYPE_CHECKING:
@@ -21,7 +29,9 @@ if TYPE_CHECKING:
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    },
 }
 UNLOAD = re.compile(
     r"UNLOAD\s*\((?P<query>.*)\)\s*TO\s*'(?P<location>[^']+)'\s*(WITH\s*\((?P<settings>.*)\))?\s*;?\s*",
@@ -37,11 +47,15 @@ def create_table_as(job: Job) -> None:
     if job.enforced and "external_location" in settings:
         raise LakeError(
             "INVALID_TABLE_PROPERTY",
-            "The Create Table As Select query failed because it was submitted with an 'external_location' property to an Athena Workgroup that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the query.",
+            "The Create Table As Select query failed because it was submitted with an"
+            " 'external_location' property to an Athena Workgroup that enforces a centralized"
+            " output location for all queries. Please remove the 'external_location' property and"
+            " resubmit the query.",
         )
     if lake_table_exists(job.stand_in, database, name):
         raise LakeError(
-            "TABLE_ALREADY_EXISTS", f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists"
+            "TABLE_ALREADY_EXISTS",
+            f"line 1:1: Destination table '{CATALOG}.{database}.{name}' already exists",
         )
     _expect_parquet(settings)
     sql, columns = job.query(tree.expression)
@@ -51,16 +65,25 @@ def create_table_as(job: Job) -> None:
     if keys != [column.lower() for column, _ in columns[len(columns) - len(keys) :]]:
         raise LakeError(
             "INVALID_TABLE_PROPERTY",
-            f"Partition keys must be the last columns in the table and in the same order as the table properties: [{', '.join(keys)}]",
+            "Partition keys must be the last columns in the table and in the same order as the"
+            f" table properties: [{', '.join(keys)}]",
         )
     may_create(job.stand_in, database, location)
     if files_below(job.stand_in, location):
         raise LakeError(
             "HIVE_PATH_ALREADY_EXISTS",
-            f"Target directory for table '{database}.{name}' already exists: {location}. You may need to manually clean the data at location '{location}' before retrying. Athena will not delete data in your account.",
+            f"Target directory for table '{database}.{name}' already exists: {location}. You may"
+            f" need to manually clean the data at location '{location}' before retrying. Athena"
+            " will not delete data in your account.",
         )
-    written = [] if settings.get("no_data") else write_files(job, sql, columns, location, len(keys), lent=True)
-    described = [{"Name": column.lower(), "Type": _hive_type(column, kind)} for column, kind in columns]
+    written = (
+        []
+        if settings.get("no_data")
+        else write_files(job, sql, columns, location, len(keys), lent=True)
+    )
+    described = [
+        {"Name": column.lower(), "Type": _hive_type(column, kind)} for column, kind in columns
+    ]
     storage = {"Columns": described[: len(columns) - len(keys)], "Location": location, **PARQUET}
     table = {
         "Name": name,
@@ -83,24 +106,35 @@ def insert(job: Job) -> None:
     table = lake_table(job.stand_in, database, name)
     if table is None:
         raise LakeError(
-            "TABLE_NOT_FOUND", f"{trino_sql.position(target.this)}: Table '{CATALOG}.{database}.{name}' does not exist"
+            "TABLE_NOT_FOUND",
+            f"{trino_sql.position(target.this)}: Table '{CATALOG}.{database}.{name}' does not"
+            " exist",
         )
     may_write(job.stand_in, database, name)
     sql, columns = job.query(tree.expression)
-    wanted = [each.name.lower() for each in schema.expressions] if isinstance(schema, exp.Schema) else list(table.types)
+    wanted = (
+        [each.name.lower() for each in schema.expressions]
+        if isinstance(schema, exp.Schema)
+        else list(table.types)
+    )
     if len(wanted) != len(columns) or not set(wanted) <= set(table.types):
         raise LakeError(
             "TYPE_MISMATCH",
-            f"line 1:1: Insert query has {len(columns)} expression(s) but expected {len(table.types)} target column(s). Mismatch at column {min(len(wanted), len(columns)) + 1}",
+            f"line 1:1: Insert query has {len(columns)} expression(s) but expected"
+            f" {len(table.types)} target column(s). Mismatch at column"
+            f" {min(len(wanted), len(columns)) + 1}",
         )
     values = {column: f"c{place}" for place, column in enumerate(wanted)}
     casts = ", ".join(
-        f"CAST({quote(values[c]) if c in values else 'NULL'} AS {duckdb_type(kind)}) AS {quote(f'c{n}')}"
+        f"CAST({quote(values[c]) if c in values else 'NULL'} AS {duckdb_type(kind)}) AS"
+        f" {quote(f'c{n}')}"
         for n, (c, kind) in enumerate(table.types.items())
     )
     location = table.described["StorageDescriptor"]["Location"].rstrip("/") + "/"
     typed = [(column, duckdb_type(kind)) for column, kind in table.types.items()]
-    written = write_files(job, f"SELECT {casts} FROM ({sql})", typed, location, len(table.partition_keys), lent=True)
+    written = write_files(
+        job, f"SELECT {casts} FROM ({sql})", typed, location, len(table.partition_keys), lent=True
+    )
     _register(job, database, name, table.described["StorageDescriptor"], written, known=table)
     job.manifest = [address for _, address in written]
 
@@ -109,7 +143,9 @@ def unload(job: Job) -> None:
     """Write a query's rows as Parquet to an empty place."""
     found = UNLOAD.fullmatch(job.sql.strip())
     if not found:
-        raise LakeError("SYNTAX_ERROR", "line 1:1: UNLOAD takes (query) TO 's3://…/' WITH (format = 'PARQUET')")
+        raise LakeError(
+            "SYNTAX_ERROR", "line 1:1: UNLOAD takes (query) TO 's3://…/' WITH (format = 'PARQUET')"
+        )
     settings = {
         name.lower(): value.strip("'")
         for name, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\w+)", found["settings"] or "")
@@ -119,7 +155,9 @@ def unload(job: Job) -> None:
     if files_below(job.stand_in, location):
         raise LakeError(
             "HIVE_PATH_ALREADY_EXISTS",
-            f"Target directory already exists: {location}. You may need to manually clean the data at location '{location}' before retrying. Athena will not delete data in your account.",
+            f"Target directory already exists: {location}. You may need to manually clean the data"
+            f" at location '{location}' before retrying. Athena will not delete data in your"
+            " account.",
         )
     job.sql = found["query"]
     sql, columns = job.query(trino_sql.parse(found["query"]))
@@ -127,11 +165,21 @@ def unload(job: Job) -> None:
 
 
 def write_files(
-    job: Job, sql: str, columns: list[tuple[str, str]], location: str, keys: int, *, lent: bool = False
+    job: Job,
+    sql: str,
+    columns: list[tuple[str, str]],
+    location: str,
+    keys: int,
+    *,
+    lent: bool = False,
 ) -> list[tuple[list[str], str]]:
-    """Write the rows of a query (c0, c1, …) as Parquet below a location; the partition values and address of each file."""
+    """Write the rows of a query (c0, c1, …) as Parquet below a location; the partition values and
+    address of each file.
+    """
     names = [name.lower() for name, _ in columns]
-    selected = ", ".join(f"{quote(f'c{place}')} AS {quote(name)}" for place, name in enumerate(names))
+    selected = ", ".join(
+        f"{quote(f'c{place}')} AS {quote(name)}" for place, name in enumerate(names)
+    )
     target, parted = (
         job.scratch / "written",
         f", PARTITION_BY ({', '.join(map(quote, names[len(names) - keys :]))})" if keys else "",
@@ -145,10 +193,16 @@ def write_files(
     written: list[tuple[list[str], str]] = []
     for number, file in enumerate(sorted(target.rglob("*.parquet")) if job.update_count else []):
         folder = file.relative_to(target).parent
-        key = f"{prefix}{folder}/".replace("./", "") + f"{job.id.replace('-', '')}_{number:05}.parquet"
+        key = (
+            f"{prefix}{folder}/".replace("./", "")
+            + f"{job.id.replace('-', '')}_{number:05}.parquet"
+        )
         job.stand_in.objects.put_file(bucket, key, file, lent=lent)
         written.append(
-            ([urllib.parse.unquote(part.partition("=")[2]) for part in folder.parts], f"s3://{bucket}/{key}")
+            (
+                [urllib.parse.unquote(part.partition("=")[2]) for part in folder.parts],
+                f"s3://{bucket}/{key}",
+            )
         )
     shutil.rmtree(target)
     return written
@@ -182,7 +236,9 @@ def lake_table_exists(stand_in: StandIn, database: str, name: str) -> bool:
     try:
         glue.get_database(Name=database)
     except glue.exceptions.EntityNotFoundException as absent:
-        raise LakeError("SCHEMA_NOT_FOUND", f"line 1:1: Schema '{database}' does not exist") from absent
+        raise LakeError(
+            "SCHEMA_NOT_FOUND", f"line 1:1: Schema '{database}' does not exist"
+        ) from absent
     try:
         glue.get_table(DatabaseName=database, Name=name)
     except glue.exceptions.EntityNotFoundException:
@@ -202,7 +258,9 @@ def _settings(properties: exp.Properties | None) -> dict[str, Any]:
             found["no_data"] = bool(each.args.get("no"))
         elif isinstance(each, exp.Property) and each.this is not None:
             found[each.this.name.lower()] = (
-                each.args["value"].name if isinstance(each.args.get("value"), exp.Literal) else each.args.get("value")
+                each.args["value"].name
+                if isinstance(each.args.get("value"), exp.Literal)
+                else each.args.get("value")
             )
     return found
 
@@ -226,9 +284,14 @@ def _expect_parquet(settings: dict[str, Any]) -> None:
 def _check_names(names: list[str]) -> None:
     for place, name in enumerate(names):
         if re.fullmatch(r"_col\d+", name):
-            raise LakeError("MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {place + 1}")
+            raise LakeError(
+                "MISSING_COLUMN_NAME",
+                f"line 1:1: Column name not specified at position {place + 1}",
+            )
         if name.lower() in [each.lower() for each in names[:place]]:
-            raise LakeError("DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once")
+            raise LakeError(
+                "DUPLICATE_COLUMN_NAME", f"line 1:1: Column name '{name}' specified more than once"
+            )
 
 
 def _hive_type(column: str, kind: str) -> str:
@@ -237,6 +300,13 @@ def _hive_type(column: str, kind: str) -> str:
     if kind == "TIMESTAMP WITH TIME ZONE":
         raise LakeError(
             "NOT_SUPPORTED",
-            "Unsupported Hive type: timestamp(3) with time zone. Supported VARCHAR types: VARCHAR(<=65535), VARCHAR.",
+            "Unsupported Hive type: timestamp(3) with time zone. Supported VARCHAR types:"
+            " VARCHAR(<=65535), VARCHAR.",
         )
-    return exp.DataType.build(kind, dialect="duckdb").sql("hive").lower().replace(", ", ",").replace(": ", ":")
+    return (
+        exp.DataType.build(kind, dialect="duckdb")
+        .sql("hive")
+        .lower()
+        .replace(", ", ",")
+        .replace(": ", ":")
+    )

@@ -1,7 +1,8 @@
 """Trails at work: log files and signed digests, delivered to a trail's bucket as CloudTrail does.
 
-On AWS a log file comes after about five minutes and a digest every hour; here after `DELIVERY_SECONDS`, and a digest
-once `DIGEST_SECONDS` are over and there is something to put in it: the hour of an idle stand-in does not end.
+On AWS a log file comes after about five minutes and a digest every hour; here after
+`DELIVERY_SECONDS`, and a digest once `DIGEST_SECONDS` are over and there is something to put in it:
+the hour of an idle stand-in does not end.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Chain:
 
     since: float  # when the digest being collected began, seconds since 1970
     log_files: list[dict[str, Any]] = field(default_factory=list)  # not yet in a digest
-    previous: dict[str, Any] = field(default_factory=dict)  # the previousDigest… members of the next digest
+    # the previousDigest… members of the next digest
+    previous: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -54,13 +56,15 @@ class Trail:
     tags: list[dict[str, str]] = field(default_factory=list)
     logging: bool = False
     deleted: bool = False
-    closing_at: float = 0  # StopLogging or DeleteTrail came then: what is not delivered yet still is
+    # StopLogging or DeleteTrail came then: what is not delivered yet still is
+    closing_at: float = 0
     started: datetime.datetime | None = None
     stopped: datetime.datetime | None = None
     start_id: int = 0  # events up to this one came before logging started
     delivered: dict[str, int] = field(default_factory=dict)  # Region: the last event seen
     chains: dict[str, Chain] = field(default_factory=dict)
-    status: dict[str, Any] = field(default_factory=dict)  # LatestDeliveryTime and so on, once there are such
+    # LatestDeliveryTime and so on, once there are such
+    status: dict[str, Any] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:
@@ -74,7 +78,9 @@ class Trail:
 
     def chain(self, region: str) -> Chain:
         """The digests of a Region; a new chain begins with the logging."""
-        return self.chains.setdefault(region, Chain(self.started.timestamp() if self.started else time.time()))
+        return self.chains.setdefault(
+            region, Chain(self.started.timestamp() if self.started else time.time())
+        )
 
     def covers(self, region: str) -> bool:
         """Whether the trail takes the events of a Region."""
@@ -115,7 +121,9 @@ class Delivery:
         self.may_write, self.may_encrypt = may_write, may_encrypt
 
     def deliver(self, trail: Trail, *, digest: bool = False) -> None:
-        """Deliver what a trail wants of the events so far, and its digests where they are due, or all with `digest`."""
+        """Deliver what a trail wants of the events so far, and its digests where they are due, or
+        all with `digest`.
+        """
         home = trail.described["HomeRegion"]
         for region in sorted({home, *self.store.regions()}):
             if trail.covers(region):
@@ -149,7 +157,9 @@ class Delivery:
         now = time.gmtime()
         name = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
         folder = f"CloudTrail/{region}/{time.strftime('%Y/%m/%d', now)}"
-        key = _key(trail, folder, f"CloudTrail_{region}_{time.strftime('%Y%m%dT%H%MZ', now)}_{name}")
+        key = _key(
+            trail, folder, f"CloudTrail_{region}_{time.strftime('%Y%m%dT%H%MZ', now)}_{name}"
+        )
         content = json.dumps({"Records": records}, ensure_ascii=False).encode()
         self._put(trail, key, content, {})
         trail.status |= {"LatestDeliveryTime": datetime.datetime.now(datetime.UTC)}
@@ -168,10 +178,16 @@ class Delivery:
         """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-validation-digest-file-structure.html"""
         while int(time.time()) <= int(chain.since):
             time.sleep(0.05)  # a digest's name has its second
-        end, bucket, home = time.time(), trail.described["S3BucketName"], trail.described["HomeRegion"]
+        end, bucket, home = (
+            time.time(),
+            trail.described["S3BucketName"],
+            trail.described["HomeRegion"],
+        )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(end))
         folder = f"CloudTrail-Digest/{region}/{time.strftime('%Y/%m/%d', time.gmtime(end))}"
-        key = _key(trail, folder, f"CloudTrail-Digest_{region}_{trail.described['Name']}_{home}_{stamp}")
+        key = _key(
+            trail, folder, f"CloudTrail-Digest_{region}_{trail.described['Name']}_{home}_{stamp}"
+        )
         previous = ("S3Bucket", "S3Object", "HashValue", "HashAlgorithm", "Signature")
         content = {
             "awsAccountId": ACCOUNT,
@@ -181,14 +197,23 @@ class Delivery:
             "digestS3Object": key,
             "digestPublicKeyFingerprint": self.signer().fingerprint,
             "digestSignatureAlgorithm": ALGORITHM,
-            "newestEventTime": max((each["newestEventTime"] for each in chain.log_files), default=None),
-            "oldestEventTime": min((each["oldestEventTime"] for each in chain.log_files), default=None),
+            "newestEventTime": max(
+                (each["newestEventTime"] for each in chain.log_files), default=None
+            ),
+            "oldestEventTime": min(
+                (each["oldestEventTime"] for each in chain.log_files), default=None
+            ),
             **{f"previousDigest{each}": chain.previous.get(each) for each in previous},
             "logFiles": chain.log_files,
         }
         data = json.dumps(content).encode()
-        digest_hash, before = hashlib.sha256(data).hexdigest(), chain.previous.get("Signature") or "null"
-        signature = self.signer().sign(f"{content['digestEndTime']}\n{bucket}/{key}\n{digest_hash}\n{before}")
+        digest_hash, before = (
+            hashlib.sha256(data).hexdigest(),
+            chain.previous.get("Signature") or "null",
+        )
+        signature = self.signer().sign(
+            f"{content['digestEndTime']}\n{bucket}/{key}\n{digest_hash}\n{before}"
+        )
         self._put(trail, key, data, {"signature": signature, "signature-algorithm": ALGORITHM})
         values = (bucket, key, digest_hash, "SHA-256", signature)
         trail.chains[region] = Chain(end, previous=dict(zip(previous, values, strict=True)))
@@ -196,12 +221,17 @@ class Delivery:
         trail.status.pop("LatestDigestDeliveryError", None)
 
     def _put(self, trail: Trail, key: str, content: bytes, metadata: dict[str, str]) -> None:
-        """As the service principal cloudtrail.amazonaws.com, which the bucket's policy must allow to."""
+        """As the service principal cloudtrail.amazonaws.com, which the bucket's policy must allow
+        to.
+        """
         bucket, kms_key = trail.described["S3BucketName"], trail.described.get("KmsKeyId")
         encrypts = not kms_key or metadata or self.may_encrypt(kms_key, trail.arn)
         if not (encrypts and self.may_write(bucket, key, trail.arn)):
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject")
-        encryption = {"ServerSideEncryption": "AES256"}  # of digests always, of log files without a key of the trail's
+            raise ClientError(
+                {"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, "PutObject"
+            )
+        # of digests always, of log files without a key of the trail's
+        encryption = {"ServerSideEncryption": "AES256"}
         if kms_key and not metadata:
             encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
         self.s3().put_object(
@@ -230,4 +260,8 @@ def _utc(seconds: float) -> str:
 
 
 def _code(error: Exception) -> str:
-    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__
+    return (
+        str(error.response["Error"]["Code"])
+        if isinstance(error, ClientError)
+        else type(error).__name__
+    )

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 HIDDEN, OMITTED = "HIDDEN_DUE_TO_SECURITY_REASONS", "***OMITTED***"
-LARGEST_FIELD_CHARACTERS = 100_000  # AWS leaves out requestParameters and responseElements above 100 KB
+# AWS leaves out requestParameters and responseElements above 100 KB
+LARGEST_FIELD_CHARACTERS = 100_000
 READS = re.compile(
     r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Select|Assume|Simulate|Check|Estimate|Preview)\w*"
 )
@@ -31,18 +32,52 @@ STATEMENTS = {  # AWS leaves SQL out: it may hold data
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html
 S3_OBJECT_CALLS = frozenset(
     [
-        *("GetObject", "GetObjectAcl", "GetObjectAttributes", "GetObjectLegalHold", "GetObjectRetention"),
-        *("GetObjectTagging", "GetObjectTorrent", "HeadBucket", "HeadObject", "SelectObjectContent", "RestoreObject"),
-        *("ListObjects", "ListObjectsV2", "ListObjectVersions", "ListParts", "ListMultipartUploads"),
-        *("PutObject", "PutObjectAcl", "PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging", "CopyObject"),
-        *("DeleteObject", "DeleteObjects", "DeleteObjectTagging", "AbortMultipartUpload", "CreateMultipartUpload"),
+        *(
+            "GetObject",
+            "GetObjectAcl",
+            "GetObjectAttributes",
+            "GetObjectLegalHold",
+            "GetObjectRetention",
+        ),
+        *(
+            "GetObjectTagging",
+            "GetObjectTorrent",
+            "HeadBucket",
+            "HeadObject",
+            "SelectObjectContent",
+            "RestoreObject",
+        ),
+        *(
+            "ListObjects",
+            "ListObjectsV2",
+            "ListObjectVersions",
+            "ListParts",
+            "ListMultipartUploads",
+        ),
+        *(
+            "PutObject",
+            "PutObjectAcl",
+            "PutObjectLegalHold",
+            "PutObjectRetention",
+            "PutObjectTagging",
+            "CopyObject",
+        ),
+        *(
+            "DeleteObject",
+            "DeleteObjects",
+            "DeleteObjectTagging",
+            "AbortMultipartUpload",
+            "CreateMultipartUpload",
+        ),
         *("CompleteMultipartUpload", "UploadPart", "UploadPartCopy"),
     ]
 )
 DATA_CALLS = {
     "s3": S3_OBJECT_CALLS,
     "sns": frozenset(["Publish", "PublishBatch"]),
-    "sqs": frozenset(["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"]),
+    "sqs": frozenset(
+        ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"]
+    ),
     "cloudwatch": frozenset(["PutMetricData", "GetMetricData"]),
     "logs": frozenset(["PutLogEvents"]),
     "sagemaker-runtime": frozenset(["InvokeEndpoint"]),
@@ -59,7 +94,8 @@ S3_NAMES = {  # where CloudTrail has another name for an operation of S3
     "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
     "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
 }
-GLOBAL_REGION, GLOBAL = "us-east-1", ("iam", "budgets", "cloudfront", "organizations", "route53")  # recorded there
+# recorded there
+GLOBAL_REGION, GLOBAL = "us-east-1", ("iam", "budgets", "cloudfront", "organizations", "route53")
 
 
 @dataclass(frozen=True)
@@ -84,15 +120,29 @@ class Finished:
 
 def request(environ: dict[str, Any]) -> dict[str, Any]:
     """What a record needs of a request: nothing that keeps its body or its connection."""
-    kept = ("REMOTE_ADDR", "HTTP_USER_AGENT", "HTTP_HOST", "QUERY_STRING", "CONTENT_LENGTH", "HTTP_AUTHORIZATION")
+    kept = (
+        "REMOTE_ADDR",
+        "HTTP_USER_AGENT",
+        "HTTP_HOST",
+        "QUERY_STRING",
+        "CONTENT_LENGTH",
+        "HTTP_AUTHORIZATION",
+    )
     found = {name: environ.get(name, "") for name in kept}
-    return found | {name: value for name, value in environ.items() if name.startswith("HTTP_X_AMZ_")}
+    return found | {
+        name: value for name, value in environ.items() if name.startswith("HTTP_X_AMZ_")
+    }
 
 
 def record(call: Finished) -> dict[str, Any]:
-    """The event record of a call (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html)."""
-    model = wire.model(call.service)  # some events are of calls that only AWS's services can make: GetDataAccess
-    shape = model.operation_model(call.operation) if call.operation in model.operation_names else None
+    """The event record of a call
+    (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html).
+    """
+    # some events are of calls that only AWS's services can make: GetDataAccess
+    model = wire.model(call.service)
+    shape = (
+        model.operation_model(call.operation) if call.operation in model.operation_names else None
+    )
     given = shape.input_shape if shape else None
     read_only = bool(READS.fullmatch(call.operation))
     error, message, answer = _outcome(call, shape, read_only=read_only)
@@ -102,14 +152,18 @@ def record(call: Finished) -> dict[str, Any]:
         "userIdentity": call.identity | ({"invokedBy": call.invoked_by} if call.invoked_by else {}),
         "eventTime": _utc(call.started),
         "eventSource": event_source(call.service),
-        "eventName": S3_NAMES.get(call.operation, call.operation) if call.service == "s3" else call.operation,
+        "eventName": (
+            S3_NAMES.get(call.operation, call.operation) if call.service == "s3" else call.operation
+        ),
         "awsRegion": GLOBAL_REGION if call.service in GLOBAL else call.region,
         "sourceIPAddress": call.invoked_by or call.environ.get("REMOTE_ADDR", ""),
         "userAgent": call.invoked_by or call.environ.get("HTTP_USER_AGENT", ""),
         **({"errorCode": error} if error else {}),
         **({"errorMessage": message} if message else {}),
         "requestParameters": _bounded(
-            _s3_request(call) if call.service == "s3" else shown(call.service, call.parameters, given)
+            _s3_request(call)
+            if call.service == "s3"
+            else shown(call.service, call.parameters, given)
         ),
         "responseElements": _bounded(answer),
         **({"additionalEventData": _transfer(call)} if call.service == "s3" else {}),
@@ -137,12 +191,26 @@ def service_record(
     error: str = "",
     message: str = "",
 ) -> dict[str, Any]:
-    """The record of a call that an AWS service made itself, for `identity` or in its own name; parameters as boto3 takes them."""
+    """The record of a call that an AWS service made itself, for `identity` or in its own name;
+    parameters as boto3 takes them.
+    """
     who = identity or {"type": "AWSService"}
     call = Finished(
-        time.time(), str(uuid.uuid4()), service, operation, region, who, parameters or {}, {}, 200, [], None,
-        error, message, invoked_by,
-    )  # fmt: skip
+        time.time(),
+        str(uuid.uuid4()),
+        service,
+        operation,
+        region,
+        who,
+        parameters or {},
+        {},
+        200,
+        [],
+        None,
+        error,
+        message,
+        invoked_by,
+    )
     content = record(call)
     content |= {"resources": resources} if resources else {}
     return content | ({"additionalEventData": additional} if additional else {})
@@ -155,7 +223,9 @@ def event_source(service: str) -> str:
 
 
 def shown(service: str, value: Any, shape: Any, name: str = "") -> Any:
-    """Parameters or an answer as a record shows them: names in lower camel case, secrets hidden, no blobs."""
+    """Parameters or an answer as a record shows them: names in lower camel case, secrets hidden, no
+    blobs.
+    """
     if value is None or isinstance(value, bytes | bytearray) or hasattr(value, "read"):
         return None
     if name in STATEMENTS.get(service, ()):
@@ -166,7 +236,11 @@ def shown(service: str, value: Any, shape: Any, name: str = "") -> Any:
         members = shape.members if shape is not None and shape.type_name == "structure" else None
         element = shape.value if shape is not None and shape.type_name == "map" else None
         pairs = (
-            (_camel(key) if members is not None else str(key), each, members.get(key) if members else element)
+            (
+                _camel(key) if members is not None else str(key),
+                each,
+                members.get(key) if members else element,
+            )
             for key, each in value.items()
         )
         visible = {key: shown(service, each, inner, key) for key, each, inner in pairs}
@@ -181,7 +255,9 @@ def shown(service: str, value: Any, shape: Any, name: str = "") -> Any:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _outcome(call: Finished, shape: OperationModel | None, *, read_only: bool) -> tuple[str, str, Any]:
+def _outcome(
+    call: Finished, shape: OperationModel | None, *, read_only: bool
+) -> tuple[str, str, Any]:
     """Error code, error message and what the call changed."""
     if call.error or call.data is None or shape is None:
         return call.error, call.message, None
@@ -190,23 +266,38 @@ def _outcome(call: Finished, shape: OperationModel | None, *, read_only: bool) -
     except ApiError as refusal:
         return refusal.code, str(refusal), None
     except Exception:  # noqa: BLE001 - an answer outside AWS's formats (an empty 404 of a HEAD) is still a finished call
-        return {403: "AccessDenied"}.get(call.status, str(call.status)) if call.status >= 300 else "", "", None
+        return (
+            {403: "AccessDenied"}.get(call.status, str(call.status)) if call.status >= 300 else "",
+            "",
+            None,
+        )
     if call.service == "s3" or (read_only and not call.operation.startswith("AssumeRole")):
         return "", "", None
     return "", "", shown(call.service, answer, shape.output_shape) or None
 
 
 def _s3_request(call: Finished) -> dict[str, Any]:
-    """S3's way: bucketName, Host and key, then the query and the x-amz headers under their own names."""
-    given = {"bucketName": call.parameters.get("Bucket"), "Host": call.environ.get("HTTP_HOST") or _s3_host(call)}
+    """S3's way: bucketName, Host and key, then the query and the x-amz headers under their own
+    names.
+    """
+    given = {
+        "bucketName": call.parameters.get("Bucket"),
+        "Host": call.environ.get("HTTP_HOST") or _s3_host(call),
+    }
     given["key"] = call.parameters.get("Key")
     query = urllib.parse.parse_qsl(call.environ.get("QUERY_STRING", ""), keep_blank_values=True)
     given |= {name: value for name, value in query if not name.lower().startswith("x-amz-")}
     for name, value in call.environ.items():
         header = name.removeprefix("HTTP_").lower().replace("_", "-")
-        if header.startswith("x-amz-") and not re.search(r"token|date|content-sha256|customer|checksum", header):
+        if header.startswith("x-amz-") and not re.search(
+            r"token|date|content-sha256|customer|checksum", header
+        ):
             given[header] = value
-    given |= {name: each for name, each in call.parameters.items() if isinstance(each, dict) and name != "Metadata"}
+    given |= {
+        name: each
+        for name, each in call.parameters.items()
+        if isinstance(each, dict) and name != "Metadata"
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -229,12 +320,16 @@ def _resources(call: Finished) -> list[dict[str, str]]:
     found = []
     if call.service == "s3" and call.operation in S3_OBJECT_CALLS and call.parameters.get("Bucket"):
         arn, key = f"arn:aws:s3:::{call.parameters['Bucket']}/", call.parameters.get("Key")
-        found.append({"type": "AWS::S3::Object", **({"ARN": arn + key} if key else {"ARNPrefix": arn})})
+        found.append(
+            {"type": "AWS::S3::Object", **({"ARN": arn + key} if key else {"ARNPrefix": arn})}
+        )
     if call.service == "s3" and call.parameters.get("Bucket"):
         arn = f"arn:aws:s3:::{call.parameters['Bucket']}"
         found.append({"accountId": ACCOUNT, "type": "AWS::S3::Bucket", "ARN": arn})
     if call.service == "sts" and call.parameters.get("RoleArn"):
-        found.append({"accountId": ACCOUNT, "type": "AWS::IAM::Role", "ARN": call.parameters["RoleArn"]})
+        found.append(
+            {"accountId": ACCOUNT, "type": "AWS::IAM::Role", "ARN": call.parameters["RoleArn"]}
+        )
     return found
 
 

@@ -1,4 +1,5 @@
-"""CloudTrail's event history: look-ups in what the account did, and the keys that digests are signed with.
+"""CloudTrail's event history: look-ups in what the account did, and the keys that digests are
+signed with.
 
 On AWS an event can be looked up some minutes after the call; here at once.
 """
@@ -36,24 +37,36 @@ class History(Service):
         self._lock = threading.Lock()
 
     def LookupEvents(self, call: Call) -> dict[str, Any]:
-        """Management events of this Region and 90 days, newest first (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html)."""
+        """Management events of this Region and 90 days, newest first
+        (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html).
+        """
         asked = call.parameters
         self._throttle(call.region)
         attributes = asked.get("LookupAttributes") or []
         if len(attributes) > 1:
-            raise ApiError("InvalidLookupAttributesException", "You can specify only one lookup attribute.")
+            raise ApiError(
+                "InvalidLookupAttributesException", "You can specify only one lookup attribute."
+            )
         if asked.get("EventCategory"):
             return {"Events": []}  # Insights events, of which there are none
-        limit, since, until = asked.get("MaxResults") or PAGE, asked.get("StartTime"), asked.get("EndTime")
+        limit, since, until = (
+            asked.get("MaxResults") or PAGE,
+            asked.get("StartTime"),
+            asked.get("EndTime"),
+        )
         if not 1 <= limit <= PAGE:
-            raise ApiError("InvalidMaxResultsException", f"MaxResults must be between 1 and {PAGE}.")
+            raise ApiError(
+                "InvalidMaxResultsException", f"MaxResults must be between 1 and {PAGE}."
+            )
         if since and until and since > until:
             raise ApiError("InvalidTimeRangeException", "The start time is after the end time.")
         oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=HISTORY_DAYS)
         start, end = _utc(max(since or oldest, oldest)), _utc(until) if until else "9999"
         if not asked.get("NextToken"):
             self.recorder.settle()
-        attribute = (attributes[0]["AttributeKey"], attributes[0]["AttributeValue"]) if attributes else None
+        attribute = (
+            (attributes[0]["AttributeKey"], attributes[0]["AttributeValue"]) if attributes else None
+        )
         before = _before(asked.get("NextToken"))
         found = self.recorder.store.lookup(call.region, attribute, start, end, before, limit + 1)
         page = {"Events": [_looked_up(each) for each in found[:limit]]}
@@ -62,7 +75,10 @@ class History(Service):
     def ListPublicKeys(self, call: Call) -> dict[str, Any]:
         """The public key that digests are signed with, where it was valid in the time asked for."""
         key, now = self.recorder.signer(), datetime.datetime.now(datetime.UTC)
-        since, until = call.parameters.get("StartTime") or now, call.parameters.get("EndTime") or now
+        since, until = (
+            call.parameters.get("StartTime") or now,
+            call.parameters.get("EndTime") or now,
+        )
         if since > until:
             raise ApiError("InvalidTimeRangeException", "The start time is after the end time.")
         if since > key.valid_to or until < key.valid_from:
@@ -93,7 +109,9 @@ def _looked_up(event: Stored) -> dict[str, Any]:
         "EventTime": datetime.datetime.fromisoformat(record["eventTime"]),
         "EventSource": record["eventSource"],
         "Username": username(record),
-        "Resources": [{"ResourceType": kind, "ResourceName": name} for kind, name in resource_names(record)],
+        "Resources": [
+            {"ResourceType": kind, "ResourceName": name} for kind, name in resource_names(record)
+        ],
         "CloudTrailEvent": json.dumps(record, ensure_ascii=False),
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -1,6 +1,7 @@
 """userIdentity: who made a call, as CloudTrail writes it.
 
-Source: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
+Source:
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from local_aws.stand_in import INTERNAL_ACCESS_KEY
 if TYPE_CHECKING:
     from local_aws.principals import Principal
 
-SERVICE_KEY = INTERNAL_ACCESS_KEY.removesuffix("ENGINE")  # what the keys of an AWS service's own sessions begin with
+# what the keys of an AWS service's own sessions begin with
+SERVICE_KEY = INTERNAL_ACCESS_KEY.removesuffix("ENGINE")
 
 
 def identity(principal: Principal) -> dict[str, Any]:
@@ -31,10 +33,16 @@ def identity(principal: Principal) -> dict[str, Any]:
 
 
 def invoked_by(principal: Principal) -> str:
-    """The AWS service that makes the call, as itself or for the principal: `dms.amazonaws.com`; empty when the principal does."""
+    """The AWS service that makes the call, as itself or for the principal: `dms.amazonaws.com`;
+    empty when the principal does.
+    """
     if principal.called_via:
         return principal.called_via[-1]
-    return f"{principal.session_name}.amazonaws.com" if principal.access_key.startswith(SERVICE_KEY) else ""
+    return (
+        f"{principal.session_name}.amazonaws.com"
+        if principal.access_key.startswith(SERVICE_KEY)
+        else ""
+    )
 
 
 def _session(principal: Principal) -> dict[str, Any]:
@@ -45,5 +53,9 @@ def _session(principal: Principal) -> dict[str, Any]:
         "accountId": principal.account,
         "userName": principal.role_name,
     }
-    began = {"creationDate": principal.started.strftime("%Y-%m-%dT%H:%M:%SZ")} if principal.started else {}
+    began = (
+        {"creationDate": principal.started.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        if principal.started
+        else {}
+    )
     return {"sessionIssuer": issuer, "attributes": {**began, "mfaAuthenticated": "false"}}

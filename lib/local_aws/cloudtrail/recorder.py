@@ -1,4 +1,6 @@
-"""The recorder: takes finished calls off the request path, and one thread makes, keeps and delivers their records."""
+"""The recorder: takes finished calls off the request path, and one thread makes, keeps and delivers
+their records.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,16 @@ class Recorder:
     """Every event of the account and the trails that deliver them."""
 
     def __init__(
-        self, stand_in: StandIn, may_write: Callable[[str, str, str], bool], may_encrypt: Callable[[str, str], bool]
+        self,
+        stand_in: StandIn,
+        may_write: Callable[[str, str, str], bool],
+        may_encrypt: Callable[[str, str], bool],
     ) -> None:
         self.store = Store(stand_in.directory / "cloudtrail.sqlite")
         self.trails: list[Trail] = []  # also deleted ones, until their last files are delivered
-        self.delivery = Delivery(self.store, lambda: stand_in.client("s3"), may_write, may_encrypt, self._signer)
+        self.delivery = Delivery(
+            self.store, lambda: stand_in.client("s3"), may_write, may_encrypt, self._signer
+        )
         self._region = stand_in.region
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._key: Signer | None = None
@@ -66,15 +73,29 @@ class Recorder:
     ) -> None:
         """Take a call that the gateway has finished; costs it microseconds.
 
-        A call that nobody could be found for is in no account's history, and what engines do for themselves is no call.
+        A call that nobody could be found for is in no account's history, and what engines do for
+        themselves is no call.
         """
-        is_ours = principal is not None and principal.account in ("", ACCOUNT) and status != NOT_HERE
+        is_ours = (
+            principal is not None and principal.account in ("", ACCOUNT) and status != NOT_HERE
+        )
         if principal is None or not is_ours or principal.access_key == INTERNAL_ACCESS_KEY:
             return
-        answer = data[0] if isinstance(data, list) and len(data) == 1 else None  # else it is a stream
+        # else it is a stream
+        answer = data[0] if isinstance(data, list) and len(data) == 1 else None
         who, service_name = identity(principal), invoked_by(principal)
         call = Finished(
-            started, request_id, service, operation, region, who, parameters, request(environ), status, headers, answer
+            started,
+            request_id,
+            service,
+            operation,
+            region,
+            who,
+            parameters,
+            request(environ),
+            status,
+            headers,
+            answer,
         )
         self._queue.put(replace(call, invoked_by=service_name) if service_name else call)
 
@@ -84,17 +105,22 @@ class Recorder:
         self.record_service_event("sts", "AssumeRole", service_principal, parameters=given)
 
     def touched(self, principal: Principal, operation: str, bucket: str, key: str) -> None:
-        """Take what an engine did with an object's file itself, as the role it acts as: `PutObject`, `GetObject`, `DeleteObject`."""
+        """Take what an engine did with an object's file itself, as the role it acts as:
+        `PutObject`, `GetObject`, `DeleteObject`.
+        """
         given = {"Bucket": bucket, "Key": key}
         self.record_service_event(
             "s3", operation, invoked_by(principal), identity=identity(principal), parameters=given
         )
 
-    def record_service_event(self, service: str, operation: str, invoked_by: str, **details: Any) -> None:
-        """Take an event of what an AWS service did itself: `GetDataAccess`, `AssumeRole` by `dms.amazonaws.com`, its object writes.
+    def record_service_event(
+        self, service: str, operation: str, invoked_by: str, **details: Any
+    ) -> None:
+        """Take an event of what an AWS service did itself: `GetDataAccess`, `AssumeRole` by
+        `dms.amazonaws.com`, its object writes.
 
-        `details` as of `cloudtrail_events.service_record`: identity, parameters (as boto3 takes them), resources, additional, error,
-        message; the Region is the stand-in's unless given.
+        `details` as of `cloudtrail_events.service_record`: identity, parameters (as boto3 takes
+        them), resources, additional, error, message; the Region is the stand-in's unless given.
         """
         region = details.pop("region", self._region)
         self._queue.put(partial(service_record, service, operation, invoked_by, region, **details))
@@ -113,7 +139,9 @@ class Recorder:
                 self.delivery.deliver(trail, digest=True)
 
     def start(self, trail: Trail) -> None:
-        """Deliver events from now on; what a trail stopped just now has still to deliver goes first."""
+        """Deliver events from now on; what a trail stopped just now has still to deliver goes
+        first.
+        """
         self.settle()
         with self._delivery_lock:
             if trail.closing_at:
@@ -165,7 +193,9 @@ class Recorder:
 
     def _keep(self, work: list[Work | None]) -> None:
         records = [_made(each) for each in work if isinstance(each, Finished | partial)]
-        kept = [each for each in records if each and (each["managementEvent"] or self._asked_for(each))]
+        kept = [
+            each for each in records if each and (each["managementEvent"] or self._asked_for(each))
+        ]
         if kept:
             self.store.add(kept)
         for each in work:
@@ -190,6 +220,10 @@ def _made(work: Finished | partial[dict[str, Any]]) -> dict[str, Any] | None:
     try:
         return work() if isinstance(work, partial) else record(work)
     except Exception as bug:  # noqa: BLE001 - one call without a record must not end all recording
-        what = f"{work.service} {work.operation}" if isinstance(work, Finished) else " ".join(work.args[:2])
+        what = (
+            f"{work.service} {work.operation}"
+            if isinstance(work, Finished)
+            else " ".join(work.args[:2])
+        )
         print(f"cloudtrail: no record of {what}: {bug!r}", file=sys.stderr, flush=True)
         return None

@@ -35,10 +35,15 @@ FIELDS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
 }
 
 
-def wanted(event: dict[str, Any], basic: list[dict[str, Any]], advanced: list[dict[str, Any]]) -> bool:
+def wanted(
+    event: dict[str, Any], basic: list[dict[str, Any]], advanced: list[dict[str, Any]]
+) -> bool:
     """Whether any selector asks for an event."""
     if advanced:
-        return any(all(_field_holds(event, each) for each in selector["FieldSelectors"]) for selector in advanced)
+        return any(
+            all(_field_holds(event, each) for each in selector["FieldSelectors"])
+            for selector in advanced
+        )
     return any(_basic_holds(event, selector) for selector in basic)
 
 
@@ -48,7 +53,12 @@ def checked(basic: list[dict[str, Any]], advanced: list[dict[str, Any]]) -> None
         raise _invalid("Give either EventSelectors or AdvancedEventSelectors.")
     if len(basic) > MOST_SELECTORS:
         raise _invalid(f"A trail can have at most {MOST_SELECTORS} event selectors.")
-    values = [value for each in basic for data in each.get("DataResources", []) for value in data.get("Values", [])]
+    values = [
+        value
+        for each in basic
+        for data in each.get("DataResources", [])
+        for value in data.get("Values", [])
+    ]
     if len(values) > MOST_DATA_RESOURCES:
         raise _invalid(f"A trail can have at most {MOST_DATA_RESOURCES} data resources.")
     if any(value != "arn:aws:s3" and not value.startswith("arn:") for value in values):
@@ -60,18 +70,24 @@ def checked(basic: list[dict[str, Any]], advanced: list[dict[str, Any]]) -> None
 def _check_advanced(selector: dict[str, Any]) -> None:
     fields = {each["Field"]: each for each in selector["FieldSelectors"]}
     if unknown := set(fields) - set(FIELDS):
-        raise _invalid(f"{', '.join(sorted(unknown))} is not a field of an advanced event selector.")
+        raise _invalid(
+            f"{', '.join(sorted(unknown))} is not a field of an advanced event selector."
+        )
     category = fields.get("eventCategory", {}).get("Equals", [])
     if len(category) != 1:
         raise _invalid("Every advanced event selector needs one eventCategory with Equals.")
     if category == ["Data"] and len(fields.get("resources.type", {}).get("Equals", [])) != 1:
-        raise _invalid("An advanced event selector for data events needs one resources.type with Equals.")
+        raise _invalid(
+            "An advanced event selector for data events needs one resources.type with Equals."
+        )
 
 
 def _field_holds(event: dict[str, Any], condition: dict[str, Any]) -> bool:
     have = FIELDS[condition["Field"]](event)
     for operator, compare in OPERATORS.items():
-        if operator in condition and not any(compare(value, want) for value in have for want in condition[operator]):
+        if operator in condition and not any(
+            compare(value, want) for value in have for want in condition[operator]
+        ):
             return False
         unwanted = condition.get(f"Not{operator}", ())
         if any(compare(value, want) for value in have for want in unwanted):
@@ -85,7 +101,10 @@ def _basic_holds(event: dict[str, Any], selector: dict[str, Any]) -> bool:
         return False
     if event["managementEvent"]:
         excluded = selector.get("ExcludeManagementEventSources", ())
-        return bool(selector.get("IncludeManagementEvents", True)) and event["eventSource"] not in excluded
+        return (
+            bool(selector.get("IncludeManagementEvents", True))
+            and event["eventSource"] not in excluded
+        )
     return any(
         resource == data["Type"] and arn.startswith(value)
         for data in selector.get("DataResources", ())
@@ -95,8 +114,13 @@ def _basic_holds(event: dict[str, Any], selector: dict[str, Any]) -> bool:
 
 
 def _resources(event: dict[str, Any]) -> list[tuple[str, str]]:
-    """Type and ARN of what an event is about; of a listing, the ARN that all listed objects begin with."""
-    return [(each["type"], each.get("ARN") or each.get("ARNPrefix", "")) for each in event.get("resources", ())]
+    """Type and ARN of what an event is about; of a listing, the ARN that all listed objects begin
+    with.
+    """
+    return [
+        (each["type"], each.get("ARN") or each.get("ARNPrefix", ""))
+        for each in event.get("resources", ())
+    ]
 
 
 def _invalid(message: str) -> ApiError:

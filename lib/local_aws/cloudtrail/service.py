@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 PRINCIPAL = service("cloudtrail.amazonaws.com")
 MOST_TRAILS = 5  # per Region
-SETTINGS = {  # parameter of CreateTrail and UpdateTrail: member of what DescribeTrails says, value when never given
+# parameter of CreateTrail and UpdateTrail: member of what DescribeTrails says, value when never
+# given
+SETTINGS = {
     "S3BucketName": ("S3BucketName", None),
     "S3KeyPrefix": ("S3KeyPrefix", None),
     "IncludeGlobalServiceEvents": ("IncludeGlobalServiceEvents", True),
@@ -30,7 +32,8 @@ SETTINGS = {  # parameter of CreateTrail and UpdateTrail: member of what Describ
     "KmsKeyId": ("KmsKeyId", None),
     "IsOrganizationTrail": ("IsOrganizationTrail", False),
 }
-NOT_HERE = ("SnsTopicName", "CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn")  # nothing would arrive there
+# nothing would arrive there
+NOT_HERE = ("SnsTopicName", "CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn")
 
 
 class CloudTrail(History):
@@ -48,7 +51,9 @@ class CloudTrail(History):
         self.recorder.stop()
 
     def deliver(self, start_response: Callable[..., Any]) -> list[bytes]:
-        """`POST /_local_aws/cloudtrail`, which AWS does not have: all log files and digests are delivered when it answers (WSGI)."""
+        """`POST /_local_aws/cloudtrail`, which AWS does not have: all log files and digests are
+        delivered when it answers (WSGI).
+        """
         self.recorder.deliver()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "2")])
         return [b"{}"]
@@ -56,19 +61,29 @@ class CloudTrail(History):
     # Trails
 
     def CreateTrail(self, call: Call) -> dict[str, Any]:
-        """A trail that does not log yet (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html)."""
+        """A trail that does not log yet
+        (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html).
+        """
         name = call.parameters["Name"]
         _check_name(name)
-        home = [each for each in self._trails.values() if each.described["HomeRegion"] == call.region]
+        home = [
+            each for each in self._trails.values() if each.described["HomeRegion"] == call.region
+        ]
         if any(each.described["Name"] == name for each in home):
-            raise ApiError("TrailAlreadyExistsException", f"Trail {name} already exists for customer: {ACCOUNT}")
+            raise ApiError(
+                "TrailAlreadyExistsException",
+                f"Trail {name} already exists for customer: {ACCOUNT}",
+            )
         if len(home) >= MOST_TRAILS:
             message = f"User: {ACCOUNT} already has {MOST_TRAILS} trails in {call.region}."
             raise ApiError("MaximumNumberOfTrailsExceededException", message)
         arn = f"arn:aws:cloudtrail:{call.region}:{ACCOUNT}:trail/{name}"
         described = {
             "Name": name,
-            **{member: call.parameters.get(given, default) for given, (member, default) in SETTINGS.items()},
+            **{
+                member: call.parameters.get(given, default)
+                for given, (member, default) in SETTINGS.items()
+            },
             "HomeRegion": call.region,
             "TrailARN": arn,
             "HasCustomEventSelectors": False,
@@ -83,7 +98,9 @@ class CloudTrail(History):
     def UpdateTrail(self, call: Call) -> dict[str, Any]:
         """The trail with other settings; log files go on."""
         trail = self._at_home(call, call.parameters["Name"])
-        given = {SETTINGS[name][0]: value for name, value in call.parameters.items() if name in SETTINGS}
+        given = {
+            SETTINGS[name][0]: value for name, value in call.parameters.items() if name in SETTINGS
+        }
         described = trail.described | given
         self._check(call, described)
         trail.described = described
@@ -98,7 +115,9 @@ class CloudTrail(History):
         return {}
 
     def DescribeTrails(self, call: Call) -> dict[str, Any]:
-        """The trails asked for, or all of this Region; multi-Region ones of other Regions are shadow trails."""
+        """The trails asked for, or all of this Region; multi-Region ones of other Regions are
+        shadow trails.
+        """
         asked = call.parameters.get("trailNameList") or []
         shadows = call.parameters.get("includeShadowTrails", True)
         found = [
@@ -117,7 +136,11 @@ class CloudTrail(History):
         """Name, ARN and home Region of every trail of the account."""
         del call
         names = ("TrailARN", "Name", "HomeRegion")
-        return {"Trails": [{name: each.described[name] for name in names} for each in self._trails.values()]}
+        return {
+            "Trails": [
+                {name: each.described[name] for name in names} for each in self._trails.values()
+            ]
+        }
 
     def StartLogging(self, call: Call) -> dict[str, Any]:
         """Nothing; events are delivered from now on."""
@@ -134,7 +157,11 @@ class CloudTrail(History):
     def GetTrailStatus(self, call: Call) -> dict[str, Any]:
         """Whether it logs, and when something was delivered last: only what happened is there."""
         trail = self._trail(call, call.parameters["Name"])
-        times = {"StartLoggingTime": trail.started, "StopLoggingTime": trail.stopped, **trail.status}
+        times = {
+            "StartLoggingTime": trail.started,
+            "StopLoggingTime": trail.stopped,
+            **trail.status,
+        }
         found = {name: value for name, value in times.items() if value is not None}
         texts = {
             "LatestDeliveryAttemptTime": found.get("LatestDeliveryTime"),
@@ -142,7 +169,10 @@ class CloudTrail(History):
             "TimeLoggingStarted": trail.started,
             "TimeLoggingStopped": trail.stopped,
         }
-        written = {name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if value else "" for name, value in texts.items()}
+        written = {
+            name: value.strftime("%Y-%m-%dT%H:%M:%SZ") if value else ""
+            for name, value in texts.items()
+        }
         nothing = {"LatestNotificationAttemptTime": "", "LatestNotificationAttemptSucceeded": ""}
         return {"IsLogging": trail.logging, **found, **written, **nothing}
 
@@ -166,7 +196,9 @@ class CloudTrail(History):
         """Nothing ever: insights are not computed here, so they cannot be turned on."""
         trail = self._trail(call, call.parameters["TrailName"])
         name = trail.described["Name"]
-        raise ApiError("InsightNotEnabledException", f"Trail {name} does not have Insights enabled.")
+        raise ApiError(
+            "InsightNotEnabledException", f"Trail {name} does not have Insights enabled."
+        )
 
     # Tags
 
@@ -187,22 +219,33 @@ class CloudTrail(History):
     def ListTags(self, call: Call) -> dict[str, Any]:
         """The tags of trails given by ARN."""
         asked = call.parameters["ResourceIdList"]
-        return {"ResourceTagList": [{"ResourceId": each, "TagsList": self._trail(call, each).tags} for each in asked]}
+        return {
+            "ResourceTagList": [
+                {"ResourceId": each, "TagsList": self._trail(call, each).tags} for each in asked
+            ]
+        }
 
     def _seen_from(self, region: str) -> list[Trail]:
         return [each for each in self._trails.values() if each.covers(region)]
 
     def _trail(self, call: Call, name_or_arn: str) -> Trail:
         for each in self._trails.values():
-            if name_or_arn == each.arn or (name_or_arn == each.described["Name"] and each.covers(call.region)):
+            if name_or_arn == each.arn or (
+                name_or_arn == each.described["Name"] and each.covers(call.region)
+            ):
                 return each
         _check_name(name_or_arn.rsplit("/", 1)[-1])
-        raise ApiError("TrailNotFoundException", f"Unknown trail: {name_or_arn} for the user: {ACCOUNT}")
+        raise ApiError(
+            "TrailNotFoundException", f"Unknown trail: {name_or_arn} for the user: {ACCOUNT}"
+        )
 
     def _at_home(self, call: Call, name_or_arn: str) -> Trail:
         trail = self._trail(call, name_or_arn)
         if trail.described["HomeRegion"] != call.region:
-            message = f"This operation must be called in the home Region of the trail, {trail.described['HomeRegion']}."
+            message = (
+                "This operation must be called in the home Region of the trail,"
+                f" {trail.described['HomeRegion']}."
+            )
             raise ApiError("InvalidHomeRegionException", message)
         return trail
 
@@ -213,9 +256,13 @@ class CloudTrail(History):
             trail.stopped = datetime.datetime.now(datetime.UTC)
 
     def _check(self, call: Call, described: dict[str, Any]) -> None:
-        """Raise ApiError for settings that AWS refuses or that nothing here stands behind; a key gets its ARN."""
+        """Raise ApiError for settings that AWS refuses or that nothing here stands behind; a key
+        gets its ARN.
+        """
         if asked := [each for each in NOT_HERE if call.parameters.get(each)]:
-            raise ApiError("NotInLocalAws", f"local_aws does not deliver events by {', '.join(asked)}.", 501)
+            raise ApiError(
+                "NotInLocalAws", f"local_aws does not deliver events by {', '.join(asked)}.", 501
+            )
         if described["IsOrganizationTrail"]:
             message = "Your account is not a member of an organization."
             raise ApiError("OrganizationsNotInUseException", message)
@@ -225,13 +272,18 @@ class CloudTrail(History):
         if described.get("KmsKeyId"):
             key = described["KmsKeyId"] = self._key_arn(described["KmsKeyId"])
             if not self._may_encrypt(key, described["TrailARN"]):
-                message = f"Insufficient permissions to access S3 bucket {described['S3BucketName']} or KMS key {key}."
+                message = (
+                    f"Insufficient permissions to access S3 bucket {described['S3BucketName']} or"
+                    f" KMS key {key}."
+                )
                 raise ApiError("InsufficientEncryptionPolicyException", message)
         bucket = described["S3BucketName"]
         if not self.stand_in.objects.bucket_exists(bucket):
             raise ApiError("S3BucketDoesNotExistException", f"S3 bucket {bucket} does not exist!")
         prefix = f"{described['S3KeyPrefix']}/" if described.get("S3KeyPrefix") else ""
-        if not self._may_write(bucket, f"{prefix}AWSLogs/{ACCOUNT}/CloudTrail/", described["TrailARN"]):
+        if not self._may_write(
+            bucket, f"{prefix}AWSLogs/{ACCOUNT}/CloudTrail/", described["TrailARN"]
+        ):
             message = f"Incorrect S3 bucket policy is detected for bucket: {bucket}"
             raise ApiError("InsufficientS3BucketPolicyException", message)
 
@@ -246,15 +298,23 @@ class CloudTrail(History):
         return str(found["Arn"])
 
     def _may_write(self, bucket: str, key: str, trail_arn: str) -> bool:
-        """Whether the bucket's policy lets CloudTrail look at the bucket and write a file (Amazon S3 bucket policy for CloudTrail)."""
+        """Whether the bucket's policy lets CloudTrail look at the bucket and write a file (Amazon
+        S3 bucket policy for CloudTrail).
+        """
         given = {"aws:SourceArn": trail_arn, "aws:SourceAccount": ACCOUNT}
         acl = {"s3:x-amz-acl": "bucket-owner-full-control"}
-        looks = self.stand_in.authority.allows(PRINCIPAL, "s3:GetBucketAcl", f"arn:aws:s3:::{bucket}", given)
+        looks = self.stand_in.authority.allows(
+            PRINCIPAL, "s3:GetBucketAcl", f"arn:aws:s3:::{bucket}", given
+        )
         file = f"arn:aws:s3:::{bucket}/{key}"
-        return looks and self.stand_in.authority.allows(PRINCIPAL, "s3:PutObject", file, given | acl)
+        return looks and self.stand_in.authority.allows(
+            PRINCIPAL, "s3:PutObject", file, given | acl
+        )
 
     def _may_encrypt(self, key_arn: str, trail_arn: str) -> bool:
-        """Whether the key's policy lets CloudTrail encrypt with it (Configure AWS KMS key policies for CloudTrail)."""
+        """Whether the key's policy lets CloudTrail encrypt with it (Configure AWS KMS key policies
+        for CloudTrail).
+        """
         given = {"aws:SourceArn": trail_arn, "aws:SourceAccount": ACCOUNT}
         given["kms:EncryptionContext:aws:cloudtrail:arn"] = trail_arn
         return self.stand_in.authority.allows(PRINCIPAL, "kms:GenerateDataKey", key_arn, given)
@@ -265,8 +325,14 @@ def _check_name(name: str) -> None:
         (3 <= len(name) <= 128, "Trail name must be between 3 and 128 characters."),
         (re.fullmatch(r"[A-Za-z0-9].*", name), "Trail name must starts with a letter or number."),
         (re.fullmatch(r".*[A-Za-z0-9]", name), "Trail name must ends with a letter or number."),
-        (re.fullmatch(r"[A-Za-z0-9._-]+", name), "Trail name or ARN can only contain uppercase letters, lowercase letters, numbers, periods (.), hyphens (-), and underscores (_)."),
-    )  # fmt: skip
+        (
+            re.fullmatch(r"[A-Za-z0-9._-]+", name),
+            (
+                "Trail name or ARN can only contain uppercase letters, lowercase letters, numbers,"
+                " periods (.), hyphens (-), and underscores (_)."
+            ),
+        ),
+    )
     for holds, message in rules:
         if not holds:
             raise ApiError("InvalidTrailNameException", message)
@@ -282,5 +348,9 @@ def _as_created(trail: Trail) -> dict[str, Any]:
 
 
 def _selectors(trail: Trail) -> dict[str, Any]:
-    kind = {"AdvancedEventSelectors": trail.advanced} if trail.advanced else {"EventSelectors": trail.basic}
+    kind = (
+        {"AdvancedEventSelectors": trail.advanced}
+        if trail.advanced
+        else {"EventSelectors": trail.basic}
+    )
     return {"TrailARN": trail.arn, **kind}

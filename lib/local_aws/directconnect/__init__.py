@@ -1,1 +1,3 @@
-"""Direct Connect: connections, virtual interfaces and gateways, whose routes reach the VPC's route tables."""
+"""Direct Connect: connections, virtual interfaces and gateways, whose routes reach the VPC's route
+tables.
+"""

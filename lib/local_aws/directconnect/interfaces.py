@@ -1,4 +1,6 @@
-"""Virtual interfaces of Direct Connect: BGP peers, routes that come and go with them, and failover tests."""
+"""Virtual interfaces of Direct Connect: BGP peers, routes that come and go with them, and failover
+tests.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from local_aws.directconnect.lines import DEVICE, SETTLING_SECONDS, Lines, Record, client_error, find, new_id, page
+from local_aws.directconnect.lines import (
+    DEVICE,
+    SETTLING_SECONDS,
+    Lines,
+    Record,
+    client_error,
+    find,
+    new_id,
+    page,
+)
 from local_aws.service import ACCOUNT
 
 if TYPE_CHECKING:
@@ -23,7 +34,9 @@ AMAZON_ASN = 64512
 
 
 class Interfaces(Lines):
-    """Private and transit virtual interfaces, all of a Direct Connect gateway or a virtual private gateway."""
+    """Private and transit virtual interfaces, all of a Direct Connect gateway or a virtual private
+    gateway.
+    """
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
@@ -32,11 +45,15 @@ class Interfaces(Lines):
         self.timer: threading.Timer | None = None
 
     def CreatePrivateVirtualInterface(self, call: Call) -> Record:
-        """A private virtual interface, `pending` and then `down` until a router answers at its other end."""
+        """A private virtual interface, `pending` and then `down` until a router answers at its
+        other end.
+        """
         told = call.parameters["newPrivateVirtualInterface"]
         if bool(told.get("virtualGatewayId")) == bool(told.get("directConnectGatewayId")):
             raise client_error("Give either a virtualGatewayId or a directConnectGatewayId.")
-        return self.shown(self.add_interface(new_id("dxvif"), call.parameters["connectionId"], "private", told))
+        return self.shown(
+            self.add_interface(new_id("dxvif"), call.parameters["connectionId"], "private", told)
+        )
 
     def CreateTransitVirtualInterface(self, call: Call) -> Record:
         """The same for a Direct Connect gateway that leads to transit gateways."""
@@ -56,7 +73,11 @@ class Interfaces(Lines):
                 raise client_error(f"Connection {connection} is {line['connectionState']}.")
             self._check(connection, told)
             record: Record = {
-                **{name: told[name] for name in ("virtualInterfaceName", "vlan", "virtualGatewayId") if name in told},
+                **{
+                    name: told[name]
+                    for name in ("virtualInterfaceName", "vlan", "virtualGatewayId")
+                    if name in told
+                },
                 "ownerAccount": ACCOUNT,
                 "virtualInterfaceId": identity,
                 "location": line["location"],
@@ -87,7 +108,9 @@ class Interfaces(Lines):
             raise client_error(f"The MTU must be one of {', '.join(map(str, MTUS))}.")
 
     def amazon_asn(self, gateway: str | None) -> int:
-        """Amazon's side of the session; raises DirectConnectClientException where the gateway is absent."""
+        """Amazon's side of the session; raises DirectConnectClientException where the gateway is
+        absent.
+        """
         raise NotImplementedError
 
     def interfaces_on(self, connection: str) -> list[Record]:
@@ -114,14 +137,18 @@ class Interfaces(Lines):
         record = find(self.interfaces, told["virtualInterfaceId"], "Virtual interface")
         if told.get("mtu", 1500) not in MTUS:
             raise client_error(f"The MTU must be one of {', '.join(map(str, MTUS))}.")
-        record.update({name: told[name] for name in ("mtu", "virtualInterfaceName") if name in told})
+        record.update(
+            {name: told[name] for name in ("mtu", "virtualInterfaceName") if name in told}
+        )
         record["siteLinkEnabled"] = told.get("enableSiteLink", record["siteLinkEnabled"])
         return self.shown(record)
 
     def DeleteVirtualInterface(self, call: Call) -> Record:
         """`deleting`; it is described as `deleted` for a while."""
         with self.lock:
-            record = find(self.interfaces, call.parameters["virtualInterfaceId"], "Virtual interface")
+            record = find(
+                self.interfaces, call.parameters["virtualInterfaceId"], "Virtual interface"
+            )
             record["virtualInterfaceState"] = "deleted"
             self.routes_changed()
         return {"virtualInterfaceState": "deleting"}
@@ -132,34 +159,60 @@ class Interfaces(Lines):
         peer = _peer(call.parameters["newBGPPeer"])
         if any(each["addressFamily"] == peer["addressFamily"] for each in record["peers"]):
             raise client_error(
-                f"Virtual interface {record['virtualInterfaceId']} has a BGP peer of {peer['addressFamily']}."
+                f"Virtual interface {record['virtualInterfaceId']} has a BGP peer of"
+                f" {peer['addressFamily']}."
             )
         record["peers"].append(peer)
         return {"virtualInterface": self.shown(record)}
 
     def DeleteBGPPeer(self, call: Call) -> Record:
-        """The virtual interface without a peer, named by id or by ASN and customer address; the last one stays."""
+        """The virtual interface without a peer, named by id or by ASN and customer address; the
+        last one stays.
+        """
         told = call.parameters
         record = find(self.interfaces, told["virtualInterfaceId"], "Virtual interface")
-        members = [name for name in ("bgpPeerId", "asn", "asnLong", "customerAddress") if name in told]
-        found = [each for each in record["peers"] if members and all(each.get(name) == told[name] for name in members)]
+        members = [
+            name for name in ("bgpPeerId", "asn", "asnLong", "customerAddress") if name in told
+        ]
+        found = [
+            each
+            for each in record["peers"]
+            if members and all(each.get(name) == told[name] for name in members)
+        ]
         if not found or len(record["peers"]) == 1:
-            raise client_error("There is no such BGP peer." if not found else "The last BGP peer cannot be deleted.")
+            raise client_error(
+                "There is no such BGP peer."
+                if not found
+                else "The last BGP peer cannot be deleted."
+            )
         record["peers"].remove(found[0])
         return {"virtualInterface": self.shown(record)}
 
     def ListVirtualInterfaceRoutes(self, call: Call) -> Record:
-        """What the customer's network announces (accepted) and what AWS announces to it (advertised), while BGP is up."""
+        """What the customer's network announces (accepted) and what AWS announces to it
+        (advertised), while BGP is up.
+        """
         told = call.parameters
         record, filters = (
             find(self.interfaces, told["virtualInterfaceId"], "Virtual interface"),
             told.get("filters") or {},
         )
-        routes = [_route(record, each, "accepted", record["peers"][0]["asnLong"]) for each in self.accepted(record)]
-        routes += [_route(record, each, "advertised", record["amazonSideAsn"]) for each in self.advertised(record)]
-        for name, member in (("routeDirection", "routeDirection"), ("addressFamily", "addressFamily")):
+        routes = [
+            _route(record, each, "accepted", record["peers"][0]["asnLong"])
+            for each in self.accepted(record)
+        ]
+        routes += [
+            _route(record, each, "advertised", record["amazonSideAsn"])
+            for each in self.advertised(record)
+        ]
+        for name, member in (
+            ("routeDirection", "routeDirection"),
+            ("addressFamily", "addressFamily"),
+        ):
             routes = [each for each in routes if filters.get(name) in (None, each[member])]
-        routes = [each for each in routes if each["cidr"] in (filters.get("cidrs") or [each["cidr"]])]
+        routes = [
+            each for each in routes if each["cidr"] in (filters.get("cidrs") or [each["cidr"]])
+        ]
         return {"virtualInterfaceId": record["virtualInterfaceId"], **page(call, "routes", routes)}
 
     def accepted(self, record: Record) -> list[str]:
@@ -181,15 +234,23 @@ class Interfaces(Lines):
         with self.lock:
             record = find(self.interfaces, told["virtualInterfaceId"], "Virtual interface")
             if self.interface_state(record) != "available":
-                raise client_error(f"Virtual interface {record['virtualInterfaceId']} is not available.")
+                raise client_error(
+                    f"Virtual interface {record['virtualInterfaceId']} is not available."
+                )
             minutes = told.get("testDurationInMinutes", 180)
             if not 1 <= minutes <= LONGEST_TEST_MINUTES:
-                raise client_error(f"testDurationInMinutes must be between 1 and {LONGEST_TEST_MINUTES}.")
+                raise client_error(
+                    f"testDurationInMinutes must be between 1 and {LONGEST_TEST_MINUTES}."
+                )
             peers = told.get("bgpPeers") or [each["bgpPeerId"] for each in record["peers"]]
             if unknown := set(peers) - {each["bgpPeerId"] for each in record["peers"]}:
                 raise client_error(f"There is no BGP peer {', '.join(sorted(unknown))}.")
             now = datetime.datetime.now(datetime.UTC)
-            test = {"testId": str(uuid.uuid4()), "virtualInterfaceId": record["virtualInterfaceId"], "bgpPeers": peers}
+            test = {
+                "testId": str(uuid.uuid4()),
+                "virtualInterfaceId": record["virtualInterfaceId"],
+                "bgpPeers": peers,
+            }
             test |= {"ownerAccount": ACCOUNT, "testDurationInMinutes": minutes, "startTime": now}
             self.tests.append({**test, "endTime": now + datetime.timedelta(minutes=minutes)})
             self.routes_changed()
@@ -210,9 +271,13 @@ class Interfaces(Lines):
     def StopBgpFailoverTest(self, call: Call) -> Record:
         """The test, ended."""
         with self.lock:
-            running = self._test_of(find(self.interfaces, call.parameters["virtualInterfaceId"], "Virtual interface"))
+            running = self._test_of(
+                find(self.interfaces, call.parameters["virtualInterfaceId"], "Virtual interface")
+            )
             if not running:
-                raise client_error(f"No test runs on virtual interface {call.parameters['virtualInterfaceId']}.")
+                raise client_error(
+                    f"No test runs on virtual interface {call.parameters['virtualInterfaceId']}."
+                )
             running |= {"endTime": datetime.datetime.now(datetime.UTC), "stopped": True}
             self.routes_changed()
         return {"virtualInterfaceTest": _shown_test(running)}
@@ -225,12 +290,18 @@ class Interfaces(Lines):
             if name in ("testId", "virtualInterfaceId", "bgpPeers", "status")
         }
         shown = [_shown_test(each) for each in self.tests]
-        found = [each for each in shown if all(each[name] == value for name, value in wanted.items())]
+        found = [
+            each for each in shown if all(each[name] == value for name, value in wanted.items())
+        ]
         return page(call, "virtualInterfaceTestHistory", found)
 
     def _test_of(self, record: Record) -> Record | None:
         now = datetime.datetime.now(datetime.UTC)
-        mine = (each for each in self.tests if each["virtualInterfaceId"] == record["virtualInterfaceId"])
+        mine = (
+            each
+            for each in self.tests
+            if each["virtualInterfaceId"] == record["virtualInterfaceId"]
+        )
         return next((each for each in mine if each["endTime"] > now), None)
 
     def peer_status(self, record: Record, peer: Record) -> str:
@@ -253,11 +324,19 @@ class Interfaces(Lines):
             return "pending"
         if self._test_of(record):
             return "testing"
-        return "available" if any(self.peer_status(record, each) == "up" for each in record["peers"]) else "down"
+        return (
+            "available"
+            if any(self.peer_status(record, each) == "up" for each in record["peers"])
+            else "down"
+        )
 
     def shown(self, record: Record) -> Record:
         """A virtual interface as Direct Connect describes it."""
-        first = {name: value for name, value in record["peers"][0].items() if name not in ("bgpPeerId", "bgpPeerState")}
+        first = {
+            name: value
+            for name, value in record["peers"][0].items()
+            if name not in ("bgpPeerId", "bgpPeerState")
+        }
         peers = [{**each, "bgpStatus": self.peer_status(record, each)} for each in record["peers"]]
         return {
             **first,
@@ -287,7 +366,9 @@ def _peer(told: Record) -> Record:
         try:
             ipaddress.ip_interface(peer[name])
         except ValueError as error:
-            raise client_error(f"{name} {peer[name]} is not an address with a prefix length.") from error
+            raise client_error(
+                f"{name} {peer[name]} is not an address with a prefix length."
+            ) from error
     return peer
 
 

@@ -1,4 +1,6 @@
-"""The lower half of Direct Connect: connections, tags, pages, and what is broken on the ground where no API reaches."""
+"""The lower half of Direct Connect: connections, tags, pages, and what is broken on the ground
+where no API reaches.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,22 @@ LOCATION = {
     "availableMacSecPortSpeeds": ["10Gbps", "100Gbps"],
     "availableProviders": [],
 }
-DEVICE = {"awsDevice": "EqDB1-1a2b3c", "awsDeviceV2": "EqDB1-1a2b3c", "awsLogicalDeviceId": "EqDB1-1a2b3c"}
+DEVICE = {
+    "awsDevice": "EqDB1-1a2b3c",
+    "awsDeviceV2": "EqDB1-1a2b3c",
+    "awsLogicalDeviceId": "EqDB1-1a2b3c",
+}
 
 
 @dataclass
 class Ground:
-    """What is outside of AWS's API: cut lines, and the customer's routers with the networks they announce."""
+    """What is outside of AWS's API: cut lines, and the customer's routers with the networks they
+    announce.
+    """
 
     broken: set[str] = field(default_factory=set)  # ids of connections and BGP peers that are down
-    routers: dict[str, list[str]] = field(default_factory=dict)  # by virtual interface; without one BGP never comes up
+    # by virtual interface; without one BGP never comes up
+    routers: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Lines(Service):
@@ -53,14 +62,21 @@ class Lines(Service):
         return {"locations": [LOCATION]}
 
     def CreateConnection(self, call: Call) -> Record:
-        """A connection that is `requested`, and soon `available`: nobody waits days for a letter of authorization here."""
+        """A connection that is `requested`, and soon `available`: nobody waits days for a letter of
+        authorization here.
+        """
         told = call.parameters
         if told["location"] != LOCATION["locationCode"]:
-            raise client_error(f"Location {told['location']} is not valid; local_aws has {LOCATION['locationCode']}.")
+            raise client_error(
+                f"Location {told['location']} is not valid; local_aws has"
+                f" {LOCATION['locationCode']}."
+            )
         if told["bandwidth"] not in LOCATION["availablePortSpeeds"]:
             raise client_error(f"Bandwidth {told['bandwidth']} is not valid.")
         if told.get("lagId") or told.get("requestMACSec"):
-            raise ApiError("NotInLocalAws", "local_aws makes no connections in LAGs or with MACsec.", 501)
+            raise ApiError(
+                "NotInLocalAws", "local_aws makes no connections in LAGs or with MACsec.", 501
+            )
         return self._shown_connection(self.add_connection(new_id("dxcon"), told))
 
     def add_connection(self, identity: str, told: Record) -> Record:
@@ -88,7 +104,9 @@ class Lines(Service):
     def DescribeConnections(self, call: Call) -> Record:
         """One connection or all; raises DirectConnectClientException."""
         asked = call.parameters.get("connectionId")
-        found = [find(self.connections, asked, "Connection")] if asked else self.connections.values()
+        found = (
+            [find(self.connections, asked, "Connection")] if asked else self.connections.values()
+        )
         return page(call, "connections", [self._shown_connection(each) for each in found])
 
     def UpdateConnection(self, call: Call) -> Record:
@@ -103,7 +121,9 @@ class Lines(Service):
         """The connection, `deleted`; refused while it carries virtual interfaces."""
         record = find(self.connections, call.parameters["connectionId"], "Connection")
         if self.interfaces_on(record["connectionId"]):
-            raise client_error(f"Connection {record['connectionId']} has virtual interfaces: delete them first.")
+            raise client_error(
+                f"Connection {record['connectionId']} has virtual interfaces: delete them first."
+            )
         record["connectionState"] = "deleted"
         return self._shown_connection(record)
 
@@ -113,9 +133,15 @@ class Lines(Service):
 
     def connection_state(self, record: Record) -> str:
         """`requested` at first, `down` when the line is cut."""
-        if record["connectionState"] == "available" and time.monotonic() - record["made"] < SETTLING_SECONDS:
+        if (
+            record["connectionState"] == "available"
+            and time.monotonic() - record["made"] < SETTLING_SECONDS
+        ):
             return "requested"
-        down = record["connectionState"] == "available" and record["connectionId"] in self.ground.broken
+        down = (
+            record["connectionState"] == "available"
+            and record["connectionId"] in self.ground.broken
+        )
         return "down" if down else str(record["connectionState"])
 
     def _shown_connection(self, record: Record) -> Record:
@@ -124,7 +150,9 @@ class Lines(Service):
         return {**shown, "connectionState": self.connection_state(record), "tags": tags}
 
     def arn(self, kind: str, identity: str) -> str:
-        """The ARN of a connection (dxcon), virtual interface (dxvif) or gateway (dx-gateway, which has no Region)."""
+        """The ARN of a connection (dxcon), virtual interface (dxvif) or gateway (dx-gateway, which
+        has no Region).
+        """
         region = "" if kind == "dx-gateway" else self.stand_in.region
         return f"arn:aws:directconnect:{region}:{ACCOUNT}:{kind}/{identity}"
 
@@ -152,7 +180,11 @@ class Lines(Service):
         """The tags of each ARN asked for."""
         for arn in call.parameters["resourceArns"]:
             self._tags(arn)
-        return {"resourceTags": [{"resourceArn": a, "tags": self.tags_of(a)} for a in call.parameters["resourceArns"]]}
+        return {
+            "resourceTags": [
+                {"resourceArn": a, "tags": self.tags_of(a)} for a in call.parameters["resourceArns"]
+            ]
+        }
 
     def _tags(self, arn: str) -> dict[str, str]:
         if arn not in self.tags:
@@ -174,7 +206,9 @@ def find(records: dict[str, Record], identity: str, what: str) -> Record:
 
 def new_id(kind: str) -> str:
     """`dxvif-` and eight characters, as AWS makes them."""
-    return f"{kind}-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+    return f"{kind}-" + "".join(
+        secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8)
+    )
 
 
 def page(call: Call, member: str, records: Iterable[Record]) -> Record:

@@ -1,4 +1,6 @@
-"""AWS Direct Connect from the line to the gateways; learned routes appear in the route tables of EC2's transit gateways."""
+"""AWS Direct Connect from the line to the gateways; learned routes appear in the route tables of
+EC2's transit gateways.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ KINDS = {"vgw": "virtualPrivateGateway", "tgw": "transitGateway"}
 
 
 class DirectConnect(Interfaces):
-    """Direct Connect; hosted and public interfaces, interconnects, association proposals and resiliency groups are refused."""
+    """Direct Connect; hosted and public interfaces, interconnects, association proposals and
+    resiliency groups are refused.
+    """
 
     name: ClassVar[str] = "directconnect"
-    from_moto: ClassVar[frozenset[str]] = frozenset(["CreateLag", "DescribeLags", "UpdateLag", "DeleteLag"])
+    from_moto: ClassVar[frozenset[str]] = frozenset(
+        ["CreateLag", "DescribeLags", "UpdateLag", "DeleteLag"]
+    )
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
@@ -51,7 +57,10 @@ class DirectConnect(Interfaces):
         return self._shown_gateway(self.gateways[identity])
 
     def _shown_gateway(self, record: Record) -> Record:
-        return {**record, "tags": self.tags_of(self.arn("dx-gateway", record["directConnectGatewayId"]))}
+        return {
+            **record,
+            "tags": self.tags_of(self.arn("dx-gateway", record["directConnectGatewayId"])),
+        }
 
     def DescribeDirectConnectGateways(self, call: Call) -> Record:
         """The gateway asked for (none when it is absent), or all."""
@@ -61,7 +70,9 @@ class DirectConnect(Interfaces):
 
     def UpdateDirectConnectGateway(self, call: Call) -> Record:
         """The gateway with another name."""
-        record = find(self.gateways, call.parameters["directConnectGatewayId"], "Direct Connect Gateway")
+        record = find(
+            self.gateways, call.parameters["directConnectGatewayId"], "Direct Connect Gateway"
+        )
         record["directConnectGatewayName"] = call.parameters["newDirectConnectGatewayName"]
         return {"directConnectGateway": self._shown_gateway(record)}
 
@@ -71,7 +82,10 @@ class DirectConnect(Interfaces):
         with self.lock:
             record = find(self.gateways, identity, "Direct Connect Gateway")
             if self._attached(identity) or self._associated(identity):
-                raise client_error(f"Direct Connect Gateway {identity} has associations or attachments: remove them.")
+                raise client_error(
+                    f"Direct Connect Gateway {identity} has associations or attachments: remove"
+                    " them."
+                )
             del self.gateways[identity]
         return {"directConnectGateway": {**record, "directConnectGatewayState": "deleting"}}
 
@@ -80,10 +94,16 @@ class DirectConnect(Interfaces):
         told = call.parameters
         record = find(self.gateways, told["directConnectGatewayId"], "Direct Connect Gateway")
         target = told.get("gatewayId") or told.get("virtualGatewayId") or ""
-        prefixes = [each["cidr"] for each in told.get("addAllowedPrefixesToDirectConnectGateway") or []]
+        prefixes = [
+            each["cidr"] for each in told.get("addAllowedPrefixesToDirectConnectGateway") or []
+        ]
         with self.lock:
             self._check_target(record, target, prefixes)
-            return {"directConnectGatewayAssociation": self.shown_association(self.associate(record, target, prefixes))}
+            return {
+                "directConnectGatewayAssociation": self.shown_association(
+                    self.associate(record, target, prefixes)
+                )
+            }
 
     def associate(self, gateway: Record, target: str, prefixes: list[str]) -> Record:
         """Keep an association; without prefixes the VPC's own networks are allowed."""
@@ -101,7 +121,10 @@ class DirectConnect(Interfaces):
     def _check_target(self, gateway: Record, target: str, prefixes: list[str]) -> None:
         kinds = {each["target"][:3] for each in self._associated(gateway["directConnectGatewayId"])}
         if kinds - {target[:3]}:
-            raise client_error("A Direct Connect Gateway takes virtual private gateways or transit gateways, not both.")
+            raise client_error(
+                "A Direct Connect Gateway takes virtual private gateways or transit gateways, not"
+                " both."
+            )
         if any(each["target"] == target for each in self.associations.values()):
             raise client_error(f"{target} is already associated with a Direct Connect Gateway.")
         for prefix in prefixes:
@@ -118,17 +141,23 @@ class DirectConnect(Interfaces):
         if target.startswith("tgw"):
             found = ec2.describe_transit_gateways(TransitGatewayIds=[target])["TransitGateways"]
             if found and int(found[0]["Options"]["AmazonSideAsn"]) == gateway["amazonSideAsn"]:
-                raise client_error("The ASN of the transit gateway and of the Direct Connect Gateway must differ.")
+                raise client_error(
+                    "The ASN of the transit gateway and of the Direct Connect Gateway must differ."
+                )
         else:
             found = ec2.describe_vpn_gateways(VpnGatewayIds=[target])["VpnGateways"]
-            if found and not [each for each in found[0]["VpcAttachments"] if each["State"] == "attached"]:
+            if found and not [
+                each for each in found[0]["VpcAttachments"] if each["State"] == "attached"
+            ]:
                 raise client_error(f"Virtual private gateway {target} is not attached to a VPC.")
         if not found:
             raise client_error(f"Gateway {target} does not exist.")
 
     def _networks_behind(self, target: str) -> list[str]:
         ec2 = self.stand_in.client("ec2")
-        attachments = ec2.describe_vpn_gateways(VpnGatewayIds=[target])["VpnGateways"][0]["VpcAttachments"]
+        attachments = ec2.describe_vpn_gateways(VpnGatewayIds=[target])["VpnGateways"][0][
+            "VpcAttachments"
+        ]
         found = ec2.describe_vpcs(VpcIds=[attachments[0]["VpcId"]])["Vpcs"]
         return [each["CidrBlock"] for each in found]
 
@@ -143,17 +172,32 @@ class DirectConnect(Interfaces):
         }
         asked = {mine: told[name] for name, mine in members.items() if told.get(name)}
         if not asked:
-            raise client_error("Give an associationId, a directConnectGatewayId or an associatedGatewayId.")
-        found = [e for e in self.associations.values() if all(e[name] == value for name, value in asked.items())]
-        return page(call, "directConnectGatewayAssociations", [self.shown_association(each) for each in found])
+            raise client_error(
+                "Give an associationId, a directConnectGatewayId or an associatedGatewayId."
+            )
+        found = [
+            e
+            for e in self.associations.values()
+            if all(e[name] == value for name, value in asked.items())
+        ]
+        return page(
+            call,
+            "directConnectGatewayAssociations",
+            [self.shown_association(each) for each in found],
+        )
 
     def UpdateDirectConnectGatewayAssociation(self, call: Call) -> Record:
         """The association, `updating` for a moment, with other allowed prefixes."""
         told = call.parameters
         with self.lock:
             record = find(self.associations, told["associationId"], "Association")
-            added = [each["cidr"] for each in told.get("addAllowedPrefixesToDirectConnectGateway") or []]
-            removed = [each["cidr"] for each in told.get("removeAllowedPrefixesToDirectConnectGateway") or []]
+            added = [
+                each["cidr"] for each in told.get("addAllowedPrefixesToDirectConnectGateway") or []
+            ]
+            removed = [
+                each["cidr"]
+                for each in told.get("removeAllowedPrefixesToDirectConnectGateway") or []
+            ]
             for prefix in added:
                 _check_network(prefix)
             kept = [each for each in record["prefixes"] if each not in removed]
@@ -166,7 +210,12 @@ class DirectConnect(Interfaces):
         told = call.parameters
         ends = (told.get("directConnectGatewayId"), told.get("virtualGatewayId"))
         identity = told.get("associationId") or next(
-            (k for k, e in self.associations.items() if (e["directConnectGatewayId"], e["target"]) == ends), ""
+            (
+                k
+                for k, e in self.associations.items()
+                if (e["directConnectGatewayId"], e["target"]) == ends
+            ),
+            "",
         )
         with self.lock:
             record = find(self.associations, identity, "Association")
@@ -181,22 +230,36 @@ class DirectConnect(Interfaces):
         gateway, interface = told.get("directConnectGatewayId"), told.get("virtualInterfaceId")
         if not gateway and not interface:
             raise client_error("Give a directConnectGatewayId, a virtualInterfaceId or both.")
-        found = [each for each in self._attached(gateway) if interface in (None, each["virtualInterfaceId"])]
-        return page(call, "directConnectGatewayAttachments", [_shown_attachment(each) for each in found])
+        found = [
+            each
+            for each in self._attached(gateway)
+            if interface in (None, each["virtualInterfaceId"])
+        ]
+        return page(
+            call, "directConnectGatewayAttachments", [_shown_attachment(each) for each in found]
+        )
 
     def amazon_asn(self, gateway: str | None) -> int:
         """The gateway's ASN, or the one AWS takes by itself."""
-        return int(find(self.gateways, gateway, "Direct Connect Gateway")["amazonSideAsn"]) if gateway else AMAZON_ASN
+        return (
+            int(find(self.gateways, gateway, "Direct Connect Gateway")["amazonSideAsn"])
+            if gateway
+            else AMAZON_ASN
+        )
 
     def advertised(self, record: Record) -> list[str]:
-        """The allowed prefixes of all that is associated with the interface's gateway, while BGP is up."""
+        """The allowed prefixes of all that is associated with the interface's gateway, while BGP is
+        up.
+        """
         if not any(self.peer_status(record, each) == "up" for each in record["peers"]):
             return []
         found = self._associated(record["directConnectGatewayId"] or "")
         return [prefix for each in found for prefix in each["prefixes"]]
 
     def routes_changed(self) -> None:
-        """Give transit gateways' default route tables, and VPCs' by propagation, the routes that come by BGP now, and no others."""
+        """Give transit gateways' default route tables, and VPCs' by propagation, the routes that
+        come by BGP now, and no others.
+        """
         backend = ec2_backends[ACCOUNT][self.stand_in.region]
         for gateway in backend.transit_gateways.values():
             mine = [each for each in self.associations.values() if each["target"] == gateway.id]
@@ -207,16 +270,27 @@ class DirectConnect(Interfaces):
             for each in mine:
                 attachment = _attachment(backend, gateway, each["directConnectGatewayId"])
                 routes.update(
-                    {cidr: _route(cidr, attachment) for cidr in self._learned(each["directConnectGatewayId"])}
+                    {
+                        cidr: _route(cidr, attachment)
+                        for cidr in self._learned(each["directConnectGatewayId"])
+                    }
                 )
         for gateway in backend.vpn_gateways:
             ec2_gaps.learn(backend, gateway, self._learned_by(gateway))
 
     def _learned_by(self, virtual_gateway: str) -> set[str]:
-        """What a virtual private gateway learns, from interfaces of its own and through its association."""
+        """What a virtual private gateway learns, from interfaces of its own and through its
+        association.
+        """
         own = [e for e in self.interfaces.values() if e.get("virtualGatewayId") == virtual_gateway]
-        through = [e["directConnectGatewayId"] for e in self.associations.values() if e["target"] == virtual_gateway]
-        return {cidr for each in own for cidr in self.accepted(each)}.union(*map(self._learned, through))
+        through = [
+            e["directConnectGatewayId"]
+            for e in self.associations.values()
+            if e["target"] == virtual_gateway
+        ]
+        return {cidr for each in own for cidr in self.accepted(each)}.union(
+            *map(self._learned, through)
+        )
 
     def _learned(self, gateway: str) -> set[str]:
         return {cidr for each in self._attached(gateway) for cidr in self.accepted(each)}
@@ -231,27 +305,40 @@ class DirectConnect(Interfaces):
         ]
 
     def _associated(self, gateway: str) -> list[Record]:
-        return [each for each in self.associations.values() if each["directConnectGatewayId"] == gateway]
+        return [
+            each for each in self.associations.values() if each["directConnectGatewayId"] == gateway
+        ]
 
     def shown_association(self, record: Record) -> Record:
         """An association as Direct Connect describes it."""
         now, kind = time.monotonic(), KINDS.get(record["target"][:3], "")
         state = "updating" if now - record.get("updated", -1e9) < SETTLING_SECONDS else "associated"
         state = "associating" if now - record["made"] < SETTLING_SECONDS else state
-        target = {"id": record["target"], "type": kind, "ownerAccount": ACCOUNT, "region": self.stand_in.region}
+        target = {
+            "id": record["target"],
+            "type": kind,
+            "ownerAccount": ACCOUNT,
+            "region": self.stand_in.region,
+        }
         return {
             "associationId": record["associationId"],
             "directConnectGatewayId": record["directConnectGatewayId"],
             "directConnectGatewayOwnerAccount": ACCOUNT,
             "associationState": state,
             "associatedGateway": target,
-            "allowedPrefixesToDirectConnectGateway": [{"cidr": each} for each in record["prefixes"]],
+            "allowedPrefixesToDirectConnectGateway": [
+                {"cidr": each} for each in record["prefixes"]
+            ],
             **({"virtualGatewayId": record["target"]} if kind == "virtualPrivateGateway" else {}),
         }
 
 
 def _shown_attachment(interface: Record) -> Record:
-    kind = "TransitVirtualInterface" if interface["virtualInterfaceType"] == "transit" else "PrivateVirtualInterface"
+    kind = (
+        "TransitVirtualInterface"
+        if interface["virtualInterfaceType"] == "transit"
+        else "PrivateVirtualInterface"
+    )
     return {
         "directConnectGatewayId": interface["directConnectGatewayId"],
         "virtualInterfaceId": interface["virtualInterfaceId"],
@@ -268,14 +355,18 @@ def _attachment(backend: Any, gateway: Any, direct_connect_gateway: str) -> Any:
     for each in attachments.values():
         if (each.transit_gateway_id, each.resource_id) == (gateway.id, direct_connect_gateway):
             return each
-    made = TransitGatewayAttachment(backend, direct_connect_gateway, "direct-connect-gateway", gateway)
+    made = TransitGatewayAttachment(
+        backend, direct_connect_gateway, "direct-connect-gateway", gateway
+    )
     attachments[made.id] = made
     return made
 
 
 def _drop_attachments(backend: Any, gateway: Any, kept: set[str]) -> None:
     for identity, each in list(backend.transit_gateway_attachments.items()):
-        mine = each.transit_gateway_id == gateway.id and each.resource_type == "direct-connect-gateway"
+        mine = (
+            each.transit_gateway_id == gateway.id and each.resource_type == "direct-connect-gateway"
+        )
         if mine and each.resource_id not in kept:
             del backend.transit_gateway_attachments[identity]
 

@@ -1,4 +1,5 @@
-"""The rows of one table as DMS writes them on full load: one Parquet file, or CSV files of a limited size.
+"""The rows of one table as DMS writes them on full load: one Parquet file, or CSV files of a
+limited size.
 
 https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Target.S3.html
 """
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-GZIP_LEVEL = 1  # level 6 takes three times the processor time of the whole copy and saves a tenth of the space
+# level 6 takes three times the processor time of the whole copy and saves a tenth of the space
+GZIP_LEVEL = 1
 GROUP_ROWS = 122_880  # of a row group, unless the endpoint's RowGroupLength says otherwise
 DICTIONARY_BYTES = 64 << 10  # larger dictionaries cost time and save little
 GROUP_BYTES = 64 << 20  # or what is in memory, if this is reached first
@@ -54,7 +56,8 @@ class TableError(Exception):
 
 
 class Database:
-    """The source, as DuckDB's PostgreSQL extension reads it: the least processor time of all ways to Arrow.
+    """The source, as DuckDB's PostgreSQL extension reads it: the least processor time of all ways
+    to Arrow.
 
     Raises LostSourceError when the source cannot be reached.
     """
@@ -116,11 +119,14 @@ class Rows:
         return f"select {', '.join(expressions)} from {self.relation}{where}"
 
 
-def write(rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]) -> list[Path]:
+def write(
+    rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]
+) -> list[Path]:
     """Write the files of one table into a folder as LOAD00000001.…, none when it is empty.
 
-    `settings` are the S3 endpoint's. `advance` is told the number of rows written since, and may raise to end it.
-    Raises TableError when the source refuses the table, LostSourceError when it is gone.
+    `settings` are the S3 endpoint's. `advance` is told the number of rows written since, and may
+    raise to end it. Raises TableError when the source refuses the table, LostSourceError when it is
+    gone.
     """
     writer = _write_parquet if settings.get("DataFormat") == "parquet" else _write_csv
     return writer(rows, settings, folder, advance)
@@ -131,13 +137,23 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def _write_parquet(rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]) -> list[Path]:
-    file, schema = folder / "LOAD00000001.parquet", pyarrow.schema([each.arrow for each in rows.fields])
+def _write_parquet(
+    rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]
+) -> list[Path]:
+    file, schema = (
+        folder / "LOAD00000001.parquet",
+        pyarrow.schema([each.arrow for each in rows.fields]),
+    )
     options = _parquet_options(settings)
     group_rows = int(settings.get("RowGroupLength") or GROUP_ROWS)
     written = 0
-    with _batches(rows) as batches, pyarrow.parquet.ParquetWriter(file, schema, **options) as writer:
-        for length in _written(writer, _groups(_completed(batches, rows.fields, schema), group_rows), group_rows):
+    with (
+        _batches(rows) as batches,
+        pyarrow.parquet.ParquetWriter(file, schema, **options) as writer,
+    ):
+        for length in _written(
+            writer, _groups(_completed(batches, rows.fields, schema), group_rows), group_rows
+        ):
             written += length
             advance(length)
     if written:
@@ -146,12 +162,16 @@ def _write_parquet(rows: Rows, settings: dict[str, Any], folder: Path, advance: 
     return []
 
 
-def _written(writer: pyarrow.parquet.ParquetWriter, groups: Iterator[pyarrow.Table], group_rows: int) -> Iterator[int]:
+def _written(
+    writer: pyarrow.parquet.ParquetWriter, groups: Iterator[pyarrow.Table], group_rows: int
+) -> Iterator[int]:
     """Write each group while the next one is read; the rows of each once it is written."""
     with ThreadPoolExecutor(1, "dms parquet") as pool:
         under_way: deque[tuple[Future[None], int]] = deque()
         for group in groups:
-            under_way.append((pool.submit(writer.write_table, group, row_group_size=group_rows), len(group)))
+            under_way.append(
+                (pool.submit(writer.write_table, group, row_group_size=group_rows), len(group))
+            )
             if len(under_way) > 1:
                 yield _result(*under_way.popleft())
         for each in under_way:
@@ -182,17 +202,23 @@ def _parquet_options(settings: dict[str, Any]) -> dict[str, Any]:
 @contextlib.contextmanager
 def _batches(rows: Rows) -> Iterator[pyarrow.RecordBatchReader]:
     """What the source delivers of the fields, column by column."""
-    expressions = [f"{each.carried.sql} as c{n}" for n, each in enumerate(rows.fields) if each.carried]
+    expressions = [
+        f"{each.carried.sql} as c{n}" for n, each in enumerate(rows.fields) if each.carried
+    ]
     with rows.database.duckdb.cursor() as cursor:
         try:
             query = f"from postgres_query('source', {_literal(rows.select(expressions))})"
-            yield cursor.execute(query).to_arrow_reader(BATCH_ROWS_OF_LOBS if rows.has_lobs else BATCH_ROWS)
+            yield cursor.execute(query).to_arrow_reader(
+                BATCH_ROWS_OF_LOBS if rows.has_lobs else BATCH_ROWS
+            )
         except (duckdb.Error, pyarrow.ArrowInvalid, OSError) as error:
             raise _explained(error, rows) from None  # DuckDB's own words may hold the password
 
 
 def _explained(error: Exception, rows: Rows) -> Exception:
-    """The source's own words, by asking it again without the data; whether it is there at all is seen on the way."""
+    """The source's own words, by asking it again without the data; whether it is there at all is
+    seen on the way.
+    """
     words = str(error).replace(rows.database.conninfo, "the source").strip().splitlines()
     try:
         with rows.database.connect() as connection:
@@ -211,7 +237,11 @@ def _completed(
     for batch in batches:
         delivered = iter(batch.columns)
         columns = [
-            next(delivered).cast(each.carried.type, safe=False) if each.carried else _constant(each, len(batch))
+            (
+                next(delivered).cast(each.carried.type, safe=False)
+                if each.carried
+                else _constant(each, len(batch))
+            )
             for each in fields
         ]
         yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
@@ -221,7 +251,9 @@ def _constant(field: Field, length: int) -> pyarrow.Array:
     value = now() if field.now else field.constant
     if value is None:
         return pyarrow.nulls(length, pyarrow.string())
-    return pyarrow.DictionaryArray.from_arrays(pyarrow.repeat(pyarrow.scalar(0, pyarrow.int8()), length), [value])
+    return pyarrow.DictionaryArray.from_arrays(
+        pyarrow.repeat(pyarrow.scalar(0, pyarrow.int8()), length), [value]
+    )
 
 
 def _groups(batches: Iterator[pyarrow.RecordBatch], group_rows: int) -> Iterator[pyarrow.Table]:
@@ -236,8 +268,12 @@ def _groups(batches: Iterator[pyarrow.RecordBatch], group_rows: int) -> Iterator
         yield pyarrow.Table.from_batches(kept)
 
 
-def _write_csv(rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]) -> list[Path]:
-    """PostgreSQL's own CSV: quoted where RFC 4180 asks for it, and where a text would be taken for NULL."""
+def _write_csv(
+    rows: Rows, settings: dict[str, Any], folder: Path, advance: Callable[[int], None]
+) -> list[Path]:
+    """PostgreSQL's own CSV: quoted where RFC 4180 asks for it, and where a text would be taken for
+    NULL.
+    """
     target = _CsvFiles(
         folder,
         compressed=settings.get("CompressionType") == "gzip",
@@ -302,7 +338,11 @@ class _CsvFiles:
         self.__exit__()
         name = f"LOAD{len(self.files) + 1:08X}.csv"
         self.files.append(self.folder / (f"{name}.gz" if self.compressed else name))
-        file: Any = gzip.GzipFile(self.files[-1], "wb", GZIP_LEVEL) if self.compressed else self.files[-1].open("wb")
+        file: Any = (
+            gzip.GzipFile(self.files[-1], "wb", GZIP_LEVEL)
+            if self.compressed
+            else self.files[-1].open("wb")
+        )
         file.write(self.header)
         self.bytes = len(self.header)
         return file  # type: ignore[no-any-return] # GzipFile is an IO[bytes] in all but name

@@ -1,4 +1,6 @@
-"""Replication subnet groups and replication instances: records that appear, change and go as on AWS."""
+"""Replication subnet groups and replication instances: records that appear, change and go as on
+AWS.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.dms.records import Record, Records, check_new, find, invalid, invalid_state, matching, page, role_arn
+from local_aws.dms.records import (
+    Record,
+    Records,
+    check_new,
+    find,
+    invalid,
+    invalid_state,
+    matching,
+    page,
+    role_arn,
+)
 from local_aws.service import ACCOUNT, ApiError
 
 if TYPE_CHECKING:
@@ -16,23 +28,48 @@ if TYPE_CHECKING:
 
 ENGINE_VERSION = "3.6.1"
 INSTANCE_CLASS = re.compile(r"dms\.[a-z0-9]+\.[a-z0-9]+")
-DEFAULTS = {"AllocatedStorage": 50, "MultiAZ": False, "EngineVersion": ENGINE_VERSION, "AutoMinorVersionUpgrade": True, "PubliclyAccessible": True, "NetworkType": "IPV4", "PreferredMaintenanceWindow": "sun:05:00-sun:05:30"}  # fmt: skip
+DEFAULTS = {
+    "AllocatedStorage": 50,
+    "MultiAZ": False,
+    "EngineVersion": ENGINE_VERSION,
+    "AutoMinorVersionUpgrade": True,
+    "PubliclyAccessible": True,
+    "NetworkType": "IPV4",
+    "PreferredMaintenanceWindow": "sun:05:00-sun:05:30",
+}
 KEPT = ("ReplicationInstanceClass", "AvailabilityZone", "KmsKeyId", "DnsNameServers", *DEFAULTS)
-CHANGED = ("ReplicationInstanceClass", "AllocatedStorage", "MultiAZ", "EngineVersion", "AutoMinorVersionUpgrade", "PreferredMaintenanceWindow", "NetworkType")  # fmt: skip
+CHANGED = (
+    "ReplicationInstanceClass",
+    "AllocatedStorage",
+    "MultiAZ",
+    "EngineVersion",
+    "AutoMinorVersionUpgrade",
+    "PreferredMaintenanceWindow",
+    "NetworkType",
+)
 
 
 class Instances(Records):
     """Subnet groups and instances."""
 
     def CreateReplicationSubnetGroup(self, call: Call) -> dict[str, Any]:
-        """A subnet group; needs the role dms-vpc-role and subnets in at least two Availability Zones."""
+        """A subnet group; needs the role dms-vpc-role and subnets in at least two Availability
+        Zones.
+        """
         self.check_role(role_arn("dms-vpc-role"), "dms.amazonaws.com")
         name = call.parameters["ReplicationSubnetGroupIdentifier"].lower()
         with self.lock:
-            check_new(self.subnet_groups.values(), "ReplicationSubnetGroupIdentifier", name, "Replication subnet group")
+            check_new(
+                self.subnet_groups.values(),
+                "ReplicationSubnetGroupIdentifier",
+                name,
+                "Replication subnet group",
+            )
             self.subnet_groups[name] = {
                 "ReplicationSubnetGroupIdentifier": name,
-                "ReplicationSubnetGroupDescription": call.parameters["ReplicationSubnetGroupDescription"],
+                "ReplicationSubnetGroupDescription": call.parameters[
+                    "ReplicationSubnetGroupDescription"
+                ],
                 "SubnetGroupStatus": "Complete",
                 "SupportedNetworkTypes": ["IPV4"],
                 **self._place(call.parameters["SubnetIds"]),
@@ -53,7 +90,9 @@ class Instances(Records):
             group = find(self.subnet_groups, name, "Replication subnet group")
             group.update(self._place(call.parameters["SubnetIds"]))
             if "ReplicationSubnetGroupDescription" in call.parameters:
-                group["ReplicationSubnetGroupDescription"] = call.parameters["ReplicationSubnetGroupDescription"]
+                group["ReplicationSubnetGroupDescription"] = call.parameters[
+                    "ReplicationSubnetGroupDescription"
+                ]
         return {"ReplicationSubnetGroup": group}
 
     def DeleteReplicationSubnetGroup(self, call: Call) -> dict[str, Any]:
@@ -63,19 +102,24 @@ class Instances(Records):
             group = find(self.subnet_groups, name, "Replication subnet group")
             if any(each["ReplicationSubnetGroup"] is group for each in self.instances.values()):
                 raise invalid_state(
-                    f"Replication subnet group {name} is in use by a replication instance: delete that first"
+                    f"Replication subnet group {name} is in use by a replication instance: delete"
+                    " that first"
                 )
             del self.subnet_groups[name]
         return {}
 
     def _place(self, subnet_ids: list[str]) -> Record:
-        """VpcId and Subnets of a group; raises InvalidSubnet or ReplicationSubnetGroupDoesNotCoverEnoughAZs."""
+        """VpcId and Subnets of a group; raises InvalidSubnet or
+        ReplicationSubnetGroupDoesNotCoverEnoughAZs.
+        """
         try:
             subnets = self.stand_in.client("ec2").describe_subnets(SubnetIds=subnet_ids)["Subnets"]
         except ClientError as error:
             raise ApiError("InvalidSubnet", error.response["Error"]["Message"]) from error
         if len({each["VpcId"] for each in subnets}) != 1:
-            raise ApiError("InvalidSubnet", "The subnets of a replication subnet group must be in one VPC.")
+            raise ApiError(
+                "InvalidSubnet", "The subnets of a replication subnet group must be in one VPC."
+            )
         if len({each["AvailabilityZone"] for each in subnets}) < 2:
             code = "ReplicationSubnetGroupDoesNotCoverEnoughAZs"
             raise ApiError(code, "The subnets must be in at least two Availability Zones.")
@@ -96,7 +140,12 @@ class Instances(Records):
         name = told["ReplicationInstanceIdentifier"].lower()
         _check_class(told["ReplicationInstanceClass"])
         with self.lock:
-            check_new(self.instances.values(), "ReplicationInstanceIdentifier", name, "Replication Instance")
+            check_new(
+                self.instances.values(),
+                "ReplicationInstanceIdentifier",
+                name,
+                "Replication Instance",
+            )
             group = find(self.subnet_groups, self._group_name(told), "Replication subnet group")
             arn = self.arn("rep", call)
             instance = {
@@ -112,14 +161,19 @@ class Instances(Records):
             self.instances[arn] = instance
             self.keep_tags(arn, call)
             answer = dict(instance)
-            created = {"ReplicationInstanceStatus": "available", "InstanceCreateTime": datetime.now(UTC)}
+            created = {
+                "ReplicationInstanceStatus": "available",
+                "InstanceCreateTime": datetime.now(UTC),
+            }
             self.later(lambda: instance.update(created))
         return {"ReplicationInstance": answer}
 
     def _group_name(self, told: dict[str, Any]) -> str:
         if name := told.get("ReplicationSubnetGroupIdentifier"):
             return str(name).lower()
-        raise invalid("local_aws makes no default subnet group: name a ReplicationSubnetGroupIdentifier")
+        raise invalid(
+            "local_aws makes no default subnet group: name a ReplicationSubnetGroupIdentifier"
+        )
 
     def DescribeReplicationInstances(self, call: Call) -> dict[str, Any]:
         """The instances that fulfil the filters."""
@@ -141,17 +195,30 @@ class Instances(Records):
             if "ReplicationInstanceClass" in changes:
                 _check_class(changes["ReplicationInstanceClass"])
             if name := told.get("ReplicationInstanceIdentifier", "").lower():
-                check_new(self.instances.values(), "ReplicationInstanceIdentifier", name, "Replication Instance")
+                check_new(
+                    self.instances.values(),
+                    "ReplicationInstanceIdentifier",
+                    name,
+                    "Replication Instance",
+                )
                 changes["ReplicationInstanceIdentifier"] = name
             if not changes and "VpcSecurityGroupIds" not in told:
-                raise ApiError("InvalidParameterCombinationException", "No modifications were requested")
+                raise ApiError(
+                    "InvalidParameterCombinationException", "No modifications were requested"
+                )
             if "VpcSecurityGroupIds" in told:
                 changes["VpcSecurityGroups"] = _security_groups(told["VpcSecurityGroupIds"])
             if not told.get("ApplyImmediately"):
-                instance["PendingModifiedValues"].update({k: v for k, v in changes.items() if k != "VpcSecurityGroups"})
+                instance["PendingModifiedValues"].update(
+                    {k: v for k, v in changes.items() if k != "VpcSecurityGroups"}
+                )
                 return {"ReplicationInstance": instance}
             instance["ReplicationInstanceStatus"] = "modifying"
-            done = {**changes, "ReplicationInstanceStatus": "available", "PendingModifiedValues": {}}
+            done = {
+                **changes,
+                "ReplicationInstanceStatus": "available",
+                "PendingModifiedValues": {},
+            }
             self.later(lambda: instance.update(done))
             return {"ReplicationInstance": dict(instance)}
 
@@ -161,7 +228,10 @@ class Instances(Records):
         with self.lock:
             instance = find(self.instances, arn, "Replication Instance")
             if any(task["ReplicationInstanceArn"] == arn for task in self.tasks.values()):
-                raise invalid_state(f"Replication instance {arn} has one or more replication tasks: delete them first")
+                raise invalid_state(
+                    f"Replication instance {arn} has one or more replication tasks: delete them"
+                    " first"
+                )
             instance["ReplicationInstanceStatus"] = "deleting"
             for key in [key for key in self.connections if key[0] == arn]:
                 del self.connections[key]
@@ -172,7 +242,10 @@ class Instances(Records):
         """The instance; raises InvalidResourceStateFault unless it is `available`."""
         instance = find(self.instances, arn, "Replication Instance")
         if instance["ReplicationInstanceStatus"] != "available":
-            raise invalid_state(f"Replication instance {arn} is {instance['ReplicationInstanceStatus']}, not available")
+            raise invalid_state(
+                f"Replication instance {arn} is {instance['ReplicationInstanceStatus']}, not"
+                " available"
+            )
         return instance
 
 

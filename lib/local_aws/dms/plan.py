@@ -1,4 +1,6 @@
-"""What a full load will do: the mapping's tables as the source has them, and the files each becomes."""
+"""What a full load will do: the mapping's tables as the source has them, and the files each
+becomes.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class TablePlan:
 
     def rows(self, database: Database) -> Rows:
         """What to read."""
-        return Rows(database, self.relation, self.selected.condition, self.fields, has_lobs=bool(self.cuts))
+        return Rows(
+            database, self.relation, self.selected.condition, self.fields, has_lobs=bool(self.cuts)
+        )
 
     @property
     def cuts_query(self) -> str:
@@ -63,11 +67,14 @@ class Plan:
         """The plan for what the source holds now."""
         mapping = table_mapping.parse(mapping_text)
         found = [
-            (table, mapping.select(table.schema, table.name, table.kind)) for table in dms_source.tables(connection)
+            (table, mapping.select(table.schema, table.name, table.kind))
+            for table in dms_source.tables(connection)
         ]
         chosen = [(table, selected) for table, selected in found if selected]
         columns = dms_source.columns(connection, [table.oid for table, _ in chosen])
-        planner = _Planner(mapping, settings, source["PostgreSQLSettings"], target["S3Settings"], started)
+        planner = _Planner(
+            mapping, settings, source["PostgreSQLSettings"], target["S3Settings"], started
+        )
         plans = [planner.plan(table, selected, columns[table.oid]) for table, selected in chosen]
         return cls(sorted(plans, key=lambda each: -each.selected.load_order))
 
@@ -80,22 +87,43 @@ class _Planner:
     target: Record
     started: datetime
 
-    def plan(self, table: dms_source.Table, selected: Selected, columns: list[types.Column]) -> TablePlan:
+    def plan(
+        self, table: dms_source.Table, selected: Selected, columns: list[types.Column]
+    ) -> TablePlan:
         """One table's plan."""
         key, lobs = (table.schema, table.name), self.settings["TargetMetadata"]["SupportLobs"]
-        named = [(self.mapping.column_name(*key, each.name), each) for each in columns if lobs or not each.is_lob]
+        named = [
+            (self.mapping.column_name(*key, each.name), each)
+            for each in columns
+            if lobs or not each.is_lob
+        ]
         kept = [(name, column) for name, column in named if name is not None]
-        schema = self.mapping.schema_name(table.schema, self.settings["TargetMetadata"]["TargetSchema"])
-        parts = [self.target.get("BucketFolder", "").strip("/"), schema, self.mapping.table_name(*key)]
-        fields = [*self._first(), *(Field(name, self._carried(key, column)) for name, column in kept)]
-        fields += [Field(each.name, constant=each.value) for each in self.mapping.added_columns(*key)]
+        schema = self.mapping.schema_name(
+            table.schema, self.settings["TargetMetadata"]["TargetSchema"]
+        )
+        parts = [
+            self.target.get("BucketFolder", "").strip("/"),
+            schema,
+            self.mapping.table_name(*key),
+        ]
+        fields = [
+            *self._first(),
+            *(Field(name, self._carried(key, column)) for name, column in kept),
+        ]
+        fields += [
+            Field(each.name, constant=each.value) for each in self.mapping.added_columns(*key)
+        ]
         return TablePlan(
             key,
             table.relation,
             "/".join(part for part in parts if part) + "/",
             fields,
             selected,
-            {column.name: types.is_cut(column, self._lob_max_bytes) for _, column in kept if column.is_lob},
+            {
+                column.name: types.is_cut(column, self._lob_max_bytes)
+                for _, column in kept
+                if column.is_lob
+            },
             _refusal(table, [column for _, column in kept], parts),
         )
 
@@ -116,7 +144,10 @@ class _Planner:
         length = self.mapping.string_length(*key, column.name)
         if length is not None and not column.is_lob:  # of a LOB, DMS changes nothing
             return types.as_string(column, length)
-        boolean, trim = self.source.get("MapBooleanAsBoolean", False), self.source.get("TrimSpaceInChar", True)
+        boolean, trim = (
+            self.source.get("MapBooleanAsBoolean", False),
+            self.source.get("TrimSpaceInChar", True),
+        )
         return types.carried(column, self._lob_max_bytes, boolean=boolean, trim=trim)
 
 

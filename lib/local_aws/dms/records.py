@@ -1,4 +1,6 @@
-"""What all DMS operations share: records by ARN, filters, pages, tags, faults, and what happens later."""
+"""What all DMS operations share: records by ARN, filters, pages, tags, faults, and what happens
+later.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Records(Service):
 
     def keep_tags(self, arn: str, call: Call) -> None:
         """Remember the tags of a new thing."""
-        self.tags[arn] = {each["Key"]: each.get("Value", "") for each in call.parameters.get("Tags") or []}
+        self.tags[arn] = {
+            each["Key"]: each.get("Value", "") for each in call.parameters.get("Tags") or []
+        }
 
     def check_role(self, role_arn: str, principal: str) -> None:
         """Raise AccessDeniedFault unless the role is there and lets the principal assume it.
@@ -71,7 +75,9 @@ class Records(Service):
         https://docs.aws.amazon.com/dms/latest/userguide/security-iam.html#CHAP_Security.APIRole
         """
         if not self.stand_in.may_assume(role_arn, principal):
-            raise ApiError("AccessDeniedFault", f"The IAM Role {role_arn} is not configured properly")
+            raise ApiError(
+                "AccessDeniedFault", f"The IAM Role {role_arn} is not configured properly"
+            )
 
 
 def role_arn(name: str) -> str:
@@ -96,10 +102,14 @@ def matching(
     found, filters = list(records), call.parameters.get("Filters") or []
     for each in filters:
         if each["Name"] not in members:
-            raise invalid(f"{each['Name']} is no filter of {call.operation}, which knows {', '.join(members)}")
+            raise invalid(
+                f"{each['Name']} is no filter of {call.operation}, which knows {', '.join(members)}"
+            )
         names = members[each["Name"]]
         names = (names,) if isinstance(names, str) else names
-        found = [record for record in found if any(record.get(name) in each["Values"] for name in names)]
+        found = [
+            record for record in found if any(record.get(name) in each["Values"] for name in names)
+        ]
     if filters and not found:
         raise ApiError("ResourceNotFoundFault", f"No {what} found matching provided filters")
     return found
@@ -141,4 +151,6 @@ def invalid_state(why: str) -> ApiError:
 
 def not_here(what: str) -> ApiError:
     """The refusal of what AWS does and this stand-in does not."""
-    return ApiError("NotInLocalAws", f"local_aws does not do {what}; see COVERAGE.md for what it does.", 501)
+    return ApiError(
+        "NotInLocalAws", f"local_aws does not do {what}; see COVERAGE.md for what it does.", 501
+    )

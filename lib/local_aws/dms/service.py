@@ -1,4 +1,6 @@
-"""AWS DMS: full loads of PostgreSQL sources to S3, really done; instances and subnet groups are records."""
+"""AWS DMS: full loads of PostgreSQL sources to S3, really done; instances and subnet groups are
+records.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class Dms(Tasks):
-    """All of DMS that is here; changes (CDC), serverless replication, assessments and validation are refused."""
+    """All of DMS that is here; changes (CDC), serverless replication, assessments and validation
+    are refused.
+    """
 
     name: ClassVar[str] = "dms"
 
@@ -28,7 +32,9 @@ class Dms(Tasks):
         arns = call.parameters.get("ResourceArnList") or [call.parameters["ResourceArn"]]
         return {
             "TagList": [
-                {"Key": k, "Value": v, "ResourceArn": arn} for arn in arns for k, v in find_tags(self, arn).items()
+                {"Key": k, "Value": v, "ResourceArn": arn}
+                for arn in arns
+                for k, v in find_tags(self, arn).items()
             ]
         }
 

@@ -42,14 +42,30 @@ class Table:
         return f"{quote(self.schema)}.{quote(self.name)}"
 
 
-def conninfo(host: str, port: int, username: str, password: str, database: str, ssl_mode: str, application: str) -> str:
+def conninfo(
+    host: str,
+    port: int,
+    username: str,
+    password: str,
+    database: str,
+    ssl_mode: str,
+    application: str,
+) -> str:
     """What libpq needs to connect, with the settings of a session; it holds the password."""
     options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     return make_conninfo(
-        host=host, port=port, user=username, password=password, dbname=database, options=options,
-        sslmode="disable" if ssl_mode == "none" else ssl_mode, connect_timeout=CONNECT_SECONDS,
-        application_name=application, client_encoding="UTF8", keepalives_idle=30,
-    )  # fmt: skip
+        host=host,
+        port=port,
+        user=username,
+        password=password,
+        dbname=database,
+        options=options,
+        sslmode="disable" if ssl_mode == "none" else ssl_mode,
+        connect_timeout=CONNECT_SECONDS,
+        application_name=application,
+        client_encoding="UTF8",
+        keepalives_idle=30,
+    )
 
 
 def connect(info: str) -> psycopg.Connection:
@@ -64,7 +80,9 @@ def failure(error: psycopg.Error) -> str:
 
 
 def tables(connection: psycopg.Connection) -> list[Table]:
-    """All tables, partitions and views outside of PostgreSQL's own schemas, in order of their names."""
+    """All tables, partitions and views outside of PostgreSQL's own schemas, in order of their
+    names.
+    """
     return [Table(*row) for row in connection.execute(_TABLES)]
 
 

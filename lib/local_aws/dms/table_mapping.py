@@ -24,13 +24,27 @@ RENAMINGS: dict[str, Callable[[str, dict[str, Any]], str]] = {
     "add-suffix": lambda name, rule: name + rule["value"],
     "remove-prefix": lambda name, rule: name.removeprefix(rule["value"]),
     "remove-suffix": lambda name, rule: name.removesuffix(rule["value"]),
-    "replace-prefix": lambda name, rule: re.sub(f"^{re.escape(rule['old-value'])}", lambda __: rule["value"], name),
-    "replace-suffix": lambda name, rule: re.sub(f"{re.escape(rule['old-value'])}$", lambda __: rule["value"], name),
+    "replace-prefix": lambda name, rule: re.sub(
+        f"^{re.escape(rule['old-value'])}", lambda __: rule["value"], name
+    ),
+    "replace-suffix": lambda name, rule: re.sub(
+        f"{re.escape(rule['old-value'])}$", lambda __: rule["value"], name
+    ),
 }
-NEEDED = {"convert-lowercase": (), "convert-uppercase": (), "replace-prefix": ("value", "old-value"), "replace-suffix": ("value", "old-value"), "remove-column": (), "change-data-type": ("data-type",), "add-column": ("value", "expression")}  # fmt: skip
+NEEDED = {
+    "convert-lowercase": (),
+    "convert-uppercase": (),
+    "replace-prefix": ("value", "old-value"),
+    "replace-suffix": ("value", "old-value"),
+    "remove-column": (),
+    "change-data-type": ("data-type",),
+    "add-column": ("value", "expression"),
+}
 COLUMN_ACTIONS = ("remove-column", "change-data-type", "add-column")
-HEADERS = ("$AR_H_CHANGE_SEQ", "$AR_H_STREAM_POSITION", "$AR_H_TIMESTAMP")  # of changes; a full load has none
-TABLE_TYPES = {"table": frozenset("rp"), "view": frozenset("vm"), "all": frozenset("rpvm")}  # as pg_class.relkind
+# of changes; a full load has none
+HEADERS = ("$AR_H_CHANGE_SEQ", "$AR_H_STREAM_POSITION", "$AR_H_TIMESTAMP")
+# as pg_class.relkind
+TABLE_TYPES = {"table": frozenset("rp"), "view": frozenset("vm"), "all": frozenset("rpvm")}
 COMPARISONS = {"eq": "=", "noteq": "<>", "gte": ">=", "ste": "<=", "lte": "<="}
 
 
@@ -62,7 +76,9 @@ class Mapping:
     transformations: list[dict[str, Any]] = field(default_factory=list)
 
     def select(self, schema: str, table: str, kind: str = "r") -> Selected | None:
-        """Whether a table (or view; `kind` is pg_class.relkind) is to be carried, and how; None when not."""
+        """Whether a table (or view; `kind` is pg_class.relkind) is to be carried, and how; None
+        when not.
+        """
         found = [rule for rule in self.selections if _selects(rule, schema, table, kind)]
         if not found or any(rule["rule-action"] == "exclude" for rule in found):
             return None
@@ -72,7 +88,11 @@ class Mapping:
 
     def schema_name(self, schema: str, default: str = "") -> str:
         """The schema's name on the target; `default` where no rule renames it."""
-        return self._renamed("schema", schema, schema) if self._naming("schema", schema) else default or schema
+        return (
+            self._renamed("schema", schema, schema)
+            if self._naming("schema", schema)
+            else default or schema
+        )
 
     def table_name(self, schema: str, table: str) -> str:
         """The table's name on the target."""
@@ -80,12 +100,17 @@ class Mapping:
 
     def column_name(self, schema: str, table: str, column: str) -> str | None:
         """The column's name on the target, None when it is removed."""
-        if any(rule["rule-action"] == "remove-column" for rule in self._rules("column", schema, table, column)):
+        if any(
+            rule["rule-action"] == "remove-column"
+            for rule in self._rules("column", schema, table, column)
+        ):
             return None
         return self._renamed("column", column, schema, table, column)
 
     def string_length(self, schema: str, table: str, column: str) -> int | None:
-        """The length of the string that a rule makes of a column (0: any), None without such a rule."""
+        """The length of the string that a rule makes of a column (0: any), None without such a
+        rule.
+        """
         for rule in self._rules("column", schema, table, column):
             if rule["rule-action"] == "change-data-type":
                 return int(rule["data-type"].get("length", 0))
@@ -93,15 +118,25 @@ class Mapping:
 
     def added_columns(self, schema: str, table: str) -> list[Added]:
         """The columns that rules add to a table, in their order."""
-        rules = [rule for rule in self._rules("column", schema, table) if rule["rule-action"] == "add-column"]
+        rules = [
+            rule
+            for rule in self._rules("column", schema, table)
+            if rule["rule-action"] == "add-column"
+        ]
         return [Added(rule["value"], _constant(rule)) for rule in rules]
 
     def _rules(self, target: str, *names: str) -> list[dict[str, Any]]:
-        return [rule for rule in self.transformations if rule["rule-target"] == target and _locates(rule, *names)]
+        return [
+            rule
+            for rule in self.transformations
+            if rule["rule-target"] == target and _locates(rule, *names)
+        ]
 
     def _naming(self, target: str, *names: str) -> dict[str, Any] | None:
         """The first rule that renames an object: AWS applies one action to each."""
-        return next((rule for rule in self._rules(target, *names) if rule["rule-action"] in RENAMINGS), None)
+        return next(
+            (rule for rule in self._rules(target, *names) if rule["rule-action"] in RENAMINGS), None
+        )
 
     def _renamed(self, target: str, name: str, *names: str) -> str:
         rule = self._naming(target, *names)
@@ -114,9 +149,13 @@ def parse(text: str) -> Mapping:
         rules = json.loads(text)["rules"]
         selections = [rule for rule in rules if rule["rule-type"] == "selection"]
         transformations = [rule for rule in rules if rule["rule-type"] == "transformation"]
-        others = [rule for rule in rules if rule["rule-type"] not in ("selection", "transformation")]
+        others = [
+            rule for rule in rules if rule["rule-type"] not in ("selection", "transformation")
+        ]
     except (ValueError, KeyError, TypeError) as error:
-        raise MappingError('The table mapping is no JSON of the form {"rules": [{"rule-type": …}, …]}.') from error
+        raise MappingError(
+            'The table mapping is no JSON of the form {"rules": [{"rule-type": …}, …]}.'
+        ) from error
     for rule in others:
         raise _refused(rule, f"rule-type {rule['rule-type']} is not done by local_aws")
     if len({str(rule.get("rule-id")) for rule in rules}) < len(rules):
@@ -129,7 +168,8 @@ def parse(text: str) -> Mapping:
         _check_transformation(rule)
     if not any(rule["rule-action"] in ("include", "explicit") for rule in selections):
         raise MappingError(
-            "The table mapping includes nothing: it needs at least one selection rule with action include or explicit."
+            "The table mapping includes nothing: it needs at least one selection rule with action"
+            " include or explicit."
         )
     return Mapping(selections, transformations)
 
@@ -138,7 +178,9 @@ def _check_locator(rule: dict[str, Any]) -> None:
     locator, needed = rule.get("object-locator"), ["schema-name", "table-name"]
     if rule.get("rule-target") == "schema":
         needed.pop()
-    if not isinstance(locator, dict) or any(not isinstance(locator.get(name), str) for name in needed):
+    if not isinstance(locator, dict) or any(
+        not isinstance(locator.get(name), str) for name in needed
+    ):
         raise _refused(rule, f"its object-locator needs {' and '.join(needed)}")
     if locator.get("table-type", "table") not in TABLE_TYPES:
         raise _refused(rule, f"table-type is table, view or all, not {locator['table-type']}")
@@ -161,10 +203,16 @@ def _check_transformation(rule: dict[str, Any]) -> None:
     target, action = rule.get("rule-target"), rule.get("rule-action")
     actions = (*RENAMINGS, *COLUMN_ACTIONS) if target == "column" else tuple(RENAMINGS)
     if target not in ("schema", "table", "column") or action not in actions:
-        raise _refused(rule, f"rule-action {action} of rule-target {target} is not done by local_aws")
+        raise _refused(
+            rule, f"rule-action {action} of rule-target {target} is not done by local_aws"
+        )
     if missing := [name for name in NEEDED.get(action, ("value",)) if name not in rule]:
         raise _refused(rule, f"{action} needs {' and '.join(missing)}")
-    if target == "column" and action != "add-column" and "column-name" not in rule["object-locator"]:
+    if (
+        target == "column"
+        and action != "add-column"
+        and "column-name" not in rule["object-locator"]
+    ):
         raise _refused(rule, "its object-locator needs column-name")
     if action == "change-data-type" and rule["data-type"].get("type") != "string":
         raise _refused(rule, "local_aws changes a data type to string only")
@@ -182,8 +230,16 @@ def _constant(rule: dict[str, Any]) -> str | None:
     if expression in HEADERS:
         return None
     if found := re.fullmatch(r"'((?:[^']|'')*)'|\"([^\"]*)\"|(-?\d+(?:\.\d+)?)", expression):
-        return found[1].replace("''", "'") if found[1] is not None else found[2] if found[2] is not None else found[3]
-    raise _refused(rule, f"local_aws evaluates {', '.join(HEADERS)}, strings and numbers, not {expression}")
+        return (
+            found[1].replace("''", "'")
+            if found[1] is not None
+            else found[2]
+            if found[2] is not None
+            else found[3]
+        )
+    raise _refused(
+        rule, f"local_aws evaluates {', '.join(HEADERS)}, strings and numbers, not {expression}"
+    )
 
 
 def _selects(rule: dict[str, Any], schema: str, table: str, kind: str) -> bool:
@@ -196,10 +252,14 @@ def _selects(rule: dict[str, Any], schema: str, table: str, kind: str) -> bool:
 
 
 def _locates(rule: dict[str, Any], *names: str) -> bool:
-    """Whether the object-locator's patterns match the names of schema, table and column, as many as are given."""
+    """Whether the object-locator's patterns match the names of schema, table and column, as many as
+    are given.
+    """
     locator = rule["object-locator"]
     patterns = [locator.get(f"{each}-name", "%") for each in ("schema", "table", "column")]
-    return all(_pattern(pattern).fullmatch(name) for pattern, name in zip(patterns, names, strict=False))
+    return all(
+        _pattern(pattern).fullmatch(name) for pattern, name in zip(patterns, names, strict=False)
+    )
 
 
 @functools.cache
@@ -227,7 +287,10 @@ def _comparison(column: str, condition: dict[str, Any]) -> str:
         return f"{column} is {'not ' if operator == 'notnull' else ''}null"
     if operator in ("between", "notbetween"):
         word = "not between" if operator == "notbetween" else "between"
-        return f"{column} {word} {_literal(condition['start-value'])} and {_literal(condition['end-value'])}"
+        return (
+            f"{column} {word} {_literal(condition['start-value'])} and"
+            f" {_literal(condition['end-value'])}"
+        )
     return f"{column} {COMPARISONS[operator]} {_literal(condition['value'])}"
 
 

@@ -22,7 +22,9 @@ EVENTS_PER_CALL = 1000  # 10,000 and 1 MiB are CloudWatch's limits
 def _client(stand_in: StandIn) -> Any:
     """CloudWatch Logs by the role that DMS looks for by name; None without it."""
     try:
-        return stand_in.client("logs", role_arn=role_arn("dms-cloudwatch-logs-role"), service_principal=DMS)
+        return stand_in.client(
+            "logs", role_arn=role_arn("dms-cloudwatch-logs-role"), service_principal=DMS
+        )
     except AccessDeniedError:
         return None
 
@@ -32,7 +34,10 @@ class TaskLog:
 
     def __init__(self, stand_in: StandIn, logging: dict[str, Any]) -> None:
         self._logs = _client(stand_in) if logging["EnableLogging"] else None
-        self._where = {"logGroupName": logging["CloudWatchLogGroup"], "logStreamName": logging["CloudWatchLogStream"]}
+        self._where = {
+            "logGroupName": logging["CloudWatchLogGroup"],
+            "logStreamName": logging["CloudWatchLogStream"],
+        }
         self._events: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 

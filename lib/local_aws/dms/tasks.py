@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from local_aws.dms import table_mapping, task_settings
 from local_aws.dms.endpoints import Endpoints
-from local_aws.dms.records import Record, check_new, find, invalid, invalid_state, matching, not_here, page, role_arn
+from local_aws.dms.records import (
+    Record,
+    check_new,
+    find,
+    invalid,
+    invalid_state,
+    matching,
+    not_here,
+    page,
+    role_arn,
+)
 from local_aws.dms.task_run import Run
 from local_aws.service import ApiError
 
@@ -39,11 +49,16 @@ class Tasks(Endpoints):
         """A task that is `creating`, and soon `ready`."""
         told = call.parameters
         _check_kind(told)
-        settings = task_settings.merged(task_settings.DEFAULTS, task_settings.read(told.get("ReplicationTaskSettings")))
+        settings = task_settings.merged(
+            task_settings.DEFAULTS, task_settings.read(told.get("ReplicationTaskSettings"))
+        )
         _check_mapping(told["TableMappings"])
         with self.lock:
             check_new(
-                self.tasks.values(), "ReplicationTaskIdentifier", told["ReplicationTaskIdentifier"], "Replication Task"
+                self.tasks.values(),
+                "ReplicationTaskIdentifier",
+                told["ReplicationTaskIdentifier"],
+                "Replication Task",
             )
             self.available(told["ReplicationInstanceArn"])
             for kind, member in (("source", "SourceEndpointArn"), ("target", "TargetEndpointArn")):
@@ -77,9 +92,14 @@ class Tasks(Endpoints):
             "replication-instance-arn": "ReplicationInstanceArn",
         }
         with self.lock:
-            found = [self._shown(task) for task in matching(call, self.tasks.values(), members, "replication tasks")]
+            found = [
+                self._shown(task)
+                for task in matching(call, self.tasks.values(), members, "replication tasks")
+            ]
         if call.parameters.get("WithoutSettings"):
-            found = [{k: v for k, v in task.items() if k != "ReplicationTaskSettings"} for task in found]
+            found = [
+                {k: v for k, v in task.items() if k != "ReplicationTaskSettings"} for task in found
+            ]
         return page(call, "ReplicationTasks", found)
 
     def ModifyReplicationTask(self, call: Call) -> dict[str, Any]:
@@ -91,7 +111,9 @@ class Tasks(Endpoints):
             name = str(told.get("ReplicationTaskIdentifier", task["ReplicationTaskIdentifier"]))
             mapping = str(told.get("TableMappings", task["TableMappings"]))
             if name != task["ReplicationTaskIdentifier"]:
-                check_new(self.tasks.values(), "ReplicationTaskIdentifier", name, "Replication Task")
+                check_new(
+                    self.tasks.values(), "ReplicationTaskIdentifier", name, "Replication Task"
+                )
             _check_mapping(mapping)
             if "ReplicationTaskSettings" in told:
                 settings = task_settings.read(told["ReplicationTaskSettings"])
@@ -107,7 +129,12 @@ class Tasks(Endpoints):
         with self.lock:
             task = self._idle(arn)
             task["Status"] = "deleting"
-            self.later(lambda: [each.pop(arn, None) for each in (self.tasks, self.settings, self.runs, self.tags)])
+            self.later(
+                lambda: [
+                    each.pop(arn, None)
+                    for each in (self.tasks, self.settings, self.runs, self.tags)
+                ]
+            )
             return {"ReplicationTask": self._shown(task)}
 
     def StartReplicationTask(self, call: Call) -> dict[str, Any]:
@@ -147,11 +174,18 @@ class Tasks(Endpoints):
         arn = call.parameters["ReplicationTaskArn"]
         find(self.tasks, arn, "Replication Task")
         run = self.runs.get(arn)
-        members: Any = {"schema-name": "SchemaName", "table-name": "TableName", "table-state": "TableState"}
+        members: Any = {
+            "schema-name": "SchemaName",
+            "table-name": "TableName",
+            "table-state": "TableState",
+        }
         found = [dict(run.statistics[key]) for key in sorted(run.statistics)] if run else []
         for each in call.parameters.get("Filters") or []:
             if each["Name"] not in members:
-                raise invalid(f"{each['Name']} is no filter of table statistics, which knows {', '.join(members)}")
+                raise invalid(
+                    f"{each['Name']} is no filter of table statistics, which knows"
+                    f" {', '.join(members)}"
+                )
             found = [one for one in found if one[members[each["Name"]]] in each["Values"]]
         return {"ReplicationTaskArn": arn, **page(call, "TableStatistics", found, largest=500)}
 
@@ -159,7 +193,9 @@ class Tasks(Endpoints):
         """The task; raises InvalidResourceStateFault unless it is ready, stopped or failed."""
         task = find(self.tasks, arn, "Replication Task")
         if task["Status"] not in IDLE:
-            raise invalid_state(f"Replication Task {arn} is {task['Status']}, not {', '.join(IDLE)}")
+            raise invalid_state(
+                f"Replication Task {arn} is {task['Status']}, not {', '.join(IDLE)}"
+            )
         return task
 
     def _shown(self, task: Record) -> Record:
@@ -175,7 +211,9 @@ class Tasks(Endpoints):
     def _use(self, settings: task_settings.Settings, task: Record) -> None:
         """Keep the settings, naming the log that they ask for."""
         if settings["Logging"]["EnableLogging"]:
-            instance = self.instances[task["ReplicationInstanceArn"]]["ReplicationInstanceIdentifier"]
+            instance = self.instances[task["ReplicationInstanceArn"]][
+                "ReplicationInstanceIdentifier"
+            ]
             end = task["ReplicationTaskArn"].rsplit(":", 1)[-1]
             settings["Logging"].update(
                 CloudWatchLogGroup=f"dms-tasks-{instance}", CloudWatchLogStream=f"dms-task-{end}"
@@ -188,7 +226,10 @@ class Tasks(Endpoints):
         if fresh == (kind == "start-replication"):
             return
         word = "valid only" if not fresh else "not valid"
-        text = f"Start Type : {kind.upper().replace('-', '_')}, {word} for tasks running for the first time"
+        text = (
+            f"Start Type : {kind.upper().replace('-', '_')}, {word} for tasks running for the first"
+            " time"
+        )
         raise ApiError("InvalidParameterCombinationException", text)
 
     def _check_connections(self, task: Record) -> None:
@@ -196,8 +237,8 @@ class Tasks(Endpoints):
             connection = self.connections.get((task["ReplicationInstanceArn"], task[end]), {})
             if connection.get("Status") != "successful":
                 raise invalid_state(
-                    f"Test connection for replication instance {task['ReplicationInstanceArn']} and endpoint {task[end]} "
-                    "should be successful for starting the replication task"
+                    f"Test connection for replication instance {task['ReplicationInstanceArn']} and"
+                    f" endpoint {task[end]} should be successful for starting the replication task"
                 )
 
 
@@ -210,7 +251,9 @@ def _check_kind(told: dict[str, Any]) -> None:
 
 
 def _check_no_changes(told: dict[str, Any]) -> None:
-    if given := [each for each in ("CdcStartTime", "CdcStartPosition", "CdcStopPosition") if told.get(each)]:
+    if given := [
+        each for each in ("CdcStartTime", "CdcStartPosition", "CdcStopPosition") if told.get(each)
+    ]:
         raise invalid(f"{given[0]} is for tasks that capture changes, not for full-load")
 
 

@@ -1,7 +1,9 @@
-"""How DMS carries each PostgreSQL type to S3: `docs/types.md` as SQL for the source and types for the file.
+"""How DMS carries each PostgreSQL type to S3: `docs/types.md` as SQL for the source and types for
+the file.
 
-Sources: https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Source.PostgreSQL.html (source data types) and
-https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Target.S3.html (target data types for S3 Parquet).
+Sources: https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Source.PostgreSQL.html (source data
+types) and https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Target.S3.html (target data types
+for S3 Parquet).
 """
 
 from __future__ import annotations
@@ -22,19 +24,27 @@ AS_THEY_ARE = {
 TEXTS = frozenset(
     ["text", "varchar", "bpchar", "citext", "name", "json", "jsonb", "uuid", "xml", "enum"]
 )  # ::text is their output
-WORDS = frozenset(["uuid", "enum", "inet", "cidr", "macaddr", "bit", "varbit"])  # strings that are no LOBs
-SHORTENED = frozenset(["range", "multirange", "point", "line", "lseg", "box", "circle"])  # STRING(255)
+# strings that are no LOBs
+WORDS = frozenset(["uuid", "enum", "inet", "cidr", "macaddr", "bit", "varbit"])
+# those that become STRING(255)
+SHORTENED = frozenset(["range", "multirange", "point", "line", "lseg", "box", "circle"])
 SHORTENED_CHARACTERS = 255
 CLAMPS = {  # from here on, this instead; and what minus infinity becomes
     "date": ("10000-01-01", "9999-12-31", "4713-01-01 BC"),
     "timestamp": ("10000-01-01", "9999-12-31 23:59:59", "4713-01-01 BC"),
-    "timestamptz": ("10000-01-01 00:00:00+00", "9999-12-31 23:59:59+00", "4713-01-01 00:00:00+00 BC"),
+    "timestamptz": (
+        "10000-01-01 00:00:00+00",
+        "9999-12-31 23:59:59+00",
+        "4713-01-01 00:00:00+00 BC",
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the source; `kind` is its type's own name after domains, or array, composite, enum, range, multirange."""
+    """One column of the source; `kind` is its type's own name after domains, or array, composite,
+    enum, range, multirange.
+    """
 
     name: str
     kind: str
@@ -49,7 +59,10 @@ class Column:
             return None
         if self.modifier < 0:
             return 28, 6
-        precision, scale = (self.modifier - 4) >> 16 & 0xFFFF, ((self.modifier - 4 & 0x7FF) ^ 1024) - 1024
+        precision, scale = (
+            (self.modifier - 4) >> 16 & 0xFFFF,
+            ((self.modifier - 4 & 0x7FF) ^ 1024) - 1024,
+        )
         return (precision, scale) if precision <= 38 and 0 <= scale <= precision else None
 
     @property
@@ -57,13 +70,25 @@ class Column:
         """Whether its values are cut at LobMaxSize."""
         if self.kind in ("varchar", "bpchar"):
             return self.modifier < 0
-        others = {*AS_THEY_ARE, *CLAMPS, *TIMES, *WORDS, *SHORTENED, "numeric", "money", "bool", "interval"}
+        others = {
+            *AS_THEY_ARE,
+            *CLAMPS,
+            *TIMES,
+            *WORDS,
+            *SHORTENED,
+            "numeric",
+            "money",
+            "bool",
+            "interval",
+        }
         return self.kind not in others
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A value on its way: the expression the source evaluates, and the type it has in a Parquet file."""
+    """A value on its way: the expression the source evaluates, and the type it has in a Parquet
+    file.
+    """
 
     sql: str
     type: pyarrow.DataType
@@ -73,14 +98,22 @@ class Carried:
         """The expression of its text in a CSV file."""
         if pyarrow.types.is_timestamp(self.type):
             local = f"({self.sql}) at time zone 'UTC'"
-            return f"to_char({local}, 'YYYY-MM-DD HH24:MI:SS.US') || case when {local} < '0001-01-01' then ' BC' else '' end"
+            return (
+                f"to_char({local}, 'YYYY-MM-DD HH24:MI:SS.US') || case when {local} < '0001-01-01'"
+                " then ' BC' else '' end"
+            )
         if pyarrow.types.is_binary(self.type):
             return f"encode({self.sql}, 'hex')"
-        return f"({self.sql})::text" if pyarrow.types.is_boolean(self.type) else self.sql  # else `t` and `f`
+        # else `t` and `f`
+        return f"({self.sql})::text" if pyarrow.types.is_boolean(self.type) else self.sql
 
 
-def carried(column: Column, lob_max_bytes: int, *, boolean: bool = False, trim: bool = True) -> Carried:
-    """How a column is carried; `boolean` and `trim` are the source's MapBooleanAsBoolean and TrimSpaceInChar."""
+def carried(
+    column: Column, lob_max_bytes: int, *, boolean: bool = False, trim: bool = True
+) -> Carried:
+    """How a column is carried; `boolean` and `trim` are the source's MapBooleanAsBoolean and
+    TrimSpaceInChar.
+    """
     c = quote(column.name)
     if column.kind in AS_THEY_ARE:
         return Carried(c, AS_THEY_ARE[column.kind])
@@ -103,18 +136,25 @@ def carried(column: Column, lob_max_bytes: int, *, boolean: bool = False, trim: 
 
 
 def as_string(column: Column, characters: int | None) -> Carried:
-    """A column that a `change-data-type` rule makes a string: its text, not longer than so many characters."""
+    """A column that a `change-data-type` rule makes a string: its text, not longer than so many
+    characters.
+    """
     text = _interval(quote(column.name)) if column.kind == "interval" else text_of(column)
     return Carried(f"left({text}, {characters})" if characters else text, pyarrow.string())
 
 
 def is_cut(column: Column, lob_max_bytes: int) -> str:
     """The condition that finds the values of a LOB column that LobMaxSize cuts."""
-    return f"octet_length({quote(column.name) if column.kind == 'bytea' else text_of(column)}) > {lob_max_bytes}"
+    return (
+        f"octet_length({quote(column.name) if column.kind == 'bytea' else text_of(column)}) >"
+        f" {lob_max_bytes}"
+    )
 
 
 def text_of(column: Column) -> str:
-    """The expression of a column's text as its type's output function gives it, a char(n) without its trailing blanks."""
+    """The expression of a column's text as its type's output function gives it, a char(n) without
+    its trailing blanks.
+    """
     c = quote(column.name)
     return f"{c}::text" if column.kind in TEXTS else _output(c)
 
@@ -125,7 +165,8 @@ def quote(name: str) -> str:
 
 
 def _output(c: str) -> str:
-    return f"case when {c} is distinct from null then format('%s', {c}) end"  # a composite of NULLs `is null`, too
+    # a composite of NULLs `is null`, too
+    return f"case when {c} is distinct from null then format('%s', {c}) end"
 
 
 def _decimal(column: Column, c: str) -> str:
@@ -141,7 +182,10 @@ def _decimal(column: Column, c: str) -> str:
 
 def _clamped(kind: str, c: str) -> Carried:
     end, last, first = CLAMPS[kind]
-    value = f"case when {c} >= '{end}' then '{last}'::{kind} when {c} = '-infinity' then '{first}'::{kind} else {c} end"
+    value = (
+        f"case when {c} >= '{end}' then '{last}'::{kind} when {c} = '-infinity' then"
+        f" '{first}'::{kind} else {c} end"
+    )
     if kind == "date":
         return Carried(value, pyarrow.date32())
     return Carried(f"({value}) at time zone 'UTC'" if kind == "timestamp" else value, MICROSECONDS)
@@ -159,10 +203,13 @@ def _interval(c: str) -> str:
 
 
 def _cut(text: str, longest_bytes: int) -> str:
-    """The text's first bytes, less those of a character that would be cut in two (its further bytes are 10xxxxxx)."""
+    """The text's first bytes, less those of a character that would be cut in two (its further bytes
+    are 10xxxxxx).
+    """
     utf8 = f"convert_to({text}, 'UTF8')"
     whole = [
-        f"when get_byte({utf8}, {longest_bytes - back}) & 192 <> 128 then {longest_bytes - back}" for back in range(4)
+        f"when get_byte({utf8}, {longest_bytes - back}) & 192 <> 128 then {longest_bytes - back}"
+        for back in range(4)
     ]
     cut = f"convert_from(substring({utf8} from 1 for case {' '.join(whole)} end), 'UTF8')"
     return f"case when octet_length({text}) > {longest_bytes} then {cut} else {text} end"

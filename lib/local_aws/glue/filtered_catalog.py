@@ -1,6 +1,8 @@
-"""Fine-grained access of Glue jobs: the Data Catalog as Lake Formation shows it to a job's role, its rows filtered before Spark has them.
+"""Fine-grained access of Glue jobs: the Data Catalog as Lake Formation shows it to a job's role,
+its rows filtered before Spark has them.
 
-On AWS the script's driver has neither the files nor the credentials; a system driver reads and filters for it. Here the stand-in does:
+On AWS the script's driver has neither the files nor the credentials; a system driver reads and
+filters for it. Here the stand-in does:
 https://docs.aws.amazon.com/glue/latest/dg/security-lf-enable.html
 """
 
@@ -40,13 +42,17 @@ class NotThereError(Exception):
 
 
 class FilteredCatalog:
-    """What the Spark of one run asks; `stand_in` acts as the job's role, with what Lake Formation lends."""
+    """What the Spark of one run asks; `stand_in` acts as the job's role, with what Lake Formation
+    lends.
+    """
 
     def __init__(self, stand_in: StandIn, folder: Path) -> None:
         self._stand_in, self._folder = stand_in, folder
 
     def answer(self, asked: str, database: str, table: str) -> tuple[int, str]:
-        """HTTP's status and a text: names or columns line by line, the file with a table's rows, or why not."""
+        """HTTP's status and a text: names or columns line by line, the file with a table's rows, or
+        why not.
+        """
         asks: dict[str, Callable[[], str]] = {
             "databases": self._databases,
             "tables": lambda: self._tables(database),
@@ -63,18 +69,30 @@ class FilteredCatalog:
             return 403, f"{refused.code}: {refused.message}"
         except ClientError as refused:
             error = refused.response["Error"]
-            return 404 if error["Code"] == "EntityNotFoundException" else 403, f"{error['Code']}: {error['Message']}"
+            return (
+                404 if error["Code"] == "EntityNotFoundException" else 403
+            ), f"{error['Code']}: {error['Message']}"
         except LakeError as broken:
             return 500, str(broken)
         except duckdb.Error:  # in whose words may be a value that is hidden
-            return 500, f"The files of {database}.{table} cannot be read as the Data Catalog describes them."
+            return (
+                500,
+                (
+                    f"The files of {database}.{table} cannot be read as the Data Catalog describes"
+                    " them."
+                ),
+            )
 
     def _databases(self) -> str:
         pages = self._stand_in.client("glue").get_paginator("get_databases").paginate()
         return "\n".join(each["Name"] for page in pages for each in page["DatabaseList"])
 
     def _tables(self, database: str) -> str:
-        pages = self._stand_in.client("glue").get_paginator("get_tables").paginate(DatabaseName=database)
+        pages = (
+            self._stand_in.client("glue")
+            .get_paginator("get_tables")
+            .paginate(DatabaseName=database)
+        )
         return "\n".join(each["Name"] for page in pages for each in page["TableList"])
 
     def _table(self, database: str, name: str) -> LakeTable:
@@ -91,7 +109,8 @@ class FilteredCatalog:
         storage = table.described["StorageDescriptor"]
         described = [*storage["Columns"], *table.described.get("PartitionKeys", [])]
         return ",\n".join(
-            f"{exp.to_identifier(each['Name'].lower(), quoted=True).sql('spark')} {each['Type']}{_comment(each.get('Comment', ''))}"
+            f"{exp.to_identifier(each['Name'].lower(), quoted=True).sql('spark')}"
+            f" {each['Type']}{_comment(each.get('Comment', ''))}"
             for each in described
             if each["Name"].lower() in table.visible
         )
@@ -103,7 +122,9 @@ class FilteredCatalog:
         rows = scratch / "rows.parquet"
         with confined(self._stand_in.directory, spill=scratch / "spill") as connection:
             table.show(connection, "seen", self._stand_in)
-            connection.execute(f"COPY (SELECT * FROM seen) TO {literal(str(rows))} (FORMAT parquet)")
+            connection.execute(
+                f"COPY (SELECT * FROM seen) TO {literal(str(rows))} (FORMAT parquet)"
+            )
         shutil.rmtree(scratch / "spill", ignore_errors=True)
         return rows.as_uri()
 

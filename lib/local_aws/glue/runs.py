@@ -46,14 +46,24 @@ class Run:
     """A run of a job, from its start in a thread of its own."""
 
     def __init__(
-        self, stand_in: StandIn, job: dict[str, Any], arguments: dict[str, str], record: dict[str, Any]
+        self,
+        stand_in: StandIn,
+        job: dict[str, Any],
+        arguments: dict[str, str],
+        record: dict[str, Any],
     ) -> None:
         self.stand_in, self.job, self.arguments = stand_in, job, arguments
         self.folder = stand_in.directory / "glue" / record["Id"]
         self.process: subprocess.Popen[bytes] | None = None
         self.lock = threading.Lock()
         now = _now()
-        self.record = {**record, "JobRunState": "STARTING", "StartedOn": now, "LastModifiedOn": now, "ExecutionTime": 0}
+        self.record = {
+            **record,
+            "JobRunState": "STARTING",
+            "StartedOn": now,
+            "LastModifiedOn": now,
+            "ExecutionTime": 0,
+        }
         self.thread = threading.Thread(target=self._run, name=record["Id"], daemon=True)
         self.on_failure: Callable[[Run], None] = lambda _run: None
 
@@ -88,7 +98,10 @@ class Run:
         except (ScriptError, spark.EngineError) as error:
             message = str(error)
         except subprocess.TimeoutExpired:
-            state, message = "TIMEOUT", f"The run took longer than its Timeout of {self.record['Timeout']} minutes."
+            state, message = (
+                "TIMEOUT",
+                f"The run took longer than its Timeout of {self.record['Timeout']} minutes.",
+            )
         except Exception as bug:  # noqa: BLE001 - a run must end in a state, never in a dead thread
             message = f"local_aws failed to run the script: {bug!r}"
         if state != "SUCCEEDED":
@@ -99,10 +112,17 @@ class Run:
             with contextlib.suppress(AccessDeniedError):
                 self._deliver_log()
         except ClientError as refused:
-            if refused.response["Error"]["Code"] != "AccessDeniedException":  # then no log appears, as on AWS
-                state, message = "FAILED", message or f"local_aws could not publish the run's log: {refused}"
+            # then no log appears, as on AWS
+            if refused.response["Error"]["Code"] != "AccessDeniedException":
+                state, message = (
+                    "FAILED",
+                    message or f"local_aws could not publish the run's log: {refused}",
+                )
         except Exception as bug:  # noqa: BLE001 - what nobody can see was not done
-            state, message = "FAILED", message or f"local_aws could not publish what the run left: {bug!r}"
+            state, message = (
+                "FAILED",
+                message or f"local_aws could not publish what the run left: {bug!r}",
+            )
         self._end(state, message)
         self._tidy()
 
@@ -123,7 +143,11 @@ class Run:
                 state, message = "STOPPED", ""
             now = _now()
             seconds = int((now - self.record["StartedOn"]).total_seconds())
-            self.record.update(CompletedOn=now, ExecutionTime=seconds, **({"ErrorMessage": message} if message else {}))
+            self.record.update(
+                CompletedOn=now,
+                ExecutionTime=seconds,
+                **({"ErrorMessage": message} if message else {}),
+            )
             self._turn(state)
         if state == "FAILED":
             self.on_failure(self)
@@ -131,20 +155,32 @@ class Run:
     def _execute(self) -> None:
         script = self._script()
         aws = environment(self.stand_in.endpoint, self.stand_in.directory)
-        variables = spark.environment(self.stand_in, self.folder, aws, self._session().access_key, self._catalog())
+        variables = spark.environment(
+            self.stand_in, self.folder, aws, self._session().access_key, self._catalog()
+        )
         arguments = [each for pair in self.arguments.items() for each in pair if each]
         command = [sys.executable, str(script), "--JOB_NAME", self.record["JobName"], *arguments]
-        with (self.folder / "output").open("wb") as output, (self.folder / "error").open("wb") as error:
+        with (
+            (self.folder / "output").open("wb") as output,
+            (self.folder / "error").open("wb") as error,
+        ):
             with self.lock:
                 if self.record["JobRunState"] == "STOPPING":
                     return
                 self.process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=error, cwd=self.folder,
-                    env=variables, start_new_session=True,
-                )  # fmt: skip
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=error,
+                    cwd=self.folder,
+                    env=variables,
+                    start_new_session=True,
+                )
                 self._turn("RUNNING")
             if self.process.wait(timeout=self.record["Timeout"] * MINUTE_SECONDS):
-                raise ScriptError(last_exception(self._log("error")) or f"exit code {self.process.returncode}")
+                raise ScriptError(
+                    last_exception(self._log("error")) or f"exit code {self.process.returncode}"
+                )
 
     def _script(self) -> Path:
         """The script, copied out of its bucket."""
@@ -154,10 +190,13 @@ class Run:
             source = self.stand_in.acting_as(self._session()).objects.path(bucket, key)
         except AccessDeniedError as denied:
             raise ScriptError(
-                f"LAUNCH ERROR | Error downloading from S3 for bucket: {bucket}, key: {key}.Access Denied (Service: Amazon S3; Status Code: 403): {denied.sentence}"
+                f"LAUNCH ERROR | Error downloading from S3 for bucket: {bucket}, key: {key}.Access"
+                f" Denied (Service: Amazon S3; Status Code: 403): {denied.sentence}"
             ) from None
         if not source.is_file():
-            raise ScriptError(f"The script {location} does not exist; put it there and start the job again.")
+            raise ScriptError(
+                f"The script {location} does not exist; put it there and start the job again."
+            )
         self.folder.mkdir(parents=True)
         return Path(shutil.copy(source, self.folder / source.name))
 
@@ -167,7 +206,8 @@ class Run:
             return ""
         if (workers := self.record.get("NumberOfWorkers", 0)) < filtered_catalog.WORKERS:
             raise ScriptError(
-                f"A job with fine-grained access needs at least {filtered_catalog.WORKERS} workers and has {workers}; set its NumberOfWorkers."
+                f"A job with fine-grained access needs at least {filtered_catalog.WORKERS} workers"
+                f" and has {workers}; set its NumberOfWorkers."
             )
         return f"{self.stand_in.endpoint}{filtered_catalog.PATH}?run={self.record['Id']}"
 
@@ -201,7 +241,9 @@ class Run:
 
     def _deliver_log(self) -> None:
         """Standard output and error as two streams of CloudWatch Logs, both named as the run."""
-        logs = self.stand_in.client("logs", role_arn=role_arn(self.job["Role"]), service_principal="glue.amazonaws.com")
+        logs = self.stand_in.client(
+            "logs", role_arn=role_arn(self.job["Role"]), service_principal="glue.amazonaws.com"
+        )
         for name in ("output", "error"):
             group = {"logGroupName": f"{LOG_GROUP}/{name}"}
             stream = {**group, "logStreamName": self.record["Id"]}
@@ -213,11 +255,24 @@ class Run:
 
 
 def last_exception(error_output: str) -> str:
-    """The exception that ended a Python script, as its traceback names it: "ValueError: no such column"."""
+    """The exception that ended a Python script, as its traceback names it: "ValueError: no such
+    column".
+    """
     _, found, traceback = error_output.rpartition("Traceback (most recent call last):\n")
-    lines = [line for line in traceback.splitlines() if line and not line.startswith((" ", "\t"))] if found else []
-    if lines and lines[0].startswith("py4j.") and (causes := [each for each in lines[1:] if "Exception: " in each]):
-        return f"{lines[0].partition(': ')[2].rstrip('.')}. {causes[-1].partition('Exception: ')[2]}"  # as Glue says it
+    lines = (
+        [line for line in traceback.splitlines() if line and not line.startswith((" ", "\t"))]
+        if found
+        else []
+    )
+    if (
+        lines
+        and lines[0].startswith("py4j.")
+        and (causes := [each for each in lines[1:] if "Exception: " in each])
+    ):
+        # as Glue says it
+        return (
+            f"{lines[0].partition(': ')[2].rstrip('.')}. {causes[-1].partition('Exception: ')[2]}"
+        )
     return re.sub(r"^(\w+\.)+(?=\w+:)", "", lines[0]) if lines else ""
 
 

@@ -43,18 +43,35 @@ JOB_MEMBERS = frozenset(
         "Tags",
     ]
 )
-RUN_MEMBERS = frozenset(["JobName", "Arguments", "Timeout", "WorkerType", "NumberOfWorkers", "ExecutionClass"])
-COPIED_TO_RUN: tuple[str, ...] = ("Timeout", "WorkerType", "NumberOfWorkers", "ExecutionClass", "GlueVersion")
+RUN_MEMBERS = frozenset(
+    ["JobName", "Arguments", "Timeout", "WorkerType", "NumberOfWorkers", "ExecutionClass"]
+)
+COPIED_TO_RUN: tuple[str, ...] = (
+    "Timeout",
+    "WorkerType",
+    "NumberOfWorkers",
+    "ExecutionClass",
+    "GlueVersion",
+)
 FOLDED: tuple[str, ...] = ("DatabaseName", "TableName", "Name")
 FOLDED_INPUTS: tuple[str, ...] = ("DatabaseInput", "TableInput")
-# Arguments that AWS Glue itself acts upon and this stand-in doesn't; the value that asks for nothing is fine.
+# Arguments that AWS Glue itself acts upon and this stand-in doesn't; the value that asks for
+# nothing is fine.
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
 ARGUMENTS_NOT_HERE = {
-    "--additional-python-modules": "", "--conf": "", "--datalake-formats": "", "--enable-glue-datacatalog": "false",
-    "--enable-spark-ui": "false", "--extra-files": "",
-    "--extra-jars": "", "--extra-py-files": "", "--job-bookmark-option": "job-bookmark-disable",
-    "--job-language": "python", "--python-modules-installer-option": "", "--user-jars-first": "false",
-}  # fmt: skip
+    "--additional-python-modules": "",
+    "--conf": "",
+    "--datalake-formats": "",
+    "--enable-glue-datacatalog": "false",
+    "--enable-spark-ui": "false",
+    "--extra-files": "",
+    "--extra-jars": "",
+    "--extra-py-files": "",
+    "--job-bookmark-option": "job-bookmark-disable",
+    "--job-language": "python",
+    "--python-modules-installer-option": "",
+    "--user-jars-first": "false",
+}
 PAGES = {
     "GetDatabases": ("DatabaseList", 100),
     "GetTables": ("TableList", 100),
@@ -96,7 +113,9 @@ class Glue(Service):
     # The Data Catalog
 
     def _catalog(self, call: Call) -> dict[str, Any]:
-        """Moto's answer under the names as Glue stores them (lower case), in pages and within the API's limits."""
+        """Moto's answer under the names as Glue stores them (lower case), in pages and within the
+        API's limits.
+        """
         _check_list_lengths(call)
         given, call.parameters = call.parameters, _in_lower_case(call.parameters)
         lakeformation_glue.check(self.stand_in.lake, call)
@@ -120,24 +139,36 @@ class Glue(Service):
     CreateTable = GetTable = GetTables = UpdateTable = DeleteTable = BatchDeleteTable = _catalog
     GetTableVersion = GetTableVersions = DeleteTableVersion = _catalog
     CreatePartition = GetPartition = GetPartitions = UpdatePartition = DeletePartition = _catalog
-    BatchCreatePartition = BatchGetPartition = BatchUpdatePartition = BatchDeletePartition = _catalog
+    BatchCreatePartition = BatchGetPartition = BatchUpdatePartition = BatchDeletePartition = (
+        _catalog
+    )
 
     def _forget_version_before(self, told: dict[str, Any]) -> None:
         """SkipArchive: the version that was just replaced is not kept."""
         where = {"DatabaseName": told["DatabaseName"], "TableName": told["TableInput"]["Name"]}
         versions = sorted(
-            (each["VersionId"] for each in self._ask("GetTableVersions", **where)["TableVersions"]), key=int
+            (each["VersionId"] for each in self._ask("GetTableVersions", **where)["TableVersions"]),
+            key=int,
         )
         self._ask("DeleteTableVersion", **where, VersionId=versions[-2])
 
     def _check_partition_values(self, call: Call) -> None:
         told = call.parameters
-        inputs = [*told.get("PartitionInputList", []), *([told["PartitionInput"]] if "PartitionInput" in told else [])]
+        inputs = [
+            *told.get("PartitionInputList", []),
+            *([told["PartitionInput"]] if "PartitionInput" in told else []),
+        ]
         if inputs:
-            table = self._ask("GetTable", DatabaseName=told["DatabaseName"], Name=told["TableName"])["Table"]
-            if any(len(each.get("Values", [])) != len(table.get("PartitionKeys", [])) for each in inputs):
+            table = self._ask(
+                "GetTable", DatabaseName=told["DatabaseName"], Name=told["TableName"]
+            )["Table"]
+            if any(
+                len(each.get("Values", [])) != len(table.get("PartitionKeys", []))
+                for each in inputs
+            ):
                 raise ApiError(
-                    "InvalidInputException", "The number of partition keys do not match the number of partition values"
+                    "InvalidInputException",
+                    "The number of partition keys do not match the number of partition values",
                 )
 
     @functools.cached_property
@@ -150,7 +181,9 @@ class Glue(Service):
             answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
         except ClientError as error:
             code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
-            raise ApiError(code, text, error.response["ResponseMetadata"]["HTTPStatusCode"]) from error
+            raise ApiError(
+                code, text, error.response["ResponseMetadata"]["HTTPStatusCode"]
+            ) from error
         answer.pop("ResponseMetadata")
         return answer
 
@@ -159,7 +192,9 @@ class Glue(Service):
     def CreateJob(self, call: Call) -> dict[str, Any]:
         """A job; InvalidInputException when Glue cannot take its role."""
         name = call.parameters["Name"]
-        job = self._checked({**DEFAULTS, "ExecutionProperty": {"MaxConcurrentRuns": 1}, **call.parameters})
+        job = self._checked(
+            {**DEFAULTS, "ExecutionProperty": {"MaxConcurrentRuns": 1}, **call.parameters}
+        )
         tags = job.pop("Tags", {})
         with self.lock:
             if have := self.jobs.get(name):
@@ -174,7 +209,9 @@ class Glue(Service):
             self.runs.setdefault(name, [])
         if tags:
             self._ask(
-                "TagResource", ResourceArn=f"arn:aws:glue:{self.stand_in.region}:{ACCOUNT}:job/{name}", TagsToAdd=tags
+                "TagResource",
+                ResourceArn=f"arn:aws:glue:{self.stand_in.region}:{ACCOUNT}:job/{name}",
+                TagsToAdd=tags,
             )
         return {"Name": name}
 
@@ -191,7 +228,11 @@ class Glue(Service):
                     **call.parameters["JobUpdate"],
                 }
             )
-            self.jobs[name] = {**job, "CreatedOn": created, "LastModifiedOn": datetime.datetime.now(datetime.UTC)}
+            self.jobs[name] = {
+                **job,
+                "CreatedOn": created,
+                "LastModifiedOn": datetime.datetime.now(datetime.UTC),
+            }
         return {"JobName": name}
 
     def GetJob(self, call: Call) -> dict[str, Any]:
@@ -203,7 +244,9 @@ class Glue(Service):
         return _page("Jobs", list(self.jobs.values()), call.parameters, 100)
 
     def DeleteJob(self, call: Call) -> dict[str, Any]:
-        """Nothing of the job or its runs remains; no error when there is none (API reference, DeleteJob)."""
+        """Nothing of the job or its runs remains; no error when there is none (API reference,
+        DeleteJob).
+        """
         name = call.parameters["JobName"]
         with self.lock:
             for run in self.runs.pop(name, []):
@@ -224,7 +267,9 @@ class Glue(Service):
     def GetJobRun(self, call: Call) -> dict[str, Any]:
         """One run."""
         self._job(call.parameters["JobName"])
-        return {"JobRun": self._run(call.parameters["JobName"], call.parameters["RunId"]).description()}
+        return {
+            "JobRun": self._run(call.parameters["JobName"], call.parameters["RunId"]).description()
+        }
 
     def GetJobRuns(self, call: Call) -> dict[str, Any]:
         """The runs of a job, the newest first."""
@@ -245,22 +290,33 @@ class Glue(Service):
                 errors.append({**named, "ErrorDetail": detail})
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
-    def filtered(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """What the Spark of a run with fine-grained access asks of the Data Catalog: not a call of AWS (WSGI)."""
+    def filtered(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """What the Spark of a run with fine-grained access asks of the Data Catalog: not a call of
+        AWS (WSGI).
+        """
         told = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
-        under_way = {run.record["Id"]: run for runs in self.runs.values() for run in runs if not run.ended}
+        under_way = {
+            run.record["Id"]: run for runs in self.runs.values() for run in runs if not run.ended
+        }
         status, text = 403, "There is no such run."
         if run := under_way.get(told.pop("run")):
             status, text = run.catalog().answer(**told)
         body = text.encode()
-        start_response(f"{status} Answer", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        start_response(
+            f"{status} Answer", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        )
         return [body]
 
     @staticmethod
     def _stop(run: Run) -> None:
         if run.ended:
             state = run.record["JobRunState"]
-            raise ApiError("InvalidInputException", f"Job run {run.record['Id']} is {state} and cannot be stopped.")
+            raise ApiError(
+                "InvalidInputException",
+                f"Job run {run.record['Id']} is {state} and cannot be stopped.",
+            )
         run.stop()
 
     def _job(self, name: str) -> dict[str, Any]:
@@ -277,7 +333,9 @@ class Glue(Service):
     def _start(self, job: dict[str, Any], told: dict[str, Any], run_id: str, attempt: int) -> str:
         runs = self.runs[job["Name"]]
         if sum(not run.ended for run in runs) >= job["ExecutionProperty"]["MaxConcurrentRuns"]:
-            raise ApiError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {job['Name']}")
+            raise ApiError(
+                "ConcurrentRunsExceededException", f"Concurrent runs exceeded for {job['Name']}"
+            )
         arguments = {
             **job.get("DefaultArguments", {}),
             **told.get("Arguments", {}),
@@ -286,9 +344,18 @@ class Glue(Service):
         _check_arguments(arguments)
         settings = {**job, **told}
         copied = {name: settings[name] for name in COPIED_TO_RUN if name in settings}
-        shown = {"Arguments": told.get("Arguments", {}), "JobName": job["Name"], "LogGroupName": LOG_GROUP}
+        shown = {
+            "Arguments": told.get("Arguments", {}),
+            "JobName": job["Name"],
+            "LogGroupName": LOG_GROUP,
+        }
         previous = {"PreviousRunId": runs[0].record["Id"]} if attempt else {}
-        run = Run(self.stand_in, job, arguments, {"Id": run_id, "Attempt": attempt, **copied, **shown, **previous})
+        run = Run(
+            self.stand_in,
+            job,
+            arguments,
+            {"Id": run_id, "Attempt": attempt, **copied, **shown, **previous},
+        )
         run.on_failure = lambda failed: self._retry(failed, told)
         runs.insert(0, run)
         run.thread.start()
@@ -298,9 +365,15 @@ class Glue(Service):
         """Start the next attempt of a failed run while the job's MaxRetries allows it."""
         attempt = failed.record["Attempt"] + 1
         with self.lock:
-            if failed.job is self.jobs.get(failed.job["Name"]) and attempt <= failed.job["MaxRetries"]:
+            if (
+                failed.job is self.jobs.get(failed.job["Name"])
+                and attempt <= failed.job["MaxRetries"]
+            ):
                 self._start(
-                    failed.job, told, f"{failed.record['Id'].partition('_attempt_')[0]}_attempt_{attempt}", attempt
+                    failed.job,
+                    told,
+                    f"{failed.record['Id'].partition('_attempt_')[0]}_attempt_{attempt}",
+                    attempt,
                 )
 
     def _checked(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -309,16 +382,22 @@ class Glue(Service):
         command = {"PythonVersion": "3", **job["Command"]}
         if job["GlueVersion"] not in VERSIONS:
             raise ApiError(
-                "NotInLocalAws", f"local_aws runs Glue {' and '.join(VERSIONS)}, not {job['GlueVersion']}.", 501
+                "NotInLocalAws",
+                f"local_aws runs Glue {' and '.join(VERSIONS)}, not {job['GlueVersion']}.",
+                501,
             )
         if command["Name"] != "glueetl" or command["PythonVersion"] != "3":
             raise ApiError(
                 "NotInLocalAws",
-                "local_aws runs Glue jobs whose Command is glueetl with PythonVersion 3, no others.",
+                "local_aws runs Glue jobs whose Command is glueetl with PythonVersion 3, no"
+                " others.",
                 501,
             )
         if not command.get("ScriptLocation", "").startswith("s3://"):
-            raise ApiError("InvalidInputException", "Command.ScriptLocation must be the s3:// location of the script.")
+            raise ApiError(
+                "InvalidInputException",
+                "Command.ScriptLocation must be the s3:// location of the script.",
+            )
         self._check_role(job["Role"])
         _check_arguments(job.get("DefaultArguments", {}))
         return {**job, "Command": command}
@@ -331,13 +410,18 @@ class Glue(Service):
             raise ApiError("InvalidInputException", f"Role {role} does not exist.") from missing
         if not self.stand_in.may_assume(role_arn(role), "glue.amazonaws.com"):
             raise ApiError(
-                "InvalidInputException", f"Role {role} should be given assume role permissions for Glue Service."
+                "InvalidInputException",
+                f"Role {role} should be given assume role permissions for Glue Service.",
             )
 
 
 def _refuse_others(operation: str, told: dict[str, Any], supported: frozenset[str]) -> None:
     if others := sorted(set(told) - supported):
-        raise ApiError("NotInLocalAws", f"local_aws does not do glue {operation} with {', '.join(others)}.", 501)
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not do glue {operation} with {', '.join(others)}.",
+            501,
+        )
 
 
 def _check_arguments(arguments: dict[str, str]) -> None:
@@ -346,7 +430,8 @@ def _check_arguments(arguments: dict[str, str]) -> None:
         if name not in here and value != ARGUMENTS_NOT_HERE.get(name, value):
             raise ApiError(
                 "NotInLocalAws",
-                f"local_aws does not do the Glue job argument {name} {value}; the script must do without it.",
+                f"local_aws does not do the Glue job argument {name} {value}; the script must do"
+                " without it.",
                 501,
             )
 
@@ -359,12 +444,15 @@ def _check_list_lengths(call: Call) -> None:
         if isinstance(value, list) and longest and len(value) > longest:
             raise ApiError(
                 "ValidationException",
-                f"1 validation error detected: Value at '{name[0].lower()}{name[1:]}' failed to satisfy constraint: Member must have length less than or equal to {longest}",
+                f"1 validation error detected: Value at '{name[0].lower()}{name[1:]}' failed to"
+                f" satisfy constraint: Member must have length less than or equal to {longest}",
             )
 
 
 def _in_lower_case(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters with the names of databases and tables folded as Glue does (API reference, TableInput)."""
+    """The parameters with the names of databases and tables folded as Glue does (API reference,
+    TableInput).
+    """
     names = {name: parameters[name].lower() for name in FOLDED if name in parameters}
     inputs: dict[str, Any] = {
         name: {**parameters[name], "Name": parameters[name]["Name"].lower()}

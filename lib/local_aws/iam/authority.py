@@ -1,4 +1,6 @@
-"""The one place that says who may do what: for every API call, and for engines that touch files themselves."""
+"""The one place that says who may do what: for every API call, and for engines that touch files
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from local_aws.service import Service
     from local_aws.stand_in import StandIn
 
-KMS_STATES = {"Disabled": ("KMS.DisabledException", "disabled"), "PendingDeletion": ("KMS.KMSInvalidStateException", "pending deletion")}  # fmt: skip
+KMS_STATES = {
+    "Disabled": ("KMS.DisabledException", "disabled"),
+    "PendingDeletion": ("KMS.KMSInvalidStateException", "pending deletion"),
+}
 NO_ENVIRON: dict[str, Any] = {}
 
 
@@ -40,7 +45,9 @@ class Authority:
         region: str,
         environ: Mapping[str, Any] = NO_ENVIRON,
     ) -> None:
-        """Return when the principal may make a call; raises AccessDeniedError, in the words and with the code of the service."""
+        """Return when the principal may make a call; raises AccessDeniedError, in the words and
+        with the code of the service.
+        """
         if principal is ENGINE:
             return
         lookups = Lookups(self._services, principal.account or ACCOUNT, region)
@@ -50,28 +57,55 @@ class Authority:
                 context = self._context(principal, need, resource, region, parameters, environ)
                 decision = self._decision(context)
                 if not decision.allowed:
-                    raise refusals.denied(service, operation, principal, need.action, context.resource, decision)
+                    raise refusals.denied(
+                        service, operation, principal, need.action, context.resource, decision
+                    )
 
     def authorize(
-        self, principal: Principal, action: str, resource: str, given: Mapping[str, str] | None = None
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        """Return when the principal may do this; raises AccessDeniedError, whose `sentence` says who may not do what and why."""
+        """Return when the principal may do this; raises AccessDeniedError, whose `sentence` says
+        who may not do what and why.
+        """
         decision = self.decision(principal, action, resource, given)
         if not decision.allowed:
             service = action.partition(":")[0]
             raise refusals.denied(service, "", principal, action, resource, decision)
 
-    def allows(self, principal: Principal, action: str, resource: str, given: Mapping[str, str] | None = None) -> bool:
-        """Whether the principal may do this; for `service("cloudtrail.amazonaws.com")` the resource's policy decides."""
+    def allows(
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        given: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Whether the principal may do this; for `service("cloudtrail.amazonaws.com")` the
+        resource's policy decides.
+        """
         return self.decision(principal, action, resource, given).allowed
 
     def decision(
-        self, principal: Principal, action: str, resource: str, given: Mapping[str, str] | None = None
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        given: Mapping[str, str] | None = None,
     ) -> Decision:
         """The decision about one action on one resource, with the condition keys that are given."""
         if principal is ENGINE:
             return Decision(allowed=True)
-        context = Context(principal, action, resource, self._stand_in.region, given=given or {}, tags_of=self._tags())
+        context = Context(
+            principal,
+            action,
+            resource,
+            self._stand_in.region,
+            given=given or {},
+            tags_of=self._tags(),
+        )
         return self._decision(context)
 
     def _decision(self, context: Context) -> Decision:
@@ -87,13 +121,29 @@ class Authority:
         environ: Mapping[str, Any],
     ) -> Context:
         if need.via:
-            principal = replace(principal, called_via=(*principal.called_via, need.via.replace(f".{region}", "")))
+            principal = replace(
+                principal, called_via=(*principal.called_via, need.via.replace(f".{region}", ""))
+            )
         given = dict(need.context)
-        if need.action.startswith("iam:") and "RoleName" in parameters and "PermissionsBoundary" not in parameters:
+        if (
+            need.action.startswith("iam:")
+            and "RoleName" in parameters
+            and "PermissionsBoundary" not in parameters
+        ):
             given |= _boundary_of(resource)
         resource = secret_arn(resource) if need.action.startswith("secretsmanager:") else resource
         address, agent = environ.get("REMOTE_ADDR", "127.0.0.1"), environ.get("HTTP_USER_AGENT", "")
-        return Context(principal, need.action, resource, region, parameters, given, address, agent, self._tags())
+        return Context(
+            principal,
+            need.action,
+            resource,
+            region,
+            parameters,
+            given,
+            address,
+            agent,
+            self._tags(),
+        )
 
     def _tags(self) -> Any:
         return functools.partial(tags_of, self._stand_in)
@@ -103,7 +153,11 @@ class Authority:
         """What S3 answers when the key of an object cannot be used."""
         if need.via and need.action.startswith("kms:") and not need.resources[0].startswith("arn:"):
             raise ApiError("KMS.NotFoundException", f"{need.resources[0]} is not found.", 400)
-        if need.via and need.action.startswith("kms:") and (known := KMS_STATES.get(key_state(need.resources[0]))):
+        if (
+            need.via
+            and need.action.startswith("kms:")
+            and (known := KMS_STATES.get(key_state(need.resources[0])))
+        ):
             raise ApiError(known[0], f"{need.resources[0]} is {known[1]}.", 400)
 
 

@@ -1,4 +1,5 @@
-"""Conditions of policies: AWS's operators; an operator or a key that is not known here is a loud error.
+"""Conditions of policies: AWS's operators; an operator or a key that is not known here is a loud
+error.
 
 Source: "IAM JSON policy elements: Condition operators" of the IAM user guide.
 """
@@ -36,12 +37,24 @@ def _holds(condition: Condition, context: Context, variables: bool) -> bool:
     negated = name.replace("Not", "", 1) in POSITIVE and "Not" in name
     test = POSITIVE.get(name.replace("Not", "", 1) if negated else name)
     if test is None:
-        raise ApiError("NotInLocalAws", f"local_aws does not know the condition operator {condition.operator}.", 501)
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not know the condition operator {condition.operator}.",
+            501,
+        )
     if not have:
         return bool(if_exists) or quantifier == "ForAllValues" or (negated and quantifier is None)
-    want = [filled for each in condition.values if (filled := _filled(each, context, variables)) is not None]
+    want = [
+        filled
+        for each in condition.values
+        if (filled := _filled(each, context, variables)) is not None
+    ]
     results = [any(_compared(test, each, wanted) for wanted in want) != negated for each in have]
-    return all(results) if quantifier == "ForAllValues" or (negated and quantifier is None) else any(results)
+    return (
+        all(results)
+        if quantifier == "ForAllValues" or (negated and quantifier is None)
+        else any(results)
+    )
 
 
 def _compared(test: Callable[[str, str], bool], have: str, want: str) -> bool:

@@ -1,6 +1,8 @@
-"""What conditions of policies can ask about one request: the global keys, and those of the services as far as they are known.
+"""What conditions of policies can ask about one request: the global keys, and those of the services
+as far as they are known.
 
-The stand-in's own address counts as encrypted (`aws:SecureTransport` is true), and no call comes through an endpoint of a VPC.
+The stand-in's own address counts as encrypted (`aws:SecureTransport` is true), and no call comes
+through an endpoint of a VPC.
 """
 
 from __future__ import annotations
@@ -16,11 +18,29 @@ from service_authorization.reference import condition_keys
 if TYPE_CHECKING:
     from local_aws.principals import Principal
 
-# Keys of AWS that no request to the stand-in has: no organization, no MFA, no VPC endpoint, no federation.
+# Keys of AWS that no request to the stand-in has: no organization, no MFA, no VPC endpoint, no
+# federation.
 ABSENT = {
-    *("aws:principalorgid", "aws:principalorgpaths", "aws:resourceorgid", "aws:resourceorgpaths", "aws:sourceorgid"),
-    *("aws:sourceorgpaths", "aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip", "aws:multifactorauthage"),
-    *("aws:federatedprovider", "aws:referer", "aws:ec2instancesourcevpc", "aws:ec2instancesourceprivateipv4"),
+    *(
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "aws:resourceorgid",
+        "aws:resourceorgpaths",
+        "aws:sourceorgid",
+    ),
+    *(
+        "aws:sourceorgpaths",
+        "aws:sourcevpc",
+        "aws:sourcevpce",
+        "aws:vpcsourceip",
+        "aws:multifactorauthage",
+    ),
+    *(
+        "aws:federatedprovider",
+        "aws:referer",
+        "aws:ec2instancesourcevpc",
+        "aws:ec2instancesourceprivateipv4",
+    ),
     *(
         "aws:sourceidentity",
         "aws:assumedroot",
@@ -29,7 +49,13 @@ ABSENT = {
         "aws:sourceaccount",
         "aws:principalservicename",
     ),
-    *("aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths", "s3:dataaccesspointarn", "s3:dataaccesspointaccount"),
+    *(
+        "aws:vpceaccount",
+        "aws:vpceorgid",
+        "aws:vpceorgpaths",
+        "s3:dataaccesspointarn",
+        "s3:dataaccesspointaccount",
+    ),
     *("s3:accesspointnetworkorigin", "s3:accessgrantsinstancearn", "glue:credentialissuingservice"),
 }
 PARAMETERS = {  # keys of a service, and the parameter that tells them
@@ -76,10 +102,13 @@ class Context:
     )  # known already: {"iam:PassedToService": "glue.amazonaws.com"}
     source_ip: str = "127.0.0.1"
     user_agent: str = ""
-    tags_of: Callable[[str], Mapping[str, str] | None] = lambda _: None  # a resource's tags; None: cannot be told
+    # a resource's tags; None: cannot be told
+    tags_of: Callable[[str], Mapping[str, str] | None] = lambda _: None
 
     def values(self, key: str) -> Values:
-        """The values of a key, None when the request has none; raises ApiError for a key that is not known here."""
+        """The values of a key, None when the request has none; raises ApiError for a key that is
+        not known here.
+        """
         name = key.lower()
         for each, value in self.given.items():
             if each.lower() == name:
@@ -102,20 +131,36 @@ class Context:
         name = key.lower()
         if name.startswith("kms:encryptioncontext:"):
             pairs = self.parameters.get("EncryptionContext") or {}
-            return next(([str(value)] for each, value in pairs.items() if each.lower() == name[22:]), None)
+            return next(
+                ([str(value)] for each, value in pairs.items() if each.lower() == name[22:]), None
+            )
         if name in PARAMETERS:
             return _member(self.parameters, PARAMETERS[name].split("."))
         service, _, last = key.partition(":")
         same = [each for each in self.parameters if each.lower() == last.lower()]
         if name in condition_keys(service.lower()) and same:
             return _listed(self.parameters[same[0]])
-        raise ApiError("NotInLocalAws", f"local_aws does not know the condition key {key}, so it cannot tell whether a policy with it allows {self.action}.", 501)  # fmt: skip
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not know the condition key {key}, so it cannot tell whether a policy"
+            f" with it allows {self.action}.",
+            501,
+        )
 
 
 def request_tags(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The tags that a request gives, however the service writes them."""
     found: dict[str, str] = {}
-    for name in ("Tags", "tags", "TagList", "TagsList", "TagsToAdd", "ResourceTags", "TagSpecifications", "TagSet"):
+    for name in (
+        "Tags",
+        "tags",
+        "TagList",
+        "TagsList",
+        "TagsToAdd",
+        "ResourceTags",
+        "TagSpecifications",
+        "TagSet",
+    ):
         found.update(_pairs(parameters.get(name)))
     nested = parameters.get("Tagging")
     return found | (_pairs(nested.get("TagSet")) if isinstance(nested, Mapping) else {})
@@ -129,7 +174,9 @@ def _pairs(value: Any) -> dict[str, str]:
         if isinstance(each, Mapping):
             lower = {name.lower(): one for name, one in each.items()}
             if "key" in lower or "tagkey" in lower:
-                found[str(lower.get("key", lower.get("tagkey")))] = str(lower.get("value", lower.get("tagvalue", "")))
+                found[str(lower.get("key", lower.get("tagkey")))] = str(
+                    lower.get("value", lower.get("tagvalue", ""))
+                )
             found.update(_pairs(lower.get("tags")))
     return found
 
@@ -158,7 +205,12 @@ def _tag_keys(context: Context) -> Values:
 def _resource_tag(context: Context, name: str) -> Values:
     tags = context.tags_of(context.resource)
     if tags is None:
-        raise ApiError("NotInLocalAws", f"local_aws does not know the tags of {context.resource}, so it cannot evaluate aws:ResourceTag/{name}.", 501)  # fmt: skip
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not know the tags of {context.resource}, so it cannot evaluate"
+            f" aws:ResourceTag/{name}.",
+            501,
+        )
     return _one(tags.get(name))
 
 
@@ -176,7 +228,8 @@ def _user_id(context: Context) -> Values:
 
 
 def _mfa(context: Context) -> Values:
-    return ["false"] if context.principal.type == "AssumedRole" else None  # long-term keys have not the key at all
+    # long-term keys have not the key at all
+    return ["false"] if context.principal.type == "AssumedRole" else None
 
 
 def _token_time(context: Context) -> Values:
@@ -195,8 +248,12 @@ _GLOBAL: dict[str, Callable[[Context], Values]] = {
     "aws:principalarn": lambda context: (
         None if context.principal.type == "AWSService" else [context.principal.policy_arn]
     ),
-    "aws:principalisawsservice": lambda context: [str(context.principal.type == "AWSService").lower()],
-    "aws:principaltype": lambda context: [_TYPES.get(context.principal.type, context.principal.type)],
+    "aws:principalisawsservice": lambda context: [
+        str(context.principal.type == "AWSService").lower()
+    ],
+    "aws:principaltype": lambda context: [
+        _TYPES.get(context.principal.type, context.principal.type)
+    ],
     "aws:requestedregion": lambda context: [context.region],
     "aws:resourceaccount": _account_of,
     "aws:securetransport": lambda _: ["true"],
@@ -208,7 +265,9 @@ _GLOBAL: dict[str, Callable[[Context], Values]] = {
     "aws:username": lambda context: _one(context.principal.user_name),
     "aws:viaawsservice": lambda context: [str(bool(context.principal.called_via)).lower()],
     "kms:calleraccount": lambda context: _one(context.principal.account),
-    "kms:encryptioncontextkeys": lambda context: list(context.parameters.get("EncryptionContext") or {}) or None,
+    "kms:encryptioncontextkeys": (
+        lambda context: list(context.parameters.get("EncryptionContext") or {}) or None
+    ),
     SERVICE_OF_KMS_GRANT: lambda context: [str(bool(context.principal.called_via)).lower()],
     "kms:viaservice": lambda _: None,  # what comes through a service says so itself
     "iam:passedtoservice": lambda _: None,

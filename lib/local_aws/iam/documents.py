@@ -57,7 +57,11 @@ class Statement:
     def names(self, principal: Principal) -> int:
         """How closely the statement names a principal; 0 when it does not."""
         if self.not_principals:
-            return 0 if max(_closeness(*each, principal) for each in self.not_principals) else EVERYBODY
+            return (
+                0
+                if max(_closeness(*each, principal) for each in self.not_principals)
+                else EVERYBODY
+            )
         return max((_closeness(*each, principal) for each in self.principals), default=0)
 
     def _is(self, pattern: str, resource: str, value_of: Callable[[str], str | None]) -> bool:
@@ -73,20 +77,28 @@ def statements(document: str) -> tuple[Statement, ...]:
     policy = json.loads(document)
     found = policy["Statement"]
     variables = policy.get("Version") == "2012-10-17"
-    return tuple(_statement(each, variables) for each in (found if isinstance(found, list) else [found]))
+    return tuple(
+        _statement(each, variables) for each in (found if isinstance(found, list) else [found])
+    )
 
 
 @functools.lru_cache(maxsize=8192)
 def glob(pattern: str) -> re.Pattern[str]:
-    """A pattern of a policy: `*` is any text, `?` any character; `fill` writes these signs themselves as private characters."""
+    """A pattern of a policy: `*` is any text, `?` any character; `fill` writes these signs
+    themselves as private characters.
+    """
     text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(text.replace("\ue000", r"\*").replace("\ue001", r"\?").replace("\ue002", r"\$"), re.DOTALL)
+    return re.compile(
+        text.replace("\ue000", r"\*").replace("\ue001", r"\?").replace("\ue002", r"\$"), re.DOTALL
+    )
 
 
 def fill(pattern: str, value_of: Callable[[str], str | None]) -> str | None:
-    """A pattern with its policy variables filled in; None when one has no value, and so nothing matches.
+    """A pattern with its policy variables filled in; None when one has no value, and so nothing
+    matches.
 
-    Source: "IAM policy elements: Variables and tags" (with a default: `${aws:username, 'anonymous'}`).
+    Source: "IAM policy elements: Variables and tags" (with a default: `${aws:username,
+    'anonymous'}`).
     """
     missing = False
 
@@ -139,8 +151,8 @@ def _principals(raw: Any) -> tuple[tuple[str, str], ...]:
 def _closeness(kind: str, name: str, principal: Principal) -> int:
     """How closely one entry of a Principal element names a principal.
 
-    A service is named by its own name only; `*` is everybody who is not a service, and for users of the account as good as their
-    own name.
+    A service is named by its own name only; `*` is everybody who is not a service, and for users of
+    the account as good as their own name.
     """
     if principal.type == "AWSService":
         return ITSELF if kind == "Service" and name == principal.arn else 0
@@ -152,4 +164,9 @@ def _closeness(kind: str, name: str, principal: Principal) -> int:
         return ITSELF
     if principal.role_arn and name == principal.role_arn:
         return ROLE
-    return ACCOUNT if principal.account and name in (principal.account, f"arn:aws:iam::{principal.account}:root") else 0
+    return (
+        ACCOUNT
+        if principal.account
+        and name in (principal.account, f"arn:aws:iam::{principal.account}:root")
+        else 0
+    )

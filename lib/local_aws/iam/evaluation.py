@@ -1,6 +1,8 @@
-"""The decision about one action on one resource: explicit denials first, then what allows it, then what limits it.
+"""The decision about one action on one resource: explicit denials first, then what allows it, then
+what limits it.
 
-Source: "Policy evaluation logic" of the IAM user guide, for one account and across accounts; there is no organization.
+Source: "Policy evaluation logic" of the IAM user guide, for one account and across accounts; there
+is no organization.
 """
 
 from __future__ import annotations
@@ -34,9 +36,11 @@ class Policies:
     resource: str | None = None
     same_account: bool = True
     resource_decides: bool = (
-        False  # KMS keys and roles: identity policies count only where the resource's policy lets them
+        # KMS keys and roles: identity policies count only where the resource's policy lets them
+        False
     )
-    names: tuple[str, ...] = field(default=(), compare=False)  # of the identity policies, for the simulator
+    # of the identity policies, for the simulator
+    names: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Decision(NamedTuple):
@@ -48,7 +52,9 @@ class Decision(NamedTuple):
 
 
 def decide(policies: Policies, context: Context) -> Decision:
-    """The decision about the context's action on its resource; raises ApiError for a condition that cannot be told."""
+    """The decision about the context's action on its resource; raises ApiError for a condition that
+    cannot be told.
+    """
     groups: tuple[tuple[str, Iterable[str]], ...] = (
         (IDENTITY, policies.identity),
         (RESOURCE, _present(policies.resource)),
@@ -58,7 +64,9 @@ def decide(policies: Policies, context: Context) -> Decision:
     for kind, documents in groups:
         if any(_denies(each, context, kind == RESOURCE) for each in documents):
             article = "an" if kind == IDENTITY else "a"
-            return Decision(allowed=False, reason=f"with an explicit deny in {article} {kind}", explicit=True)
+            return Decision(
+                allowed=False, reason=f"with an explicit deny in {article} {kind}", explicit=True
+            )
     named = _closest(policies.resource, context)
     if context.principal.type in ("AWSService", "AWSAccount"):
         return Decision(named > 0, "" if named else _no(RESOURCE, context))
@@ -103,19 +111,29 @@ def _applies(statement: Statement, context: Context) -> bool:
 
 def _denies(document: str, context: Context, of_resource: bool) -> bool:
     return any(
-        not each.allows and (not of_resource or each.names(context.principal)) and _applies(each, context)
+        not each.allows
+        and (not of_resource or each.names(context.principal))
+        and _applies(each, context)
         for each in statements(document)
     )
 
 
 def _allows(documents: Iterable[str], context: Context) -> bool:
-    return any(each.allows and _applies(each, context) for text in documents for each in statements(text))
+    return any(
+        each.allows and _applies(each, context) for text in documents for each in statements(text)
+    )
 
 
 def _closest(document: str | None, context: Context) -> int:
-    """How closely the resource's policy names the principal where it allows the action; 0 when it does not."""
+    """How closely the resource's policy names the principal where it allows the action; 0 when it
+    does not.
+    """
     found = 0
     for each in statements(document) if document is not None else ():
-        if each.allows and (closeness := each.names(context.principal)) > found and _applies(each, context):
+        if (
+            each.allows
+            and (closeness := each.names(context.principal)) > found
+            and _applies(each, context)
+        ):
             found = closeness
     return found

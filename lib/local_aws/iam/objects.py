@@ -1,4 +1,6 @@
-"""S3 objects as one principal sees them: an engine that works on the files asks before each one, and CloudTrail is told."""
+"""S3 objects as one principal sees them: an engine that works on the files asks before each one,
+and CloudTrail is told.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,21 @@ class ObjectDeniedError(AccessDeniedError):
 
 
 class ObjectsAs(Objects):
-    """The stand-in's objects for one principal; every method raises ObjectDeniedError for what it may not do.
+    """The stand-in's objects for one principal; every method raises ObjectDeniedError for what it
+    may not do.
 
-    With `lake_formation` what lies in a registered location is read with Lake Formation's role by whoever may
-    lakeformation:GetDataAccess, as Athena and Redshift's external tables do.
+    With `lake_formation` what lies in a registered location is read with Lake Formation's role by
+    whoever may lakeformation:GetDataAccess, as Athena and Redshift's external tables do.
     """
 
     def __init__(self, stand_in: StandIn, principal: Principal, *, lake_formation: bool) -> None:
         self._real, self._stand_in, self._principal = stand_in.objects, stand_in, principal
         self._lake_formation = lake_formation
-        self.directory, self.contents, self.lock = self._real.directory, self._real.contents, self._real.lock
+        self.directory, self.contents, self.lock = (
+            self._real.directory,
+            self._real.contents,
+            self._real.lock,
+        )
 
     def path(self, bucket: str, key: str) -> Path:
         """The file of an object that the principal may read."""
@@ -46,8 +53,11 @@ class ObjectsAs(Objects):
         self._check("ListObjectsV2", bucket, prefix)
         return self._real.keys(bucket, prefix)
 
-    def put_file(self, bucket: str, key: str, file: Path, *, lent: bool = False, **parameters: Any) -> None:
-        """Make a file an object; `parameters` are those of PutObject that decide whether the principal may.
+    def put_file(
+        self, bucket: str, key: str, file: Path, *, lent: bool = False, **parameters: Any
+    ) -> None:
+        """Make a file an object; `parameters` are those of PutObject that decide whether the
+        principal may.
 
         With `lent` a registered location is written with Lake Formation's role, too.
         """
@@ -65,21 +75,29 @@ class ObjectsAs(Objects):
         self._real.adopt(bucket, prefix)
 
     def refusal(self, operation: str, bucket: str, key: str) -> str:
-        """Why the principal may not do this to an object (or list what begins with `key`); empty when it may."""
+        """Why the principal may not do this to an object (or list what begins with `key`); empty
+        when it may.
+        """
         try:
             self._check(operation, bucket, key)
         except AccessDeniedError as denied:
             return denied.sentence
         return ""
 
-    def _check(self, operation: str, bucket: str, key: str, *, lent: bool = False, **parameters: Any) -> None:
+    def _check(
+        self, operation: str, bucket: str, key: str, *, lent: bool = False, **parameters: Any
+    ) -> None:
         name = "Prefix" if operation == "ListObjectsV2" else "Key"
         told = {"Bucket": bucket, name: key, **parameters}
         principal = (
-            self._reader(bucket, key) if lent or operation in ("GetObject", "ListObjectsV2") else self._principal
+            self._reader(bucket, key)
+            if lent or operation in ("GetObject", "ListObjectsV2")
+            else self._principal
         )
         try:
-            self._stand_in.authority.authorize_call(principal, "s3", operation, told, self._stand_in.region)
+            self._stand_in.authority.authorize_call(
+                principal, "s3", operation, told, self._stand_in.region
+            )
         except AccessDeniedError as refusal:
             raise ObjectDeniedError(refusal, operation, f"s3://{bucket}/{key}") from None
         if operation != "ListObjectsV2":
@@ -89,6 +107,8 @@ class ObjectsAs(Objects):
         """Lake Formation's session for what is registered with it, else the principal itself."""
         arn = f"arn:aws:s3:::{bucket}/{key}"
         role_arn = self._stand_in.lake.lender(self._principal, arn) if self._lake_formation else ""
-        if role_arn and self._stand_in.authority.allows(self._principal, "lakeformation:GetDataAccess", "*"):
+        if role_arn and self._stand_in.authority.allows(
+            self._principal, "lakeformation:GetDataAccess", "*"
+        ):
             return self._stand_in.service_session(role_arn, LAKE_FORMATION)
         return self._principal

@@ -1,4 +1,6 @@
-"""What moto and our services keep that decides about access: policies, accounts, keys, tags, and names behind ids."""
+"""What moto and our services keep that decides about access: policies, accounts, keys, tags, and
+names behind ids.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,23 @@ if TYPE_CHECKING:
 
 TAKING_ROLES = {"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}
 NO_TAGS: dict[str, str] = {}
-READ_TAGS: dict[str, Callable[[Any, str], Any]] = {  # service of an ARN: its tags, as the service lists them
+# service of an ARN: its tags, as the service lists them
+READ_TAGS: dict[str, Callable[[Any, str], Any]] = {
     "athena": lambda client, arn: client.list_tags_for_resource(ResourceARN=arn)["Tags"],
-    "cloudtrail": lambda client, arn: client.list_tags(ResourceIdList=[arn])["ResourceTagList"][0]["TagsList"],
+    "cloudtrail": lambda client, arn: client.list_tags(ResourceIdList=[arn])["ResourceTagList"][0][
+        "TagsList"
+    ],
     "dms": lambda client, arn: client.list_tags_for_resource(ResourceArn=arn)["TagList"],
     "ec2": lambda client, arn: client.describe_tags(Filters=[_filter(arn)])["Tags"],
     "glue": lambda client, arn: client.get_tags(ResourceArn=arn)["Tags"],
     "kms": lambda client, arn: client.list_resource_tags(KeyId=arn)["Tags"],
-    "logs": lambda client, arn: client.list_tags_for_resource(resourceArn=arn.partition(":log-stream:")[0])["tags"],
+    "logs": lambda client, arn: client.list_tags_for_resource(
+        resourceArn=arn.partition(":log-stream:")[0]
+    )["tags"],
     "quicksight": lambda client, arn: client.list_tags_for_resource(ResourceArn=arn)["Tags"],
-    "redshift-serverless": lambda client, arn: client.list_tags_for_resource(resourceArn=arn)["tags"],
+    "redshift-serverless": lambda client, arn: client.list_tags_for_resource(resourceArn=arn)[
+        "tags"
+    ],
     "sagemaker": lambda client, arn: client.list_tags(ResourceArn=arn)["Tags"],
     "secretsmanager": lambda client, arn: client.describe_secret(SecretId=arn).get("Tags", []),
     "sns": lambda client, arn: client.list_tags_for_resource(ResourceArn=arn)["Tags"],
@@ -56,7 +65,14 @@ def policies_on(principal: Principal, action: str, resource: str) -> Policies:
     """All that decides whether a principal may do something to a resource."""
     identity, boundary = identity_policies(principal) if principal.name else ((), None)
     document, account, decides = resource_policy(action, resource, principal.account)
-    return Policies(identity, boundary, principal.session_policies, document, account == principal.account, decides)
+    return Policies(
+        identity,
+        boundary,
+        principal.session_policies,
+        document,
+        account == principal.account,
+        decides,
+    )
 
 
 def resource_policy(action: str, resource: str, account: str) -> tuple[str | None, str, bool]:
@@ -66,7 +82,8 @@ def resource_policy(action: str, resource: str, account: str) -> tuple[str | Non
         return None, account, False
     service, region, owner, rest = parts[2], parts[3], parts[4] or account, parts[5]
     if action == "s3:CreateBucket":
-        return None, account, False  # that its name is taken, in whichever account, everybody may learn
+        # that its name is taken, in whichever account, everybody may learn
+        return None, account, False
     if service == "s3":
         return _bucket_policy(rest.partition("/")[0], account)
     if service == "iam" and action in TAKING_ROLES:
@@ -119,7 +136,9 @@ class Lookups:
         return found(parameters) if found else None
 
     def _athena_WorkGroupName(self, parameters: Mapping[str, Any]) -> str | None:
-        asked = parameters.get("QueryExecutionId") or next(iter(parameters.get("QueryExecutionIds", [])), None)
+        asked = parameters.get("QueryExecutionId") or next(
+            iter(parameters.get("QueryExecutionIds", [])), None
+        )
         execution = self.services["athena"].executions.get(asked)  # type: ignore[attr-defined]
         if execution:
             return str(execution.described["WorkGroup"])
@@ -134,7 +153,9 @@ class Lookups:
         return _end(serverless.namespaces.get(parameters.get("namespaceName")), "namespaceArn")
 
     def _redshift_data_WorkgroupId(self, parameters: Mapping[str, Any]) -> str | None:
-        return self._redshift_serverless_WorkgroupId({"workgroupName": parameters.get("WorkgroupName")})
+        return self._redshift_serverless_WorkgroupId(
+            {"workgroupName": parameters.get("WorkgroupName")}
+        )
 
     def _kms_KeyId(self, parameters: Mapping[str, Any]) -> str | None:
         alias = str(parameters.get("KeyId") or "").rpartition("alias/")
@@ -142,15 +163,24 @@ class Lookups:
         return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None
 
     def _s3_BucketKey(self, parameters: Mapping[str, Any]) -> str | None:
-        """The key that encrypts what is put into the bucket, the one that is named by any of its names first; None for AWS's own key."""
+        """The key that encrypts what is put into the bucket, the one that is named by any of its
+        names first; None for AWS's own key.
+        """
         if named := parameters.get("SSEKMSKeyId"):
             return self._arn(named)
         bucket = _bucket(str(parameters["Bucket"]))
-        wanted, configured = parameters.get("ServerSideEncryption"), getattr(bucket, "encryption", None)
+        wanted, configured = (
+            parameters.get("ServerSideEncryption"),
+            getattr(bucket, "encryption", None),
+        )
         if wanted == "AES256" or not configured:
             return None
         default = configured["Rule"]["ApplyServerSideEncryptionByDefault"]
-        return self._arn(default.get("KMSMasterKeyID")) if default["SSEAlgorithm"] != "AES256" else None
+        return (
+            self._arn(default.get("KMSMasterKeyID"))
+            if default["SSEAlgorithm"] != "AES256"
+            else None
+        )
 
     def _s3_ObjectKey(self, parameters: Mapping[str, Any]) -> str | None:
         bucket = _bucket(str(parameters["Bucket"]))
@@ -158,30 +188,45 @@ class Lookups:
         return self._arn(getattr(found, "kms_key_id", None))
 
     def _arn(self, key: str | None) -> str | None:
-        """The ARN of a key of ours; none for AWS's own, which every caller may use through its service."""
+        """The ARN of a key of ours; none for AWS's own, which every caller may use through its
+        service.
+        """
         if not key or "alias/aws/" in key:
             return None
         if "alias/" in key:
             known = self._kms_KeyId({"KeyId": key})
             return f"arn:aws:kms:{self.region}:{self.account}:key/{known}" if known else None
-        return key if key.startswith("arn:") else f"arn:aws:kms:{self.region}:{self.account}:key/{key}"
+        return (
+            key if key.startswith("arn:") else f"arn:aws:kms:{self.region}:{self.account}:key/{key}"
+        )
 
 
 def secret_arn(arn: str) -> str:
-    """The ARN of the secret that `…:secret:NAME-??????` stands for; the pattern itself when there is none."""
+    """The ARN of the secret that `…:secret:NAME-??????` stands for; the pattern itself when there
+    is none.
+    """
     parts = arn.split(":", 6)
     if len(parts) < 7 or not arn.endswith("-??????"):
         return arn
-    found = secretsmanager_backends[parts[4]][parts[3]].secrets.get(parts[6].removesuffix("-??????"))
+    found = secretsmanager_backends[parts[4]][parts[3]].secrets.get(
+        parts[6].removesuffix("-??????")
+    )
     return str(found.arn) if found else arn
 
 
 def _documents(entity: Any) -> tuple[str, ...]:
-    return (*entity.policies.values(), *(_current(each) for each in list(entity.managed_policies.values())))
+    return (
+        *entity.policies.values(),
+        *(_current(each) for each in list(entity.managed_policies.values())),
+    )
 
 
 def _current(policy: Any) -> str:
-    return next(_text(each.document) for each in policy.versions if each.version_id == policy.default_version_id)
+    return next(
+        _text(each.document)
+        for each in policy.versions
+        if each.version_id == policy.default_version_id
+    )
 
 
 def _boundary(account: str, arn: str | None) -> str | None:
@@ -222,7 +267,9 @@ def _iam_tags(account: str, rest: str) -> Mapping[str, str]:
     kind, _, path = rest.partition("/")
     iam, name = iam_backends[account]["aws"], rest.rpartition("/")[2]
     if kind == "role":
-        return next((_as_dict(each.tags) for each in list(iam.roles.values()) if each.name == name), NO_TAGS)
+        return next(
+            (_as_dict(each.tags) for each in list(iam.roles.values()) if each.name == name), NO_TAGS
+        )
     if kind == "policy":
         found = iam.managed_policies.get(f"arn:aws:iam::{account}:policy/{path}")
         return _as_dict(found.get_tags()) if found else NO_TAGS
@@ -233,7 +280,11 @@ def _s3_tags(stand_in: StandIn, rest: str) -> Mapping[str, str]:
     bucket, slash, key = rest.partition("/")
     client = stand_in.client("s3")
     try:
-        found = client.get_object_tagging(Bucket=bucket, Key=key) if slash else client.get_bucket_tagging(Bucket=bucket)
+        found = (
+            client.get_object_tagging(Bucket=bucket, Key=key)
+            if slash
+            else client.get_bucket_tagging(Bucket=bucket)
+        )
     except ClientError:
         return NO_TAGS
     return _as_dict(found["TagSet"])
@@ -242,7 +293,10 @@ def _s3_tags(stand_in: StandIn, rest: str) -> Mapping[str, str]:
 def _as_dict(tags: Any) -> dict[str, str]:
     if isinstance(tags, Mapping):
         return dict(tags)
-    lower = [{name.lower().removeprefix("tag"): value for name, value in each.items()} for each in tags or []]
+    lower = [
+        {name.lower().removeprefix("tag"): value for name, value in each.items()}
+        for each in tags or []
+    ]
     return {each["key"]: each.get("value", "") for each in lower}
 
 

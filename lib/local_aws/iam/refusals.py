@@ -1,4 +1,6 @@
-"""Refusals in AWS's words: each protocol has its own code for a denial, an unknown key and an expired session."""
+"""Refusals in AWS's words: each protocol has its own code for a denial, an unknown key and an
+expired session.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def unknown_key(service: str) -> ApiError:
     """The refusal of an access key that nobody has."""
     kind = _kind(service)
     code, status, _ = CODES[kind]
-    return ApiError(code, UNKNOWN.get(kind, "The security token included in the request is invalid."), status)
+    return ApiError(
+        code, UNKNOWN.get(kind, "The security token included in the request is invalid."), status
+    )
 
 
 def expired(service: str) -> ApiError:
@@ -47,26 +51,44 @@ def expired(service: str) -> ApiError:
     return ApiError(CODES[kind][2], message, 403 if kind == "xml" else 400)
 
 
-def sentence(principal: Principal, action: str, resource: str, decision: Decision, *, quoted: bool = False) -> str:
-    """`User: arn:… is not authorized to perform: glue:GetTable on resource: arn:… because no identity-based policy allows …`."""
+def sentence(
+    principal: Principal, action: str, resource: str, decision: Decision, *, quoted: bool = False
+) -> str:
+    """`User: arn:… is not authorized to perform: glue:GetTable on resource: arn:… because no
+    identity-based policy allows …`.
+    """
     on = f'"{resource}"' if quoted else resource
-    return f"User: {principal.arn} is not authorized to perform: {action} on resource: {on} {decision.reason}"
+    return (
+        f"User: {principal.arn} is not authorized to perform: {action} on resource: {on}"
+        f" {decision.reason}"
+    )
 
 
 def denied(
-    service: str, operation: str, principal: Principal, action: str, resource: str, decision: Decision
+    service: str,
+    operation: str,
+    principal: Principal,
+    action: str,
+    resource: str,
+    decision: Decision,
 ) -> AccessDeniedError:
     """The refusal of a call."""
     if service == "sts":
-        said = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}"
+        said = (
+            f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}"
+        )
         return AccessDeniedError("AccessDenied", said, said)
-    said = sentence(principal, action, resource, decision, quoted=service == "s3" and action.startswith("s3:"))
+    said = sentence(
+        principal, action, resource, decision, quoted=service == "s3" and action.startswith("s3:")
+    )
     if service == "s3":
         anonymous = principal.type == "AWSAccount"
         return AccessDeniedError("AccessDenied", said, "Access Denied" if anonymous else said)
     if service == "ec2":
         return AccessDeniedError(
-            "UnauthorizedOperation", said, f"You are not authorized to perform this operation. {said}"
+            "UnauthorizedOperation",
+            said,
+            f"You are not authorized to perform this operation. {said}",
         )
     if service == "sns":
         return AccessDeniedError("AuthorizationError", said, said)
@@ -78,8 +100,13 @@ def denied(
 def _json_code(service: str, operation: str) -> str:
     """The model's own error of the operation where it has one: DMS has AccessDeniedFault."""
     known = wire.model(service)
-    declared = known.operation_model(operation).error_shapes if operation in known.operation_names else []
-    return next((each.name for each in declared if each.name.startswith("AccessDenied")), "AccessDeniedException")
+    declared = (
+        known.operation_model(operation).error_shapes if operation in known.operation_names else []
+    )
+    return next(
+        (each.name for each in declared if each.name.startswith("AccessDenied")),
+        "AccessDeniedException",
+    )
 
 
 def _kind(service: str) -> str:

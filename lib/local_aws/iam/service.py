@@ -1,4 +1,6 @@
-"""IAM: moto keeps users, roles and policies; the simulator answers from the evaluator that decides about every call."""
+"""IAM: moto keeps users, roles and policies; the simulator answers from the evaluator that decides
+about every call.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,16 @@ class Iam(Service):
     def CreateUser(self, call: Call) -> dict[str, Any]:
         """A user, by moto, which would forget a permissions boundary."""
         if call.parameters.get("PermissionsBoundary"):
-            raise ApiError("NotInLocalAws", "local_aws keeps no permissions boundary of a user; give roles one.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws keeps no permissions boundary of a user; give roles one.",
+                501,
+            )
         return call.moto()
 
     def SimulatePrincipalPolicy(self, call: Call) -> dict[str, Any]:
-        """What the policies of a user or a role say to actions on resources, one result for each pair.
+        """What the policies of a user or a role say to actions on resources, one result for each
+        pair.
 
         Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
         """
@@ -49,12 +56,16 @@ class Iam(Service):
     def SimulateCustomPolicy(self, call: Call) -> dict[str, Any]:
         """What the given policies say to actions on resources."""
         caller = call.parameters.get("CallerArn")
-        return _simulated(call.parameters, _principal(caller) if caller else call.principal, (), None)
+        return _simulated(
+            call.parameters, _principal(caller) if caller else call.principal, (), None
+        )
 
 
 @dataclass
 class _Simulated(Context):
-    """A request that has only the condition keys of the simulation; it remembers those that were asked for in vain."""
+    """A request that has only the condition keys of the simulation; it remembers those that were
+    asked for in vain.
+    """
 
     entries: dict[str, list[str]] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
@@ -79,12 +90,21 @@ def _simulated(
     results = list(_results(told, principal, policies))
     first = int(told.get("Marker") or 0)
     last = first + int(told.get("MaxItems") or 100)
-    rest = {"IsTruncated": True, "Marker": str(last)} if last < len(results) else {"IsTruncated": False}
+    rest = (
+        {"IsTruncated": True, "Marker": str(last)}
+        if last < len(results)
+        else {"IsTruncated": False}
+    )
     return {"EvaluationResults": results[first:last], **rest}
 
 
-def _results(told: dict[str, Any], principal: Principal, policies: Policies) -> Iterator[dict[str, Any]]:
-    entries = {each["ContextKeyName"].lower(): each["ContextKeyValues"] for each in told.get("ContextEntries", [])}
+def _results(
+    told: dict[str, Any], principal: Principal, policies: Policies
+) -> Iterator[dict[str, Any]]:
+    entries = {
+        each["ContextKeyName"].lower(): each["ContextKeyValues"]
+        for each in told.get("ContextEntries", [])
+    }
     for action in told["ActionNames"]:
         for resource in told.get("ResourceArns") or ["*"]:
             context = _Simulated(principal, action, resource, SIMULATED_REGION, entries=entries)
@@ -102,7 +122,9 @@ def _result(context: _Simulated, policies: Policies) -> dict[str, Any]:
     }
     if policies.boundary is not None:
         within = decide(Policies((policies.boundary,)), context)
-        result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": within.allowed}
+        result["PermissionsBoundaryDecisionDetail"] = {
+            "AllowedByPermissionsBoundary": within.allowed
+        }
     return result
 
 

@@ -1,1 +1,3 @@
-"""Lake Formation: who may see which databases, tables, columns and rows, enforced where the lake is read."""
+"""Lake Formation: who may see which databases, tables, columns and rows, enforced where the lake is
+read.
+"""

@@ -76,9 +76,11 @@ class Lake:
         self.catalog, self.grants, self.tags = Catalog(region), Grants(), Tags()
         self.settings = default_settings()
         self.locations: dict[str, Location] = {}
-        self.filters: dict[tuple[str, str, str], dict[str, Any]] = {}  # by database, table, name: TableData
+        # by database, table, name: TableData
+        self.filters: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.opt_ins: dict[tuple[str, On], dict[str, Any]] = {}
-        self.table_defaults: dict[str, list[dict[str, Any]]] = {}  # by database: what is granted on its new tables
+        # by database: what is granted on its new tables
+        self.table_defaults: dict[str, list[dict[str, Any]]] = {}
         self.grants.add(EVERYBODY, CATALOG, ["CREATE_DATABASE"], [], "")
         for database in self.catalog.databases():  # moto's records outlive a stand-in
             self.created(ENGINE, database)
@@ -89,11 +91,19 @@ class Lake:
 
     def administers(self, principal: Principal) -> bool:
         """Whether this is a data lake administrator, or the stand-in itself."""
-        return principal is ENGINE or {"DataLakePrincipalIdentifier": principal.policy_arn} in self.settings["DataLakeAdmins"]  # fmt: skip
+        return (
+            principal is ENGINE
+            or {"DataLakePrincipalIdentifier": principal.policy_arn}
+            in self.settings["DataLakeAdmins"]
+        )
 
     def reads_all(self, principal: Principal) -> bool:
-        """Whether a principal sees all that is described, as administrators and read-only administrators do."""
-        read_only = {"DataLakePrincipalIdentifier": principal.policy_arn} in self.settings["ReadOnlyAdmins"]
+        """Whether a principal sees all that is described, as administrators and read-only
+        administrators do.
+        """
+        read_only = {"DataLakePrincipalIdentifier": principal.policy_arn} in self.settings[
+            "ReadOnlyAdmins"
+        ]
         return read_only or self.administers(principal)
 
     def names_of(self, principal: Principal, database: str = "", table: str = "") -> list[str]:
@@ -104,7 +114,11 @@ class Lake:
     def _opted_in(self, names: list[str], database: str, table: str) -> bool:
         if not self.opt_ins:
             return False
-        wanted = {On("Database", database), On("Table", database, EVERY), On("Table", database, table)}
+        wanted = {
+            On("Database", database),
+            On("Table", database, EVERY),
+            On("Table", database, table),
+        }
         found = any(who in names and on in wanted for who, on in list(self.opt_ins))
         location = self.location(arn_of(self.catalog.location(database, table))) if table else None
         return found and (not table or bool(location and location.hybrid))
@@ -117,7 +131,9 @@ class Lake:
         return max(found, key=lambda each: len(each.arn), default=None)
 
     def lender(self, principal: Principal, arn: str) -> str:
-        """The role with which Lake Formation reads an object for a principal; empty when it does not."""
+        """The role with which Lake Formation reads an object for a principal; empty when it does
+        not.
+        """
         location = self.location(arn)
         if location is None or (location.hybrid and not self._opted_in_below(principal, arn)):
             return ""
@@ -125,13 +141,22 @@ class Lake:
 
     def _opted_in_below(self, principal: Principal, arn: str) -> bool:
         own = self.names_of(principal)
-        below = [(on.database, name) for who, on in list(self.opt_ins) if who in own for name in self.catalog.tables(on.database) if on.table in ("", EVERY, name)]  # fmt: skip
+        below = [
+            (on.database, name)
+            for who, on in list(self.opt_ins)
+            if who in own
+            for name in self.catalog.tables(on.database)
+            if on.table in ("", EVERY, name)
+        ]
         return any(covers(arn_of(self.catalog.location(*each)), arn) for each in below)
 
     def governed(self, principal: Principal, database: str, table: str) -> bool:
         """Whether a table's files are reached through Lake Formation by this principal."""
         location = self.location(arn_of(self.catalog.location(database, table)))
-        return bool(location and (not location.hybrid or EVERYBODY not in self.names_of(principal, database, table)))
+        return bool(
+            location
+            and (not location.hybrid or EVERYBODY not in self.names_of(principal, database, table))
+        )
 
     def on_database(self, principal: Principal, database: str) -> set[str]:
         """The permissions on a database."""
@@ -139,7 +164,9 @@ class Lake:
             return {"ALL"}
         found: set[str] = {"DESCRIBE"} if self.reads_all(principal) else set()
         for on, grant in self.grants.of(self.names_of(principal, database)):
-            if on == On("Database", database) or (on.of == "DATABASE" and self.tags.match(on, (database,))):
+            if on == On("Database", database) or (
+                on.of == "DATABASE" and self.tags.match(on, (database,))
+            ):
                 found |= grant.permissions | {"DESCRIBE"}
             elif on == On("Table", database, EVERY) or (on.database, on.table, on.kind) == (
                 database,
@@ -159,17 +186,25 @@ class Lake:
         permissions, cells = self._granted(names, database, table)
         if self.reads_all(principal):
             permissions |= {"DESCRIBE"}
-        permissions = _spelled_out(permissions | ({"SELECT"} if cells else set()), On("Table", database, table))
+        permissions = _spelled_out(
+            permissions | ({"SELECT"} if cells else set()), On("Table", database, table)
+        )
         columns = self.catalog.columns(database, table)
         whole = bool(columns) and len(cells) == len(columns) and not any(cells.values())
         free = bool(permissions) and not self.governed(principal, database, table)
-        return Access(frozenset(permissions | ({"DESCRIBE"} if permissions else set())), whole or free, {each: tuple(sorted(conditions)) for each, conditions in cells.items()})  # fmt: skip
+        return Access(
+            frozenset(permissions | ({"DESCRIBE"} if permissions else set())),
+            whole or free,
+            {each: tuple(sorted(conditions)) for each, conditions in cells.items()},
+        )
 
     def _everybodys(self, database: str, table: str) -> bool:
         places = On("Table", database, table), On("Table", database, EVERY)
         return any("ALL" in self.grants.held(EVERYBODY, each).permissions for each in places)
 
-    def _granted(self, names: Iterable[str], database: str, table: str) -> tuple[set[str], dict[str, set[str]]]:
+    def _granted(
+        self, names: Iterable[str], database: str, table: str
+    ) -> tuple[set[str], dict[str, set[str]]]:
         """The permissions on a table, and the conditions on the rows of each column: grants add up."""
         permissions: set[str] = set()
         cells: dict[str, set[str]] = {}
@@ -189,16 +224,31 @@ class Lake:
         if on.of == "TABLE":
             return [each for each in columns if self.tags.match(on, (database, table, each))]
         if on.kind == "TableWithColumns":
-            return [each for each in columns if (each in on.columns if on.columns is not None else each not in on.excluded)]  # fmt: skip
+            return [
+                each
+                for each in columns
+                if (each in on.columns if on.columns is not None else each not in on.excluded)
+            ]
         if on.kind == "DataCellsFilter":
             told = self.filters.get((on.database, on.table, on.name), {"ColumnNames": []})
-            named, excluded = told.get("ColumnNames"), told.get("ColumnWildcard", {}).get("ExcludedColumnNames", [])
-            return [each for each in columns if (each in named if named is not None else each not in excluded)]
+            named, excluded = (
+                told.get("ColumnNames"),
+                told.get("ColumnWildcard", {}).get("ExcludedColumnNames", []),
+            )
+            return [
+                each
+                for each in columns
+                if (each in named if named is not None else each not in excluded)
+            ]
         return columns
 
     def _rows(self, on: On) -> str:
         """The condition on rows of a data cells filter; empty where there is none."""
-        told = self.filters.get((on.database, on.table, on.name), {}) if on.kind == "DataCellsFilter" else {}
+        told = (
+            self.filters.get((on.database, on.table, on.name), {})
+            if on.kind == "DataCellsFilter"
+            else {}
+        )
         return str(told.get("RowFilter", {}).get("FilterExpression", ""))
 
     # May it
@@ -208,8 +258,12 @@ class Lake:
         if not {permission, "ALL"} & self.on_database(principal, database):
             raise denied(permission, database)
 
-    def require_table(self, principal: Principal, permissions: Iterable[str], database: str, table: str) -> Access:
-        """What a principal may see of a table; raises AccessDeniedException unless it holds one of the permissions."""
+    def require_table(
+        self, principal: Principal, permissions: Iterable[str], database: str, table: str
+    ) -> Access:
+        """What a principal may see of a table; raises AccessDeniedException unless it holds one of
+        the permissions.
+        """
         access = self.on_table(principal, database, table)
         if not {*permissions, "ALL"} & access.permissions:
             raise denied(next(iter(permissions)), table)
@@ -217,14 +271,21 @@ class Lake:
 
     def require_catalog(self, principal: Principal) -> None:
         """Raise AccessDeniedException unless the principal may create databases."""
-        held = {each for on, grant in self.grants.of(self.names_of(principal)) if on == CATALOG for each in grant.permissions}  # fmt: skip
+        held = {
+            each
+            for on, grant in self.grants.of(self.names_of(principal))
+            if on == CATALOG
+            for each in grant.permissions
+        }
         if not self.administers(principal) and not {"CREATE_DATABASE", "ALL"} & held:
             raise denied("CREATE_DATABASE", "Catalog")
 
     def require_location(self, principal: Principal, location: str, database: str = "") -> None:
-        """Raise AccessDeniedException unless the principal may make tables of what lies in a registered location.
+        """Raise AccessDeniedException unless the principal may make tables of what lies in a
+        registered location.
 
-        Source: https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
+        Source:
+        https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
         """
         arn = arn_of(location)
         if self.location(arn) is None or self.administers(principal):
@@ -232,26 +293,37 @@ class Lake:
         own = (
             self.catalog.location(database) if database else ""
         )  # who may create tables may do so where the database lies
-        held = [on.name for on, _ in self.grants.of(self.names_of(principal)) if on.kind == "DataLocation"]
+        held = [
+            on.name
+            for on, _ in self.grants.of(self.names_of(principal))
+            if on.kind == "DataLocation"
+        ]
         if not any(covers(each, arn) for each in [*held, *([arn_of(own)] if own else [])]):
-            raise ApiError("AccessDeniedException", f"Insufficient Lake Formation permission(s) on {location}")
+            raise ApiError(
+                "AccessDeniedException", f"Insufficient Lake Formation permission(s) on {location}"
+            )
 
     # What changes in the catalog
 
     def created(self, principal: Principal, database: str, table: str = "") -> None:
         """Grant on a new database or table what the settings say, and all to who made it.
 
-        What is granted on new tables is the database's own setting, taken from the account's when it was made.
+        What is granted on new tables is the database's own setting, taken from the account's when
+        it was made.
         """
         on = On("Table", database, table) if table else On("Database", database)
         if table:
             told = self.table_defaults.get(database, [])
         else:
             own = self.catalog.database(database).get("CreateTableDefaultPermissions")
-            self.table_defaults[database] = self.settings["CreateTableDefaultPermissions"] if own is None else own
+            self.table_defaults[database] = (
+                self.settings["CreateTableDefaultPermissions"] if own is None else own
+            )
             told = self.settings["CreateDatabaseDefaultPermissions"]
         for each in told:
-            self.grants.add(each["Principal"]["DataLakePrincipalIdentifier"], on, each["Permissions"], [], "")
+            self.grants.add(
+                each["Principal"]["DataLakePrincipalIdentifier"], on, each["Permissions"], [], ""
+            )
         if principal is not ENGINE:
             self.grants.add(principal.policy_arn, on, ["ALL"], ["ALL"], principal.policy_arn)
 
@@ -261,11 +333,15 @@ class Lake:
         self.tags.forget(database, table)
         if not table:
             self.table_defaults.pop(database, None)
-        for key in [each for each in self.filters if each[0] == database and table in ("", each[1])]:
+        for key in [
+            each for each in self.filters if each[0] == database and table in ("", each[1])
+        ]:
             del self.filters[key]
 
     def exists(self, on: On) -> None:
-        """Raise EntityNotFoundException, InvalidInputException unless there is what permissions are asked for."""
+        """Raise EntityNotFoundException, InvalidInputException unless there is what permissions are
+        asked for.
+        """
         if on.database and not self.catalog.has_database(on.database):
             raise not_found(f"Database {on.database} not found.")
         if on.table not in ("", EVERY) and self.catalog.table(on.database, on.table) is None:
@@ -273,7 +349,9 @@ class Lake:
 
 
 def _widen(cells: dict[str, set[str]], column: str, rows: str) -> None:
-    """Add the rows of one grant to those of a column that are seen; no condition at all means every row."""
+    """Add the rows of one grant to those of a column that are seen; no condition at all means every
+    row.
+    """
     if not rows or cells.get(column) == set():
         cells[column] = set()
     else:
@@ -287,12 +365,15 @@ def _spelled_out(permissions: set[str], on: On) -> set[str]:
 def condition(lake: Lake, database: str, table: str, conditions: Iterable[str]) -> str:
     """Filters one of which a row must pass, for DuckDB."""
     types, keys = lake.catalog.columns(database, table), lake.catalog.keys(database, table)
-    return " OR ".join(f"({filters.sql(filters.condition(each, types, keys))})" for each in conditions)
+    return " OR ".join(
+        f"({filters.sql(filters.condition(each, types, keys))})" for each in conditions
+    )
 
 
 def denied(permission: str, name: str) -> ApiError:
     """Lake Formation's refusal, as Glue answers it."""
     required = permission.replace("_", " ").title()
     return ApiError(
-        "AccessDeniedException", f"Insufficient Lake Formation permission(s): Required {required} on {name}"
+        "AccessDeniedException",
+        f"Insufficient Lake Formation permission(s): Required {required} on {name}",
     )

@@ -1,4 +1,6 @@
-"""The Data Catalog as Lake Formation looks at it: which databases and tables there are, their columns and where they lie."""
+"""The Data Catalog as Lake Formation looks at it: which databases and tables there are, their
+columns and where they lie.
+"""
 
 from __future__ import annotations
 
@@ -34,24 +36,40 @@ class Catalog:
 
     def table(self, database: str, name: str) -> dict[str, Any] | None:
         """The TableInput of a table as it is now."""
-        found = self._backend.databases[database].tables.get(name) if self.has_database(database) else None
+        found = (
+            self._backend.databases[database].tables.get(name)
+            if self.has_database(database)
+            else None
+        )
         return found.versions[str(found._current_version)] if found else None  # noqa: SLF001 - get_table copies the whole
 
     def columns(self, database: str, name: str) -> dict[str, str]:
         """The types of a table's columns, partition keys last, names in lower case."""
         table = self.table(database, name) or {}
-        listed = [*table.get("StorageDescriptor", {}).get("Columns", []), *table.get("PartitionKeys", [])]
+        listed = [
+            *table.get("StorageDescriptor", {}).get("Columns", []),
+            *table.get("PartitionKeys", []),
+        ]
         return {each["Name"].lower(): each.get("Type", "") for each in listed}
 
     def keys(self, database: str, name: str) -> set[str]:
         """The names of a table's partition keys."""
-        return {each["Name"].lower() for each in (self.table(database, name) or {}).get("PartitionKeys", [])}
+        return {
+            each["Name"].lower()
+            for each in (self.table(database, name) or {}).get("PartitionKeys", [])
+        }
 
     def location(self, database: str, name: str = "") -> str:
         """Where a table, or a database, lies: `s3://bucket/prefix`; empty when it does not say."""
         if name:
-            return str((self.table(database, name) or {}).get("StorageDescriptor", {}).get("Location", ""))
-        return str(self.database(database).get("LocationUri") or "") if self.has_database(database) else ""
+            return str(
+                (self.table(database, name) or {}).get("StorageDescriptor", {}).get("Location", "")
+            )
+        return (
+            str(self.database(database).get("LocationUri") or "")
+            if self.has_database(database)
+            else ""
+        )
 
 
 def arn_of(location: str) -> str:

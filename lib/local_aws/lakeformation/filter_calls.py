@@ -28,7 +28,8 @@ class FilterCalls:
             raise ApiError("AlreadyExistsException", f"Data cells filter {key[2]} already exists")
         if sum(each[:2] == key[:2] for each in self.lake.filters) >= FILTERS_OF_A_TABLE:
             raise ApiError(
-                "ResourceNumberLimitExceededException", f"The table has {FILTERS_OF_A_TABLE} filters already"
+                "ResourceNumberLimitExceededException",
+                f"The table has {FILTERS_OF_A_TABLE} filters already",
             )
         self.lake.filters[key] = self._checked(call.parameters["TableData"])
         return {}
@@ -65,17 +66,22 @@ class FilterCalls:
         return page("DataCellsFilters", seen, call.parameters)
 
     def _key(self, call: Call) -> tuple[str, str, str]:
-        """Database, table and name of a filter; raises ApiError when there is no such table or the caller may not filter it."""
+        """Database, table and name of a filter; raises ApiError when there is no such table or the
+        caller may not filter it.
+        """
         told = call.parameters.get("TableData", call.parameters)
         if told["TableCatalogId"] != ACCOUNT:
             raise ApiError(
-                "NotInLocalAws", f"local_aws has no catalog but {ACCOUNT}, not {told['TableCatalogId']}.", 501
+                "NotInLocalAws",
+                f"local_aws has no catalog but {ACCOUNT}, not {told['TableCatalogId']}.",
+                501,
             )
         database, table = told["DatabaseName"].lower(), told["TableName"].lower()
         self.lake.exists(On("Table", database, table))
         if not self.lake.administers(call.principal) and not self._grants(call, database, table):
             raise ApiError(
-                "AccessDeniedException", f"Insufficient Lake Formation permission(s): Required Select on {table}"
+                "AccessDeniedException",
+                f"Insufficient Lake Formation permission(s): Required Select on {table}",
             )
         return database, table, told["Name"]
 
@@ -91,11 +97,16 @@ class FilterCalls:
 
     def _checked(self, told: dict[str, Any]) -> dict[str, Any]:
         database, table = told["DatabaseName"].lower(), told["TableName"].lower()
-        types, keys = self.lake.catalog.columns(database, table), self.lake.catalog.keys(database, table)
+        types, keys = (
+            self.lake.catalog.columns(database, table),
+            self.lake.catalog.keys(database, table),
+        )
         if ("ColumnNames" in told) == ("ColumnWildcard" in told):
             raise invalid("A data cells filter needs either ColumnNames or ColumnWildcard")
         names = [each.lower() for each in told.get("ColumnNames", [])]
-        excluded = [each.lower() for each in told.get("ColumnWildcard", {}).get("ExcludedColumnNames", [])]
+        excluded = [
+            each.lower() for each in told.get("ColumnWildcard", {}).get("ExcludedColumnNames", [])
+        ]
         if unknown := sorted({*names, *excluded} - set(types)):
             raise invalid(f"Column {unknown[0]} does not exist in table {table}")
         rows = told.get("RowFilter", {})
@@ -103,14 +114,28 @@ class FilterCalls:
             raise invalid("RowFilter needs either FilterExpression or AllRowsWildcard")
         if "FilterExpression" in rows:
             filters.condition(rows["FilterExpression"], types, keys)
-        which: dict[str, Any] = {"ColumnNames": names} if "ColumnNames" in told else {"ColumnWildcard": {"ExcludedColumnNames": excluded}}  # fmt: skip
+        which: dict[str, Any] = (
+            {"ColumnNames": names}
+            if "ColumnNames" in told
+            else {"ColumnWildcard": {"ExcludedColumnNames": excluded}}
+        )
         version = str(datetime.datetime.now(datetime.UTC).timestamp())
-        return {"TableCatalogId": ACCOUNT, "DatabaseName": database, "TableName": table, "Name": told["Name"], "RowFilter": rows, **which, "VersionId": version}  # fmt: skip
+        return {
+            "TableCatalogId": ACCOUNT,
+            "DatabaseName": database,
+            "TableName": table,
+            "Name": told["Name"],
+            "RowFilter": rows,
+            **which,
+            "VersionId": version,
+        }
 
     # Hybrid access mode
 
     def CreateLakeFormationOptIn(self, call: Call) -> dict[str, Any]:
-        """A principal for whom grants count on a database or table at a hybrid location; for administrators."""
+        """A principal for whom grants count on a database or table at a hybrid location; for
+        administrators.
+        """
         key = self._opt_in(call)
         if "Condition" in call.parameters:
             raise ApiError("NotInLocalAws", "local_aws does not do opt-ins with a Condition.", 501)
@@ -133,7 +158,11 @@ class FilterCalls:
         who = call.parameters.get("Principal", {}).get("DataLakePrincipalIdentifier")
         what = on(call.parameters["Resource"]) if "Resource" in call.parameters else None
         found = [
-            {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": each.described(), **more}
+            {
+                "Principal": {"DataLakePrincipalIdentifier": principal},
+                "Resource": each.described(),
+                **more,
+            }
             for (principal, each), more in self.lake.opt_ins.items()
             if who in (None, principal) and what in (None, each)
         ]
@@ -144,6 +173,8 @@ class FilterCalls:
         if what.kind not in ("Database", "Table"):
             raise invalid("Principals are opted in for a Database or a Table")
         if not self.lake.administers(call.principal):
-            raise ApiError("AccessDeniedException", "Only data lake administrators opt principals in")
+            raise ApiError(
+                "AccessDeniedException", "Only data lake administrators opt principals in"
+            )
         self.lake.exists(what)
         return call.parameters["Principal"]["DataLakePrincipalIdentifier"], what

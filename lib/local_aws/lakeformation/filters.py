@@ -1,4 +1,5 @@
-"""Row filter expressions of data cells filters, as Lake Formation allows them, and in DuckDB's words.
+"""Row filter expressions of data cells filters, as Lake Formation allows them, and in DuckDB's
+words.
 
 Source: https://docs.aws.amazon.com/lake-formation/latest/dg/partiql-support.html
 """
@@ -16,19 +17,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST = 2048
-COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Like, exp.Is)
+COMPARISONS = (
+    exp.EQ,
+    exp.NEQ,
+    exp.LT,
+    exp.LTE,
+    exp.GT,
+    exp.GTE,
+    exp.Between,
+    exp.In,
+    exp.Like,
+    exp.Is,
+)
 LOGIC = (exp.And, exp.Or, exp.Not, exp.Paren)
 KINDS = {
     **dict.fromkeys(("string", "char", "varchar"), "text"),
     **dict.fromkeys(
-        ("tinyint", "smallint", "int", "integer", "long", "bigint", "float", "decimal", "double"), "number"
+        ("tinyint", "smallint", "int", "integer", "long", "bigint", "float", "decimal", "double"),
+        "number",
     ),
     "boolean": "boolean",
 }
 
 
 def condition(text: str, types: Mapping[str, str], keys: set[str]) -> exp.Expr:
-    """What a filter asks of a row; raises ApiError InvalidInputException for what Lake Formation does not allow.
+    """What a filter asks of a row; raises ApiError InvalidInputException for what Lake Formation
+    does not allow.
 
     `types` are the catalog's of all columns by name, `keys` the partition keys among them.
     """
@@ -53,7 +67,11 @@ def sql(tree: exp.Expr) -> str:
     def plain(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Dot):
             return node
-        return exp.column(node.name.lower(), quoted=True) if isinstance(node, exp.Column) and not node.table else node
+        return (
+            exp.column(node.name.lower(), quoted=True)
+            if isinstance(node, exp.Column) and not node.table
+            else node
+        )
 
     return tree.transform(plain).sql(dialect="duckdb")
 
@@ -65,7 +83,9 @@ def _check(node: exp.Expr, text: str, types: Mapping[str, str], keys: set[str]) 
     elif isinstance(node, COMPARISONS):
         _check_comparison(node, text, types, keys)
     else:
-        raise _wrong(text, f"`{node.sql(dialect='presto')}` is no comparison of a column with a constant")
+        raise _wrong(
+            text, f"`{node.sql(dialect='presto')}` is no comparison of a column with a constant"
+        )
 
 
 def _check_comparison(node: exp.Expr, text: str, types: Mapping[str, str], keys: set[str]) -> None:
@@ -85,7 +105,9 @@ def _check_comparison(node: exp.Expr, text: str, types: Mapping[str, str], keys:
     for value in values:
         found = _kind(value)
         if not found or (kind and found != kind):
-            raise _wrong(text, f"{value.sql(dialect='presto')} is no constant of {name}'s type {types[name]}")
+            raise _wrong(
+                text, f"{value.sql(dialect='presto')} is no constant of {name}'s type {types[name]}"
+            )
 
 
 def _kind(value: exp.Expr) -> str:

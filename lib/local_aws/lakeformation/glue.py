@@ -35,7 +35,9 @@ ON_TABLE = {  # one of these
 
 
 def check(lake: Lake, call: Call) -> None:
-    """Return when the caller may make a call to the catalog (names in lower case); raises ApiError AccessDeniedException."""
+    """Return when the caller may make a call to the catalog (names in lower case); raises ApiError
+    AccessDeniedException.
+    """
     told, who, operation = call.parameters, call.principal, call.operation
     if who is ENGINE:
         return
@@ -62,13 +64,22 @@ def _check_table(lake: Lake, call: Call, database: str) -> None:
     if lake.catalog.table(database, table) is None:
         return
     access = lake.require_table(who, ON_TABLE[operation], database, table)
-    if operation == "UpdateTable" and _location(told["TableInput"]) != lake.catalog.location(database, table):
+    if operation == "UpdateTable" and _location(told["TableInput"]) != lake.catalog.location(
+        database, table
+    ):
         lake.require_location(who, _location(told["TableInput"]), database)
-    inputs = [*told.get("PartitionInputList", []), *([told["PartitionInput"]] if "PartitionInput" in told else [])]
+    inputs = [
+        *told.get("PartitionInputList", []),
+        *([told["PartitionInput"]] if "PartitionInput" in told else []),
+    ]
     for each in inputs:
         lake.require_location(who, _location(each), database)
     hidden = lake.catalog.keys(database, table) - set(access.cells)
-    if operation in ("GetPartition", "GetPartitions", "BatchGetPartition") and not access.whole and (hidden or access.filters):  # fmt: skip
+    if (
+        operation in ("GetPartition", "GetPartitions", "BatchGetPartition")
+        and not access.whole
+        and (hidden or access.filters)
+    ):
         raise denied("SELECT", table)  # the values of partitions are data
 
 
@@ -77,7 +88,9 @@ def _location(told: dict[str, Any]) -> str:
 
 
 def shown(lake: Lake, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer of the catalog without the databases, tables and columns that the caller may not see."""
+    """An answer of the catalog without the databases, tables and columns that the caller may not
+    see.
+    """
     who, told = call.principal, call.parameters
     if "Database" in answer:
         _fill(lake, answer["Database"])
@@ -89,15 +102,24 @@ def shown(lake: Lake, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
         seen = [each for each in answer["DatabaseList"] if lake.on_database(who, each["Name"])]
         return {**answer, "DatabaseList": seen}
     if "TableList" in answer:
-        found = [(each, lake.on_table(who, told["DatabaseName"], each["Name"])) for each in answer["TableList"]]
+        found = [
+            (each, lake.on_table(who, told["DatabaseName"], each["Name"]))
+            for each in answer["TableList"]
+        ]
         return {
             **answer,
-            "TableList": [_table(lake, call, each, access) for each, access in found if access.permissions],
+            "TableList": [
+                _table(lake, call, each, access) for each, access in found if access.permissions
+            ],
         }
     if "Table" in answer:
         access = lake.on_table(who, told["DatabaseName"], told["Name"])
         return {**answer, "Table": _table(lake, call, answer["Table"], access)}
-    if inside := [name for name in ("TableVersion", "TableVersions", "Partition", "Partitions") if name in answer]:
+    if inside := [
+        name
+        for name in ("TableVersion", "TableVersions", "Partition", "Partitions")
+        if name in answer
+    ]:
         access = lake.on_table(who, told["DatabaseName"], told["TableName"])
         return {**answer, **{name: _inner(lake, call, answer[name], access) for name in inside}}
     return answer
@@ -122,9 +144,14 @@ def _table(lake: Lake, call: Call, described: dict[str, Any], access: Access) ->
     if access.whole or lake.reads_all(call.principal):
         return described
     storage = described.get("StorageDescriptor", {})
-    seen = {**described, "StorageDescriptor": {**storage, "Columns": _seen(storage.get("Columns", []), access)}}
+    seen = {
+        **described,
+        "StorageDescriptor": {**storage, "Columns": _seen(storage.get("Columns", []), access)},
+    }
     return (
-        {**seen, "PartitionKeys": _seen(described["PartitionKeys"], access)} if "PartitionKeys" in described else seen
+        {**seen, "PartitionKeys": _seen(described["PartitionKeys"], access)}
+        if "PartitionKeys" in described
+        else seen
     )
 
 

@@ -28,20 +28,25 @@ class Grants:
     def __init__(self) -> None:
         self._held: dict[str, dict[On, Grant]] = {}
 
-    def add(self, principal: str, on: On, permissions: Iterable[str], grantable: Iterable[str], by: str) -> None:
+    def add(
+        self, principal: str, on: On, permissions: Iterable[str], grantable: Iterable[str], by: str
+    ) -> None:
         """Add to what is held; what is held already stays."""
         held = self._held.setdefault(principal, {}).setdefault(on, Grant())
         held.permissions |= {*permissions, *grantable}
         held.grantable |= set(grantable)
         held.updated, held.by = datetime.datetime.now(datetime.UTC), by
 
-    def remove(self, principal: str, on: On, permissions: Iterable[str], grantable: Iterable[str], by: str) -> None:
+    def remove(
+        self, principal: str, on: On, permissions: Iterable[str], grantable: Iterable[str], by: str
+    ) -> None:
         """Take away; raises ApiError InvalidInputException for what is not held."""
         lost, options = set(permissions), set(grantable)
         held = self._held.get(principal, {}).get(on)
         if held is None:
             raise invalid(
-                "No permissions revoked. Grantee has no permissions and no grantable permissions on resource."
+                "No permissions revoked. Grantee has no permissions and no grantable permissions on"
+                " resource."
             )
         _spell_out(held, on, lost | options)
         if lacking := sorted(lost - held.permissions | options - held.grantable):
@@ -63,12 +68,18 @@ class Grants:
 
     def all(self) -> list[tuple[str, On, Grant]]:
         """Every grant, the oldest principal's first."""
-        return [(who, on, grant) for who, grants in list(self._held.items()) for on, grant in list(grants.items())]
+        return [
+            (who, on, grant)
+            for who, grants in list(self._held.items())
+            for on, grant in list(grants.items())
+        ]
 
     def forget(self, database: str, table: str = "") -> None:
         """Drop the grants on a table, or on a database and all in it, that is no more."""
         for grants in self._held.values():
-            for on in [each for each in grants if each.database == database and table in ("", each.table)]:
+            for on in [
+                each for each in grants if each.database == database and table in ("", each.table)
+            ]:
                 del grants[on]
 
     def forget_on(self, on: On) -> None:
@@ -88,7 +99,8 @@ def _spell_out(held: Grant, on: On, lost: set[str]) -> None:
 
 
 def entries(principal: str, on: On, grant: Grant) -> list[dict[str, Any]]:
-    """A grant as ListPermissions shows it: SELECT on a table is SELECT on all of its columns, an entry of its own.
+    """A grant as ListPermissions shows it: SELECT on a table is SELECT on all of its columns, an
+    entry of its own.
 
     Source: the reading of permissions in
     https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lakeformation/permissions_data_source.go

@@ -1,4 +1,5 @@
-"""Lake Formation as query engines ask it: what of a table is read, with whose credentials, and the record of it for CloudTrail.
+"""Lake Formation as query engines ask it: what of a table is read, with whose credentials, and the
+record of it for CloudTrail.
 
 Source: https://docs.aws.amazon.com/lake-formation/latest/dg/cloudtrail-logging.html
 """
@@ -25,18 +26,23 @@ REQUESTERS = {"athena.amazonaws.com": "ATHENA", "redshift.amazonaws.com": "REDSH
 def reading(stand_in: StandIn, database: str, table: str) -> tuple[Access, dict[str, str]]:
     """What the stand-in's principal may see of a table, and its row filters in DuckDB's words.
 
-    Credentials for a registered location are lent for it: raises AccessDeniedError without lakeformation:GetDataAccess.
+    Credentials for a registered location are lent for it: raises AccessDeniedError without
+    lakeformation:GetDataAccess.
     """
     principal, lake = stand_in.acting, stand_in.lake
     access = lake.on_table(principal, database, table)
     if principal is not ENGINE and lake.governed(principal, database, table):
         lend(stand_in, database, table, filtered=bool(access.filters))
-    conditions = {each: condition(lake, database, table, [each]) for every in access.filters for each in every}
+    conditions = {
+        each: condition(lake, database, table, [each]) for every in access.filters for each in every
+    }
     return access, conditions
 
 
 def lend(stand_in: StandIn, database: str, table: str, *, filtered: bool = False) -> None:
-    """Record that the credentials of a table's location are lent; raises AccessDeniedError to whom they may not be."""
+    """Record that the credentials of a table's location are lent; raises AccessDeniedError to whom
+    they may not be.
+    """
     principal = stand_in.acting
     stand_in.authorize(principal, "lakeformation:GetDataAccess", "*")
     engine = cloudtrail_identity.invoked_by(principal)
@@ -65,7 +71,9 @@ def may_write(stand_in: StandIn, database: str, table: str) -> None:
 
 
 def may_create(stand_in: StandIn, database: str, location: str) -> None:
-    """Return when the stand-in's principal may make a table at a location; raises AccessDeniedError."""
+    """Return when the stand-in's principal may make a table at a location; raises
+    AccessDeniedError.
+    """
     if stand_in.acting is not ENGINE:
         with _refused():
             stand_in.lake.require_database(stand_in.acting, "CREATE_TABLE", database)

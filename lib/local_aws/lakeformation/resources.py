@@ -1,4 +1,5 @@
-"""What Lake Formation grants permissions on, in a form that compares: databases, tables, columns, locations, tags, filters.
+"""What Lake Formation grants permissions on, in a form that compares: databases, tables, columns,
+locations, tags, filters.
 
 Source: https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
 """
@@ -14,9 +15,13 @@ EVERY = "*"  # every table of a database
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"  # whoever IAM allows: the group that leaves Lake Formation out
 TABLE_PERMISSIONS = frozenset(["ALL", "ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT", "SELECT"])
 DATABASE_PERMISSIONS = frozenset(["ALL", "ALTER", "CREATE_TABLE", "DESCRIBE", "DROP"])
-TAG_PERMISSIONS = frozenset(["ALTER", "ASSOCIATE", "DESCRIBE", "DROP", "GRANT_WITH_LF_TAG_EXPRESSION"])
+TAG_PERMISSIONS = frozenset(
+    ["ALTER", "ASSOCIATE", "DESCRIBE", "DROP", "GRANT_WITH_LF_TAG_EXPRESSION"]
+)
 PERMISSIONS = {
-    "Catalog": frozenset(["ALL", "CREATE_DATABASE", "CREATE_LF_TAG", "CREATE_LF_TAG_EXPRESSION", "DESCRIBE"]),
+    "Catalog": frozenset(
+        ["ALL", "CREATE_DATABASE", "CREATE_LF_TAG", "CREATE_LF_TAG_EXPRESSION", "DESCRIBE"]
+    ),
     "Database": DATABASE_PERMISSIONS,
     "Table": TABLE_PERMISSIONS,
     "TableWithColumns": frozenset(["SELECT"]),
@@ -29,14 +34,16 @@ PERMISSIONS = {
 }
 NOT_HERE = ("AnyResource", "RLSPolicy", "UserDefinedFunction")
 
-Expression = tuple[tuple[str, tuple[str, ...]], ...]  # (key, values)…: AND over the keys, OR within the values
+# (key, values)…: AND over the keys, OR within the values
+Expression = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
 class On:
     """One thing that permissions are granted on; the members that its kind does not have are empty."""
 
-    kind: str  # a member of the API's Resource: "Database", "Table", "TableWithColumns", "LFTagPolicy", …
+    # a member of the API's Resource: "Database", "Table", "TableWithColumns", "LFTagPolicy", …
+    kind: str
     database: str = ""
     table: str = ""  # EVERY for all tables
     columns: frozenset[str] | None = None  # of TableWithColumns: these; None: all but `excluded`
@@ -52,7 +59,12 @@ class On:
 
     def described(self) -> dict[str, Any]:
         """The API's Resource."""
-        return {self.kind: {**_CATALOG.get(self.kind, {"CatalogId": ACCOUNT}), **getattr(self, f"_{self.kind}")()}}
+        return {
+            self.kind: {
+                **_CATALOG.get(self.kind, {"CatalogId": ACCOUNT}),
+                **getattr(self, f"_{self.kind}")(),
+            }
+        }
 
     def _Catalog(self) -> dict[str, Any]:
         return {}
@@ -62,24 +74,40 @@ class On:
 
     def _Table(self) -> dict[str, Any]:
         which: dict[str, Any] = (
-            {"Name": "ALL_TABLES", "TableWildcard": {}} if self.table == EVERY else {"Name": self.table}
+            {"Name": "ALL_TABLES", "TableWildcard": {}}
+            if self.table == EVERY
+            else {"Name": self.table}
         )
         return {"DatabaseName": self.database, **which}
 
     def _TableWithColumns(self) -> dict[str, Any]:
         name = "ALL_TABLES" if self.table == EVERY else self.table
-        excluded: dict[str, Any] = {"ExcludedColumnNames": sorted(self.excluded)} if self.excluded else {}
-        which = {"ColumnWildcard": excluded} if self.columns is None else {"ColumnNames": sorted(self.columns)}
+        excluded: dict[str, Any] = (
+            {"ExcludedColumnNames": sorted(self.excluded)} if self.excluded else {}
+        )
+        which = (
+            {"ColumnWildcard": excluded}
+            if self.columns is None
+            else {"ColumnNames": sorted(self.columns)}
+        )
         return {"DatabaseName": self.database, "Name": name, **which}
 
     def _DataLocation(self) -> dict[str, Any]:
         return {"ResourceArn": self.name}
 
     def _DataCellsFilter(self) -> dict[str, Any]:
-        return {"TableCatalogId": ACCOUNT, "DatabaseName": self.database, "TableName": self.table, "Name": self.name}
+        return {
+            "TableCatalogId": ACCOUNT,
+            "DatabaseName": self.database,
+            "TableName": self.table,
+            "Name": self.name,
+        }
 
     def _LFTag(self) -> dict[str, Any]:
-        return {"TagKey": self.name, "TagValues": [each for _, values in self.expression for each in values]}
+        return {
+            "TagKey": self.name,
+            "TagValues": [each for _, values in self.expression for each in values],
+        }
 
     def _LFTagExpression(self) -> dict[str, Any]:
         return {"Name": self.name}
@@ -96,13 +124,20 @@ _CATALOG: dict[str, dict[str, str]] = {"Catalog": {}, "DataCellsFilter": {}}
 def on(resource: dict[str, Any]) -> On:  # noqa: C901 - one case for each kind
     """What a Resource of the API names; raises ApiError InvalidInputException."""
     if len(resource) != 1:
-        raise invalid("Resource must have exactly one of the types: Catalog, Database, Table, TableWithColumns, DataLocation, LFTag, LFTagPolicy")  # fmt: skip
+        raise invalid(
+            "Resource must have exactly one of the types: Catalog, Database, Table,"
+            " TableWithColumns, DataLocation, LFTag, LFTagPolicy"
+        )
     kind, told = next(iter(resource.items()))
     if kind in NOT_HERE:
-        raise ApiError("NotInLocalAws", f"local_aws does not do Lake Formation's resource {kind}.", 501)
+        raise ApiError(
+            "NotInLocalAws", f"local_aws does not do Lake Formation's resource {kind}.", 501
+        )
     catalog = told.get("CatalogId") or told.get("TableCatalogId") or told.get("Id") or ACCOUNT
     if catalog != ACCOUNT:
-        raise ApiError("NotInLocalAws", f"local_aws has no catalog but {ACCOUNT}, not {catalog}.", 501)
+        raise ApiError(
+            "NotInLocalAws", f"local_aws has no catalog but {ACCOUNT}, not {catalog}.", 501
+        )
     database = str(told.get("DatabaseName") or (told["Name"] if kind == "Database" else "")).lower()
     if kind == "Catalog":
         return On(kind)
@@ -122,7 +157,12 @@ def on(resource: dict[str, Any]) -> On:  # noqa: C901 - one case for each kind
         return On(kind, name=told["Name"])
     if bool(told.get("Expression")) == bool(told.get("ExpressionName")):
         raise invalid("LFTagPolicy needs either Expression or ExpressionName")
-    return On(kind, of=told["ResourceType"], name=told.get("ExpressionName", ""), expression=expression(told.get("Expression", [])))  # fmt: skip
+    return On(
+        kind,
+        of=told["ResourceType"],
+        name=told.get("ExpressionName", ""),
+        expression=expression(told.get("Expression", [])),
+    )
 
 
 def _table(told: dict[str, Any]) -> str:
@@ -148,7 +188,10 @@ def _with_columns(told: dict[str, Any], database: str) -> On:
 def expression(told: list[dict[str, Any]]) -> Expression:
     """An expression of tags; keys and values are in lower case, as Lake Formation keeps them."""
     return tuple(
-        sorted((each["TagKey"].lower(), tuple(sorted(value.lower() for value in each["TagValues"]))) for each in told)
+        sorted(
+            (each["TagKey"].lower(), tuple(sorted(value.lower() for value in each["TagValues"])))
+            for each in told
+        )
     )
 
 

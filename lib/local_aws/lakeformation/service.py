@@ -1,4 +1,6 @@
-"""AWS Lake Formation: settings, registered locations and grants; what follows from them is said in `lakeformation_access`."""
+"""AWS Lake Formation: settings, registered locations and grants; what follows from them is said in
+`lakeformation_access`.
+"""
 
 from __future__ import annotations
 
@@ -54,18 +56,34 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         return {"DataLakeSettings": self.lake.settings}
 
     def PutDataLakeSettings(self, call: Call) -> dict[str, Any]:
-        """Other settings in place of all there are: what is left out is empty (API reference, PutDataLakeSettings)."""
+        """Other settings in place of all there are: what is left out is empty (API reference,
+        PutDataLakeSettings).
+        """
         told = call.parameters["DataLakeSettings"]
         if len(told.get("DataLakeAdmins", [])) > ADMINISTRATORS:
             raise invalid(f"There can be at most {ADMINISTRATORS} data lake administrators")
         for each in [*told.get("DataLakeAdmins", []), *told.get("ReadOnlyAdmins", [])]:
             _check_principal(each["DataLakePrincipalIdentifier"])
         for member in ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions"):
-            if any(each["Principal"]["DataLakePrincipalIdentifier"] != EVERYBODY or each["Permissions"] != ["ALL"] for each in told.get(member, [])):  # fmt: skip
+            if any(
+                each["Principal"]["DataLakePrincipalIdentifier"] != EVERYBODY
+                or each["Permissions"] != ["ALL"]
+                for each in told.get(member, [])
+            ):
                 raise invalid(f"{member} grants either nothing or ALL to IAM_ALLOWED_PRINCIPALS")
-        lists = ("DataLakeAdmins", "ReadOnlyAdmins", "CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions", "TrustedResourceOwners", "ExternalDataFilteringAllowList", "AuthorizedSessionTagValueList")  # fmt: skip
+        lists = (
+            "DataLakeAdmins",
+            "ReadOnlyAdmins",
+            "CreateDatabaseDefaultPermissions",
+            "CreateTableDefaultPermissions",
+            "TrustedResourceOwners",
+            "ExternalDataFilteringAllowList",
+            "AuthorizedSessionTagValueList",
+        )
         flags = ("AllowExternalDataFiltering", "AllowFullTableExternalDataAccess")
-        empty: dict[str, Any] = {each: [] for each in lists} | dict.fromkeys(flags, False) | {"Parameters": {}}
+        empty: dict[str, Any] = (
+            {each: [] for each in lists} | dict.fromkeys(flags, False) | {"Parameters": {}}
+        )
         self.lake.settings = {**empty, **told}
         return {}
 
@@ -76,10 +94,16 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         arn, told = call.parameters["ResourceArn"].rstrip("/*"), call.parameters
         if told.get("UseServiceLinkedRole") or not told.get("RoleArn"):
             raise ApiError(
-                "NotInLocalAws", "local_aws registers locations with a RoleArn, not with the service-linked role.", 501
+                "NotInLocalAws",
+                "local_aws registers locations with a RoleArn, not with the service-linked role.",
+                501,
             )
         if told.get("WithPrivilegedAccess"):
-            raise ApiError("NotInLocalAws", "local_aws does not do RegisterResource with WithPrivilegedAccess.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws does not do RegisterResource with WithPrivilegedAccess.",
+                501,
+            )
         if not arn.startswith("arn:aws:s3:::"):
             raise invalid(f"{arn} is not the ARN of an S3 bucket or of a folder in one")
         if arn in self.lake.locations:
@@ -90,7 +114,11 @@ class LakeFormation(TagCalls, FilterCalls, Service):
     def UpdateResource(self, call: Call) -> dict[str, Any]:
         """The location with another role or mode."""
         have = self._location(call)
-        settings = {"HybridAccessEnabled": have.hybrid, "WithFederation": have.federated, **call.parameters}
+        settings = {
+            "HybridAccessEnabled": have.hybrid,
+            "WithFederation": have.federated,
+            **call.parameters,
+        }
         self._put_location(have.arn, call.parameters["RoleArn"], settings)
         return {}
 
@@ -140,7 +168,11 @@ class LakeFormation(TagCalls, FilterCalls, Service):
             return "VERIFICATION_FAILED"
         session = self.stand_in.service_session(location.role_arn, "lakeformation.amazonaws.com")
         reads = authority.allows(session, "s3:GetObject", f"{location.arn}/*")
-        return "VERIFIED" if reads and authority.allows(session, "s3:ListBucket", bucket) else "VERIFICATION_FAILED"
+        return (
+            "VERIFIED"
+            if reads and authority.allows(session, "s3:ListBucket", bucket)
+            else "VERIFICATION_FAILED"
+        )
 
     # Grants
 
@@ -186,8 +218,15 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         if told.get("Condition"):
             raise ApiError("NotInLocalAws", "local_aws does not do grants with a Condition.", 501)
         what, principal = on(told["Resource"]), told["Principal"]["DataLakePrincipalIdentifier"]
-        permissions, options = told.get("Permissions", []), told.get("PermissionsWithGrantOption", [])
-        if not permissions or not {*permissions, *options} <= what.permissions or (options and what.excluded):
+        permissions, options = (
+            told.get("Permissions", []),
+            told.get("PermissionsWithGrantOption", []),
+        )
+        if (
+            not permissions
+            or not {*permissions, *options} <= what.permissions
+            or (options and what.excluded)
+        ):
             raise invalid("Permissions modification is invalid.")
         self._check_grantor(call, what, [*permissions, *options])
         self._check_there(what)
@@ -198,28 +237,51 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         if self.lake.administers(call.principal):
             return
         places = {what, On("Table", what.database, what.table)} if what.table else {what}
-        held = {each for place in places for each in self.lake.grants.held(call.principal.policy_arn, place).grantable}
+        held = {
+            each
+            for place in places
+            for each in self.lake.grants.held(call.principal.policy_arn, place).grantable
+        }
         if "ALL" not in held and not set(permissions) <= held:
             raise ApiError("AccessDeniedException", REFUSED)
 
     def _check_there(self, what: On) -> None:
         self.lake.exists(what)
-        known = set(self.lake.catalog.columns(what.database, what.table)) if what.table not in ("", EVERY) else set()
-        if what.kind == "TableWithColumns" and what.table != EVERY and not ({*(what.columns or ()), *what.excluded} <= known):  # fmt: skip
+        known = (
+            set(self.lake.catalog.columns(what.database, what.table))
+            if what.table not in ("", EVERY)
+            else set()
+        )
+        if (
+            what.kind == "TableWithColumns"
+            and what.table != EVERY
+            and not ({*(what.columns or ()), *what.excluded} <= known)
+        ):
             raise invalid("cannot grant/revoke permission on non-existent column")
-        if what.kind == "DataCellsFilter" and (what.database, what.table, what.name) not in self.lake.filters:
+        if (
+            what.kind == "DataCellsFilter"
+            and (what.database, what.table, what.name) not in self.lake.filters
+        ):
             raise invalid("Cell Filter not found")
         if what.kind == "LFTagPolicy" and what.name and what.name not in self.lake.tags.expressions:
             raise not_found(f"LF-Tag expression {what.name} not found.")
         if what.kind in ("LFTagPolicy", "LFTag"):
-            self.lake.tags.check(tuple((key, tuple(each for each in values if each != "*")) for key, values in what.expression))  # fmt: skip
+            self.lake.tags.check(
+                tuple(
+                    (key, tuple(each for each in values if each != "*"))
+                    for key, values in what.expression
+                )
+            )
 
     # Who holds what
 
     def ListPermissions(self, call: Call) -> dict[str, Any]:
         """The grants that pass the filters, as far as the caller may know of them."""
         told = call.parameters
-        who, kind = told.get("Principal", {}).get("DataLakePrincipalIdentifier"), told.get("ResourceType")
+        who, kind = (
+            told.get("Principal", {}).get("DataLakePrincipalIdentifier"),
+            told.get("ResourceType"),
+        )
         if who and "Resource" not in told:
             raise invalid("Resource is mandatory if Principal is set in the input.")
         if kind and kind not in TYPES:
@@ -231,23 +293,33 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         found = [
             entry
             for principal, each, grant in self.lake.grants.all()
-            if who in (None, principal) and _of_type(each, kind) and _about(each, what, related=related)
+            if who in (None, principal)
+            and _of_type(each, kind)
+            and _about(each, what, related=related)
             for entry in self._seen(call, principal, each, entries(principal, each, grant))
         ]
         return page("PrincipalResourcePermissions", found, told)
 
-    def _seen(self, call: Call, principal: str, what: On, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _seen(
+        self, call: Call, principal: str, what: On, found: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
         """One's own grants, those of others where one may grant too; administrators see all."""
         own = call.principal.policy_arn
         if self.lake.reads_all(call.principal) or principal in (own, EVERYBODY):
             return found
-        mine = self.lake.grants.held(own, On("Table", what.database, what.table) if what.table else what).grantable
+        mine = self.lake.grants.held(
+            own, On("Table", what.database, what.table) if what.table else what
+        ).grantable
         return [each for each in found if "ALL" in mine or set(each["Permissions"]) <= mine]
 
     def GetEffectivePermissionsForPath(self, call: Call) -> dict[str, Any]:
         """The grants on a location and on the databases and tables that lie in it."""
         arn, lake = call.parameters["ResourceArn"].rstrip("/*"), self.lake
-        there = {On("DataLocation", name=each.arn) for each in lake.locations.values() if covers(each.arn, arn)}
+        there = {
+            On("DataLocation", name=each.arn)
+            for each in lake.locations.values()
+            if covers(each.arn, arn)
+        }
         for database in lake.catalog.databases():
             if (own := arn_of(lake.catalog.location(database))) and covers(arn, own):
                 there.add(On("Database", database))
@@ -275,17 +347,26 @@ def _of_type(what: On, kind: str | None) -> bool:
 
 
 def _about(what: On, asked: On | None, *, related: bool) -> bool:
-    """Whether a grant is on the resource asked for; a table's are those on its columns too, with `related` its cell filters."""
+    """Whether a grant is on the resource asked for; a table's are those on its columns too, with
+    `related` its cell filters.
+    """
     if asked is None or what == asked:
         return True
-    same_table = asked.kind == "Table" and (what.database, what.table) == (asked.database, asked.table)
-    return same_table and (what.kind == "TableWithColumns" or (related and what.kind == "DataCellsFilter"))
+    same_table = asked.kind == "Table" and (what.database, what.table) == (
+        asked.database,
+        asked.table,
+    )
+    return same_table and (
+        what.kind == "TableWithColumns" or (related and what.kind == "DataCellsFilter")
+    )
 
 
 def _check_principal(identifier: str) -> None:
     """Raise InvalidInputException when an IAM role or user is named that is not there."""
     kind, _, name = identifier.rpartition(":")[2].partition("/")
-    if identifier.startswith("arn:aws:iam::") and not principals.exists(kind, name.rpartition("/")[2]):
+    if identifier.startswith("arn:aws:iam::") and not principals.exists(
+        kind, name.rpartition("/")[2]
+    ):
         raise invalid(f"Invalid principal, {identifier}")
 
 
@@ -302,5 +383,9 @@ def _passes(described: dict[str, Any], condition: dict[str, Any]) -> bool:
         "IN": lambda it: it in wanted,
     }
     if member is None or operator not in tests:
-        raise ApiError("NotInLocalAws", f"local_aws does not do ListResources by {condition['Field']} {operator}.", 501)
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not do ListResources by {condition['Field']} {operator}.",
+            501,
+        )
     return bool(tests[operator](described[member]))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local_aws.lakeformation.pages import page
-from local_aws.lakeformation.resources import On, expression, invalid, not_found, on, shown_expression
+from local_aws.lakeformation.resources import (
+    On,
+    expression,
+    invalid,
+    not_found,
+    on,
+    shown_expression,
+)
 from local_aws.lakeformation.tags import places, shown
 from local_aws.service import ACCOUNT, ApiError, Call
 
@@ -27,10 +34,16 @@ class TagCalls:
         """A tag with its possible values; for administrators and who may create tags."""
         self._check_catalog(call, "CREATE_LF_TAG")
         if len(self.lake.tags.values) >= TAGS_AT_MOST:
-            raise ApiError("ResourceNumberLimitExceededException", f"There are {TAGS_AT_MOST} LF-Tags already")
+            raise ApiError(
+                "ResourceNumberLimitExceededException", f"There are {TAGS_AT_MOST} LF-Tags already"
+            )
         self.lake.tags.create(call.parameters["TagKey"], call.parameters["TagValues"])
         key = call.parameters["TagKey"].lower()
-        self._own(call, On("LFTag", name=key, expression=((key, ("*",)),)), ["ALTER", "ASSOCIATE", "DESCRIBE", "DROP"])
+        self._own(
+            call,
+            On("LFTag", name=key, expression=((key, ("*",)),)),
+            ["ALTER", "ASSOCIATE", "DESCRIBE", "DROP"],
+        )
         return {}
 
     def GetLFTag(self, call: Call) -> dict[str, Any]:
@@ -41,14 +54,19 @@ class TagCalls:
     def ListLFTags(self, call: Call) -> dict[str, Any]:
         """The tags that the caller may see."""
         seen = [key for key in self.lake.tags.values if self._holds(call, "", key)]
-        tags = [{"CatalogId": ACCOUNT, "TagKey": key, "TagValues": self.lake.tags.values[key]} for key in seen]
+        tags = [
+            {"CatalogId": ACCOUNT, "TagKey": key, "TagValues": self.lake.tags.values[key]}
+            for key in seen
+        ]
         return page("LFTags", tags, call.parameters)
 
     def UpdateLFTag(self, call: Call) -> dict[str, Any]:
         """Other possible values."""
         told = call.parameters
         self._check_tag(call, "ALTER", told["TagKey"])
-        self.lake.tags.update(told["TagKey"], told.get("TagValuesToAdd", []), told.get("TagValuesToDelete", []))
+        self.lake.tags.update(
+            told["TagKey"], told.get("TagValuesToAdd", []), told.get("TagValuesToDelete", [])
+        )
         return {}
 
     def DeleteLFTag(self, call: Call) -> dict[str, Any]:
@@ -92,15 +110,24 @@ class TagCalls:
         return {"Failures": failures}
 
     def GetResourceLFTags(self, call: Call) -> dict[str, Any]:
-        """The tags of a database or a table with its columns, inherited ones too unless only the assigned are asked for."""
+        """The tags of a database or a table with its columns, inherited ones too unless only the
+        assigned are asked for.
+        """
         what, tags = on(call.parameters["Resource"]), self.lake.tags
         self.lake.exists(what)
         table = what.table
-        of = (lambda place: tags.assigned.get(place, {})) if call.parameters.get("ShowAssignedLFTags") else tags.of
+        of = (
+            (lambda place: tags.assigned.get(place, {}))
+            if call.parameters.get("ShowAssignedLFTags")
+            else tags.of
+        )
         found: dict[str, Any] = {"LFTagOnDatabase": shown(of((what.database,)))}
         if table:
             columns = what.columns or list(self.lake.catalog.columns(what.database, table))
-            listed = [{"Name": each, "LFTags": shown(of((what.database, table, each)))} for each in columns]
+            listed = [
+                {"Name": each, "LFTags": shown(of((what.database, table, each)))}
+                for each in columns
+            ]
             found["LFTagsOnTable"] = shown(of((what.database, table)))
             found["LFTagsOnColumns"] = [each for each in listed if each["LFTags"]]
         return found
@@ -109,7 +136,10 @@ class TagCalls:
         """The databases that the caller sees whose tags match."""
         policy, lake = self._searched(call, "DATABASE"), self.lake
         found = [
-            {"Database": {"CatalogId": ACCOUNT, "Name": each}, "LFTags": shown(lake.tags.of((each,)))}
+            {
+                "Database": {"CatalogId": ACCOUNT, "Name": each},
+                "LFTags": shown(lake.tags.of((each,))),
+            }
             for each in lake.catalog.databases()
             if lake.tags.match(policy, (each,)) and lake.on_database(call.principal, each)
         ]
@@ -121,7 +151,11 @@ class TagCalls:
         found = []
         for database in lake.catalog.databases():
             for table in lake.catalog.tables(database):
-                columns = [each for each in lake.catalog.columns(database, table) if lake.tags.match(policy, (database, table, each))]  # fmt: skip
+                columns = [
+                    each
+                    for each in lake.catalog.columns(database, table)
+                    if lake.tags.match(policy, (database, table, each))
+                ]
                 matched = lake.tags.match(policy, (database, table)) or columns
                 if matched and lake.on_table(call.principal, database, table).permissions:
                     found.append(self._tagged_table(database, table, columns))
@@ -133,7 +167,9 @@ class TagCalls:
             "Table": {"CatalogId": ACCOUNT, "DatabaseName": database, "Name": table},
             "LFTagOnDatabase": shown(of((database,))),
             "LFTagsOnTable": shown(of((database, table))),
-            "LFTagsOnColumns": [{"Name": each, "LFTags": shown(of((database, table, each)))} for each in columns],
+            "LFTagsOnColumns": [
+                {"Name": each, "LFTags": shown(of((database, table, each)))} for each in columns
+            ],
         }
 
     def _searched(self, call: Call, kind: str) -> On:
@@ -168,7 +204,10 @@ class TagCalls:
         told = call.parameters
         found = expression(told["Expression"])
         self.lake.tags.check(found)
-        self.lake.tags.expressions[told["Name"]] = {"Description": told.get("Description", ""), "Expression": found}
+        self.lake.tags.expressions[told["Name"]] = {
+            "Description": told.get("Description", ""),
+            "Expression": found,
+        }
         return {}
 
     def GetLFTagExpression(self, call: Call) -> dict[str, Any]:
@@ -178,7 +217,11 @@ class TagCalls:
 
     def ListLFTagExpressions(self, call: Call) -> dict[str, Any]:
         """All named expressions."""
-        return page("LFTagExpressions", [self._shown(each) for each in self.lake.tags.expressions], call.parameters)
+        return page(
+            "LFTagExpressions",
+            [self._shown(each) for each in self.lake.tags.expressions],
+            call.parameters,
+        )
 
     def DeleteLFTagExpression(self, call: Call) -> dict[str, Any]:
         """The named expression gone; what was granted by it is held no more."""
@@ -193,7 +236,12 @@ class TagCalls:
 
     def _shown(self, name: str) -> dict[str, Any]:
         found = self.lake.tags.expressions[name]
-        return {"Name": name, "CatalogId": ACCOUNT, **found, "Expression": shown_expression(found["Expression"])}
+        return {
+            "Name": name,
+            "CatalogId": ACCOUNT,
+            **found,
+            "Expression": shown_expression(found["Expression"]),
+        }
 
     # Who may
 
@@ -203,13 +251,25 @@ class TagCalls:
             self.lake.grants.add(arn, what, permissions, permissions, arn)
 
     def _check_catalog(self, call: Call, permission: str) -> None:
-        held = [grant.permissions for each, grant in self.lake.grants.of([call.principal.policy_arn]) if each.kind == "Catalog"]  # fmt: skip
-        if not self.lake.administers(call.principal) and not any({permission, "ALL"} & each for each in held):
-            raise ApiError("AccessDeniedException", f"Insufficient Lake Formation permission(s): Required {permission.replace('_', ' ').title()} on Catalog")  # fmt: skip
+        held = [
+            grant.permissions
+            for each, grant in self.lake.grants.of([call.principal.policy_arn])
+            if each.kind == "Catalog"
+        ]
+        if not self.lake.administers(call.principal) and not any(
+            {permission, "ALL"} & each for each in held
+        ):
+            raise ApiError(
+                "AccessDeniedException",
+                "Insufficient Lake Formation permission(s): Required"
+                f" {permission.replace('_', ' ').title()} on Catalog",
+            )
 
     def _holds(self, call: Call, permission: str, key: str, values: list[str] = []) -> bool:  # noqa: B006 - never changed
         """Whether the caller holds a permission (or any) on these values of a tag."""
-        if self.lake.administers(call.principal) or (not permission and self.lake.reads_all(call.principal)):
+        if self.lake.administers(call.principal) or (
+            not permission and self.lake.reads_all(call.principal)
+        ):
             return True
         for each, grant in self.lake.grants.of([call.principal.policy_arn]):
             if (
@@ -224,4 +284,8 @@ class TagCalls:
 
     def _check_tag(self, call: Call, permission: str, key: str, values: list[str] = []) -> None:  # noqa: B006 - never changed
         if not self._holds(call, permission, key, values):
-            raise ApiError("AccessDeniedException", f"Insufficient Lake Formation permission(s): Required {permission.title()} on {key}")  # fmt: skip
+            raise ApiError(
+                "AccessDeniedException",
+                f"Insufficient Lake Formation permission(s): Required {permission.title()} on"
+                f" {key}",
+            )

@@ -39,11 +39,14 @@ class Tags:
         return self.values[key.lower()]
 
     def update(self, key: str, added: Iterable[str], removed: Iterable[str]) -> None:
-        """Other possible values; one that something is tagged with stays (API reference, UpdateLFTag)."""
+        """Other possible values; one that something is tagged with stays (API reference,
+        UpdateLFTag).
+        """
         have, key, lost = self.known(key), key.lower(), _distinct(removed)
         if any(tags.get(key) in lost for tags in self.assigned.values()):
             raise invalid(
-                "Update not allowed: untag the resources that have the value before deleting it from the LF-Tag"
+                "Update not allowed: untag the resources that have the value before deleting it"
+                " from the LF-Tag"
             )
         values = _distinct([*(each for each in have if each not in lost), *added])
         if not values or len(values) > VALUES_OF_ONE:
@@ -58,7 +61,9 @@ class Tags:
             tags.pop(key.lower(), None)
 
     def assign(self, places: list[Place], key: str, value: str) -> None:
-        """Put a tag on resources, in place of another value; raises EntityNotFoundException, InvalidInputException."""
+        """Put a tag on resources, in place of another value; raises EntityNotFoundException,
+        InvalidInputException.
+        """
         if value.lower() not in self.values.get(key.lower(), []):
             raise not_found("Tag or tag value does not exist.")
         for place in places:
@@ -85,7 +90,9 @@ class Tags:
         return found
 
     def match(self, on: On, place: Place) -> bool:
-        """Whether the resource's tags are those of a policy: every key of it, with one of its values."""
+        """Whether the resource's tags are those of a policy: every key of it, with one of its
+        values.
+        """
         expression, tags = self.expression(on), self.of(place)
         return bool(expression) and all(tags.get(key) in values for key, values in expression)
 
@@ -111,7 +118,10 @@ class Tags:
 
 def shown(tags: dict[str, str]) -> list[dict[str, Any]]:
     """Tags as the API shows them on a resource."""
-    return [{"CatalogId": ACCOUNT, "TagKey": key, "TagValues": [value]} for key, value in sorted(tags.items())]
+    return [
+        {"CatalogId": ACCOUNT, "TagKey": key, "TagValues": [value]}
+        for key, value in sorted(tags.items())
+    ]
 
 
 def places(on: On) -> list[Place]:

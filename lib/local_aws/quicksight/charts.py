@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 Rows = list[Record]
-PALETTE = ["#2f6fde", "#f28e2b", "#17a398", "#d64550", "#8d6cc9", "#6aa84f", "#c97b9a", "#7f8c9b", "#b59a30", "#3aa0c9"]
+PALETTE = [
+    "#2f6fde",
+    "#f28e2b",
+    "#17a398",
+    "#d64550",
+    "#8d6cc9",
+    "#6aa84f",
+    "#c97b9a",
+    "#7f8c9b",
+    "#b59a30",
+    "#3aa0c9",
+]
 GRID, INK, MUTED = "#e8ecf1", "#1c2733", "#5c6b7a"
 SEQUENTIAL = [[0, "#eef4fd"], [0.5, "#7fb0ef"], [1, "#123f8f"]]
 LARGEST_BUBBLE_PIXELS = 34
@@ -25,7 +36,9 @@ FEW_BARS = 5  # with fewer they are as wide as five would be
 
 
 def figure(visual: Visual, rows: Rows, columns: Mapping[str, Column]) -> Record:
-    """What the page draws: `{"kind": "kpi" | "table" | "plot", ...}`; `rows` are those of the visual by FieldId."""
+    """What the page draws: `{"kind": "kpi" | "table" | "plot", ...}`; `rows` are those of the
+    visual by FieldId.
+    """
     if visual.kind == "KPIVisual":
         field = visual.well("Values")[0]
         return {"kind": "kpi", "value": text(rows[0][field.id], field) if rows else "null"}
@@ -52,7 +65,11 @@ def figure(visual: Visual, rows: Rows, columns: Mapping[str, Column]) -> Record:
 
 def _layout() -> Record:
     return {
-        "font": {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", "size": 12, "color": INK},
+        "font": {
+            "family": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
+            "size": 12,
+            "color": INK,
+        },
         "colorway": PALETTE,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -65,7 +82,13 @@ def _layout() -> Record:
 
 def _measure_axis(visual: Visual, field: Field) -> Record:
     title = {"text": axis_title(visual, field), "font": {"color": MUTED, "size": 11}}
-    return {"title": title, "gridcolor": GRID, "zerolinecolor": "#c9d2dc", "automargin": True, **axis(field)}
+    return {
+        "title": title,
+        "gridcolor": GRID,
+        "zerolinecolor": "#c9d2dc",
+        "automargin": True,
+        **axis(field),
+    }
 
 
 def _dimension_axis(visual: Visual, field: Field) -> Record:
@@ -89,7 +112,10 @@ def _points(category: Field, name: str, measure: Field, rows: Rows) -> Record:
     """Positions, values and what the reader is told on pointing at each."""
     lines = [(text(row[category.id], category), text(row[measure.id], measure)) for row in rows]
     told = [f"<b>{place}</b><br>{name}: {value}" for place, value in lines]
-    places = [row[category.id].isoformat() if isinstance(row[category.id], datetime.datetime) else place for row, (place, _) in zip(rows, lines, strict=True)]  # fmt: skip
+    places = [
+        row[category.id].isoformat() if isinstance(row[category.id], datetime.datetime) else place
+        for row, (place, _) in zip(rows, lines, strict=True)
+    ]
     return {
         "name": name,
         "x": places,
@@ -109,13 +135,18 @@ def _bars(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
     if axes[0]["type"] == "category":
         axes[0] |= {"categoryorder": "array", "categoryarray": order[::-1] if across else order}
         if len(order) < FEW_BARS:
-            axes[0]["range"] = [len(order) / 2 - FEW_BARS / 2 - 0.5, len(order) / 2 + FEW_BARS / 2 - 0.5]
+            axes[0]["range"] = [
+                len(order) / 2 - FEW_BARS / 2 - 0.5,
+                len(order) / 2 + FEW_BARS / 2 - 0.5,
+            ]
     if across:
         for each in data:
             each |= {"orientation": "h", "x": each["y"], "y": each["x"]}
         axes.reverse()
     stacked = visual.configuration.get("BarsArrangement", "CLUSTERED")
-    mode = {"barmode": "group" if stacked == "CLUSTERED" else "stack"} | ({"barnorm": "percent"} if stacked == "STACKED_PERCENT" else {})  # fmt: skip
+    mode = {"barmode": "group" if stacked == "CLUSTERED" else "stack"} | (
+        {"barnorm": "percent"} if stacked == "STACKED_PERCENT" else {}
+    )
     return data, {"xaxis": axes[0], "yaxis": axes[1], "showlegend": len(series) > 1, **mode}
 
 
@@ -124,7 +155,12 @@ def _lines(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
     series = _series(visual, rows, measures)
     kind = visual.configuration.get("Type", "LINE")
     area = {"LINE": {}, "AREA": {"fill": "tozeroy"}, "STACKED_AREA": {"stackgroup": "one"}}[kind]
-    style = {"type": "scatter", "mode": "lines+markers", "marker": {"size": 5}, "line": {"width": 2}}
+    style = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "marker": {"size": 5},
+        "line": {"width": 2},
+    }
     data = [{**style, **area, **_points(category, *each)} for each in series]
     axes = {"xaxis": _dimension_axis(visual, category), "yaxis": _measure_axis(visual, measures[0])}
     return data, {**axes, "showlegend": len(series) > 1}
@@ -132,31 +168,58 @@ def _lines(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
 
 def _combo(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
     category, bars, lines = (visual.well(each) for each in ("Category", "BarValues", "LineValues"))
-    data = [{"type": "bar", **_points(category[0], label(visual, each), each, rows)} for each in bars]
-    style = {"type": "scatter", "mode": "lines+markers", "yaxis": "y2", "line": {"width": 2.5}, "marker": {"size": 6}}
+    data = [
+        {"type": "bar", **_points(category[0], label(visual, each), each, rows)} for each in bars
+    ]
+    style = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "yaxis": "y2",
+        "line": {"width": 2.5},
+        "marker": {"size": 6},
+    }
     data += [{**style, **_points(category[0], label(visual, each), each, rows)} for each in lines]
     layout = {"xaxis": _dimension_axis(visual, category[0])}
     if bars:
         layout["yaxis"] = _measure_axis(visual, bars[0])
     if lines:
-        layout["yaxis2"] = {**_measure_axis(visual, lines[0]), "overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}  # fmt: skip
+        layout["yaxis2"] = {
+            **_measure_axis(visual, lines[0]),
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
+            "tickmode": "auto",
+        }
     return data, layout
 
 
 def _pie(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
     category, measure = visual.well("Category")[0], visual.well("Values")[0]
     points = _points(category, label(visual, measure), measure, rows)
-    slices = {"labels": points["x"], "values": points["y"], "hovertext": points["hovertext"], "hoverinfo": "text"}
+    slices = {
+        "labels": points["x"],
+        "values": points["y"],
+        "hovertext": points["hovertext"],
+        "hoverinfo": "text",
+    }
     return [{"type": "pie", "hole": 0.55, "sort": False, **slices}], {"showlegend": True}
 
 
 def _heat_map(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
     down, across, measure = (visual.well(each)[0] for each in ("Rows", "Columns", "Values"))
-    cells = {(text(row[down.id], down), text(row[across.id], across)): row[measure.id] for row in rows}
+    cells = {
+        (text(row[down.id], down), text(row[across.id], across)): row[measure.id] for row in rows
+    }
     y = list(dict.fromkeys(text(row[down.id], down) for row in rows))
     by_value = sorted(rows, key=lambda row: (row[across.id] is None, row[across.id]))
     x = list(dict.fromkeys(text(row[across.id], across) for row in by_value))
-    told = [[f"<b>{r}, {c}</b><br>{label(visual, measure)}: {text(cells.get((r, c)), measure)}" for c in x] for r in y]
+    told = [
+        [
+            f"<b>{r}, {c}</b><br>{label(visual, measure)}: {text(cells.get((r, c)), measure)}"
+            for c in x
+        ]
+        for r in y
+    ]
     colours = (visual.configuration.get("ColorScale") or {}).get("Colors") or []
     scale = (
         [[place / (len(colours) - 1), each["Color"]] for place, each in enumerate(colours)]
@@ -195,15 +258,43 @@ def _map(columns: Mapping[str, Column], visual: Visual, rows: Rows) -> tuple[lis
     data = []
     greatest = max((float(row[values[0].id] or 0) for row in rows), default=1) or 1
     for name, _, those in _series(visual, rows, values[:1]):
-        sizes = [6 + (LARGEST_BUBBLE_PIXELS - 6) * (float(row[values[0].id] or 0) / greatest) ** 0.5 for row in those]
-        told = ["<br>".join([f"<b>{name}</b>", *(f"{label(visual, each)}: {text(row[each.id], each)}" for each in values)]) for row in those]  # fmt: skip
-        data.append({
-            "type": "scatter", "mode": "markers", "name": name, "hovertext": told, "hoverinfo": "text",
-            "x": [plain(row[longitude.id]) for row in those], "y": [plain(row[latitude.id]) for row in those],
-            "marker": {"size": sizes, "opacity": 0.7, "line": {"width": 1, "color": "#ffffff"}},
-        })  # fmt: skip
-    quiet = {"showgrid": True, "gridcolor": GRID, "zeroline": False, "automargin": True, "ticksuffix": "°"}
-    layout = {"xaxis": quiet, "yaxis": {**quiet, "scaleanchor": "x", "scaleratio": 1.3}, "showlegend": len(data) > 1}
+        sizes = [
+            6 + (LARGEST_BUBBLE_PIXELS - 6) * (float(row[values[0].id] or 0) / greatest) ** 0.5
+            for row in those
+        ]
+        told = [
+            "<br>".join(
+                [
+                    f"<b>{name}</b>",
+                    *(f"{label(visual, each)}: {text(row[each.id], each)}" for each in values),
+                ]
+            )
+            for row in those
+        ]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "hovertext": told,
+                "hoverinfo": "text",
+                "x": [plain(row[longitude.id]) for row in those],
+                "y": [plain(row[latitude.id]) for row in those],
+                "marker": {"size": sizes, "opacity": 0.7, "line": {"width": 1, "color": "#ffffff"}},
+            }
+        )
+    quiet = {
+        "showgrid": True,
+        "gridcolor": GRID,
+        "zeroline": False,
+        "automargin": True,
+        "ticksuffix": "°",
+    }
+    layout = {
+        "xaxis": quiet,
+        "yaxis": {**quiet, "scaleanchor": "x", "scaleratio": 1.3},
+        "showlegend": len(data) > 1,
+    }
     return data, layout
 
 
@@ -220,15 +311,30 @@ def _pivot(visual: Visual, rows: Rows) -> Record:
     down, across, values = visual.well("Rows"), visual.well("Columns"), visual.well("Values")
     if not across:
         return _table(visual, [*down, *values], rows)
-    heads = list(dict.fromkeys(tuple(text(row[each.id], each) for each in across) for row in sorted(rows, key=lambda row: [str(row[each.id]) for each in across])))  # fmt: skip
+    heads = list(
+        dict.fromkeys(
+            tuple(text(row[each.id], each) for each in across)
+            for row in sorted(rows, key=lambda row: [str(row[each.id]) for each in across])
+        )
+    )
     lines: dict[tuple[str, ...], dict[tuple[str, ...], list[str]]] = {}
     for row in rows:
         line = lines.setdefault(tuple(text(row[each.id], each) for each in down), {})
-        line[tuple(text(row[each.id], each) for each in across)] = [text(row[each.id], each) for each in values]
+        line[tuple(text(row[each.id], each) for each in across)] = [
+            text(row[each.id], each) for each in values
+        ]
     columns = [{"name": label(visual, each), "number": False} for each in down]
-    columns += [{"name": " · ".join([*head, *([label(visual, each)] if len(values) > 1 else [])]), "number": True} for head in heads for each in values]  # fmt: skip
+    columns += [
+        {
+            "name": " · ".join([*head, *([label(visual, each)] if len(values) > 1 else [])]),
+            "number": True,
+        }
+        for head in heads
+        for each in values
+    ]
     cells = [
-        [*key, *(cell for head in heads for cell in line.get(head, [""] * len(values)))] for key, line in lines.items()
+        [*key, *(cell for head in heads for cell in line.get(head, [""] * len(values)))]
+        for key, line in lines.items()
     ]
     return {"kind": "table", "columns": columns, "rows": cells}
 

@@ -1,4 +1,6 @@
-"""What AWS would find wrong in a dashboard's definition: contradictions at once, data sets and columns in its Errors later."""
+"""What AWS would find wrong in a dashboard's definition: contradictions at once, data sets and
+columns in its Errors later.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from local_aws.quicksight.definition import CONTROLS, FIELD_TYPES, FILTERS, WELLS, Definition, Visual, sorts
+from local_aws.quicksight.definition import (
+    CONTROLS,
+    FIELD_TYPES,
+    FILTERS,
+    WELLS,
+    Definition,
+    Visual,
+    sorts,
+)
 from local_aws.quicksight.expressions import ExpressionError, NotSupportedError
 from local_aws.quicksight.queries import check_sql
 from local_aws.quicksight.records import invalid, not_here
@@ -26,14 +36,28 @@ NOT_DRAWN = (
 
 
 def check_form(definition: Definition) -> None:
-    """Raise InvalidParameterValueException where the definition contradicts itself, and refuse what is not here."""
+    """Raise InvalidParameterValueException where the definition contradicts itself, and refuse what
+    is not here.
+    """
     told = definition.told
     if not definition.sheets:
         raise invalid("A definition needs a sheet")
-    if others := [each for each in ("ParameterDeclarations", "TopicIdentifierDeclarations", "TooltipSheets", "StaticFiles") if told.get(each)]:  # fmt: skip
+    if others := [
+        each
+        for each in (
+            "ParameterDeclarations",
+            "TopicIdentifierDeclarations",
+            "TooltipSheets",
+            "StaticFiles",
+        )
+        if told.get(each)
+    ]:
         raise not_here(f"QuickSight definitions with {', '.join(others)}")
     _check_differ("SheetId", [each["SheetId"] for each in definition.sheets])
-    _check_differ("data set identifier", [each["Identifier"] for each in told["DataSetIdentifierDeclarations"]])
+    _check_differ(
+        "data set identifier",
+        [each["Identifier"] for each in told["DataSetIdentifierDeclarations"]],
+    )
     _check_differ("FilterId", [each.id for each in definition.filters])
     for each in definition.filters:
         if each.kind not in FILTERS or "RollingDate" in str(each.told) or "Parameter" in each.told:
@@ -64,14 +88,19 @@ def _check_sheet(definition: Definition, sheet: Record) -> None:
         placed = {each["ElementId"] for each in layout["Configuration"]["GridLayout"]["Elements"]}
         if strangers := sorted(placed - known):
             raise invalid(
-                f"The layout of sheet {sheet['SheetId']} places {', '.join(strangers)}, which the sheet does not have"
+                f"The layout of sheet {sheet['SheetId']} places {', '.join(strangers)}, which the"
+                " sheet does not have"
             )
 
 
 def _check_control(definition: Definition, kind: str, control: Record) -> None:
-    source = next((each for each in definition.filters if each.id == control["SourceFilterId"]), None)
+    source = next(
+        (each for each in definition.filters if each.id == control["SourceFilterId"]), None
+    )
     if not source:
-        raise invalid(f"The control {control['FilterControlId']} has no filter {control['SourceFilterId']}")
+        raise invalid(
+            f"The control {control['FilterControlId']} has no filter {control['SourceFilterId']}"
+        )
     shared, _ = source.default_control
     if kind == "CrossSheet" and not shared:
         raise invalid(f"The filter {source.id} has no control that sheets could share")
@@ -82,7 +111,11 @@ def _check_control(definition: Definition, kind: str, control: Record) -> None:
 def _check_visual(definition: Definition, visual: Visual) -> None:
     if visual.kind not in WELLS:
         raise not_here(f"QuickSight's {visual.kind}")
-    others = [each for each in ("ConditionalFormatting", "Actions", "ColumnHierarchies") if visual.told.get(each)]
+    others = [
+        each
+        for each in ("ConditionalFormatting", "Actions", "ColumnHierarchies")
+        if visual.told.get(each)
+    ]
     others += [each for each in NOT_DRAWN if visual.configuration.get(each)]
     if others := [*others, *visual.other_wells]:
         raise not_here(f"QuickSight's {visual.kind} with {', '.join(others)}")
@@ -101,7 +134,10 @@ def _check_visual(definition: Definition, visual: Visual) -> None:
     ids = {each.id for each in fields}
     for told in sorts(visual):
         if "FieldSort" in told and told["FieldSort"]["FieldId"] not in ids:
-            raise invalid(f"Visual {visual.id} is sorted by {told['FieldSort']['FieldId']}, which it does not have")
+            raise invalid(
+                f"Visual {visual.id} is sorted by {told['FieldSort']['FieldId']}, which it does not"
+                " have"
+            )
 
 
 def _check_declared(definition: Definition, data_set: str) -> None:
@@ -115,8 +151,11 @@ def _check_expression(definition: Definition, data_set: str, name: str, expressi
     try:
         definition.sql(data_set, name)
     except ExpressionError as error:
-        if not str(error).startswith("There is no field"):  # columns that are missing are reported later
-            raise invalid(f"The calculated field {name} ({expression}) cannot be understood: {error}") from error
+        # columns that are missing are reported later
+        if not str(error).startswith("There is no field"):
+            raise invalid(
+                f"The calculated field {name} ({expression}) cannot be understood: {error}"
+            ) from error
     except NotSupportedError as gap:
         raise not_here(str(gap)) from gap
 
@@ -128,28 +167,44 @@ def _check_differ(what: str, names: list[str]) -> None:
 
 def errors(definition: Definition) -> list[Record]:
     """What is wrong with a definition's data sets and columns, as DescribeDashboard has it."""
-    declared = {each["Identifier"]: each["DataSetArn"] for each in definition.told["DataSetIdentifierDeclarations"]}
+    declared = {
+        each["Identifier"]: each["DataSetArn"]
+        for each in definition.told["DataSetIdentifierDeclarations"]
+    }
     missing = [name for name in declared if definition.columns[name] is None]
     found = [
-        _error("DATA_SET_NOT_FOUND", f"The data set {declared[each]} is not found.", f"dataset/{each}")
+        _error(
+            "DATA_SET_NOT_FOUND", f"The data set {declared[each]} is not found.", f"dataset/{each}"
+        )
         for each in missing
     ]
     for path, kind, data_set, column in uses(definition):
         if definition.columns[data_set] is not None:
             found += _column_errors(definition, path, kind, data_set, column)
     if not found:
-        found = [error for sheet in definition.sheets for each in definition.visuals(sheet) for error in _type_errors(definition, each)]  # fmt: skip
+        found = [
+            error
+            for sheet in definition.sheets
+            for each in definition.visuals(sheet)
+            for error in _type_errors(definition, each)
+        ]
     return found
 
 
-def _column_errors(definition: Definition, path: str, kind: str, data_set: str, name: str) -> list[Record]:
+def _column_errors(
+    definition: Definition, path: str, kind: str, data_set: str, name: str
+) -> list[Record]:
     column = (definition.columns[data_set] or {}).get(name)
     if not column:
         try:
             definition.sql(data_set, name)
         except ExpressionError as error:
             return [
-                _error("COLUMN_REPLACEMENT_MISSING", f"{error} in the data set {data_set} ({path} uses {name}).", path)
+                _error(
+                    "COLUMN_REPLACEMENT_MISSING",
+                    f"{error} in the data set {data_set} ({path} uses {name}).",
+                    path,
+                )
             ]
         return []  # the type of a calculated field is judged with its visual
     if kind.endswith(".Geospatial"):
@@ -164,7 +219,11 @@ def _column_errors(definition: Definition, path: str, kind: str, data_set: str, 
     elif column.type not in FIELD_TYPES[kind]:
         wanted = " or ".join(FIELD_TYPES[kind])
         return [
-            _error("COLUMN_TYPE_MISMATCH", f"The column {name} is {column.type} where {kind} needs {wanted}.", path)
+            _error(
+                "COLUMN_TYPE_MISMATCH",
+                f"The column {name} is {column.type} where {kind} needs {wanted}.",
+                path,
+            )
         ]
     return []
 
@@ -172,9 +231,15 @@ def _column_errors(definition: Definition, path: str, kind: str, data_set: str, 
 def _type_errors(definition: Definition, visual: Visual) -> list[Record]:
     path = f"sheet/{visual.sheet}/visual/{visual.id}"
     columns = definition.columns[visual.fields[0].data_set] or {}
-    roles = {columns[each.column].role for each in visual.well("Geospatial") if each.column in columns}
+    roles = {
+        columns[each.column].role for each in visual.well("Geospatial") if each.column in columns
+    }
     if visual.kind == "GeospatialMapVisual" and roles != {"LATITUDE", "LONGITUDE"}:
-        return [_error("COLUMN_GEOGRAPHIC_ROLE_MISMATCH", "A map needs a latitude and a longitude.", path)]
+        return [
+            _error(
+                "COLUMN_GEOGRAPHIC_ROLE_MISMATCH", "A map needs a latitude and a longitude.", path
+            )
+        ]
     try:
         check_sql(definition, visual)
     except duckdb.Error as error:
@@ -188,7 +253,9 @@ def _error(kind: str, message: str, path: str) -> Record:
 
 
 def uses(definition: Definition) -> Iterator[tuple[str, str, str, str]]:
-    """Every use of a column: the path that AWS reports, the kind of field or filter, the data set, the column."""
+    """Every use of a column: the path that AWS reports, the kind of field or filter, the data set,
+    the column.
+    """
     for sheet in definition.sheets:
         for visual in definition.visuals(sheet):
             for each in visual.fields:

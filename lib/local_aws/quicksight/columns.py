@@ -1,4 +1,6 @@
-"""The columns of a QuickSight data set: what the source gives, typed, and transformed step by step, as SQL for DuckDB."""
+"""The columns of a QuickSight data set: what the source gives, typed, and transformed step by step,
+as SQL for DuckDB.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,17 @@ class Preparation:
     """How rows become a data set's rows."""
 
     query: str  # what the source is asked
-    typed: str  # from the table `raw`, whose values are all text; the column `local_aws_dropped` marks what has no such type
+    # from the table `raw`, whose values are all text; the column `local_aws_dropped` marks what has
+    # no such type
+    typed: str
     rows: str  # from the view `typed`
     columns: tuple[Column, ...]
 
 
 def prepare(told: Record) -> tuple[str, Preparation]:
-    """The data source's ARN and the preparation that a data set's parameters describe; raises ApiError."""
+    """The data source's ARN and the preparation that a data set's parameters describe; raises
+    ApiError.
+    """
     physical, transforms = _tables(told)
     kind, table = next(iter(physical.items()))
     inputs = table.get("InputColumns") or table.get("Columns") or []
@@ -64,10 +70,14 @@ def prepare(told: Record) -> tuple[str, Preparation]:
     query = f"SELECT {chosen} FROM {_from(kind, table)}"
     rows, roles = _transformed(transforms)
     typed = ", ".join(f"{_cast(each)} AS {identifier(each['Name'])}" for each in inputs)
-    dropped = " OR ".join(f"({_cast(each)} IS NULL AND raw.{identifier(each['Name'])} IS NOT NULL)" for each in inputs)
+    dropped = " OR ".join(
+        f"({_cast(each)} IS NULL AND raw.{identifier(each['Name'])} IS NOT NULL)" for each in inputs
+    )
     empty = "SELECT " + ", ".join(f"CAST(NULL AS VARCHAR) AS {identifier(each)}" for each in names)
     typed = f"SELECT {typed}, {dropped} AS local_aws_dropped FROM raw"
-    return table["DataSourceArn"], Preparation(query, typed, rows, _columns(empty, typed, rows, roles))
+    return table["DataSourceArn"], Preparation(
+        query, typed, rows, _columns(empty, typed, rows, roles)
+    )
 
 
 def identifier(name: str) -> str:
@@ -105,25 +115,34 @@ def _cast(column: Record, name: str = "") -> str:
 
 
 def _transformed(transforms: list[Record]) -> tuple[str, dict[str, str]]:
-    """The steps as nested SELECTs over the view `typed`, and the geographic roles they give to columns."""
+    """The steps as nested SELECTs over the view `typed`, and the geographic roles they give to
+    columns.
+    """
     sql, roles = "SELECT * FROM typed", dict[str, str]()
     for step in transforms:
         kind, told = next(iter(step.items()))
         inner = f"FROM ({sql})"
         if kind == "ProjectOperation":
-            sql = f"SELECT {', '.join(identifier(each) for each in told['ProjectedColumns'])} {inner}"
+            sql = (
+                f"SELECT {', '.join(identifier(each) for each in told['ProjectedColumns'])} {inner}"
+            )
         elif kind == "CreateColumnsOperation":
             sql = f"SELECT *, {', '.join(_calculated(each) for each in told['Columns'])} {inner}"
         elif kind == "RenameColumnOperation":
             old, new = identifier(told["ColumnName"]), identifier(told["NewColumnName"])
             sql = f"SELECT * RENAME ({old} AS {new}) {inner}"
         elif kind == "CastColumnTypeOperation" and not told.get("Format"):
-            cast = _cast({**told, "Type": told["NewColumnType"]}, f"CAST({identifier(told['ColumnName'])} AS VARCHAR)")
+            cast = _cast(
+                {**told, "Type": told["NewColumnType"]},
+                f"CAST({identifier(told['ColumnName'])} AS VARCHAR)",
+            )
             sql = f"SELECT * REPLACE ({cast} AS {identifier(told['ColumnName'])}) {inner}"
         elif kind == "FilterOperation" and "ConditionExpression" in told:
             sql = f"SELECT * {inner} WHERE {_expression(told['ConditionExpression'])}"
         elif kind == "TagColumnOperation":
-            given = [tag["ColumnGeographicRole"] for tag in told["Tags"] if "ColumnGeographicRole" in tag]
+            given = [
+                tag["ColumnGeographicRole"] for tag in told["Tags"] if "ColumnGeographicRole" in tag
+            ]
             roles |= dict.fromkeys([told["ColumnName"]], *given[:1]) if given else {}
         else:
             raise not_here(f"the QuickSight transformation {kind} as it is given")
@@ -161,11 +180,14 @@ def _columns(empty: str, typed: str, rows: str, roles: dict[str, str]) -> tuple[
     with duckdb.connect() as connection:
         try:
             connection.execute(f"CREATE TABLE raw AS {empty} LIMIT 0")
-            connection.execute(f"CREATE VIEW typed AS SELECT * EXCLUDE local_aws_dropped FROM ({typed})")
+            connection.execute(
+                f"CREATE VIEW typed AS SELECT * EXCLUDE local_aws_dropped FROM ({typed})"
+            )
             described = connection.execute(f"DESCRIBE {rows}").fetchall()
         except duckdb.Error as error:
             raise invalid(
-                f"The data set's transformations do not fit its columns: {str(error).splitlines()[0]}"
+                "The data set's transformations do not fit its columns:"
+                f" {str(error).splitlines()[0]}"
             ) from error
     if missing := sorted(set(roles) - {each[0] for each in described}):
         raise invalid(f"There is no column {', '.join(missing)} to tag")

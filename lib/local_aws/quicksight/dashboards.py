@@ -1,4 +1,6 @@
-"""QuickSight's dashboards: versions that are judged after the call, one of them published; and embed codes that open the page."""
+"""QuickSight's dashboards: versions that are judged after the call, one of them published; and
+embed codes that open the page.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,17 @@ from typing import TYPE_CHECKING
 from local_aws.quicksight.checks import check_form, errors
 from local_aws.quicksight.data_sets import DataSets
 from local_aws.quicksight.definition import Definition
-from local_aws.quicksight.records import Record, answer, check_account, check_new, find, invalid, not_here, now, page
+from local_aws.quicksight.records import (
+    Record,
+    answer,
+    check_account,
+    check_new,
+    find,
+    invalid,
+    not_here,
+    now,
+    page,
+)
 from local_aws.service import ApiError
 
 if TYPE_CHECKING:
@@ -20,7 +32,14 @@ if TYPE_CHECKING:
 
 SETTLING_SECONDS = 0.2
 ID = re.compile(r"[\w-]{1,512}")
-NOT_HERE = ("SourceEntity", "Parameters", "ThemeArn", "FolderArns", "LinkSharingConfiguration", "LinkEntities")
+NOT_HERE = (
+    "SourceEntity",
+    "Parameters",
+    "ThemeArn",
+    "FolderArns",
+    "LinkSharingConfiguration",
+    "LinkEntities",
+)
 
 
 class Dashboards(DataSets):
@@ -28,7 +47,8 @@ class Dashboards(DataSets):
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
-        self.codes: dict[str, Record] = {}  # who may open what until when, by the code in an embed URL
+        # who may open what until when, by the code in an embed URL
+        self.codes: dict[str, Record] = {}
 
     def CreateDashboard(self, call: Call) -> Record:
         """A dashboard whose first version is being judged; it is published when that succeeds."""
@@ -52,9 +72,16 @@ class Dashboards(DataSets):
         definition = self._checked(call)
         with self.lock:
             if any(each["Status"].endswith("_IN_PROGRESS") for each in record["versions"].values()):
-                raise ApiError("ConflictException", f"Dashboard {told['DashboardId']} is being changed already.")
+                raise ApiError(
+                    "ConflictException",
+                    f"Dashboard {told['DashboardId']} is being changed already.",
+                )
             version = self._new_version(told, definition, "CREATION")
-        names = {"Arn": record["Arn"], "VersionArn": version["Arn"], "DashboardId": told["DashboardId"]}
+        names = {
+            "Arn": record["Arn"],
+            "VersionArn": version["Arn"],
+            "DashboardId": told["DashboardId"],
+        }
         return answer(**names, CreationStatus=version["Status"])
 
     def _checked(self, call: Call) -> Definition:
@@ -84,9 +111,12 @@ class Dashboards(DataSets):
             "VersionNumber": number,
             "CreatedTime": now(),
             "Status": f"{what}_IN_PROGRESS",
-            "DataSetArns": [each["DataSetArn"] for each in definition.told["DataSetIdentifierDeclarations"]],
+            "DataSetArns": [
+                each["DataSetArn"] for each in definition.told["DataSetIdentifierDeclarations"]
+            ],
             "Sheets": [
-                {name: each[name] for name in ("SheetId", "Name") if name in each} for each in definition.sheets
+                {name: each[name] for name in ("SheetId", "Name") if name in each}
+                for each in definition.sheets
             ],
             "definition": copy.deepcopy(told["Definition"]),
             "name": told["Name"],
@@ -104,13 +134,26 @@ class Dashboards(DataSets):
         time.sleep(SETTLING_SECONDS)
         found = errors(self.definition(version["definition"]))
         with self.lock:
-            version |= {"Status": f"{what}_FAILED", "Errors": found} if found else {"Status": f"{what}_SUCCESSFUL"}
+            version |= (
+                {"Status": f"{what}_FAILED", "Errors": found}
+                if found
+                else {"Status": f"{what}_SUCCESSFUL"}
+            )
 
     def DescribeDashboard(self, call: Call) -> Record:
-        """A version of a dashboard, the published one unless another is asked for; Errors says what is wrong in it."""
+        """A version of a dashboard, the published one unless another is asked for; Errors says what
+        is wrong in it.
+        """
         record = self._dashboard(call)
         version = _shown(self._version(call, record))
-        members = ("DashboardId", "Arn", "Name", "CreatedTime", "LastUpdatedTime", "LastPublishedTime")
+        members = (
+            "DashboardId",
+            "Arn",
+            "Name",
+            "CreatedTime",
+            "LastUpdatedTime",
+            "LastPublishedTime",
+        )
         return answer(Dashboard={**{name: record[name] for name in members}, "Version": version})
 
     def DescribeDashboardDefinition(self, call: Call) -> Record:
@@ -129,7 +172,9 @@ class Dashboards(DataSets):
     def ListDashboards(self, call: Call) -> Record:
         """All dashboards in short."""
         check_account(call)
-        return page(call, "DashboardSummaryList", [_summary(each) for each in self.dashboards.values()])
+        return page(
+            call, "DashboardSummaryList", [_summary(each) for each in self.dashboards.values()]
+        )
 
     def SearchDashboards(self, call: Call) -> Record:
         """The dashboards with a name, or that a user or group may see or owns directly."""
@@ -137,7 +182,9 @@ class Dashboards(DataSets):
         wanted = call.parameters["Filters"][0]
         tests = {
             "DASHBOARD_NAME": lambda each: _matches(wanted, each["Name"]),
-            "DIRECT_QUICKSIGHT_VIEWER_OR_OWNER": lambda each: wanted["Value"] in self.permissions[each["Arn"]],
+            "DIRECT_QUICKSIGHT_VIEWER_OR_OWNER": (
+                lambda each: wanted["Value"] in self.permissions[each["Arn"]]
+            ),
         }
         if wanted.get("Name") not in tests:
             raise not_here(f"SearchDashboards by {wanted.get('Name')}")
@@ -148,7 +195,10 @@ class Dashboards(DataSets):
         """The versions of a dashboard, the newest first."""
         record = self._dashboard(call)
         members = ("Arn", "CreatedTime", "VersionNumber", "Status", "Description")
-        versions = [{name: each[name] for name in members if name in each} for each in record["versions"].values()]
+        versions = [
+            {name: each[name] for name in members if name in each}
+            for each in record["versions"].values()
+        ]
         return page(call, "DashboardVersionSummaryList", versions[::-1])
 
     def UpdateDashboardPublishedVersion(self, call: Call) -> Record:
@@ -156,8 +206,14 @@ class Dashboards(DataSets):
         record = self._dashboard(call)
         version = self._version(call, record)
         if not version["Status"].endswith("_SUCCESSFUL"):
-            raise invalid(f"Version {version['VersionNumber']} is {version['Status']} and cannot be published")
-        record |= {"published": version["VersionNumber"], "LastPublishedTime": now(), "Name": version["name"]}
+            raise invalid(
+                f"Version {version['VersionNumber']} is {version['Status']} and cannot be published"
+            )
+        record |= {
+            "published": version["VersionNumber"],
+            "LastPublishedTime": now(),
+            "Name": version["name"],
+        }
         return answer(DashboardId=record["DashboardId"], DashboardArn=record["Arn"])
 
     def DeleteDashboard(self, call: Call) -> Record:
@@ -165,7 +221,9 @@ class Dashboards(DataSets):
         record = self._dashboard(call)
         if number := call.parameters.get("VersionNumber"):
             if int(number) == record["published"]:
-                raise ApiError("ConflictException", "The published version of a dashboard cannot be deleted.")
+                raise ApiError(
+                    "ConflictException", "The published version of a dashboard cannot be deleted."
+                )
             del record["versions"][self._version(call, record)["VersionNumber"]]
         else:
             del self.dashboards[record["DashboardId"]]
@@ -181,7 +239,9 @@ class Dashboards(DataSets):
     def UpdateDashboardPermissions(self, call: Call) -> Record:
         """Who may see and change it now."""
         record = self._dashboard(call)
-        if call.parameters.get("GrantLinkPermissions") or call.parameters.get("RevokeLinkPermissions"):
+        if call.parameters.get("GrantLinkPermissions") or call.parameters.get(
+            "RevokeLinkPermissions"
+        ):
             raise not_here("link permissions of QuickSight dashboards")
         return _with_permissions(record, self.update_permissions("dashboard", record["Arn"], call))
 
@@ -191,12 +251,19 @@ class Dashboards(DataSets):
 
     def _version(self, call: Call, record: Record) -> Record:
         if call.parameters.get("AliasName") not in (None, "$PUBLISHED", "$LATEST"):
-            raise ApiError("ResourceNotFoundException", f"Alias {call.parameters['AliasName']} is not found.")
-        latest = max(record["versions"]) if call.parameters.get("AliasName") == "$LATEST" else record["published"]
+            raise ApiError(
+                "ResourceNotFoundException", f"Alias {call.parameters['AliasName']} is not found."
+            )
+        latest = (
+            max(record["versions"])
+            if call.parameters.get("AliasName") == "$LATEST"
+            else record["published"]
+        )
         number = int(call.parameters.get("VersionNumber") or latest)
         if number not in record["versions"]:
             raise ApiError(
-                "ResourceNotFoundException", f"Version {number} of dashboard {record['DashboardId']} is not found."
+                "ResourceNotFoundException",
+                f"Version {number} of dashboard {record['DashboardId']} is not found.",
             )
         version: Record = record["versions"][number]
         return version
@@ -204,7 +271,9 @@ class Dashboards(DataSets):
     # Embedding
 
     def GenerateEmbedUrlForRegisteredUser(self, call: Call) -> Record:
-        """The address at which a user sees a dashboard; it opens as long as the session may last, again and again."""
+        """The address at which a user sees a dashboard; it opens as long as the session may last,
+        again and again.
+        """
         check_account(call)
         told = call.parameters
         if "Dashboard" not in told["ExperienceConfiguration"]:
@@ -217,7 +286,10 @@ class Dashboards(DataSets):
         told = call.parameters
         record = self._dashboard(call)
         if told["IdentityType"] != "QUICKSIGHT" or "UserArn" not in told:
-            raise ApiError("IdentityTypeNotSupportedException", "The identity type must be QUICKSIGHT, with a UserArn.")
+            raise ApiError(
+                "IdentityTypeNotSupportedException",
+                "The identity type must be QUICKSIGHT, with a UserArn.",
+            )
         return answer(EmbedUrl=self._embed(told["UserArn"], record["DashboardId"], told))
 
     def _embed(self, user_arn: str, dashboard: str, told: Record) -> str:
@@ -227,9 +299,16 @@ class Dashboards(DataSets):
         find(self.dashboards, dashboard, "Dashboard")
         minutes = int(told.get("SessionLifetimeInMinutes") or 600)
         if not 15 <= minutes <= 600:
-            raise ApiError("SessionLifetimeInMinutesInvalidException", "A session lasts from 15 to 600 minutes.")
+            raise ApiError(
+                "SessionLifetimeInMinutesInvalidException",
+                "A session lasts from 15 to 600 minutes.",
+            )
         code = secrets.token_urlsafe(24)
-        self.codes[code] = {"user": user["UserName"], "dashboard": dashboard, "until": time.monotonic() + 60 * minutes}
+        self.codes[code] = {
+            "user": user["UserName"],
+            "dashboard": dashboard,
+            "until": time.monotonic() + 60 * minutes,
+        }
         return f"{self.stand_in.endpoint}/_quicksight/{dashboard}?code={code}"
 
 
@@ -239,12 +318,21 @@ def _shown(version: Record) -> Record:
 
 def _summary(record: Record) -> Record:
     members = ("Arn", "DashboardId", "Name", "CreatedTime", "LastUpdatedTime", "LastPublishedTime")
-    return {**{name: record[name] for name in members}, "PublishedVersionNumber": record["published"]}
+    return {
+        **{name: record[name] for name in members},
+        "PublishedVersionNumber": record["published"],
+    }
 
 
 def _matches(wanted: Record, name: str) -> bool:
-    return wanted.get("Value", "") in name if wanted["Operator"] == "StringLike" else wanted.get("Value") == name
+    return (
+        wanted.get("Value", "") in name
+        if wanted["Operator"] == "StringLike"
+        else wanted.get("Value") == name
+    )
 
 
 def _with_permissions(record: Record, permissions: list[Record]) -> Record:
-    return answer(DashboardArn=record["Arn"], DashboardId=record["DashboardId"], Permissions=permissions)
+    return answer(
+        DashboardArn=record["Arn"], DashboardId=record["DashboardId"], Permissions=permissions
+    )

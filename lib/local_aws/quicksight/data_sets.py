@@ -1,4 +1,6 @@
-"""QuickSight's data sets in SPICE: each ingestion really asks the data source and writes a Parquet file."""
+"""QuickSight's data sets in SPICE: each ingestion really asks the data source and writes a Parquet
+file.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,17 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from local_aws.quicksight.columns import Column, Preparation, prepare
-from local_aws.quicksight.records import Record, answer, check_account, check_new, find, invalid, not_here, now, page
+from local_aws.quicksight.records import (
+    Record,
+    answer,
+    check_account,
+    check_new,
+    find,
+    invalid,
+    not_here,
+    now,
+    page,
+)
 from local_aws.quicksight.sources import SourceError, Sources
 from local_aws.service import ApiError
 
@@ -22,13 +34,26 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 REFRESHES_A_DAY = (
-    32  # by hand, Enterprise: https://docs.aws.amazon.com/quicksight/latest/APIReference/API_CreateIngestion.html
+    # by hand, Enterprise:
+    # https://docs.aws.amazon.com/quicksight/latest/APIReference/API_CreateIngestion.html
+    32
 )
 UNDER_WAY = ("INITIALIZED", "QUEUED", "RUNNING")
 DESCRIBED = ("DataSetId", "Name", "PhysicalTableMap", "LogicalTableMap", "ImportMode")
 NOT_HERE = (
-    *("ColumnGroups", "FieldFolders", "RowLevelPermissionDataSet", "RowLevelPermissionTagConfiguration"),
-    *("ColumnLevelPermissionRules", "DatasetParameters", "FolderArns", "PerformanceConfiguration", "UseAs"),
+    *(
+        "ColumnGroups",
+        "FieldFolders",
+        "RowLevelPermissionDataSet",
+        "RowLevelPermissionTagConfiguration",
+    ),
+    *(
+        "ColumnLevelPermissionRules",
+        "DatasetParameters",
+        "FolderArns",
+        "PerformanceConfiguration",
+        "UseAs",
+    ),
 )
 
 
@@ -72,7 +97,9 @@ class DataSets(Sources):
         if not source:
             raise ApiError("ResourceNotFoundException", f"Data source {prepared[0]} is not found.")
         if source["Status"].endswith("_FAILED"):
-            raise invalid(f"Data source {prepared[0]} is {source['Status']}: {source['ErrorInfo']['Message']}")
+            raise invalid(
+                f"Data source {prepared[0]} is {source['Status']}: {source['ErrorInfo']['Message']}"
+            )
         return prepared
 
     def _kept(self, told: Record, prepared: tuple[str, Preparation], why: str) -> Record:
@@ -80,7 +107,11 @@ class DataSets(Sources):
         columns = [each.described for each in prepared[1].columns]
         record = self.data_sets[name]
         record |= {member: told[member] for member in DESCRIBED if member in told}
-        record |= {"OutputColumns": columns, "LastUpdatedTime": now(), "ConsumedSpiceCapacityInBytes": 0}
+        record |= {
+            "OutputColumns": columns,
+            "LastUpdatedTime": now(),
+            "ConsumedSpiceCapacityInBytes": 0,
+        }
         self.preparations[name] = prepared
         ingestion = self._ingest(name, str(uuid.uuid4()), why)
         told_of = {"IngestionId": ingestion["IngestionId"], "IngestionArn": ingestion["Arn"]}
@@ -95,7 +126,9 @@ class DataSets(Sources):
         check_account(call)
         members = ("Arn", "DataSetId", "Name", "CreatedTime", "LastUpdatedTime", "ImportMode")
         return page(
-            call, "DataSetSummaries", [{name: each[name] for name in members} for each in self.data_sets.values()]
+            call,
+            "DataSetSummaries",
+            [{name: each[name] for name in members} for each in self.data_sets.values()],
         )
 
     def DeleteDataSet(self, call: Call) -> Record:
@@ -139,11 +172,20 @@ class DataSets(Sources):
         with self.lock:
             check_new(self.ingestions[name], call.parameters["IngestionId"], "Ingestion")
             since = now() - datetime.timedelta(hours=24)
-            made = [each for each in self.ingestions[name].values() if each["RequestType"] == "FULL_REFRESH"]
+            made = [
+                each
+                for each in self.ingestions[name].values()
+                if each["RequestType"] == "FULL_REFRESH"
+            ]
             if sum(each["CreatedTime"] > since for each in made) >= REFRESHES_A_DAY:
-                raise ApiError("LimitExceededException", f"A data set can be refreshed by hand {REFRESHES_A_DAY} times in 24 hours.")  # fmt: skip
+                raise ApiError(
+                    "LimitExceededException",
+                    f"A data set can be refreshed by hand {REFRESHES_A_DAY} times in 24 hours.",
+                )
             ingestion = self._ingest(name, call.parameters["IngestionId"], "FULL_REFRESH")
-        return answer(**{member: ingestion[member] for member in ("Arn", "IngestionId", "IngestionStatus")})
+        return answer(
+            **{member: ingestion[member] for member in ("Arn", "IngestionId", "IngestionStatus")}
+        )
 
     def DescribeIngestion(self, call: Call) -> Record:
         """One ingestion; ErrorInfo says why it failed."""
@@ -159,7 +201,10 @@ class DataSets(Sources):
         ingestion = self._ingestion(call)
         with self.lock:
             if ingestion["IngestionStatus"] not in UNDER_WAY:
-                raise invalid(f"Ingestion {ingestion['IngestionId']} is {ingestion['IngestionStatus']} already")
+                raise invalid(
+                    f"Ingestion {ingestion['IngestionId']} is {ingestion['IngestionStatus']}"
+                    " already"
+                )
             ingestion |= _ended("CANCELLED", "INGESTION_CANCELED", "The ingestion was cancelled.")
         return answer(Arn=ingestion["Arn"], IngestionId=ingestion["IngestionId"])
 
@@ -171,7 +216,9 @@ class DataSets(Sources):
         """A new ingestion; one that is still under way is superseded."""
         for each in self.ingestions[name].values():
             if each["IngestionStatus"] in UNDER_WAY:
-                each.update(_ended("FAILED", "INGESTION_SUPERSEDED", "A newer ingestion took its place."))
+                each.update(
+                    _ended("FAILED", "INGESTION_SUPERSEDED", "A newer ingestion took its place.")
+                )
         ingestion = {
             "Arn": self.arn("dataset", f"{name}/ingestion/{ingestion_id}"),
             "IngestionId": ingestion_id,
@@ -191,7 +238,11 @@ class DataSets(Sources):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             source = self._connected(source_arn)
-            ingestion["IngestionStatus"] = "RUNNING" if ingestion["IngestionStatus"] == "INITIALIZED" else ingestion["IngestionStatus"]  # fmt: skip
+            ingestion["IngestionStatus"] = (
+                "RUNNING"
+                if ingestion["IngestionStatus"] == "INITIALIZED"
+                else ingestion["IngestionStatus"]
+            )
             rows, dropped = _import(self.fetch(source, preparation.query), preparation, file)
         except SourceError as failure:
             end = _ended("FAILED", failure.type, failure.message)
@@ -199,7 +250,11 @@ class DataSets(Sources):
             end = _ended("FAILED", "INTERNAL_SERVICE_ERROR", str(error))
         else:
             counts = {"RowsIngested": rows, "RowsDropped": dropped, "TotalRowsInDataset": rows}
-            end = {"IngestionStatus": "COMPLETED", "RowInfo": counts, "IngestionSizeInBytes": file.stat().st_size}
+            end = {
+                "IngestionStatus": "COMPLETED",
+                "RowInfo": counts,
+                "IngestionSizeInBytes": file.stat().st_size,
+            }
         with self.lock:
             if ingestion["IngestionStatus"] not in UNDER_WAY or name not in self.data_sets:
                 file.unlink(missing_ok=True)
@@ -219,16 +274,26 @@ class DataSets(Sources):
 
 
 def _import(fetched: object, preparation: Preparation, file: Path) -> tuple[int, int]:
-    """Write the rows that have the types they should have; how many, and how many have not and are dropped."""
+    """Write the rows that have the types they should have; how many, and how many have not and are
+    dropped.
+    """
     with duckdb.connect() as connection:
         connection.register("raw", fetched)
         connection.execute(f"CREATE TABLE judged AS {preparation.typed}")
         connection.execute(
-            "CREATE VIEW typed AS SELECT * EXCLUDE local_aws_dropped FROM judged WHERE NOT local_aws_dropped"
+            "CREATE VIEW typed AS SELECT * EXCLUDE local_aws_dropped FROM judged WHERE NOT"
+            " local_aws_dropped"
         )
-        connection.execute(f"COPY ({preparation.rows}) TO '{str(file).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
-        rows = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(file)]).fetchall()[0][0]
-        dropped = connection.execute("SELECT count(*) FROM judged WHERE local_aws_dropped").fetchall()[0][0]
+        connection.execute(
+            f"COPY ({preparation.rows}) TO '{str(file).replace(chr(39), chr(39) * 2)}' (FORMAT"
+            " parquet)"
+        )
+        rows = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(file)]).fetchall()[
+            0
+        ][0]
+        dropped = connection.execute(
+            "SELECT count(*) FROM judged WHERE local_aws_dropped"
+        ).fetchall()[0][0]
     return int(rows), int(dropped)
 
 

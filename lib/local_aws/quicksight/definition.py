@@ -1,4 +1,6 @@
-"""A dashboard's definition as it can be drawn: sheets, visuals with their fields, filters; and what AWS would find wrong in it."""
+"""A dashboard's definition as it can be drawn: sheets, visuals with their fields, filters; and what
+AWS would find wrong in it.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,20 @@ WELLS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "KPIVisual": ("", (), ("Values",)),
     "BarChartVisual": ("BarChartAggregatedFieldWells", ("Category", "Colors"), ("Values",)),
     "LineChartVisual": ("LineChartAggregatedFieldWells", ("Category", "Colors"), ("Values",)),
-    "ComboChartVisual": ("ComboChartAggregatedFieldWells", ("Category",), ("BarValues", "LineValues")),
+    "ComboChartVisual": (
+        "ComboChartAggregatedFieldWells",
+        ("Category",),
+        ("BarValues", "LineValues"),
+    ),
     "PieChartVisual": ("PieChartAggregatedFieldWells", ("Category",), ("Values",)),
     "HeatMapVisual": ("HeatMapAggregatedFieldWells", ("Rows", "Columns"), ("Values",)),
     "TableVisual": ("TableAggregatedFieldWells", ("GroupBy",), ("Values",)),
     "PivotTableVisual": ("PivotTableAggregatedFieldWells", ("Rows", "Columns"), ("Values",)),
-    "GeospatialMapVisual": ("GeospatialMapAggregatedFieldWells", ("Geospatial", "Colors"), ("Values",)),
+    "GeospatialMapVisual": (
+        "GeospatialMapAggregatedFieldWells",
+        ("Geospatial", "Colors"),
+        ("Values",),
+    ),
 }
 AXES = {  # where the labels of a well are told
     "Category": ("CategoryLabelOptions", "XAxisLabelOptions"),
@@ -111,7 +121,11 @@ class Visual:
         wells = self.configuration.get("FieldWells") or {}
         others = [name for name in wells if inside and name != inside]
         inner = (wells.get(inside) or {}) if inside else wells
-        return others + [name for name, fields in inner.items() if fields and name not in (*dimensions, *measures)]
+        return others + [
+            name
+            for name, fields in inner.items()
+            if fields and name not in (*dimensions, *measures)
+        ]
 
     def well(self, *names: str) -> list[Field]:
         """The fields in some of the wells."""
@@ -143,7 +157,9 @@ class Filter:
 
     @property
     def default_control(self) -> tuple[str, Record]:
-        """The control that sheets share (`CrossSheet`), as kind and what is told of it; nothing where there is none."""
+        """The control that sheets share (`CrossSheet`), as kind and what is told of it; nothing
+        where there is none.
+        """
         told = self.told.get("DefaultFilterControlConfiguration")
         if not told:
             return "", {}
@@ -155,7 +171,9 @@ class Filter:
         """Whether it filters a visual that shows a data set with these columns."""
         if self.group.get("Status") == "DISABLED":
             return False
-        if data_set != self.data_set and (self.group["CrossDataset"] != "ALL_DATASETS" or self.column not in columns):
+        if data_set != self.data_set and (
+            self.group["CrossDataset"] != "ALL_DATASETS" or self.column not in columns
+        ):
             return False
         scope = self.group["ScopeConfiguration"]
         if "AllSheets" in scope:
@@ -170,15 +188,20 @@ class Filter:
 
 @dataclass
 class Definition:
-    """A definition, with the columns of the data sets it names; `None` for a data set that is not there."""
+    """A definition, with the columns of the data sets it names; `None` for a data set that is not
+    there.
+    """
 
     told: Record
     columns: dict[str, dict[str, Column] | None]  # by the data set's identifier
-    calculated: dict[str, dict[str, str]] = field(default_factory=dict)  # expressions, by identifier and name
+    # expressions, by identifier and name
+    calculated: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for each in self.told.get("CalculatedFields") or []:
-            self.calculated.setdefault(each["DataSetIdentifier"], {})[each["Name"]] = each["Expression"]
+            self.calculated.setdefault(each["DataSetIdentifier"], {})[each["Name"]] = each[
+                "Expression"
+            ]
 
     @property
     def sheets(self) -> list[Record]:
@@ -195,7 +218,10 @@ class Definition:
         """All filters."""
         groups = self.told.get("FilterGroups") or []
         return [
-            Filter(kind, told, group) for group in groups for each in group["Filters"] for kind, told in each.items()
+            Filter(kind, told, group)
+            for group in groups
+            for each in group["Filters"]
+            for kind, told in each.items()
         ]
 
     def sql(self, data_set: str, name: str, within: tuple[str, ...] = ()) -> Sql:
@@ -247,5 +273,10 @@ def label_options(visual: Visual, field_id: str) -> Record:
     well = next(each.well for each in visual.fields if each.id == field_id)
     axis: Record = next((told[name] for name in AXES.get(well, ()) if name in told), {})
     labels = axis.get("AxisLabelOptions") or []
-    mine = [each for each in labels if (each.get("ApplyTo") or {}).get("FieldId", field_id) == field_id]
-    return {**(mine[0] if mine else {}), **({"Visibility": axis["Visibility"]} if "Visibility" in axis else {})}
+    mine = [
+        each for each in labels if (each.get("ApplyTo") or {}).get("FieldId", field_id) == field_id
+    ]
+    return {
+        **(mine[0] if mine else {}),
+        **({"Visibility": axis["Visibility"]} if "Visibility" in axis else {}),
+    }

@@ -20,7 +20,9 @@ TOKEN = re.compile(
 )
 KEYWORDS = ("and", "or", "not", "in")
 PREFIX = "quicksight_"  # keeps the parser from taking a function for one of its own
-PERIODS = dict(YYYY="year", Q="quarter", MM="month", WK="week", DD="day", HH="hour", MI="minute", SS="second")  # noqa: C408 - QuickSight's words
+PERIODS = dict(  # noqa: C408 - QuickSight's words
+    YYYY="year", Q="quarter", MM="month", WK="week", DD="day", HH="hour", MI="minute", SS="second"
+)
 DATE_PARTS = {
     "yyyy": "%Y",
     "yy": "%y",
@@ -68,7 +70,9 @@ class Sql(NamedTuple):
 
 
 def translate(expression: str, columns: Mapping[str, Sql]) -> Sql:
-    """An expression over fields, whose SQL `columns` gives; raises ExpressionError or NotSupportedError."""
+    """An expression over fields, whose SQL `columns` gives; raises ExpressionError or
+    NotSupportedError.
+    """
     prepared = "".join(_prepared(each) for each in TOKEN.finditer(expression))
     try:
         tree = sqlglot.parse_one(prepared, read="duckdb")
@@ -109,7 +113,9 @@ def _render(node: exp.Expr, columns: Mapping[str, Sql]) -> Sql:
         return _joined(form, render(node.this))
     if isinstance(node, exp.In) and node.expressions:
         values = [render(each) for each in node.expressions]
-        return _joined("({} IN (" + ", ".join("{}" for _ in values) + "))", render(node.this), *values)
+        return _joined(
+            "({} IN (" + ", ".join("{}" for _ in values) + "))", render(node.this), *values
+        )
     if isinstance(node, exp.Anonymous) and node.name.startswith(PREFIX):
         return _function(node, [render(each) for each in node.expressions])
     raise NotSupportedError(f"{node.sql('duckdb').replace(PREFIX, '')} in a calculated field")
@@ -134,7 +140,9 @@ def _function(node: exp.Anonymous, arguments: list[Sql]) -> Sql:
 
 def _ifelse(*arguments: str) -> str:
     if len(arguments) % 2 == 0:
-        raise ExpressionError("The function ifelse takes conditions and values in pairs, and a last value")
+        raise ExpressionError(
+            "The function ifelse takes conditions and values in pairs, and a last value"
+        )
     pairs = zip(arguments[:-1:2], arguments[1::2], strict=True)
     return (
         "CASE "
@@ -213,7 +221,10 @@ AGGREGATES: dict[str, tuple[str | Callable[..., str], int, int]] = {
     "stdev": ("stddev_samp({})", 1, 1),
     "var": ("var_samp({})", 1, 1),
     "percentile": ("quantile_cont({0}, {1} / 100.0)", 2, 2),
-    **{f"{name}If": (f"{name}({{}}) FILTER ({{}})", 2, 2) for name in ("sum", "avg", "count", "min", "max")},
+    **{
+        f"{name}If": (f"{name}({{}}) FILTER ({{}})", 2, 2)
+        for name in ("sum", "avg", "count", "min", "max")
+    },
     "distinct_countIf": ("count(DISTINCT {}) FILTER ({})", 2, 2),
 }
 FUNCTIONS |= AGGREGATES

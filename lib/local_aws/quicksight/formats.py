@@ -1,4 +1,6 @@
-"""How QuickSight writes numbers, dates and labels: from the format configurations of a definition to text."""
+"""How QuickSight writes numbers, dates and labels: from the format configurations of a definition
+to text.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,20 @@ if TYPE_CHECKING:
     from local_aws.quicksight.definition import Field, Visual
 
 Record = dict[str, Any]
-SCALES = {"THOUSANDS": (1e3, "K"), "MILLIONS": (1e6, "M"), "BILLIONS": (1e9, "B"), "TRILLIONS": (1e12, "T")}
+SCALES = {
+    "THOUSANDS": (1e3, "K"),
+    "MILLIONS": (1e6, "M"),
+    "BILLIONS": (1e9, "B"),
+    "TRILLIONS": (1e12, "T"),
+}
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
-GRANULARITIES = {"YEAR": "%Y", "QUARTER": "%b %Y", "MONTH": "%b %Y", "WEEK": "%b %-d, %Y", "DAY": "%b %-d, %Y"}
+GRANULARITIES = {
+    "YEAR": "%Y",
+    "QUARTER": "%b %Y",
+    "MONTH": "%b %Y",
+    "WEEK": "%b %-d, %Y",
+    "DAY": "%b %-d, %Y",
+}
 
 
 def text(value: Any, field: Field) -> str:
@@ -41,18 +54,28 @@ def number(value: float, told: Record) -> str:
     if places is None:
         places = 0 if divisor == 1 and value == int(value) else 2
     grouped = "" if _hidden(told) else ","
-    sign, symbol = "-" if value < 0 else "", SYMBOLS.get(told.get("Symbol", "USD"), "") if kind.startswith("Currency") else ""  # fmt: skip
+    sign, symbol = (
+        "-" if value < 0 else "",
+        (SYMBOLS.get(told.get("Symbol", "USD"), "") if kind.startswith("Currency") else ""),
+    )
     return f"{sign}{told.get('Prefix', '')}{symbol}{abs(value) / divisor:{grouped}.{places}f}{unit}{suffix}{told.get('Suffix', '')}"
 
 
 def label(visual: Visual, field: Field) -> str:
     """What a field is called: its custom label, else its column's name in plain words."""
-    return label_options(visual, field.id).get("CustomLabel") or field.column.replace("_", " ").capitalize()
+    return (
+        label_options(visual, field.id).get("CustomLabel")
+        or field.column.replace("_", " ").capitalize()
+    )
 
 
 def axis_title(visual: Visual, field: Field) -> str:
     """What stands beside an axis; nothing when it is hidden."""
-    return "" if label_options(visual, field.id).get("Visibility") == "HIDDEN" else label(visual, field)
+    return (
+        ""
+        if label_options(visual, field.id).get("Visibility") == "HIDDEN"
+        else label(visual, field)
+    )
 
 
 def title(told: Record, member: str = "Title") -> str:
@@ -68,7 +91,11 @@ def axis(field: Field) -> Record:
     kind, told = _first(_numeric(field))
     if kind.startswith("Percentage"):
         return {"tickformat": ".0%"}
-    symbol = SYMBOLS.get(told.get("Symbol", "USD"), "") if kind.startswith("Currency") else told.get("Prefix", "")
+    symbol = (
+        SYMBOLS.get(told.get("Symbol", "USD"), "")
+        if kind.startswith("Currency")
+        else told.get("Prefix", "")
+    )
     return {
         "tickprefix": symbol,
         "ticksuffix": told.get("Suffix", ""),
@@ -91,7 +118,9 @@ def _date_format(field: Field) -> str:
     if not told:
         return GRANULARITIES.get(field.told.get("DateGranularity", "DAY"), "%b %-d, %Y %H:%M")
     words = {"YYYY": "yyyy", "YY": "yy", "DD": "dd", "D": "d"}
-    return re.sub("[A-Za-z]+", lambda found: DATE_PARTS.get(words.get(found[0], found[0]), found[0]), told)
+    return re.sub(
+        "[A-Za-z]+", lambda found: DATE_PARTS.get(words.get(found[0], found[0]), found[0]), told
+    )
 
 
 def _scale(value: float, name: str) -> tuple[float, str]:

@@ -1,4 +1,6 @@
-"""A dashboard as a web page at the stand-in's own address; filters ask again over HTTP, nothing else is asked of anybody."""
+"""A dashboard as a web page at the stand-in's own address; filters ask again over HTTP, nothing
+else is asked of anybody.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class RefusedError(Exception):
 
 
 class Pages(Dashboards):
-    """The page of the published version, for readers who came with the code of an embed URL and may query the dashboard."""
+    """The page of the published version, for readers who came with the code of an embed URL and may
+    query the dashboard.
+    """
 
     def page(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request below /_quicksight/ (WSGI)."""
@@ -42,21 +46,34 @@ class Pages(Dashboards):
             status, kind, body = self._answer_page(name, what, asked)
         except RefusedError as refusal:
             status, text = refusal.args
-            kind, body = "text/html; charset=utf-8", _template("refused.html").render(text=text).encode()
+            kind, body = (
+                "text/html; charset=utf-8",
+                _template("refused.html").render(text=text).encode(),
+            )
         headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         headers.append(("Cache-Control", "max-age=86400" if name == SCRIPT else "no-store"))
-        headers.append(("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data: blob:"))
+        headers.append(
+            ("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data: blob:")
+        )
         start_response(status, headers)
         return [body]
 
     def _answer_page(self, name: str, what: str, asked: dict[str, str]) -> tuple[str, str, bytes]:
         if name == SCRIPT:
-            return "200 OK", "text/javascript", (files("plotly") / "package_data" / SCRIPT).read_bytes()
+            return (
+                "200 OK",
+                "text/javascript",
+                (files("plotly") / "package_data" / SCRIPT).read_bytes(),
+            )
         version = self._version_for(name, asked.get("code", ""))
         shown = Shown(self, name, version)
         if what == "data":
             chosen = json.loads(asked.get("filters") or "{}")
-            return "200 OK", "application/json", json.dumps(shown.figures(asked["sheet"], chosen), default=str).encode()
+            return (
+                "200 OK",
+                "application/json",
+                json.dumps(shown.figures(asked["sheet"], chosen), default=str).encode(),
+            )
         reader = self.users[self.codes[asked["code"]]["user"]]["Email"]
         page = _template("dashboard.html").render(board=shown.board(), script=SCRIPT, reader=reader)
         return "200 OK", "text/html; charset=utf-8", page.encode()
@@ -65,17 +82,26 @@ class Pages(Dashboards):
         """The published version; raises RefusedError."""
         session = self.codes.get(code)
         if not session or session["dashboard"] != name or session["until"] < time.monotonic():
-            raise RefusedError("403 Forbidden", "This address is not valid, or not any more: ask for a new one with GenerateEmbedUrlForRegisteredUser.")  # fmt: skip
+            raise RefusedError(
+                "403 Forbidden",
+                "This address is not valid, or not any more: ask for a new one with"
+                " GenerateEmbedUrlForRegisteredUser.",
+            )
         record, user = self.dashboards.get(name), self.users.get(session["user"])
         if not record or not user:
-            raise RefusedError("404 Not Found", "The dashboard or its reader is not there any more.")
+            raise RefusedError(
+                "404 Not Found", "The dashboard or its reader is not there any more."
+            )
         if not self.may(user, "quicksight:QueryDashboard", record["Arn"]):
             raise RefusedError(
-                "403 Forbidden", f"{user['UserName']} has no permission to see the dashboard {record['Name']}."
+                "403 Forbidden",
+                f"{user['UserName']} has no permission to see the dashboard {record['Name']}.",
             )
         version: Record = record["versions"][record["published"]]
         if not version["Status"].endswith("_SUCCESSFUL"):
-            raise RefusedError("409 Conflict", f"The published version of {record['Name']} is {version['Status']}.")
+            raise RefusedError(
+                "409 Conflict", f"The published version of {record['Name']} is {version['Status']}."
+            )
         return version
 
 
@@ -89,12 +115,24 @@ class Shown:
     def board(self) -> Record:
         """What the page is built from: sheets with their visuals, controls and places."""
         sheets = [self._sheet(each) for each in self.definition.sheets]
-        return {"name": self.version["name"], "id": self.name, "sheets": sheets, "rows_of": self._oldest_rows()}
+        return {
+            "name": self.version["name"],
+            "id": self.name,
+            "sheets": sheets,
+            "rows_of": self._oldest_rows(),
+        }
 
     def _oldest_rows(self) -> str:
         """When the rows were ingested that are the oldest on the page."""
-        found = [self._file(each["Identifier"]) for each in self.definition.told["DataSetIdentifierDeclarations"]]
-        times = [datetime.datetime.fromtimestamp(each.stat().st_mtime, datetime.UTC) for each in found if each]
+        found = [
+            self._file(each["Identifier"])
+            for each in self.definition.told["DataSetIdentifierDeclarations"]
+        ]
+        times = [
+            datetime.datetime.fromtimestamp(each.stat().st_mtime, datetime.UTC)
+            for each in found
+            if each
+        ]
         return f"{min(times):%Y-%m-%d %H:%M} UTC" if times else ""
 
     def _sheet(self, sheet: Record) -> Record:
@@ -109,18 +147,37 @@ class Shown:
             }
             for each in self.definition.visuals(sheet)
         ]
-        order = {each["ElementId"]: place for place, each in enumerate(_elements(sheet.get("SheetControlLayouts")))}
-        controls = [self._control(*next(iter(each.items()))) for each in sheet.get("FilterControls") or []]
+        order = {
+            each["ElementId"]: place
+            for place, each in enumerate(_elements(sheet.get("SheetControlLayouts")))
+        }
+        controls = [
+            self._control(*next(iter(each.items()))) for each in sheet.get("FilterControls") or []
+        ]
         controls.sort(key=lambda each: order.get(each["id"], len(order)))
-        named = {"id": sheet["SheetId"], "name": sheet.get("Name") or "Sheet", "title": sheet.get("Title", "")}
-        return {**named, "description": sheet.get("Description", ""), "visuals": visuals, "controls": controls}
+        named = {
+            "id": sheet["SheetId"],
+            "name": sheet.get("Name") or "Sheet",
+            "title": sheet.get("Title", ""),
+        }
+        return {
+            **named,
+            "description": sheet.get("Description", ""),
+            "visuals": visuals,
+            "controls": controls,
+        }
 
     def _control(self, kind: str, told: Record) -> Record:
         source = next(each for each in self.definition.filters if each.id == told["SourceFilterId"])
         if kind == "CrossSheet":
             kind, shared = source.default_control
             told = {**shared, **told}
-        control = {"id": told["FilterControlId"], "kind": kind, "type": told.get("Type", ""), "filter": source.id}
+        control = {
+            "id": told["FilterControlId"],
+            "kind": kind,
+            "type": told.get("Type", ""),
+            "filter": source.id,
+        }
         control["title"] = told.get("Title") or source.column
         file = self._file(source.data_set)
         if kind in ("Dropdown", "List"):
@@ -129,11 +186,21 @@ class Shown:
             )
             control |= {"values": given, "chosen": _preset(source)}
         elif kind == "DateTimePicker":
-            ends = zip(bounds(source), span(self.definition, source, file) if file else (None, None), strict=True)
-            least, most = (f"{told or found:%Y-%m-%d}" if told or found else "" for told, found in ends)
+            ends = zip(
+                bounds(source),
+                span(self.definition, source, file) if file else (None, None),
+                strict=True,
+            )
+            least, most = (
+                f"{told or found:%Y-%m-%d}" if told or found else "" for told, found in ends
+            )
             control |= {"least": least, "most": most}
         else:
-            control |= {"least": told["MinimumValue"], "most": told["MaximumValue"], "step": told["StepSize"]}
+            control |= {
+                "least": told["MinimumValue"],
+                "most": told["MaximumValue"],
+                "step": told["StepSize"],
+            }
         return control
 
     def figures(self, sheet_id: str, chosen: Record) -> Record:
@@ -156,7 +223,11 @@ class Shown:
 
 
 def _elements(layouts: list[Record] | None) -> list[Record]:
-    return [each for layout in layouts or [] for each in layout["Configuration"]["GridLayout"]["Elements"]]
+    return [
+        each
+        for layout in layouts or []
+        for each in layout["Configuration"]["GridLayout"]["Elements"]
+    ]
 
 
 def _preset(source: Filter) -> list[str] | None:
@@ -168,5 +239,7 @@ def _preset(source: Filter) -> list[str] | None:
 
 
 def _template(name: str) -> jinja2.Template:
-    pages = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True
+    )
     return pages.get_template(name)

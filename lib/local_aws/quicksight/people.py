@@ -1,4 +1,6 @@
-"""QuickSight's account: its subscription, the namespace default, groups, users and who is in which group."""
+"""QuickSight's account: its subscription, the namespace default, groups, users and who is in which
+group.
+"""
 
 from __future__ import annotations
 
@@ -71,8 +73,14 @@ class People(Records):
         name = _name(told["GroupName"])
         with self.lock:
             check_new(self.groups, name, "Group")
-            group = {"Arn": self.arn("group/default", name), "GroupName": name, "PrincipalId": f"group/d-local/{name}"}
-            self.groups[name] = group | ({"Description": told["Description"]} if "Description" in told else {})
+            group = {
+                "Arn": self.arn("group/default", name),
+                "GroupName": name,
+                "PrincipalId": f"group/d-local/{name}",
+            }
+            self.groups[name] = group | (
+                {"Description": told["Description"]} if "Description" in told else {}
+            )
             self.members[name] = set()
         return answer(Group=self.groups[name])
 
@@ -122,13 +130,20 @@ class People(Records):
     def ListGroupMemberships(self, call: Call) -> Record:
         """The members of a group."""
         group = find(self.groups, self._check(call)["GroupName"], "Group")["GroupName"]
-        members = [{"Arn": self.users[each]["Arn"], "MemberName": each} for each in sorted(self.members[group])]
+        members = [
+            {"Arn": self.users[each]["Arn"], "MemberName": each}
+            for each in sorted(self.members[group])
+        ]
         return page(call, "GroupMemberList", members)
 
     def ListUserGroups(self, call: Call) -> Record:
         """The groups of a user."""
         user = find(self.users, self._check(call)["UserName"], "User")["UserName"]
-        return page(call, "GroupList", [self.groups[name] for name, each in self.members.items() if user in each])
+        return page(
+            call,
+            "GroupList",
+            [self.groups[name] for name, each in self.members.items() if user in each],
+        )
 
     def _member(self, call: Call) -> tuple[Record, str]:
         told = self._check(call)
@@ -201,4 +216,7 @@ def _iam_name(told: Record) -> str:
         return _name(f"{name.rsplit('/', 1)[-1]}/{told['SessionName']}")
     if kind == "user":
         return _name(name.rsplit("/", 1)[-1])
-    raise invalid("IamArn must be the ARN of an IAM user of this account, or of a role together with a SessionName")
+    raise invalid(
+        "IamArn must be the ARN of an IAM user of this account, or of a role together with a"
+        " SessionName"
+    )

@@ -1,4 +1,6 @@
-"""What a visual shows, asked of the rows in SPICE: its fields, filters, sorting and limits as one query of DuckDB."""
+"""What a visual shows, asked of the rows in SPICE: its fields, filters, sorting and limits as one
+query of DuckDB.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Record = dict[str, Any]
-Chosen = dict[str, Any]  # what a reader chose, by filter: {"values": [...]} or {"least": ..., "most": ...}
+# what a reader chose, by filter: {"values": [...]} or {"least": ..., "most": ...}
+Chosen = dict[str, Any]
 AGGREGATIONS = {
     "SUM": "sum({})",
     "AVERAGE": "avg({})",
@@ -57,9 +60,14 @@ def expression(definition: Definition, each: Field) -> str:
         return sql.text
     told = each.told.get("AggregationFunction")
     if isinstance(told, dict) and "PercentileAggregation" in told:
-        return f"quantile_cont({sql.text}, {float(told['PercentileAggregation']['PercentileValue'])} / 100.0)"
+        return (
+            f"quantile_cont({sql.text}, {float(told['PercentileAggregation']['PercentileValue'])} /"
+            " 100.0)"
+        )
     name = (told or {}).get("SimpleNumericalAggregation") if isinstance(told, dict) else told
-    return AGGREGATIONS[name or ("SUM" if each.kind == "NumericalMeasureField" else "COUNT")].format(sql.text)
+    return AGGREGATIONS[
+        name or ("SUM" if each.kind == "NumericalMeasureField" else "COUNT")
+    ].format(sql.text)
 
 
 def rows(definition: Definition, visual: Visual, file: Path, chosen: Chosen) -> list[Record]:
@@ -71,8 +79,12 @@ def rows(definition: Definition, visual: Visual, file: Path, chosen: Chosen) -> 
         for well, limit in _limits(visual):
             dimension = visual.well(well)[:1]
             if dimension:
-                where, values = _limited(connection, definition, visual, file, dimension[0], limit, where, values)
-        selected = ", ".join(f"{expression(definition, each)} AS {names[each.id]}" for each in fields)
+                where, values = _limited(
+                    connection, definition, visual, file, dimension[0], limit, where, values
+                )
+        selected = ", ".join(
+            f"{expression(definition, each)} AS {names[each.id]}" for each in fields
+        )
         sql = f"SELECT {selected} FROM read_parquet(?) WHERE {where}"
         if any(each.kind.endswith("DimensionField") for each in fields):
             sql += f" GROUP BY ALL ORDER BY {_order(definition, visual, names)}"
@@ -92,7 +104,9 @@ def span(definition: Definition, each: Filter, file: Path) -> tuple[Any, Any]:
     """The least and the greatest value of a filter's column."""
     sql = definition.sql(each.data_set, each.column).text
     with duckdb.connect() as connection:
-        found = connection.execute(f"SELECT min({sql}), max({sql}) FROM read_parquet(?)", [str(file)]).fetchall()
+        found = connection.execute(
+            f"SELECT min({sql}), max({sql}) FROM read_parquet(?)", [str(file)]
+        ).fetchall()
     return found[0][0], found[0][1]
 
 
@@ -117,33 +131,51 @@ def _limited(
     where: str,
     values: list[Any],
 ) -> tuple[str, list[Any]]:
-    """The condition, narrowed to the first items of a dimension in the order of the visual's sorting."""
+    """The condition, narrowed to the first items of a dimension in the order of the visual's
+    sorting.
+    """
     names = {dimension.id: "item"} | {
         each.id: expression(definition, each) for each in visual.fields if "Measure" in each.kind
     }
     item = expression(definition, dimension)
     order = _order(definition, visual, names)
-    query = f"SELECT {item} AS item FROM read_parquet(?) WHERE {where} GROUP BY item ORDER BY {order} LIMIT {limit}"
+    query = (
+        f"SELECT {item} AS item FROM read_parquet(?) WHERE {where} GROUP BY item ORDER BY {order}"
+        f" LIMIT {limit}"
+    )
     first = [row[0] for row in connection.execute(query, [str(file), *values]).fetchall()]
     kept = ", ".join("?" for _ in first) or "NULL"
     return f"({where}) AND {item} IN ({kept})", [*values, *first]
 
 
 def _order(definition: Definition, visual: Visual, names: Mapping[str, str]) -> str:
-    """As the visual is sorted, and then by its dimensions; `names` are the fields to be sorted by, by FieldId."""
+    """As the visual is sorted, and then by its dimensions; `names` are the fields to be sorted by,
+    by FieldId.
+    """
     found = []
     for each in sorts(visual):
         kind, told = next(iter(each.items()))
         sql = names.get(told["FieldId"]) if kind == "FieldSort" else _column_sort(definition, told)
         found += [f"{sql} {told['Direction']} NULLS LAST"] if sql else []
-    dimensions = [names[each.id] for each in visual.fields if each.kind.endswith("DimensionField") and each.id in names]
+    dimensions = [
+        names[each.id]
+        for each in visual.fields
+        if each.kind.endswith("DimensionField") and each.id in names
+    ]
     return ", ".join([*found, *(f"{each} NULLS LAST" for each in dimensions)])
 
 
 def _column_sort(definition: Definition, told: Record) -> str:
     """The SQL of an aggregated column that the visual does not show."""
-    by, function = told["SortBy"], next(iter((told.get("AggregationFunction") or {}).values()), "MIN")
-    name = function.get("SimpleNumericalAggregation", "SUM") if isinstance(function, dict) else function
+    by, function = (
+        told["SortBy"],
+        next(iter((told.get("AggregationFunction") or {}).values()), "MIN"),
+    )
+    name = (
+        function.get("SimpleNumericalAggregation", "SUM")
+        if isinstance(function, dict)
+        else function
+    )
     return AGGREGATIONS[name].format(definition.sql(by["DataSetIdentifier"], by["ColumnName"]).text)
 
 
@@ -179,7 +211,9 @@ def _condition(each: Filter, sql: str, chosen: Record | None) -> tuple[str, list
 
 def _category(each: Filter, sql: str, chosen: Record | None) -> tuple[str, list[Any]]:
     told = next(iter(each.told["Configuration"].values()))
-    values = told.get("CategoryValues") or ([told["CategoryValue"]] if "CategoryValue" in told else [])
+    values = told.get("CategoryValues") or (
+        [told["CategoryValue"]] if "CategoryValue" in told else []
+    )
     operator = told["MatchOperator"]
     if chosen is not None and "values" in chosen:
         operator, values = "EQUALS", list(chosen["values"])
@@ -204,7 +238,8 @@ def bounds(each: Filter, chosen: Record | None = None) -> tuple[Any, Any]:
     if time:
         least, most = (_moment(end) for end in ends)
         if most is not None and isinstance(ends[1], str) and len(ends[1]) == len("2013-01-31"):
-            most += datetime.timedelta(days=1, microseconds=-1)  # a day chosen as the end belongs to the range
+            # a day chosen as the end belongs to the range
+            most += datetime.timedelta(days=1, microseconds=-1)
         return least, most
     return ends[0], ends[1]
 
@@ -214,7 +249,11 @@ def _moment(value: Any) -> datetime.datetime | None:
         return None
     if isinstance(value, int | float):
         value = datetime.datetime.fromtimestamp(value, datetime.UTC)
-    moment = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(str(value))
+    moment = (
+        value
+        if isinstance(value, datetime.datetime)
+        else datetime.datetime.fromisoformat(str(value))
+    )
     return moment.replace(tzinfo=None)
 
 
@@ -222,7 +261,9 @@ def check_sql(definition: Definition, visual: Visual) -> None:
     """Run the query of a visual over no rows; raises duckdb.Error where its types do not fit."""
     columns = definition.columns[visual.fields[0].data_set] or {}
     kinds = {"STRING": "VARCHAR", "INTEGER": "BIGINT", "DATETIME": "TIMESTAMP", "DECIMAL": "DOUBLE"}
-    empty = ", ".join(f"CAST(NULL AS {kinds[each.type]}) AS {identifier(each.name)}" for each in columns.values())
+    empty = ", ".join(
+        f"CAST(NULL AS {kinds[each.type]}) AS {identifier(each.name)}" for each in columns.values()
+    )
     selected = ", ".join(expression(definition, each) for each in visual.fields)
     with duckdb.connect() as connection:
         connection.execute(f"SELECT {selected} FROM (SELECT {empty} LIMIT 0) GROUP BY ALL")

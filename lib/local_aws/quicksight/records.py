@@ -1,4 +1,6 @@
-"""What all QuickSight operations share: records by id, ARNs, pages, permissions in AWS's bundles, tags."""
+"""What all QuickSight operations share: records by id, ARNs, pages, permissions in AWS's bundles,
+tags.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,15 @@ def _bundle(actions: str) -> frozenset[str]:
 
 
 SOURCE_USER = _bundle("DescribeDataSource DescribeDataSourcePermissions PassDataSource")
-SOURCE_OWNER = SOURCE_USER | _bundle("UpdateDataSource DeleteDataSource UpdateDataSourcePermissions")
-SET_READER = _bundle("DescribeDataSet DescribeDataSetPermissions PassDataSet DescribeIngestion ListIngestions")
-SET_OWNER = SET_READER | _bundle("UpdateDataSet DeleteDataSet CreateIngestion CancelIngestion UpdateDataSetPermissions")
+SOURCE_OWNER = SOURCE_USER | _bundle(
+    "UpdateDataSource DeleteDataSource UpdateDataSourcePermissions"
+)
+SET_READER = _bundle(
+    "DescribeDataSet DescribeDataSetPermissions PassDataSet DescribeIngestion ListIngestions"
+)
+SET_OWNER = SET_READER | _bundle(
+    "UpdateDataSet DeleteDataSet CreateIngestion CancelIngestion UpdateDataSetPermissions"
+)
 READS_SCHEDULES = _bundle("DescribeRefreshSchedule ListRefreshSchedules")
 WRITES_SCHEDULES = READS_SCHEDULES | _bundle(
     "CreateRefreshSchedule UpdateRefreshSchedule DeleteRefreshSchedule"
@@ -33,9 +41,11 @@ WRITES_SCHEDULES = READS_SCHEDULES | _bundle(
 )
 DASHBOARD_READER = _bundle("DescribeDashboard ListDashboardVersions QueryDashboard")
 DASHBOARD_OWNER = DASHBOARD_READER | _bundle(
-    "UpdateDashboard DeleteDashboard DescribeDashboardPermissions UpdateDashboardPermissions UpdateDashboardPublishedVersion"
+    "UpdateDashboard DeleteDashboard DescribeDashboardPermissions UpdateDashboardPermissions"
+    " UpdateDashboardPublishedVersion"
 )
-# AWS takes these sets and no others: https://docs.aws.amazon.com/quicksight/latest/developerguide/dashboard-permissions.html
+# AWS takes these sets and no others:
+# https://docs.aws.amazon.com/quicksight/latest/developerguide/dashboard-permissions.html
 BUNDLES = {
     "datasource": (SOURCE_USER, SOURCE_OWNER),
     "dataset": (SET_READER, SET_OWNER, SET_READER | READS_SCHEDULES, SET_OWNER | WRITES_SCHEDULES),
@@ -57,7 +67,8 @@ class Records(Service):
         self.data_sets: dict[str, Record] = {}
         self.ingestions: dict[str, dict[str, Record]] = {}  # by data set, then by their own id
         self.dashboards: dict[str, Record] = {}
-        self.permissions: dict[str, dict[str, set[str]]] = {}  # actions by principal, by the ARN of a thing
+        # actions by principal, by the ARN of a thing
+        self.permissions: dict[str, dict[str, set[str]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self._threads: list[threading.Thread] = []
 
@@ -80,21 +91,29 @@ class Records(Service):
     def record_of(self, arn: str) -> Record | None:
         """The data source or data set that an ARN names, if it is there."""
         kind, _, name = arn.rpartition(":")[2].partition("/")
-        records = {"datasource": self.sources, "dataset": self.data_sets, "dashboard": self.dashboards}.get(kind, {})
+        records = {
+            "datasource": self.sources,
+            "dataset": self.data_sets,
+            "dashboard": self.dashboards,
+        }.get(kind, {})
         found = records.get(name)
         return found if found and self.arn(kind, name) == arn else None
 
     # Permissions
 
     def keep_new(self, kind: str, arn: str, call: Call) -> None:
-        """Remember permissions and tags that a thing is made with; raises InvalidParameterValueException."""
+        """Remember permissions and tags that a thing is made with; raises
+        InvalidParameterValueException.
+        """
         held: dict[str, set[str]] = {}
         self._grant(kind, held, call.parameters.get("Permissions") or [])
         self.permissions[arn] = held
         self.tags[arn] = {each["Key"]: each["Value"] for each in call.parameters.get("Tags") or []}
 
     def update_permissions(self, kind: str, arn: str, call: Call) -> list[Record]:
-        """The permissions after grants and revocations; raises InvalidParameterValueException, and then changes nothing."""
+        """The permissions after grants and revocations; raises InvalidParameterValueException, and
+        then changes nothing.
+        """
         held = {principal: set(actions) for principal, actions in self.permissions[arn].items()}
         self._grant(kind, held, call.parameters.get("GrantPermissions") or [])
         for each in call.parameters.get("RevokePermissions") or []:
@@ -109,14 +128,18 @@ class Records(Service):
     def described_permissions(self, arn: str) -> list[Record]:
         """Who holds what on a thing."""
         return [
-            {"Principal": principal, "Actions": sorted(actions)} for principal, actions in self.permissions[arn].items()
+            {"Principal": principal, "Actions": sorted(actions)}
+            for principal, actions in self.permissions[arn].items()
         ]
 
     def _grant(self, kind: str, held: dict[str, set[str]], grants: list[Record]) -> None:
         for each in grants:
             _check_bundle(kind, each["Actions"])
             if not self._is_principal(each["Principal"], kind):
-                raise invalid(f"Principal {each['Principal']} is not valid: there is no such user, group or namespace")
+                raise invalid(
+                    f"Principal {each['Principal']} is not valid: there is no such user, group or"
+                    " namespace"
+                )
             held.setdefault(each["Principal"], set()).update(each["Actions"])
 
     def _is_principal(self, arn: str, kind: str) -> bool:
@@ -126,10 +149,19 @@ class Records(Service):
         return any(each["Arn"] == arn for each in (*self.users.values(), *self.groups.values()))
 
     def may(self, user: Record, action: str, arn: str) -> bool:
-        """Whether a user holds an action on a thing: directly, by a group, or as anybody of the namespace."""
-        groups = [self.groups[name]["Arn"] for name, members in self.members.items() if user["UserName"] in members]
+        """Whether a user holds an action on a thing: directly, by a group, or as anybody of the
+        namespace.
+        """
+        groups = [
+            self.groups[name]["Arn"]
+            for name, members in self.members.items()
+            if user["UserName"] in members
+        ]
         held = self.permissions.get(arn, {})
-        return any(action in held.get(who, ()) for who in (user["Arn"], *groups, self.arn("namespace", "default")))
+        return any(
+            action in held.get(who, ())
+            for who in (user["Arn"], *groups, self.arn("namespace", "default"))
+        )
 
     # Tags
 
@@ -147,7 +179,9 @@ class Records(Service):
 
     def ListTagsForResource(self, call: Call) -> Record:
         """The tags of a data source, data set or dashboard."""
-        return answer(Tags=[{"Key": key, "Value": value} for key, value in self._tags(call).items()])
+        return answer(
+            Tags=[{"Key": key, "Value": value} for key, value in self._tags(call).items()]
+        )
 
     def _tags(self, call: Call) -> dict[str, str]:
         arn = call.parameters["ResourceArn"]
@@ -182,12 +216,17 @@ def check_new(records: dict[str, Record], name: str, what: str) -> None:
 def check_account(call: Call) -> None:
     """Raise AccessDeniedException for another account than the caller's."""
     if (asked := call.parameters.get("AwsAccountId", ACCOUNT)) != ACCOUNT:
-        raise ApiError("AccessDeniedException", f"Account {asked} is not the account of the caller, {ACCOUNT}.")
+        raise ApiError(
+            "AccessDeniedException", f"Account {asked} is not the account of the caller, {ACCOUNT}."
+        )
 
 
 def page(call: Call, member: str, items: list[Any]) -> Record:
     """One page of an answer; raises InvalidNextTokenException and InvalidParameterValueException."""
-    size, token = int(call.parameters.get("MaxResults") or 100), call.parameters.get("NextToken") or f"{PAGE_TOKEN}0"
+    size, token = (
+        int(call.parameters.get("MaxResults") or 100),
+        call.parameters.get("NextToken") or f"{PAGE_TOKEN}0",
+    )
     if not 1 <= size <= 100:
         raise invalid(f"MaxResults must be between 1 and 100, not {size}")
     if not token.removeprefix(PAGE_TOKEN).isdigit():
@@ -204,11 +243,14 @@ def invalid(why: str) -> ApiError:
 
 def not_here(what: str) -> ApiError:
     """The refusal of what AWS does and this stand-in does not."""
-    return ApiError("NotInLocalAws", f"local_aws does not do {what}; see COVERAGE.md for what it does.", 501)
+    return ApiError(
+        "NotInLocalAws", f"local_aws does not do {what}; see COVERAGE.md for what it does.", 501
+    )
 
 
 def _check_bundle(kind: str, actions: list[str] | set[str]) -> None:
     if frozenset(actions) not in BUNDLES[kind]:
         raise invalid(
-            f"The permissions {', '.join(sorted(actions))} are not a set that QuickSight grants on a {kind}; the sets are those of its readers and its owners"
+            f"The permissions {', '.join(sorted(actions))} are not a set that QuickSight grants on"
+            f" a {kind}; the sets are those of its readers and its owners"
         )

@@ -1,4 +1,6 @@
-"""Amazon QuickSight (now Amazon Quick): data sources that connect, data sets that hold rows, dashboards that open in a browser."""
+"""Amazon QuickSight (now Amazon Quick): data sources that connect, data sets that hold rows,
+dashboards that open in a browser.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from local_aws.quicksight.page import Pages
 
 
 class QuickSight(Pages):
-    """All of QuickSight that is here; templates, analyses, themes, folders, topics and schedules are refused."""
+    """All of QuickSight that is here; templates, analyses, themes, folders, topics and schedules
+    are refused.
+    """
 
     name: ClassVar[str] = "quicksight"

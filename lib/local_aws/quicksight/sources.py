@@ -1,4 +1,6 @@
-"""QuickSight's data sources: Athena as a role, Redshift Serverless with a secret; creating one really connects."""
+"""QuickSight's data sources: Athena as a role, Redshift Serverless with a secret; creating one
+really connects.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ import pyarrow as pa
 from botocore.exceptions import ClientError
 
 from local_aws.quicksight.people import People
-from local_aws.quicksight.records import Record, answer, check_account, check_new, find, invalid, not_here, now, page
+from local_aws.quicksight.records import (
+    Record,
+    answer,
+    check_account,
+    check_new,
+    find,
+    invalid,
+    not_here,
+    now,
+    page,
+)
 from local_aws.service import ApiError
 
 if TYPE_CHECKING:
@@ -53,8 +65,16 @@ class Sources(People):
         with self.lock:
             check_new(self.sources, told["DataSourceId"], "Data source")
             self.keep_new("datasource", arn, call)
-            shown = {name: told[name] for name in ("DataSourceId", "Name", "Type", "DataSourceParameters")}
-            record = {**shown, "Arn": arn, "SslProperties": {"DisableSsl": False}, "CreatedTime": now()}
+            shown = {
+                name: told[name]
+                for name in ("DataSourceId", "Name", "Type", "DataSourceParameters")
+            }
+            record = {
+                **shown,
+                "Arn": arn,
+                "SslProperties": {"DisableSsl": False},
+                "CreatedTime": now(),
+            }
             self.sources[told["DataSourceId"]] = record
             self._try(record, told, "CREATION")
         return answer(Arn=arn, DataSourceId=told["DataSourceId"], CreationStatus=record["Status"])
@@ -64,9 +84,13 @@ class Sources(People):
         told, record = call.parameters, self._source(call)
         _check({**told, "Type": record["Type"]})
         with self.lock:
-            record |= {name: told[name] for name in ("Name", "DataSourceParameters") if name in told}
+            record |= {
+                name: told[name] for name in ("Name", "DataSourceParameters") if name in told
+            }
             self._try(record, told, "UPDATE")
-        return answer(Arn=record["Arn"], DataSourceId=record["DataSourceId"], UpdateStatus=record["Status"])
+        return answer(
+            Arn=record["Arn"], DataSourceId=record["DataSourceId"], UpdateStatus=record["Status"]
+        )
 
     def DescribeDataSource(self, call: Call) -> Record:
         """One data source; ErrorInfo says why it could not be reached."""
@@ -90,7 +114,9 @@ class Sources(People):
         """Who may use and change a data source."""
         record = self._source(call)
         held = self.described_permissions(record["Arn"])
-        return answer(DataSourceArn=record["Arn"], DataSourceId=record["DataSourceId"], Permissions=held)
+        return answer(
+            DataSourceArn=record["Arn"], DataSourceId=record["DataSourceId"], Permissions=held
+        )
 
     def UpdateDataSourcePermissions(self, call: Call) -> Record:
         """Nothing more than the names."""
@@ -107,7 +133,11 @@ class Sources(People):
         record.pop("ErrorInfo", None)
         if "Credentials" in told:
             self.credentials[record["Arn"]] = told["Credentials"]
-            record |= {name: told["Credentials"][name] for name in ("SecretArn",) if name in told["Credentials"]}
+            record |= {
+                name: told["Credentials"][name]
+                for name in ("SecretArn",)
+                if name in told["Credentials"]
+            }
         self.begin(lambda: self._connect(record, what))
 
     def _connect(self, record: Record, what: str) -> None:
@@ -126,7 +156,9 @@ class Sources(People):
         """What a query gives, every value as text; raises SourceError."""
         try:
             if source["Type"] == "ATHENA":
-                return _athena(self.stand_in, source["DataSourceParameters"]["AthenaParameters"], sql)
+                return _athena(
+                    self.stand_in, source["DataSourceParameters"]["AthenaParameters"], sql
+                )
             redshift = source["DataSourceParameters"]["RedshiftParameters"]
             return _redshift(self.stand_in, redshift, self.credentials.get(source["Arn"], {}), sql)
         except ClientError as refusal:
@@ -134,7 +166,9 @@ class Sources(People):
 
 
 def _check(told: Record) -> None:
-    """Raise InvalidParameterValueException for what does not fit together, and refuse what is not here."""
+    """Raise InvalidParameterValueException for what does not fit together, and refuse what is not
+    here.
+    """
     kind, parameters = told["Type"], told.get("DataSourceParameters", {})
     member = {"ATHENA": "AthenaParameters", "REDSHIFT": "RedshiftParameters"}.get(kind)
     if not member:
@@ -142,8 +176,19 @@ def _check(told: Record) -> None:
     if list(parameters) != [member]:
         raise invalid(f"A data source of type {kind} takes {member}")
     others = [each for each in ("VpcConnectionProperties", "FolderArns") if told.get(each)]
-    others += [each for each in ("ConsumerAccountRoleArn", "IdentityCenterConfiguration", "ClusterId", "IAMParameters") if each in parameters[member]]  # fmt: skip
-    others += [each for each in told.get("Credentials", {}) if each not in ("SecretArn", "CredentialPair")]
+    others += [
+        each
+        for each in (
+            "ConsumerAccountRoleArn",
+            "IdentityCenterConfiguration",
+            "ClusterId",
+            "IAMParameters",
+        )
+        if each in parameters[member]
+    ]
+    others += [
+        each for each in told.get("Credentials", {}) if each not in ("SecretArn", "CredentialPair")
+    ]
     if others:
         raise not_here(f"QuickSight data sources with {', '.join(others)}")
     if kind == "REDSHIFT" and not {"Host", "Port"} <= parameters[member].keys():
@@ -162,11 +207,17 @@ def _athena(stand_in: StandIn, parameters: Record, sql: str) -> pa.Table:
         time.sleep(POLL_SECONDS)
     if execution["Status"]["State"] != "SUCCEEDED":
         raise _failed(execution["Status"].get("StateChangeReason", "the query was cancelled"))
-    bucket, _, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
-    _client(stand_in, "s3", parameters.get("RoleArn")).head_object(Bucket=bucket, Key=key)  # as the role may read it
+    bucket, _, key = (
+        execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
+    )
+    # as the role may read it
+    _client(stand_in, "s3", parameters.get("RoleArn")).head_object(Bucket=bucket, Key=key)
     file = stand_in.objects.path(bucket, key)
     with duckdb.connect() as connection:
-        read = "SELECT * FROM read_csv(?, header = true, all_varchar = true, quote = '\"', escape = '\"', delim = ',', nullstr = '', allow_quoted_nulls = false)"
+        read = (
+            "SELECT * FROM read_csv(?, header = true, all_varchar = true, quote = '\"', escape ="
+            " '\"', delim = ',', nullstr = '', allow_quoted_nulls = false)"
+        )
         return connection.execute(read, [str(file)]).to_arrow_table()
 
 
@@ -174,27 +225,41 @@ def _redshift(stand_in: StandIn, parameters: Record, credentials: Record, sql: s
     """Run a query in a Serverless workgroup, found by its host and port."""
     workgroup = _workgroup(stand_in, parameters, credentials)
     data = stand_in.client("redshift-data")
-    started = data.execute_statement(WorkgroupName=workgroup, Database=parameters["Database"], Sql=sql)["Id"]
-    while (state := data.describe_statement(Id=started))["Status"] not in ("FINISHED", "FAILED", "ABORTED"):
+    started = data.execute_statement(
+        WorkgroupName=workgroup, Database=parameters["Database"], Sql=sql
+    )["Id"]
+    while (state := data.describe_statement(Id=started))["Status"] not in (
+        "FINISHED",
+        "FAILED",
+        "ABORTED",
+    ):
         time.sleep(POLL_SECONDS)
     if state["Status"] != "FINISHED":
         raise _failed(state.get("Error", "the query was aborted"))
     pages = list(data.get_paginator("get_statement_result").paginate(Id=started))
     names = [each["name"] for each in pages[0]["ColumnMetadata"]]
     rows = [[_text(field) for field in row] for each in pages for row in each["Records"]]
-    return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})
+    return pa.table(
+        {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)}
+    )
 
 
 def _workgroup(stand_in: StandIn, parameters: Record, credentials: Record) -> str:
     """The workgroup at a host and port, when it lets QuickSight in; raises SourceError."""
     serverless = stand_in.client("redshift-serverless")
     groups = serverless.list_workgroups()["workgroups"]
-    at_host = [each for each in groups if each.get("endpoint", {}).get("address") == parameters["Host"]]
+    at_host = [
+        each for each in groups if each.get("endpoint", {}).get("address") == parameters["Host"]
+    ]
     if not at_host:
         raise SourceError("UNRESOLVABLE_HOST", f"The host {parameters['Host']} cannot be resolved.")
     group = next((each for each in at_host if each["endpoint"]["port"] == parameters["Port"]), None)
     if group is None or not group["publiclyAccessible"]:
-        raise SourceError("CONNECTION_FAILURE", f"The connection to {parameters['Host']}:{parameters['Port']} timed out: the workgroup is private and there is no VPC connection to it, or the port is another.")  # fmt: skip
+        raise SourceError(
+            "CONNECTION_FAILURE",
+            f"The connection to {parameters['Host']}:{parameters['Port']} timed out: the workgroup"
+            " is private and there is no VPC connection to it, or the port is another.",
+        )
     namespace = serverless.get_namespace(namespaceName=group["namespaceName"])["namespace"]
     secrets = stand_in.client("secretsmanager")
 
@@ -204,17 +269,24 @@ def _workgroup(stand_in: StandIn, parameters: Record, credentials: Record) -> st
 
     given = credentials.get("CredentialPair", {})
     shown = (
-        pair(credentials["SecretArn"]) if "SecretArn" in credentials else (given.get("Username"), given.get("Password"))
+        pair(credentials["SecretArn"])
+        if "SecretArn" in credentials
+        else (given.get("Username"), given.get("Password"))
     )
-    if not namespace.get("adminPasswordSecretArn") or shown != pair(namespace["adminPasswordSecretArn"]):
+    if not namespace.get("adminPasswordSecretArn") or shown != pair(
+        namespace["adminPasswordSecretArn"]
+    ):
         raise SourceError(
-            "PASSWORD_AUTHENTICATION_FAILURE", f'FATAL: password authentication failed for user "{shown[0]}"'
+            "PASSWORD_AUTHENTICATION_FAILURE",
+            f'FATAL: password authentication failed for user "{shown[0]}"',
         )
     return str(group["workgroupName"])
 
 
 def _client(stand_in: StandIn, service: str, role_arn: str | None) -> Any:
-    """A client whose calls are those of the role that a data source names; raises SourceError where QuickSight may not take it."""
+    """A client whose calls are those of the role that a data source names; raises SourceError where
+    QuickSight may not take it.
+    """
     try:
         return stand_in.client(service, role_arn=role_arn or "", service_principal=PRINCIPAL)
     except ApiError as refusal:
@@ -235,7 +307,12 @@ def _failed(reason: str) -> SourceError:
         or ("relation" in reason and "does not exist" in reason)
     ):
         return SourceError("SQL_TABLE_NOT_FOUND", reason)
-    words = ("not authorized to perform", "Insufficient permissions", "Access Denied", "AccessDenied")
+    words = (
+        "not authorized to perform",
+        "Insufficient permissions",
+        "Access Denied",
+        "AccessDenied",
+    )
     denied = any(each in reason for each in words)
     return SourceError("PERMISSION_DENIED" if denied else "SQL_EXCEPTION", reason)
 

@@ -1,4 +1,6 @@
-"""Amazon Redshift's provisioned clusters: records with their states; the data is kept where that of workgroups is."""
+"""Amazon Redshift's provisioned clusters: records with their states; the data is kept where that of
+workgroups is.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,37 @@ if TYPE_CHECKING:
 SECONDS = 0.5  # that a change takes
 CLUSTER_NAME = re.compile(r"[a-z](-?[a-z0-9]){0,62}")
 USER_NAME = re.compile(r"[a-z][a-z0-9_+.@-]{0,127}")
-# nodes a cluster may have; https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-clusters.html
-NODES = {"ra3.large": (1, 16), "ra3.xlplus": (1, 32), "ra3.4xlarge": (2, 128), "ra3.16xlarge": (2, 128), "dc2.large": (1, 32), "dc2.8xlarge": (2, 128)}  # fmt: skip
-DONE = {"creating": "available", "modifying": "available", "resuming": "available", "pausing": "paused"}
+# nodes a cluster may have;
+# https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-clusters.html
+NODES = {
+    "ra3.large": (1, 16),
+    "ra3.xlplus": (1, 32),
+    "ra3.4xlarge": (2, 128),
+    "ra3.16xlarge": (2, 128),
+    "dc2.large": (1, 32),
+    "dc2.8xlarge": (2, 128),
+}
+DONE = {
+    "creating": "available",
+    "modifying": "available",
+    "resuming": "available",
+    "pausing": "paused",
+}
 MEMBERS = frozenset(
     """DBName ClusterIdentifier ClusterType NodeType MasterUsername MasterUserPassword VpcSecurityGroupIds ClusterSubnetGroupName Port
     NumberOfNodes PubliclyAccessible Encrypted KmsKeyId EnhancedVpcRouting IamRoles DefaultIamRoleArn ManageMasterPassword
     AutomatedSnapshotRetentionPeriod PreferredMaintenanceWindow AllowVersionUpgrade Tags""".split()  # noqa: SIM905 - a list of quoted words is no easier to read
 )
-CHANGEABLE = ("VpcSecurityGroupIds", "PubliclyAccessible", "EnhancedVpcRouting", "Encrypted", "KmsKeyId", "AutomatedSnapshotRetentionPeriod", "NodeType", "NumberOfNodes")  # fmt: skip
+CHANGEABLE = (
+    "VpcSecurityGroupIds",
+    "PubliclyAccessible",
+    "EnhancedVpcRouting",
+    "Encrypted",
+    "KmsKeyId",
+    "AutomatedSnapshotRetentionPeriod",
+    "NodeType",
+    "NumberOfNodes",
+)
 
 
 class RedshiftClusters(Service):
@@ -52,7 +76,9 @@ class RedshiftClusters(Service):
         """Subnets that a cluster may be in; ClusterSubnetGroupAlreadyExists."""
         name = call.parameters["ClusterSubnetGroupName"].lower()
         if name in self.groups:
-            raise ApiError("ClusterSubnetGroupAlreadyExists", f"Cluster subnet group {name} already exists.")
+            raise ApiError(
+                "ClusterSubnetGroupAlreadyExists", f"Cluster subnet group {name} already exists."
+            )
         self.groups[name] = {
             "ClusterSubnetGroupName": name,
             "Description": call.parameters["Description"],
@@ -82,7 +108,10 @@ class RedshiftClusters(Service):
         name = call.parameters["ClusterSubnetGroupName"].lower()
         self._group(name)
         if any(self._cluster(each)["ClusterSubnetGroupName"] == name for each in self._names()):
-            raise ApiError("InvalidClusterSubnetGroupStateFault", f"Cluster subnet group {name} is in use by a cluster.")  # fmt: skip
+            raise ApiError(
+                "InvalidClusterSubnetGroupStateFault",
+                f"Cluster subnet group {name} is in use by a cluster.",
+            )
         del self.groups[name]
         return {}
 
@@ -97,7 +126,9 @@ class RedshiftClusters(Service):
             if name in self._names():
                 raise ApiError("ClusterAlreadyExists", f"The cluster {name} already exists.")
             group = self._group(told.get("ClusterSubnetGroupName", "default").lower())
-            self._check_roles([*told.get("IamRoles", []), *filter(None, [told.get("DefaultIamRoleArn")])])
+            self._check_roles(
+                [*told.get("IamRoles", []), *filter(None, [told.get("DefaultIamRoleArn")])]
+            )
             nodes = told.get("NumberOfNodes", 1)
             cluster = {
                 "ClusterIdentifier": name,
@@ -127,7 +158,9 @@ class RedshiftClusters(Service):
             if told.get("ManageMasterPassword"):
                 cluster["MasterPasswordSecretArn"] = self._secret(cluster)
             elif password := told.get("MasterUserPassword"):
-                self.stand_in.warehouses.passwords[cluster["ClusterNamespaceArn"].rpartition(":")[2]] = password
+                self.stand_in.warehouses.passwords[
+                    cluster["ClusterNamespaceArn"].rpartition(":")[2]
+                ] = password
             self.clusters[name] = cluster
             self._begin(name, "creating")
             self._tag(self._arn("cluster", name), told.get("Tags", []))
@@ -136,13 +169,21 @@ class RedshiftClusters(Service):
     def DescribeClusters(self, call: Call) -> dict[str, Any]:
         """The clusters, or one; ClusterNotFound."""
         wanted = call.parameters.get("ClusterIdentifier")
-        return _page("Clusters", [self._shown(name) for name in ([wanted] if wanted else self._names())], call.parameters)  # fmt: skip
+        return _page(
+            "Clusters",
+            [self._shown(name) for name in ([wanted] if wanted else self._names())],
+            call.parameters,
+        )
 
     def ModifyCluster(self, call: Call) -> dict[str, Any]:
         """The cluster with other settings a moment later; InvalidClusterState while it changes."""
         told = call.parameters
         if others := sorted(set(told) - {"ClusterIdentifier", *CHANGEABLE}):
-            raise ApiError("NotInLocalAws", f"local_aws does not do ModifyCluster with {', '.join(others)}.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                f"local_aws does not do ModifyCluster with {', '.join(others)}.",
+                501,
+            )
         with self.lock:
             cluster = self._idle(told["ClusterIdentifier"])
             cluster |= {name: told[name] for name in CHANGEABLE if name in told}
@@ -156,9 +197,16 @@ class RedshiftClusters(Service):
         with self.lock:
             cluster = self._idle(told["ClusterIdentifier"])
             self._check_roles(told.get("AddIamRoles", []))
-            kept = [each for each in cluster["IamRoles"] if each not in told.get("RemoveIamRoles", [])]
-            cluster["IamRoles"] = [*kept, *(each for each in told.get("AddIamRoles", []) if each not in kept)]
-            cluster["DefaultIamRoleArn"] = told.get("DefaultIamRoleArn", cluster["DefaultIamRoleArn"])
+            kept = [
+                each for each in cluster["IamRoles"] if each not in told.get("RemoveIamRoles", [])
+            ]
+            cluster["IamRoles"] = [
+                *kept,
+                *(each for each in told.get("AddIamRoles", []) if each not in kept),
+            ]
+            cluster["DefaultIamRoleArn"] = told.get(
+                "DefaultIamRoleArn", cluster["DefaultIamRoleArn"]
+            )
         return {"Cluster": self._shown(told["ClusterIdentifier"])}
 
     def PauseCluster(self, call: Call) -> dict[str, Any]:
@@ -171,14 +219,20 @@ class RedshiftClusters(Service):
         """The cluster on its way back; InvalidClusterState unless it is paused."""
         cluster = self._cluster(call.parameters["ClusterIdentifier"])
         if cluster["ClusterStatus"] != "paused":
-            raise ApiError("InvalidClusterState", f"The cluster is {cluster['ClusterStatus']}, not paused.")
+            raise ApiError(
+                "InvalidClusterState", f"The cluster is {cluster['ClusterStatus']}, not paused."
+            )
         self._begin(call.parameters["ClusterIdentifier"], "resuming")
         return {"Cluster": self._shown(call.parameters["ClusterIdentifier"])}
 
     def DeleteCluster(self, call: Call) -> dict[str, Any]:
         """The cluster on its way out, its data with it."""
         if not call.parameters.get("SkipFinalClusterSnapshot"):
-            raise ApiError("NotInLocalAws", "local_aws has no snapshots: delete the cluster with SkipFinalClusterSnapshot.", 501)  # fmt: skip
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws has no snapshots: delete the cluster with SkipFinalClusterSnapshot.",
+                501,
+            )
         name = call.parameters["ClusterIdentifier"]
         with self.lock:
             cluster = self._cluster(name)
@@ -186,19 +240,33 @@ class RedshiftClusters(Service):
                 raise ApiError("InvalidClusterState", f"The cluster {name} is deleting.")
             self._begin(name, "deleting")
             if arn := cluster.get("MasterPasswordSecretArn"):
-                self.stand_in.client("secretsmanager").delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+                self.stand_in.client("secretsmanager").delete_secret(
+                    SecretId=arn, ForceDeleteWithoutRecovery=True
+                )
         return {"Cluster": self._shown(name)}
 
     # Who may log in
 
     def GetClusterCredentials(self, call: Call) -> dict[str, Any]:
-        """A password of a database user, for a quarter of an hour unless told otherwise; the user is `IAM:<name>` or `IAMA:<name>`."""
+        """A password of a database user, for a quarter of an hour unless told otherwise; the user
+        is `IAM:<name>` or `IAMA:<name>`.
+        """
         told, create = call.parameters, bool(call.parameters.get("AutoCreate"))
-        database = self.stand_in.warehouses.database({"ClusterIdentifier": told["ClusterIdentifier"]}, told.get("DbName"))  # fmt: skip
+        database = self.stand_in.warehouses.database(
+            {"ClusterIdentifier": told["ClusterIdentifier"]}, told.get("DbName")
+        )
         if told.get("DbGroups"):
-            raise ApiError("NotInLocalAws", "local_aws does not do GetClusterCredentials with DbGroups.", 501)
-        password, expires = database.lend_password(told["DbUser"], told.get("DurationSeconds", 900), create=create)
-        return {"DbUser": f"{'IAMA' if create else 'IAM'}:{told['DbUser']}", "DbPassword": password, "Expiration": expires}  # fmt: skip
+            raise ApiError(
+                "NotInLocalAws", "local_aws does not do GetClusterCredentials with DbGroups.", 501
+            )
+        password, expires = database.lend_password(
+            told["DbUser"], told.get("DurationSeconds", 900), create=create
+        )
+        return {
+            "DbUser": f"{'IAMA' if create else 'IAM'}:{told['DbUser']}",
+            "DbPassword": password,
+            "Expiration": expires,
+        }
 
     def GetClusterCredentialsWithIAM(self, call: Call) -> dict[str, Any]:
         """A password of the database user of the caller's IAM identity."""
@@ -206,7 +274,12 @@ class RedshiftClusters(Service):
         database = self.stand_in.warehouses.database(where, told.get("DbName"))
         user = self.stand_in.warehouses.user(where, call.principal, database)
         password, expires = database.lend_password(user, told.get("DurationSeconds", 900))
-        return {"DbUser": user, "DbPassword": password, "Expiration": expires, "NextRefreshTime": expires}
+        return {
+            "DbUser": user,
+            "DbPassword": password,
+            "Expiration": expires,
+            "NextRefreshTime": expires,
+        }
 
     # Tags
 
@@ -225,7 +298,9 @@ class RedshiftClusters(Service):
     def _tagged(self, arn: str) -> str:
         kind, _, name = arn.rpartition(":")[2].partition("/") if "/" in arn else arn.rpartition(":")
         if name not in (*self._names(), *self.groups):
-            raise ApiError("ResourceNotFoundFault", f"The resource {arn} was not found ({kind}).", 404)
+            raise ApiError(
+                "ResourceNotFoundFault", f"The resource {arn} was not found ({kind}).", 404
+            )
         return arn
 
     # Records
@@ -241,7 +316,10 @@ class RedshiftClusters(Service):
                     self.stand_in.warehouses.close_endpoint({"ClusterIdentifier": name})
                 else:
                     available = DONE[status] == "available"
-                    changed = {"ClusterStatus": DONE[status], "ClusterAvailabilityStatus": "Available" if available else "Paused"}  # fmt: skip
+                    changed = {
+                        "ClusterStatus": DONE[status],
+                        "ClusterAvailabilityStatus": "Available" if available else "Paused",
+                    }
                     self.clusters[name] |= changed
             return list(self.clusters)
 
@@ -253,7 +331,10 @@ class RedshiftClusters(Service):
     def _idle(self, name: str) -> dict[str, Any]:
         cluster = self._cluster(name)
         if cluster["ClusterStatus"] != "available":
-            raise ApiError("InvalidClusterState", f"The cluster {name} is {cluster['ClusterStatus']}, not available.")
+            raise ApiError(
+                "InvalidClusterState",
+                f"The cluster {name} is {cluster['ClusterStatus']}, not available.",
+            )
         return cluster
 
     def _begin(self, name: str, status: str) -> None:
@@ -265,10 +346,15 @@ class RedshiftClusters(Service):
         groups = cluster.pop("VpcSecurityGroupIds")
         cluster.pop("Port")  # the stand-in has one of its own for each
         shown: dict[str, Any] = {
-            "VpcSecurityGroups": [{"VpcSecurityGroupId": each, "Status": "active"} for each in groups],
-            "IamRoles": [{"IamRoleArn": each, "ApplyStatus": "in-sync"} for each in cluster["IamRoles"]],
+            "VpcSecurityGroups": [
+                {"VpcSecurityGroupId": each, "Status": "active"} for each in groups
+            ],
+            "IamRoles": [
+                {"IamRoleArn": each, "ApplyStatus": "in-sync"} for each in cluster["IamRoles"]
+            ],
             "Tags": [
-                {"Key": key, "Value": value} for key, value in self.tags.get(self._arn("cluster", name), {}).items()
+                {"Key": key, "Value": value}
+                for key, value in self.tags.get(self._arn("cluster", name), {}).items()
             ],
         }
         if cluster["ClusterStatus"] != "creating":  # a cluster has no address before it is there
@@ -277,9 +363,14 @@ class RedshiftClusters(Service):
 
     def _group(self, name: str) -> dict[str, Any]:
         if name not in self.groups:
-            raise ApiError("ClusterSubnetGroupNotFoundFault", f"Cluster subnet group {name} not found.")
+            raise ApiError(
+                "ClusterSubnetGroupNotFoundFault", f"Cluster subnet group {name} not found."
+            )
         tags = self.tags.get(self._arn("subnetgroup", name), {})
-        return {**self.groups[name], "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {
+            **self.groups[name],
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        }
 
     def _subnets(self, subnet_ids: list[str]) -> dict[str, Any]:
         try:
@@ -289,20 +380,31 @@ class RedshiftClusters(Service):
         if len({each["VpcId"] for each in found}) != 1:
             raise ApiError("InvalidSubnet", "The subnets must be in one VPC.")
         shown = [
-            {"SubnetIdentifier": each["SubnetId"], "SubnetAvailabilityZone": {"Name": each["AvailabilityZone"]}, "SubnetStatus": "Active"}
+            {
+                "SubnetIdentifier": each["SubnetId"],
+                "SubnetAvailabilityZone": {"Name": each["AvailabilityZone"]},
+                "SubnetStatus": "Active",
+            }
             for each in found
-        ]  # fmt: skip
+        ]
         return {"VpcId": found[0]["VpcId"], "Subnets": shown}
 
     def _check_roles(self, roles: list[str]) -> None:
         for role in roles:
             if not any(self.stand_in.may_assume(role, each) for each in PRINCIPALS):
-                raise ApiError("InvalidParameterValue", f"The IAM role {role} is not valid: redshift.amazonaws.com may not assume it.")  # fmt: skip
+                raise ApiError(
+                    "InvalidParameterValue",
+                    f"The IAM role {role} is not valid: redshift.amazonaws.com may not assume it.",
+                )
 
     def _secret(self, cluster: dict[str, Any]) -> str:
         content = {"username": cluster["MasterUsername"], "password": secrets.token_urlsafe(24)}
         name = f"redshift!{cluster['ClusterIdentifier']}-{cluster['MasterUsername']}"
-        return str(self.stand_in.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(content))["ARN"])  # fmt: skip
+        return str(
+            self.stand_in.client("secretsmanager").create_secret(
+                Name=name, SecretString=json.dumps(content)
+            )["ARN"]
+        )
 
     def _arn(self, kind: str, name: str) -> str:
         return f"arn:aws:redshift:{self.stand_in.region}:{ACCOUNT}:{kind}:{name}"
@@ -313,32 +415,52 @@ class RedshiftClusters(Service):
 
 def _known(call: Call) -> dict[str, Any]:
     if others := sorted(set(call.parameters) - MEMBERS):
-        raise ApiError("NotInLocalAws", f"local_aws does not do CreateCluster with {', '.join(others)}.", 501)
+        raise ApiError(
+            "NotInLocalAws", f"local_aws does not do CreateCluster with {', '.join(others)}.", 501
+        )
     return dict(call.parameters)
 
 
 def _check(told: dict[str, Any]) -> None:
     """https://docs.aws.amazon.com/redshift/latest/APIReference/API_CreateCluster.html"""
     if not CLUSTER_NAME.fullmatch(told["ClusterIdentifier"]):
-        raise ApiError("InvalidParameterValue", f"The identifier {told['ClusterIdentifier']} is not valid: 1 to 63 lower-case letters, digits or hyphens, a letter first.")  # fmt: skip
+        raise ApiError(
+            "InvalidParameterValue",
+            f"The identifier {told['ClusterIdentifier']} is not valid: 1 to 63 lower-case letters,"
+            " digits or hyphens, a letter first.",
+        )
     if not USER_NAME.fullmatch(told["MasterUsername"]):
-        raise ApiError("InvalidParameterValue", f"The master user name {told['MasterUsername']} is not valid.")
+        raise ApiError(
+            "InvalidParameterValue", f"The master user name {told['MasterUsername']} is not valid."
+        )
     if bool(told.get("MasterUserPassword")) == bool(told.get("ManageMasterPassword")):
-        raise ApiError("InvalidParameterCombination", "Give either MasterUserPassword or ManageMasterPassword.")
+        raise ApiError(
+            "InvalidParameterCombination", "Give either MasterUserPassword or ManageMasterPassword."
+        )
     multiple = told.get("ClusterType", "multi-node") == "multi-node"
     if multiple and told.get("NumberOfNodes", 1) < 2:
-        raise ApiError("InvalidParameterCombination", "NumberOfNodes must be 2 or more in a cluster of type multi-node.")  # fmt: skip
+        raise ApiError(
+            "InvalidParameterCombination",
+            "NumberOfNodes must be 2 or more in a cluster of type multi-node.",
+        )
     if not multiple and "NumberOfNodes" in told:
-        raise ApiError("InvalidParameterCombination", "NumberOfNodes is not for clusters of type single-node.")
+        raise ApiError(
+            "InvalidParameterCombination", "NumberOfNodes is not for clusters of type single-node."
+        )
     _check_nodes(told)
 
 
 def _check_nodes(told: dict[str, Any]) -> None:
     if told["NodeType"] not in NODES:
-        raise ApiError("InvalidParameterValue", f"The node type {told['NodeType']} is not valid: {', '.join(NODES)}.")
+        raise ApiError(
+            "InvalidParameterValue",
+            f"The node type {told['NodeType']} is not valid: {', '.join(NODES)}.",
+        )
     least, most = NODES[told["NodeType"]]
     if not least <= told.get("NumberOfNodes", 1) <= most:
-        raise ApiError("InvalidParameterValue", f"A cluster of {told['NodeType']} has {least} to {most} nodes.")
+        raise ApiError(
+            "InvalidParameterValue", f"A cluster of {told['NodeType']} has {least} to {most} nodes."
+        )
 
 
 def _page(member: str, items: list[Any], parameters: dict[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,9 @@ def copy(session: Session, sql: str, query_id: int) -> int:
     }
     try:
         with denials():
-            files = (_manifest_files if manifest else _prefix_files)(lake_as(database, role).objects, found["source"])
+            files = (_manifest_files if manifest else _prefix_files)(
+                lake_as(database, role).objects, found["source"]
+            )
         prefix = files[0][0].rpartition("/")[0] if manifest else found["source"]
         rows = _load(database, connection, place, columns, files, prefix, record)
     except (RedshiftError, duckdb.Error) as refused:
@@ -85,7 +87,9 @@ def copy(session: Session, sql: str, query_id: int) -> int:
         raise
     if (
         was_empty and schema
-    ):  # the rows are sorted on their way, and counted (COMPUPDATE and STATUPDATE of an empty table)
+        # the rows are sorted on their way, and counted (COMPUPDATE and STATUPDATE of an empty
+        # table)
+    ):
         keep_up(connection, schema, table, sort=True, analyze=True)
     _note(database, record | {"loaded_rows": rows}, "completed", "")
     return rows
@@ -120,17 +124,22 @@ def _load(
         kinds.setdefault(fields, []).append(path)
     rows = 0
     for fields, paths in kinds.items():
-        values = ", ".join(_value(each["duckdb"], one) for each, one in zip(columns, fields, strict=True))
+        values = ", ".join(
+            _value(each["duckdb"], one) for each, one in zip(columns, fields, strict=True)
+        )
         listed = ", ".join(literal(str(path)) for path in paths)
         names = ", ".join(quote(each["column_name"]) for each in columns)
         rows += connection.execute(
-            f"INSERT INTO {target} ({names}) SELECT {values} FROM read_parquet([{listed}], hive_partitioning=false)"
+            f"INSERT INTO {target} ({names}) SELECT {values} FROM read_parquet([{listed}],"
+            " hive_partitioning=false)"
         ).fetchall()[0][0]
     return rows
 
 
 def _options(database: Database, text: str) -> tuple[str, bool]:
-    """The role, and whether the source is a manifest; raises RedshiftError for a missing role, another format and options that Parquet does not take."""
+    """The role, and whether the source is a manifest; raises RedshiftError for a missing role,
+    another format and options that Parquet does not take.
+    """
     role = ROLE.search(text)
     if not role:
         raise RedshiftError(
@@ -142,7 +151,9 @@ def _options(database: Database, text: str) -> tuple[str, bool]:
     rest = ROLE.sub(" ", text)
     if not FORMAT.search(rest):
         raise RedshiftError("local_aws does COPY with FORMAT AS PARQUET only")
-    rest = re.sub(r"\bSTATUPDATE(\s+(ON|OFF|TRUE|FALSE))?\b", " ", FORMAT.sub(" ", rest), flags=re.IGNORECASE)
+    rest = re.sub(
+        r"\bSTATUPDATE(\s+(ON|OFF|TRUE|FALSE))?\b", " ", FORMAT.sub(" ", rest), flags=re.IGNORECASE
+    )
     manifest = re.search(r"\bMANIFEST\b", rest, re.IGNORECASE) is not None
     if left := re.sub(r"\bMANIFEST\b", " ", rest, flags=re.IGNORECASE).split():
         option = left[0].upper()
@@ -153,22 +164,34 @@ def _options(database: Database, text: str) -> tuple[str, bool]:
 
 
 def check_role(database: Database, role: str) -> str:
-    """The role's ARN (the default one for ""); raises RedshiftError unless it exists and is attached to the namespace."""
+    """The role's ARN (the default one for ""); raises RedshiftError unless it exists and is
+    attached to the namespace.
+    """
     arn = role or database.default_role
     if not arn:
-        raise RedshiftError("Cannot find default IAM role: no default IAM role is associated with the namespace")
+        raise RedshiftError(
+            "Cannot find default IAM role: no default IAM role is associated with the namespace"
+        )
     if arn not in database.iam_roles or not _principal(database, arn):
         place, name = next(iter(database.where.items()))
-        service, kind = ("redshift", "dbuser") if place == "ClusterIdentifier" else ("redshift-serverless", "workgroup")
+        service, kind = (
+            ("redshift", "dbuser")
+            if place == "ClusterIdentifier"
+            else ("redshift-serverless", "workgroup")
+        )
         user = f"arn:aws:{service}:{database.stand_in.region}:{arn.split(':')[4]}:{kind}/{name}"
         raise RedshiftError(
-            detailed(f"User {user} is not authorized to assume IAM Role {arn}", f"IAM Role={arn}", 8001)
+            detailed(
+                f"User {user} is not authorized to assume IAM Role {arn}", f"IAM Role={arn}", 8001
+            )
         )
     return arn
 
 
 def lake_as(database: Database, role: str, *, lake_formation: bool = False) -> StandIn:
-    """The stand-in as a role of the namespace may use it; raises RedshiftError when Redshift may not take the role any more."""
+    """The stand-in as a role of the namespace may use it; raises RedshiftError when Redshift may
+    not take the role any more.
+    """
     arn = check_role(database, role)
     session = database.stand_in.service_session(arn, _principal(database, arn))
     return database.stand_in.acting_as(session, lake_formation=lake_formation)
@@ -183,10 +206,14 @@ def denials() -> Iterator[None]:
         said = f"S3ServiceException:{denied.sentence},Status 403,Error AccessDenied"
         raise RedshiftError(detailed(said, denied.address, 8001)) from None
     except AccessDeniedError as denied:
-        raise RedshiftError(detailed(f"{denied.code}: {denied.sentence}", "Lake Formation", 8001)) from None
+        raise RedshiftError(
+            detailed(f"{denied.code}: {denied.sentence}", "Lake Formation", 8001)
+        ) from None
     except ClientError as denied:
         error = denied.response["Error"]
-        raise RedshiftError(detailed(f"{error['Code']}: {error['Message']}", "Glue", 8001)) from None
+        raise RedshiftError(
+            detailed(f"{error['Code']}: {error['Message']}", "Glue", 8001)
+        ) from None
 
 
 def _principal(database: Database, role: str) -> str:
@@ -197,7 +224,10 @@ def _principal(database: Database, role: str) -> str:
 def detailed(error: str, context: str, code: int = 0) -> str:
     """An error with the block of details that Redshift adds."""
     line = "-----------------------------------------------"
-    return f"{error}\n  Detail: \n  {line}\n  error:  {error}\n  code:      {code or CODES.get(error, 8001)}\n  context:   {context}\n  {line}"
+    return (
+        f"{error}\n  Detail: \n  {line}\n  error:  {error}\n  code:     "
+        f" {code or CODES.get(error, 8001)}\n  context:   {context}\n  {line}"
+    )
 
 
 def _split(address: str) -> tuple[str, str]:
@@ -208,18 +238,23 @@ def _split(address: str) -> tuple[str, str]:
 def _prefix_files(objects: Objects, source: str) -> list[tuple[str, Path]]:
     bucket, prefix = _split(source)
     if not source.startswith("s3://"):
-        raise RedshiftError(f"COPY from {source.partition('://')[0]} is not done by local_aws: only from s3://")
+        raise RedshiftError(
+            f"COPY from {source.partition('://')[0]} is not done by local_aws: only from s3://"
+        )
     if not objects.bucket_exists(bucket):
         raise RedshiftError(
             detailed(
-                "S3ServiceException:The specified bucket does not exist,Status 404,Error NoSuchBucket",
+                "S3ServiceException:The specified bucket does not exist,Status 404,Error"
+                " NoSuchBucket",
                 f"Listing bucket={bucket} prefix={prefix}",
                 8001,
             )
         )
     keys = [key for key in objects.keys(bucket, prefix) if not key.endswith("/")]
     if not keys:
-        raise RedshiftError(detailed(f"The specified S3 prefix '{prefix}' does not exist", "", 8001))
+        raise RedshiftError(
+            detailed(f"The specified S3 prefix '{prefix}' does not exist", "", 8001)
+        )
     return [(f"s3://{bucket}/{key}", objects.path(bucket, key)) for key in keys]
 
 
@@ -229,7 +264,8 @@ def _manifest_files(objects: Objects, source: str) -> list[tuple[str, Path]]:
     if not path.is_file():
         raise RedshiftError(
             detailed(
-                "Problem reading manifest file - S3ServiceException:The specified key does not exist.,Status 404,Error NoSuchKey",
+                "Problem reading manifest file - S3ServiceException:The specified key does not"
+                " exist.,Status 404,Error NoSuchKey",
                 source,
                 8001,
             )
@@ -237,23 +273,31 @@ def _manifest_files(objects: Objects, source: str) -> list[tuple[str, Path]]:
     try:
         entries = json.loads(path.read_bytes())["entries"]
         listed = [
-            (each["url"], bool(each.get("mandatory")), each.get("meta", {}).get("content_length")) for each in entries
+            (each["url"], bool(each.get("mandatory")), each.get("meta", {}).get("content_length"))
+            for each in entries
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
-        raise RedshiftError(detailed(f"Invalid JSON in manifest file {source}", str(wrong), 8001)) from wrong
+        raise RedshiftError(
+            detailed(f"Invalid JSON in manifest file {source}", str(wrong), 8001)
+        ) from wrong
     files = []
     for address, mandatory, length in listed:
         file = objects.path(*_split(address))
         if not file.is_file():
             if mandatory:
                 raise RedshiftError(
-                    detailed(f"Mandatory url {address} in the manifest {source} does not exist", address, 8001)
+                    detailed(
+                        f"Mandatory url {address} in the manifest {source} does not exist",
+                        address,
+                        8001,
+                    )
                 )
             continue
         if length is None:
             raise RedshiftError(
                 detailed(
-                    f"Manifest {source} has no meta.content_length for {address}, which columnar files need",
+                    f"Manifest {source} has no meta.content_length for {address}, which columnar"
+                    " files need",
                     address,
                     8001,
                 )
@@ -261,7 +305,8 @@ def _manifest_files(objects: Objects, source: str) -> list[tuple[str, Path]]:
         if length != file.stat().st_size:
             raise RedshiftError(
                 detailed(
-                    f"File {address} has {file.stat().st_size} bytes, but meta.content_length in the manifest {source} says {length}",
+                    f"File {address} has {file.stat().st_size} bytes, but meta.content_length in"
+                    f" the manifest {source} says {length}",
                     address,
                     8001,
                 )
@@ -280,25 +325,39 @@ def _fields(database: Database, address: str, path: Path) -> tuple[Field, ...]:
     try:
         return footer(path).fields
     except NotParquetError as broken:
-        context = f"File '{_web(database, address)}' has an invalid version number: {broken.found}. It is cut short or no Parquet"
+        context = (
+            f"File '{_web(database, address)}' has an invalid version number: {broken.found}. It is"
+            " cut short or no Parquet"
+        )
         raise RedshiftError(detailed("Spectrum Scan Error", context)) from broken
 
 
 def _check(
-    database: Database, address: str, prefix: str, columns: list[dict[str, Any]], fields: tuple[Field, ...]
+    database: Database,
+    address: str,
+    prefix: str,
+    columns: list[dict[str, Any]],
+    fields: tuple[Field, ...],
 ) -> None:
     if len(columns) != len(fields):
-        context = f"Unmatched number of columns between table and file. Table columns: {len(columns)}, Data columns: {len(fields)}, File name: {_web(database, address)}"
+        context = (
+            f"Unmatched number of columns between table and file. Table columns: {len(columns)},"
+            f" Data columns: {len(fields)}, File name: {_web(database, address)}"
+        )
         raise RedshiftError(detailed("Spectrum Scan Error", context))
     for place, (column, found) in enumerate(zip(columns, fields, strict=True)):
         if not _fits(column, found):
             where = f"{prefix.rstrip('/')}.{column['column_name']}"
             schema = f"{found.schema_text} [i:{place} d:{0 if found.required else 1} r:0]"
-            context = f"File '{_web(database, address)}' has an incompatible Parquet schema for column '{where}'. Column type: {column['copy']}, Parquet schema:\n{schema}"
+            context = (
+                f"File '{_web(database, address)}' has an incompatible Parquet schema for column"
+                f" '{where}'. Column type: {column['copy']}, Parquet schema:\n{schema}"
+            )
             raise RedshiftError(detailed("Spectrum Scan Error", context))
         if found.unit == "nanoseconds":
             raise RedshiftError(
-                f"local_aws refuses {address}: column {found.name} has nanoseconds, which Redshift loads as absurd dates without an error; write microseconds"
+                f"local_aws refuses {address}: column {found.name} has nanoseconds, which Redshift"
+                " loads as absurd dates without an error; write microseconds"
             )
 
 
@@ -308,7 +367,8 @@ def _fits(column: dict[str, Any], found: Field) -> bool:
     if kind in whole:
         physical, bits = whole[kind]
         return found.physical == physical and (
-            (found.logical == "NONE" and kind != "SMALLINT") or (found.logical == "INT" and found.bits in bits)
+            (found.logical == "NONE" and kind != "SMALLINT")
+            or (found.logical == "INT" and found.bits in bits)
         )
     if kind in ("REAL", "DOUBLE", "BOOLEAN"):
         return found.physical == str(kind).replace("REAL", "FLOAT")
@@ -321,7 +381,11 @@ def _fits(column: dict[str, Any], found: Field) -> bool:
         return found.logical == "DECIMAL" and sizes
     if kind in ("VARCHAR", "CHAR"):
         return found.physical == "BYTE_ARRAY" and found.logical != "DECIMAL"
-    return bool(kind == "VARBYTE") and found.physical == "BYTE_ARRAY" and found.logical in ("NONE", "STRING")
+    return (
+        bool(kind == "VARBYTE")
+        and found.physical == "BYTE_ARRAY"
+        and found.logical in ("NONE", "STRING")
+    )
 
 
 def _value(duckdb_type: str, found: Field) -> str:
@@ -336,7 +400,13 @@ def _value(duckdb_type: str, found: Field) -> str:
 
 def _note(database: Database, record: dict[str, Any], status: str, message: str) -> None:
     end = utc_now()
-    whole = {"loaded_rows": 0, "loaded_bytes": 0, "source_file_count": 0, "source_file_bytes": 0, **record}
+    whole = {
+        "loaded_rows": 0,
+        "loaded_bytes": 0,
+        "source_file_count": 0,
+        "source_file_bytes": 0,
+        **record,
+    }
     database.loads.append(
         {
             **whole,

@@ -1,4 +1,6 @@
-"""Amazon Redshift Data API: every statement in a thread of its own, over one DuckDB file per database."""
+"""Amazon Redshift Data API: every statement in a thread of its own, over one DuckDB file per
+database.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,11 @@ class RedshiftData(Service):
     def BatchExecuteStatement(self, call: Call) -> dict[str, Any]:
         """The id of a transaction of statements, one after the other, all or none."""
         if call.parameters.get("ExecutionMode", "TRANSACTION") != "TRANSACTION":
-            raise ApiError("NotInLocalAws", "local_aws does BatchExecuteStatement as one transaction only.", 501)
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws does BatchExecuteStatement as one transaction only.",
+                501,
+            )
         return self._submit(call, call.parameters["Sqls"], batch=True)
 
     def _submit(self, call: Call, sqls: list[str], *, batch: bool) -> dict[str, Any]:
@@ -64,11 +70,15 @@ class RedshiftData(Service):
             if token and token in self.tokens:
                 before, statement = self.tokens[token]
                 if before != told:
-                    raise ApiError("ValidationException", "The ClientToken was used before with other parameters.")
+                    raise ApiError(
+                        "ValidationException",
+                        "The ClientToken was used before with other parameters.",
+                    )
             else:
                 if sum(not each.done.is_set() for each in self.statements.values()) >= MOST_ACTIVE:
                     raise ApiError(
-                        "ActiveStatementsExceededException", "The number of active statements exceeds the limit of 500."
+                        "ActiveStatementsExceededException",
+                        "The number of active statements exceeds the limit of 500.",
                     )
                 session = self._session(call)
                 session.busy += 1
@@ -94,17 +104,26 @@ class RedshiftData(Service):
         for session_id in [key for key, each in self.sessions.items() if each.expired]:
             self.sessions.pop(session_id).sql.connection.close()
         if wanted := told.get("SessionId"):
-            if told.keys() & {"WorkgroupName", "ClusterIdentifier", "Database", "DbUser", "SecretArn"}:
+            if told.keys() & {
+                "WorkgroupName",
+                "ClusterIdentifier",
+                "Database",
+                "DbUser",
+                "SecretArn",
+            }:
                 raise ApiError(
                     "ValidationException",
-                    "A session keeps its connection: give neither workgroup, cluster, database nor user with SessionId.",
+                    "A session keeps its connection: give neither workgroup, cluster, database nor"
+                    " user with SessionId.",
                 )
             if wanted not in self.sessions:
                 raise ApiError("ResourceNotFoundException", f"Session {wanted} is not available.")
             session = self.sessions[wanted]
             session.keep_seconds = told.get("SessionKeepAliveSeconds", session.keep_seconds)
             return session
-        session = OpenSession(*self._login(call, told.get("Database")), told.get("SessionKeepAliveSeconds", 0))
+        session = OpenSession(
+            *self._login(call, told.get("Database")), told.get("SessionKeepAliveSeconds", 0)
+        )
         if session.id:
             self.sessions[session.id] = session
         return session
@@ -125,28 +144,47 @@ class RedshiftData(Service):
         _wait(statement, call.parameters)
         if statement.batch and not place:
             raise ApiError(
-                "ValidationException", "BatchExecuteStatement result can only be retrieved with sub-statement id."
+                "ValidationException",
+                "BatchExecuteStatement result can only be retrieved with sub-statement id.",
             )
         part = _sub(statement, place) if place else statement.whole
-        if part.status != "FINISHED" or part.outcome.table is None or statement.whole.status != "FINISHED":
+        if (
+            part.status != "FINISHED"
+            or part.outcome.table is None
+            or statement.whole.status != "FINISHED"
+        ):
             raise ApiError(
                 "ResourceNotFoundException",
                 "Query does not have result. Please check query status with DescribeStatement.",
             )
         start = int(call.parameters.get("NextToken") or 0)
         page = part.outcome.table.slice(start, ROWS_PER_PAGE)
-        rest = {"NextToken": str(start + ROWS_PER_PAGE)} if start + ROWS_PER_PAGE < part.outcome.table.num_rows else {}
+        rest = (
+            {"NextToken": str(start + ROWS_PER_PAGE)}
+            if start + ROWS_PER_PAGE < part.outcome.table.num_rows
+            else {}
+        )
         fields = [_field(kind) for _, kind in part.outcome.columns]
         rows = zip(*(column.to_pylist() for column in page.columns), strict=True)
         records = [
-            [{"isNull": True} if value is None else {name: value} for name, value in zip(fields, row, strict=True)]
+            [
+                {"isNull": True} if value is None else {name: value}
+                for name, value in zip(fields, row, strict=True)
+            ]
             for row in rows
         ]
         metadata = [_metadata(name, kind, nullable=True) for name, kind in part.outcome.columns]
-        return {"Records": records, "ColumnMetadata": metadata, "TotalNumRows": part.outcome.table.num_rows, **rest}
+        return {
+            "Records": records,
+            "ColumnMetadata": metadata,
+            "TotalNumRows": part.outcome.table.num_rows,
+            **rest,
+        }
 
     def ListStatements(self, call: Call) -> dict[str, Any]:
-        """The statements of the last day, the newest first; those that finished unless another Status is asked for."""
+        """The statements of the last day, the newest first; those that finished unless another
+        Status is asked for.
+        """
         told = call.parameters
         wanted = told.get("Status", "FINISHED")
         found = []
@@ -185,7 +223,8 @@ class RedshiftData(Service):
         if statement.done.is_set():
             raise ApiError(
                 "ValidationException",
-                f"Could not cancel a query that is already in {statement.whole.status} state with ID: {statement.whole.id}",
+                f"Could not cancel a query that is already in {statement.whole.status} state with"
+                f" ID: {statement.whole.id}",
             )
         self._cancel(statement)
         return {"Status": True}
@@ -211,7 +250,9 @@ class RedshiftData(Service):
         """The schemas of a database."""
         rows = self._view(call, "svv_all_schemas")
         return _page(
-            "Schemas", [row[1] for row in rows if _like(row[1], call.parameters.get("SchemaPattern"))], call.parameters
+            "Schemas",
+            [row[1] for row in rows if _like(row[1], call.parameters.get("SchemaPattern"))],
+            call.parameters,
         )
 
     def ListTables(self, call: Call) -> dict[str, Any]:
@@ -222,7 +263,9 @@ class RedshiftData(Service):
             for row in self._view(call, "svv_all_tables")
             if _like(row[1], told.get("SchemaPattern")) and _like(row[2], told.get("TablePattern"))
         ]
-        return _page("Tables", [{"schema": row[1], "name": row[2], "type": row[3]} for row in rows], told)
+        return _page(
+            "Tables", [{"schema": row[1], "name": row[2], "type": row[3]} for row in rows], told
+        )
 
     def DescribeTable(self, call: Call) -> dict[str, Any]:
         """The columns of a table."""
@@ -242,8 +285,14 @@ class RedshiftData(Service):
                 each["precision"],
                 each["scale"],
             )
-            place = {"schemaName": schema, "tableName": table, "columnDefault": each["default_value"]}
-            columns.append({**_metadata(each["column_name"], kind, nullable=not each["not_null"]), **place})
+            place = {
+                "schemaName": schema,
+                "tableName": table,
+                "columnDefault": each["default_value"],
+            }
+            columns.append(
+                {**_metadata(each["column_name"], kind, nullable=not each["not_null"]), **place}
+            )
         return {"TableName": table, **_page("ColumnList", columns, told)}
 
     def _view(self, call: Call, name: str) -> list[list[Any]]:
@@ -256,7 +305,9 @@ class RedshiftData(Service):
     def _login(self, call: Call, name: str | None) -> tuple[Database, str]:
         """The database a call is about, and the user as which it asks."""
         if call.parameters.get("WithEvent"):
-            raise ApiError("NotInLocalAws", "local_aws does not do redshift-data with WithEvent.", 501)
+            raise ApiError(
+                "NotInLocalAws", "local_aws does not do redshift-data with WithEvent.", 501
+            )
         database = self.places.database(call.parameters, name)
         return database, self.places.user(call.parameters, call.principal, database)
 
@@ -267,21 +318,27 @@ def _check_request(told: dict[str, Any], sqls: list[str]) -> None:
     if len(sqls) > MOST_STATEMENTS:
         raise ApiError(
             "ValidationException",
-            f"The maximum number of SQL statements in a batch is {MOST_STATEMENTS}; there are {len(sqls)}.",
+            f"The maximum number of SQL statements in a batch is {MOST_STATEMENTS}; there are"
+            f" {len(sqls)}.",
         )
     if any(not sql.strip() for sql in sqls):
         raise ApiError("ValidationException", "Sql must not be empty.")
     if any(len(sql.encode()) > LONGEST_STATEMENT_BYTES for sql in sqls):
-        raise ApiError("ValidationException", "The SQL statement is longer than the limit of 100 KB.")
+        raise ApiError(
+            "ValidationException", "The SQL statement is longer than the limit of 100 KB."
+        )
     used = {
-        name for sql in sqls for name in re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", re.sub(r"'(?:[^']|'')*'", "", sql))
+        name
+        for sql in sqls
+        for name in re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", re.sub(r"'(?:[^']|'')*'", "", sql))
     }
     given = {each["name"] for each in told.get("Parameters", [])}
     if missing := sorted(used - given) if given else []:
         raise ApiError("ValidationException", f"Parameters list is missing parameters: {missing}")
     if unused := sorted(given - used):
         raise ApiError(
-            "ValidationException", f"Parameters list contains unused parameters. Unused parameters: {unused}"
+            "ValidationException",
+            f"Parameters list contains unused parameters. Unused parameters: {unused}",
         )
 
 

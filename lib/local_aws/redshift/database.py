@@ -1,4 +1,6 @@
-"""One database of a Redshift namespace: a DuckDB file, what DuckDB does not remember of its tables, and the system views."""
+"""One database of a Redshift namespace: a DuckDB file, what DuckDB does not remember of its tables,
+and the system views.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,19 @@ if TYPE_CHECKING:
 REMEMBERED = (
     "CREATE SCHEMA IF NOT EXISTS public",
     "CREATE SCHEMA IF NOT EXISTS local_aws",
-    "CREATE TABLE IF NOT EXISTS local_aws.tables (schema_name VARCHAR, table_name VARCHAR, diststyle VARCHAR, sortstyle VARCHAR, sorted_rows BIGINT DEFAULT 0, analyzed_rows BIGINT DEFAULT 0)",
+    (
+        "CREATE TABLE IF NOT EXISTS local_aws.tables (schema_name VARCHAR, table_name VARCHAR,"
+        " diststyle VARCHAR, sortstyle VARCHAR, sorted_rows BIGINT DEFAULT 0, analyzed_rows BIGINT"
+        " DEFAULT 0)"
+    ),
     """CREATE TABLE IF NOT EXISTS local_aws.columns (
         schema_name VARCHAR, table_name VARCHAR, column_name VARCHAR, place INTEGER, type VARCHAR, name VARCHAR,
         length INTEGER, precision INTEGER, scale INTEGER, api VARCHAR, copy VARCHAR, duckdb VARCHAR,
         encoding VARCHAR, distkey BOOLEAN, sortkey INTEGER, not_null BOOLEAN, default_value VARCHAR)""",
-    "CREATE TABLE IF NOT EXISTS local_aws.external_schemas (schema_name VARCHAR, database_name VARCHAR, role_arn VARCHAR)",
+    (
+        "CREATE TABLE IF NOT EXISTS local_aws.external_schemas (schema_name VARCHAR, database_name"
+        " VARCHAR, role_arn VARCHAR)"
+    ),
 )
 HIDDEN = ("local_aws", "main", "information_schema", "pg_catalog")
 
@@ -63,7 +72,8 @@ class Database:
     default_role: str = ""
     writer: threading.RLock = field(default_factory=threading.RLock)
     loads: list[dict[str, Any]] = field(default_factory=list)  # what SYS_LOAD_HISTORY shows
-    lent: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)  # password -> user, until when
+    # password -> user, until when
+    lent: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)  # what SYS_LOAD_ERROR_DETAIL shows
 
     def open(self) -> None:
@@ -85,18 +95,31 @@ class Database:
 
     def password(self, user: str) -> str:
         """The encoded password that a user was given, "" where there is none."""
-        found = self.connect().execute("SELECT password FROM local_aws.users WHERE name = ?", [user]).fetchall()
+        found = (
+            self.connect()
+            .execute("SELECT password FROM local_aws.users WHERE name = ?", [user])
+            .fetchall()
+        )
         return str(found[0][0] or "") if found else ""
 
     def set_password(self, user: str, encoded: str) -> None:
         """Give a user a password."""
-        self.connect().execute("UPDATE local_aws.users SET password = ? WHERE name = ?", [encoded, user])
+        self.connect().execute(
+            "UPDATE local_aws.users SET password = ? WHERE name = ?", [encoded, user]
+        )
 
-    def lend_password(self, user: str, seconds: int, *, create: bool = False) -> tuple[str, datetime.datetime]:
-        """A password that a user has for a time, and when it ends; the user is made if it is to `create`."""
+    def lend_password(
+        self, user: str, seconds: int, *, create: bool = False
+    ) -> tuple[str, datetime.datetime]:
+        """A password that a user has for a time, and when it ends; the user is made if it is to
+        `create`.
+        """
         if create:
             rights.add_user(self.connect(), user)
-        password, expires = secrets.token_urlsafe(24), utc_now() + datetime.timedelta(seconds=seconds)
+        password, expires = (
+            secrets.token_urlsafe(24),
+            utc_now() + datetime.timedelta(seconds=seconds),
+        )
         self.lent[password] = (user, expires)
         return password, expires.replace(tzinfo=datetime.UTC)
 
@@ -107,16 +130,26 @@ class Database:
 
 def relation_exists(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
     """Whether there is a table or a view; `schema` is "" for a temporary one."""
-    found = "SELECT 1 FROM (SELECT schema_name, table_name AS name, temporary FROM duckdb_tables() UNION ALL SELECT schema_name, view_name, temporary FROM duckdb_views() WHERE NOT internal) WHERE name = ? AND "
+    found = (
+        "SELECT 1 FROM (SELECT schema_name, table_name AS name, temporary FROM duckdb_tables()"
+        " UNION ALL SELECT schema_name, view_name, temporary FROM duckdb_views() WHERE NOT"
+        " internal) WHERE name = ? AND "
+    )
     if schema:
-        return bool(connection.execute(found + "schema_name = ? AND NOT temporary", [name, schema]).fetchall())
+        return bool(
+            connection.execute(
+                found + "schema_name = ? AND NOT temporary", [name, schema]
+            ).fetchall()
+        )
     return bool(connection.execute(found + "temporary", [name]).fetchall())
 
 
 def schema_exists(connection: duckdb.DuckDBPyConnection, schema: str) -> bool:
     """Whether there is a schema that users may see."""
     found = connection.execute(
-        "SELECT 1 FROM duckdb_schemas() WHERE schema_name = ? AND database_name = current_database()", [schema]
+        "SELECT 1 FROM duckdb_schemas() WHERE schema_name = ? AND database_name ="
+        " current_database()",
+        [schema],
     ).fetchall()
     return bool(found) and schema not in HIDDEN
 
@@ -128,21 +161,34 @@ def column_types(connection: duckdb.DuckDBPyConnection, schema: str, name: str) 
         if schema
         else "? = '' AND database_name = 'temp'"
     )
-    sql = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {place} AND table_name = ? ORDER BY column_index"
+    sql = (
+        f"SELECT column_name, data_type FROM duckdb_columns() WHERE {place} AND table_name = ?"
+        " ORDER BY column_index"
+    )
     return dict(connection.execute(sql, [schema, name]).fetchall())
 
 
 def remember(
-    connection: duckdb.DuckDBPyConnection, schema: str, name: str, columns: list[Column], diststyle: str, sortstyle: str
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    name: str,
+    columns: list[Column],
+    diststyle: str,
+    sortstyle: str,
 ) -> None:
     """Note a new table's definition."""
     forget(connection, schema, name)
-    connection.execute("INSERT INTO local_aws.tables VALUES (?, ?, ?, ?, 0, 0)", [schema, name, diststyle, sortstyle])
+    connection.execute(
+        "INSERT INTO local_aws.tables VALUES (?, ?, ?, ?, 0, 0)",
+        [schema, name, diststyle, sortstyle],
+    )
     for place, each in enumerate(columns, 1):
         add_column(connection, schema, name, each, place)
 
 
-def add_column(connection: duckdb.DuckDBPyConnection, schema: str, name: str, each: Column, place: int) -> None:
+def add_column(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, each: Column, place: int
+) -> None:
     """Note a column's definition."""
     kind = each.type
     row = [
@@ -159,16 +205,25 @@ def add_column(connection: duckdb.DuckDBPyConnection, schema: str, name: str, ea
         kind.copy,
         kind.duckdb,
     ]
-    row += [each.encoding or "none", each.distkey, each.sortkey, each.not_null, each.default or None]
+    row += [
+        each.encoding or "none",
+        each.distkey,
+        each.sortkey,
+        each.not_null,
+        each.default or None,
+    ]
     connection.execute(f"INSERT INTO local_aws.columns VALUES ({', '.join('?' * len(row))})", row)
 
 
-def keep_up(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, sort: bool, analyze: bool) -> None:
+def keep_up(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, sort: bool, analyze: bool
+) -> None:
     """Note that a table is sorted, or its statistics are of now."""
     for due, column in ((sort, "sorted_rows"), (analyze, "analyzed_rows")):
         if due:
             connection.execute(
-                f"UPDATE local_aws.tables SET {column} = (SELECT count(*) FROM {quote(schema)}.{quote(name)}) WHERE schema_name = ? AND table_name = ?",
+                f"UPDATE local_aws.tables SET {column} = (SELECT count(*) FROM"
+                f" {quote(schema)}.{quote(name)}) WHERE schema_name = ? AND table_name = ?",
                 [schema, name],
             )
 
@@ -177,14 +232,21 @@ def forget(connection: duckdb.DuckDBPyConnection, schema: str, name: str = "") -
     """Drop the notes of a table, or of all tables of a schema."""
     for noted in ("tables", "columns"):
         connection.execute(
-            f"DELETE FROM local_aws.{noted} WHERE schema_name = ? AND ? IN ('', table_name)", [schema, name]
+            f"DELETE FROM local_aws.{noted} WHERE schema_name = ? AND ? IN ('', table_name)",
+            [schema, name],
         )
 
 
-def definitions(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[dict[str, Any]]:
-    """The noted columns of a table in their order; those of a temporary one (schema "") as DuckDB has them."""
+def definitions(
+    connection: duckdb.DuckDBPyConnection, schema: str, name: str
+) -> list[dict[str, Any]]:
+    """The noted columns of a table in their order; those of a temporary one (schema "") as DuckDB
+    has them.
+    """
     if not schema:
-        return [_temporary(column, kind) for column, kind in column_types(connection, "", name).items()]
+        return [
+            _temporary(column, kind) for column, kind in column_types(connection, "", name).items()
+        ]
     return records(
         connection,
         "SELECT * FROM local_aws.columns WHERE schema_name = ? AND table_name = ? ORDER BY place",
@@ -194,7 +256,13 @@ def definitions(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -
 
 def _temporary(column: str, kind: str) -> dict[str, Any]:
     known = dataclasses.asdict(of_duckdb(kind))
-    return {**known, "column_name": column, "type": of_duckdb(kind).text, "not_null": False, "default_value": None}
+    return {
+        **known,
+        "column_name": column,
+        "type": of_duckdb(kind).text,
+        "not_null": False,
+        "default_value": None,
+    }
 
 
 def records(

@@ -1,4 +1,6 @@
-"""Redshift's definitions: tables with their keys and lengths, schemas, views, comments; what DuckDB cannot keep is noted beside."""
+"""Redshift's definitions: tables with their keys and lengths, schemas, views, comments; what DuckDB
+cannot keep is noted beside.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ NAME = r'(?:"[^"]+"|\w+)'
 
 
 def without_inline_keys(sql: str) -> str:
-    """A CREATE TABLE with `distkey` and `sortkey` of single columns moved behind its column list, where sqlglot reads them."""
+    """A CREATE TABLE with `distkey` and `sortkey` of single columns moved behind its column list,
+    where sqlglot reads them.
+    """
     if not re.match(r"CREATE\s+(TEMP\w*\s+|LOCAL\s+)*TABLE\b", sql, re.IGNORECASE):
         return sql
     tokens, depth, start, cuts, keys = sqlglot.tokenize(sql, read="redshift"), 0, None, [], []
@@ -108,18 +112,26 @@ def _create_table(session: Session, tree: exp.Create) -> int:
         for column, line in zip(columns, lines, strict=True)
     ]
     session.connection.execute(
-        f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)} ({', '.join(lines)})"
+        f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)}"
+        f" ({', '.join(lines)})"
     )
     if schema:
-        redshift_database.remember(session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"])
+        redshift_database.remember(
+            session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"]
+        )
         redshift_rights.made(session.connection, session.user, schema, name)
     return 0
 
 
-def _column(session: Session, each: exp.ColumnDef, layout: dict[str, Any], table: str) -> tuple[Column, str]:
+def _column(
+    session: Session, each: exp.ColumnDef, layout: dict[str, Any], table: str
+) -> tuple[Column, str]:
     kind = declared(each.args["kind"]) if each.args.get("kind") else None
     if kind is None:
-        raise RedshiftError(f"local_aws does not have the type of column {each.name}: {each.sql(dialect='redshift')}")
+        raise RedshiftError(
+            f"local_aws does not have the type of column {each.name}:"
+            f" {each.sql(dialect='redshift')}"
+        )
     column = Column(
         each.name,
         kind,
@@ -133,38 +145,57 @@ def _column(session: Session, each: exp.ColumnDef, layout: dict[str, Any], table
         elif isinstance(one, exp.EncodeColumnConstraint):
             column.encoding = one.this.name.lower()
         elif isinstance(one, exp.DefaultColumnConstraint):
-            column.default = one.this.sql(dialect="duckdb").replace("CURRENT_TIMESTAMP", "this_second()")
-        elif isinstance(one, exp.GeneratedAsIdentityColumnConstraint | exp.AutoIncrementColumnConstraint):
+            column.default = one.this.sql(dialect="duckdb").replace(
+                "CURRENT_TIMESTAMP", "this_second()"
+            )
+        elif isinstance(
+            one, exp.GeneratedAsIdentityColumnConstraint | exp.AutoIncrementColumnConstraint
+        ):
             column.default, column.not_null = _identity(session, one, f"{table}.{each.name}"), True
         elif isinstance(one, exp.PrimaryKeyColumnConstraint):
             column.not_null = True
-        elif not isinstance(one, exp.UniqueColumnConstraint | exp.Reference | exp.CollateColumnConstraint):
-            raise RedshiftError(f"local_aws does not do {one.sql(dialect='redshift')} of column {each.name}")
+        elif not isinstance(
+            one, exp.UniqueColumnConstraint | exp.Reference | exp.CollateColumnConstraint
+        ):
+            raise RedshiftError(
+                f"local_aws does not do {one.sql(dialect='redshift')} of column {each.name}"
+            )
     return column, _definition(column)
 
 
 def _definition(column: Column) -> str:
     default = f" DEFAULT {column.default}" if column.default else ""
-    return f"{quote(column.name)} {column.type.duckdb}{default}{' NOT NULL' if column.not_null else ''} {column.type.check(quote(column.name))}".rstrip()
+    return (
+        f"{quote(column.name)}"
+        f" {column.type.duckdb}{default}{' NOT NULL' if column.not_null else ''}"
+        f" {column.type.check(quote(column.name))}".rstrip()
+    )
 
 
 def _identity(session: Session, one: exp.Expr, column: str) -> str:
     sequence = f"local_aws.{quote(column)}"
     first, step = one.args.get("start"), one.args.get("increment")
     session.connection.execute(
-        f"CREATE OR REPLACE SEQUENCE {sequence} START {first.name if first else 1} INCREMENT {step.name if step else 1}"
+        f"CREATE OR REPLACE SEQUENCE {sequence} START {first.name if first else 1} INCREMENT"
+        f" {step.name if step else 1}"
     )
     return f"nextval('{sequence}')"
 
 
 def _copied(session: Session, each: exp.LikeProperty, layout: dict[str, Any]) -> list[Column]:
-    """The columns of CREATE TABLE … (LIKE other): names, types, NOT NULL, keys and encodings, no defaults."""
+    """The columns of CREATE TABLE … (LIKE other): names, types, NOT NULL, keys and encodings, no
+    defaults.
+    """
     schema, name = session.target(each.this)
     if not schema:
         raise RedshiftError("local_aws does not do LIKE of a temporary table")
     columns = []
     for noted in redshift_database.definitions(session.connection, schema, name):
-        kind = declared(exp.DataType.build(noted["type"].replace("binary varying", "varbyte"), dialect="redshift"))
+        kind = declared(
+            exp.DataType.build(
+                noted["type"].replace("binary varying", "varbyte"), dialect="redshift"
+            )
+        )
         columns.append(
             Column(
                 noted["column_name"],
@@ -177,7 +208,9 @@ def _copied(session: Session, each: exp.LikeProperty, layout: dict[str, Any]) ->
             )
         )
     found = session.connection.execute(
-        "SELECT diststyle, sortstyle FROM local_aws.tables WHERE schema_name = ? AND table_name = ?", [schema, name]
+        "SELECT diststyle, sortstyle FROM local_aws.tables WHERE schema_name = ? AND"
+        " table_name = ?",
+        [schema, name],
     ).fetchall()
     layout["diststyle"], layout["sortstyle"] = found[0]
     return columns
@@ -185,10 +218,17 @@ def _copied(session: Session, each: exp.LikeProperty, layout: dict[str, Any]) ->
 
 def _layout(tree: exp.Create) -> dict[str, Any]:
     """Distribution and sort keys of a definition, in the words of SVV_TABLE_INFO."""
-    layout: dict[str, Any] = {"diststyle": "AUTO(ALL)", "distkey": "", "sortkeys": [], "sortstyle": "auto"}
+    layout: dict[str, Any] = {
+        "diststyle": "AUTO(ALL)",
+        "distkey": "",
+        "sortkeys": [],
+        "sortstyle": "auto",
+    }
     for each in tree.args["properties"].expressions if tree.args.get("properties") else []:
         if isinstance(each, exp.DistStyleProperty):
-            layout["diststyle"] = {"AUTO": "AUTO(ALL)"}.get(each.this.name.upper(), each.this.name.upper())
+            layout["diststyle"] = {"AUTO": "AUTO(ALL)"}.get(
+                each.this.name.upper(), each.this.name.upper()
+            )
         elif isinstance(each, exp.DistKeyProperty):
             layout |= {"distkey": each.this.name, "diststyle": f"KEY({each.this.name})"}
         elif isinstance(each, exp.SortKeyProperty):
@@ -201,7 +241,12 @@ def _layout(tree: exp.Create) -> dict[str, Any]:
 
 
 def _primary_key(tree: exp.Create) -> list[str]:
-    return [one.name for each in tree.this.expressions if isinstance(each, exp.PrimaryKey) for one in each.expressions]
+    return [
+        one.name
+        for each in tree.this.expressions
+        if isinstance(each, exp.PrimaryKey)
+        for one in each.expressions
+    ]
 
 
 def _check_keys(columns: list[Column], layout: dict[str, Any], tree: exp.Create) -> None:
@@ -244,13 +289,17 @@ def _create_table_as(session: Session, tree: exp.Create, text: str) -> int:
             )
             for column, kind in kinds.items()
         ]
-        redshift_database.remember(session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"])
+        redshift_database.remember(
+            session.connection, schema, name, columns, layout["diststyle"], layout["sortstyle"]
+        )
         redshift_rights.made(session.connection, session.user, schema, name)
     return int(rows)
 
 
 def _create_view(session: Session, tree: exp.Create, text: str) -> int:
-    schema, name = _place(session, tree, tree.this.this if isinstance(tree.this, exp.Schema) else tree.this)
+    schema, name = _place(
+        session, tree, tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    )
     if tree.args.get("replace") and relation_exists(session.connection, schema, name):
         session.rights.change(schema, name)
     else:
@@ -260,9 +309,13 @@ def _create_view(session: Session, tree: exp.Create, text: str) -> int:
         return 0
     query = session.query(tree.expression, text)
     if any(table.db == "temp" for table in query.find_all(exp.Table)):
-        raise RedshiftError("local_aws does not do views over system views, temporary or external tables")
+        raise RedshiftError(
+            "local_aws does not do views over system views, temporary or external tables"
+        )
     verb = "CREATE OR REPLACE VIEW" if tree.args.get("replace") else "CREATE VIEW"
-    session.connection.execute(f"{verb} {_identifier(schema, name)} AS {query.sql(dialect='duckdb')}")
+    session.connection.execute(
+        f"{verb} {_identifier(schema, name)} AS {query.sql(dialect='duckdb')}"
+    )
     late_views.forget(session.connection, schema, name)
     return 0
 
@@ -283,14 +336,19 @@ def _drop_one(session: Session, tree: exp.Drop, table: exp.Table) -> None:
                 return
             raise RedshiftError(f'schema "{name}" does not exist')
         if not cascade and any(
-            row[0] == name for row in session.connection.execute("SELECT schema_name FROM duckdb_tables()").fetchall()
+            row[0] == name
+            for row in session.connection.execute(
+                "SELECT schema_name FROM duckdb_tables()"
+            ).fetchall()
         ):
             raise RedshiftError(f"cannot drop schema {name} because other objects depend on it")
         session.rights.change(name)
         session.connection.execute(f"DROP SCHEMA {quote(name)}{cascade}")
         late_views.forget(session.connection, name)
         redshift_rights.dropped(session.connection, name)
-        session.connection.execute("DELETE FROM local_aws.external_schemas WHERE schema_name = ?", [name])
+        session.connection.execute(
+            "DELETE FROM local_aws.external_schemas WHERE schema_name = ?", [name]
+        )
         redshift_database.forget(session.connection, name)
         return
     if tree.kind not in ("TABLE", "VIEW"):
@@ -313,7 +371,11 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
     schema, name = session.mine(tree.this)
     if not schema or tree.kind != "TABLE" or len(tree.args["actions"]) != 1:
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
-    action, run, noted = tree.args["actions"][0], session.connection.execute, "WHERE schema_name = ? AND table_name = ?"
+    action, run, noted = (
+        tree.args["actions"][0],
+        session.connection.execute,
+        "WHERE schema_name = ? AND table_name = ?",
+    )
     where = [schema, name]
     if isinstance(action, exp.AlterRename):
         new = action.this.name
@@ -327,8 +389,13 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
         column, _ = _column(session, action, {"distkey": "", "sortkeys": []}, f"{schema}.{name}")
         default = f" DEFAULT {column.default}" if column.default else ""
         if column.not_null and not default:
-            raise RedshiftError("ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression")
-        run(f"ALTER TABLE {_identifier(schema, name)} ADD COLUMN {quote(column.name)} {column.type.duckdb}{default}")
+            raise RedshiftError(
+                "ALTER TABLE ADD COLUMN defined as NOT NULL must have a non-null default expression"
+            )
+        run(
+            f"ALTER TABLE {_identifier(schema, name)} ADD COLUMN {quote(column.name)}"
+            f" {column.type.duckdb}{default}"
+        )
         redshift_database.add_column(
             session.connection,
             schema,
@@ -338,7 +405,8 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
         )
     elif isinstance(action, exp.RenameColumn):
         run(
-            f"ALTER TABLE {_identifier(schema, name)} RENAME COLUMN {quote(action.this.name)} TO {quote(action.args['to'].name)}"
+            f"ALTER TABLE {_identifier(schema, name)} RENAME COLUMN {quote(action.this.name)} TO"
+            f" {quote(action.args['to'].name)}"
         )
         run(
             f"UPDATE local_aws.columns SET column_name = ? {noted} AND column_name = ?",
@@ -403,7 +471,8 @@ def comment(session: Session, text: str) -> int:
         re.sub(r"\\(.)", r"\1", found[3]) if found[3].upper() != "NULL" else "NULL"
     )  # Redshift reads a backslash as an escape
     session.connection.execute(
-        f"COMMENT ON {found[1]} {_identifier(schema, name)}{f'.{quote(column)}' if column else ''} IS {words}"
+        f"COMMENT ON {found[1]} {_identifier(schema, name)}{f'.{quote(column)}' if column else ''}"
+        f" IS {words}"
     )
     return 0
 

@@ -1,4 +1,6 @@
-"""What a Redshift database reads and writes outside itself: schemas over the Data Catalog, and UNLOAD to Parquet."""
+"""What a Redshift database reads and writes outside itself: schemas over the Data Catalog, and
+UNLOAD to Parquet.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +43,19 @@ def external_database(connection: duckdb.DuckDBPyConnection, schema: str) -> str
 
 
 def create_schema(session: Session, text: str) -> int:
-    """A schema whose tables are those of a database of the Data Catalog, as they are when they are read."""
+    """A schema whose tables are those of a database of the Data Catalog, as they are when they are
+    read.
+    """
     found = SCHEMA.fullmatch(text)
     role = ROLE.search(found[4]) if found else None
     if not found or not role:
         raise RedshiftError(
-            "local_aws does CREATE EXTERNAL SCHEMA name FROM DATA CATALOG DATABASE 'database' IAM_ROLE 'arn'"
+            "local_aws does CREATE EXTERNAL SCHEMA name FROM DATA CATALOG DATABASE 'database'"
+            " IAM_ROLE 'arn'"
         )
-    if rest := re.sub(r"\bREGION\s+'[^']*'", "", ROLE.sub("", found[4]), flags=re.IGNORECASE).strip():
+    if rest := re.sub(
+        r"\bREGION\s+'[^']*'", "", ROLE.sub("", found[4]), flags=re.IGNORECASE
+    ).strip():
         raise RedshiftError(f"local_aws does not do CREATE EXTERNAL SCHEMA with {rest}")
     arn, name, database = (
         check_role(session.database, role["role"] or ""),
@@ -70,14 +77,21 @@ def create_schema(session: Session, text: str) -> int:
     session.rights.create_schema(session.database.name)
     session.connection.execute(f"CREATE SCHEMA {quote(name)}")
     redshift_rights.made(session.connection, session.user, name)
-    session.connection.execute("INSERT INTO local_aws.external_schemas VALUES (?, ?, ?)", [name, database, arn])
+    session.connection.execute(
+        "INSERT INTO local_aws.external_schemas VALUES (?, ?, ?)", [name, database, arn]
+    )
     return 0
 
 
-def view(database: Database, connection: duckdb.DuckDBPyConnection, schema: str, name: str, said: str) -> str:
-    """A temporary view over a table of an external schema, read with its role; raises RedshiftError, LakeError."""
+def view(
+    database: Database, connection: duckdb.DuckDBPyConnection, schema: str, name: str, said: str
+) -> str:
+    """A temporary view over a table of an external schema, read with its role; raises
+    RedshiftError, LakeError.
+    """
     found = connection.execute(
-        "SELECT database_name, role_arn FROM local_aws.external_schemas WHERE schema_name = ?", [schema]
+        "SELECT database_name, role_arn FROM local_aws.external_schemas WHERE schema_name = ?",
+        [schema],
     ).fetchall()
     catalog_database, role = found[0]
     with denials():
@@ -94,7 +108,9 @@ def unload(session: Session, text: str) -> int:
     """The rows of a query written as Parquet below a prefix; how many."""
     found = UNLOAD.fullmatch(text)
     if not found:
-        raise RedshiftError("local_aws does UNLOAD ('query') TO 's3://…' IAM_ROLE 'arn' FORMAT AS PARQUET")
+        raise RedshiftError(
+            "local_aws does UNLOAD ('query') TO 's3://…' IAM_ROLE 'arn' FORMAT AS PARQUET"
+        )
     role = ROLE.search(found["options"])
     if not role:
         raise RedshiftError("UNLOAD needs IAM_ROLE")
@@ -116,7 +132,13 @@ def unload(session: Session, text: str) -> int:
         raise RedshiftError('syntax error at or near "UNLOAD"')
     sql = session.query(trees[0], query).sql(dialect="duckdb")
     with denials():
-        return _write(session, lake_as(session.database, arn).objects, sql, found["target"], clean=bool(overwrite))
+        return _write(
+            session,
+            lake_as(session.database, arn).objects,
+            sql,
+            found["target"],
+            clean=bool(overwrite),
+        )
 
 
 def _write(session: Session, objects: Objects, sql: str, target: str, *, clean: bool) -> int:
@@ -124,21 +146,30 @@ def _write(session: Session, objects: Objects, sql: str, target: str, *, clean: 
     if not objects.bucket_exists(bucket):
         raise RedshiftError(
             detailed(
-                "S3ServiceException:The specified bucket does not exist,Status 404,Error NoSuchBucket", target, 8001
+                "S3ServiceException:The specified bucket does not exist,Status 404,Error"
+                " NoSuchBucket",
+                target,
+                8001,
             )
         )
     if there := objects.keys(bucket, prefix):
         if not clean:
             raise RedshiftError(
                 detailed(
-                    "Specified unload destination on S3 is not empty. Consider using a different bucket / prefix, manually removing the target files in S3, or using the ALLOWOVERWRITE option.",
+                    "Specified unload destination on S3 is not empty. Consider using a different"
+                    " bucket / prefix, manually removing the target files in S3, or using the"
+                    " ALLOWOVERWRITE option.",
                     "",
                     8001,
                 )
             )
         objects.delete(bucket, there)
     scratch = session.database.path.parent / f"{uuid.uuid4().hex}.parquet"
-    rows = int(session.connection.execute(f"COPY ({sql}) TO {literal(str(scratch))} (FORMAT parquet)").fetchall()[0][0])
+    rows = int(
+        session.connection.execute(
+            f"COPY ({sql}) TO {literal(str(scratch))} (FORMAT parquet)"
+        ).fetchall()[0][0]
+    )
     if rows:
         objects.put_file(bucket, f"{prefix}0000_part_00.parquet", scratch)
     else:

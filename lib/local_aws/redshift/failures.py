@@ -26,12 +26,18 @@ FAILURES = (
     (r"Table with name \"?(\S+?)\"? does not exist", r'relation "\1" does not exist'),
     (r"(?:Table|View) with name \"?(\S+?)\"? already exists", r'Relation "\1" already exists'),
     (r"Schema with name \"?(\S+?)\"? already exists", r'Schema "\1" already exists'),
-    (r"Referenced column \"(.*?)\" not found|Column \"(.*?)\" referenced that exists", r'column "\1\2" does not exist'),
+    (
+        r"Referenced column \"(.*?)\" not found|Column \"(.*?)\" referenced that exists",
+        r'column "\1\2" does not exist',
+    ),
     (
         r"column \"(.*?)\" must appear in the GROUP BY",
         r'column "\1" must appear in the GROUP BY clause or be used in an aggregate function',
     ),
-    (r"Function with name (\S+) does not exist", r"function \1 does not exist, or local_aws does not do it"),
+    (
+        r"Function with name (\S+) does not exist",
+        r"function \1 does not exist, or local_aws does not do it",
+    ),
     (
         r"Out of Range Error|out of range|Could not cast value \S+ to DECIMAL",
         "Numeric data overflow (result precision)",

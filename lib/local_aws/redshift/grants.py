@@ -29,7 +29,10 @@ GRANT = re.compile(
     r"(?P<verb>GRANT|REVOKE)\s+(?P<what>.+?)\s+(?P<on>ON|FOR)\s+(?P<target>.+?)\s+(?:TO|FROM)\s+(?P<who>.+)",
     re.IGNORECASE | re.DOTALL,
 )
-ROLES = re.compile(r"(?P<verb>GRANT|REVOKE)\s+ROLE\s+(?P<roles>.+?)\s+(?:TO|FROM)\s+(?P<who>.+)", re.IGNORECASE | re.DOTALL)  # fmt: skip
+ROLES = re.compile(
+    r"(?P<verb>GRANT|REVOKE)\s+ROLE\s+(?P<roles>.+?)\s+(?:TO|FROM)\s+(?P<who>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 DEFAULTS = re.compile(
     rf"ALTER\s+DEFAULT\s+PRIVILEGES(?:\s+FOR\s+USER\s+(?P<user>{NAME}))?(?:\s+IN\s+SCHEMA\s+(?P<schemas>.+?))?\s+(?P<verb>GRANT|REVOKE)\s+(?P<what>.+?)\s+ON\s+TABLES\s+(?:TO|FROM)\s+(?P<who>.+)",
     re.IGNORECASE | re.DOTALL,
@@ -50,7 +53,9 @@ def run(session: Session, text: str) -> None:
 
 
 def identifiers(text: str) -> list[str]:
-    """`a, "B c"` as [a, b c]; Redshift folds quoted names too, but user names keep their case (`IAMR:Analyst`)."""
+    """`a, "B c"` as [a, b c]; Redshift folds quoted names too, but user names keep their case
+    (`IAMR:Analyst`).
+    """
     return [
         each.strip().strip('"') if ":" in each else each.strip().strip('"').lower()
         for each in re.findall(rf"{NAME}", text)
@@ -63,7 +68,9 @@ def encoded(password: str, user: str) -> str:
 
 
 def grantees(session: Session, text: str) -> list[tuple[str, str]]:
-    """(user, role or public; name) of each in a list; raises RedshiftError for one that is not there."""
+    """(user, role or public; name) of each in a list; raises RedshiftError for one that is not
+    there.
+    """
     text = re.sub(r"\s+WITH\s+(GRANT|ADMIN)\s+OPTION\s*$", "", text, flags=re.IGNORECASE)
     found = []
     for each in text.split(","):
@@ -85,19 +92,29 @@ def grantees(session: Session, text: str) -> list[tuple[str, str]]:
 def _targets(session: Session, on: str, text: str) -> list[Grant]:
     """What a GRANT is about."""
     if on.upper() == "FOR":
-        found = re.fullmatch(rf"TABLES\s+IN\s+SCHEMA\s+({NAME})(\s+DATABASE\s+{NAME})?", text, re.IGNORECASE)
+        found = re.fullmatch(
+            rf"TABLES\s+IN\s+SCHEMA\s+({NAME})(\s+DATABASE\s+{NAME})?", text, re.IGNORECASE
+        )
         if not found:
             raise RedshiftError("local_aws does scoped permissions FOR TABLES IN SCHEMA name only")
         return [("TABLES", _schema(session, identifiers(found[1])[0]), "")]
-    if found := re.fullmatch(r"(SCHEMA|DATABASE|ALL\s+TABLES\s+IN\s+SCHEMA)\s+(.+)", text, re.IGNORECASE | re.DOTALL):
+    if found := re.fullmatch(
+        r"(SCHEMA|DATABASE|ALL\s+TABLES\s+IN\s+SCHEMA)\s+(.+)", text, re.IGNORECASE | re.DOTALL
+    ):
         names = identifiers(found[2])
         if found[1].upper() == "DATABASE":
             return [("DATABASE", "", "")]
         if found[1].upper() == "SCHEMA":
             return [("SCHEMA", _schema(session, name), "") for name in names]
-        return [("RELATION", _schema(session, name), each) for name in names for each in _relations(session, name)]
+        return [
+            ("RELATION", _schema(session, name), each)
+            for name in names
+            for each in _relations(session, name)
+        ]
     if re.match(r"(FUNCTION|PROCEDURE|LANGUAGE|DATASHARE|MODEL|EXTERNAL)\b", text, re.IGNORECASE):
-        raise RedshiftError(f"local_aws does not do privileges on {text.split(maxsplit=1)[0].upper()}")
+        raise RedshiftError(
+            f"local_aws does not do privileges on {text.split(maxsplit=1)[0].upper()}"
+        )
     found_relations = []
     for each in re.sub(r"^TABLE\s+", "", text, flags=re.IGNORECASE).split(","):
         schema, name = session.names_of(each.strip())
@@ -115,7 +132,8 @@ def _schema(session: Session, name: str) -> str:
 
 def _relations(session: Session, schema: str) -> list[str]:
     rows = session.connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? UNION SELECT view_name FROM duckdb_views() WHERE schema_name = ? ORDER BY 1",
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? UNION SELECT view_name FROM"
+        " duckdb_views() WHERE schema_name = ? ORDER BY 1",
         [schema, schema],
     ).fetchall()
     return [str(row[0]) for row in rows]
@@ -140,11 +158,20 @@ def _grant(session: Session, found: re.Match[str]) -> None:
         if scope in ("DATABASE", "TABLES"):
             session.rights.administer("grant this")
         elif not session.rights.owns(schema, relation):
-            raise RedshiftError(f"permission denied for {f'relation {relation}' if relation else f'schema {schema}'}")
+            raise RedshiftError(
+                "permission denied for"
+                f" {f'relation {relation}' if relation else f'schema {schema}'}"
+            )
         for privilege in _privileges(found["what"], scope):
             for who in whos:
                 row = [scope, schema, relation, privilege, *who]
-                _set(session, "grants", "scope schema_name relation_name privilege kind name", row, found["verb"])
+                _set(
+                    session,
+                    "grants",
+                    "scope schema_name relation_name privilege kind name",
+                    row,
+                    found["verb"],
+                )
 
 
 def _grant_columns(session: Session, found: re.Match[str], whos: list[tuple[str, str]]) -> None:
@@ -163,7 +190,13 @@ def _grant_columns(session: Session, found: re.Match[str], whos: list[tuple[str,
                 raise RedshiftError(f'column "{column}" of relation "{relation}" does not exist')
             for who in whos:
                 row = [schema, relation, column, "SELECT", *who]
-                _set(session, "column_grants", "schema_name relation_name column_name privilege kind name", row, found["verb"])  # fmt: skip
+                _set(
+                    session,
+                    "column_grants",
+                    "schema_name relation_name column_name privilege kind name",
+                    row,
+                    found["verb"],
+                )
 
 
 def _grant_roles(session: Session, found: re.Match[str]) -> None:
@@ -172,7 +205,9 @@ def _grant_roles(session: Session, found: re.Match[str]) -> None:
         name = identifiers(re.sub(r"^\s*ROLE\s+", "", each, flags=re.IGNORECASE))[0]
         if not role_exists(session.connection, name):
             raise RedshiftError(f'role "{name}" does not exist')
-        found_owner = session.connection.execute("SELECT owner FROM local_aws.roles WHERE name = ?", [name]).fetchall()
+        found_owner = session.connection.execute(
+            "SELECT owner FROM local_aws.roles WHERE name = ?", [name]
+        ).fetchall()
         if found_owner[0][0] != session.user:
             session.rights.administer("grant this role")
         for who in whos:
@@ -187,7 +222,9 @@ def _grant_defaults(session: Session, found: re.Match[str]) -> None:
         for privilege in _privileges(found["what"], "RELATION"):
             for who in grantees(session, found["who"]):
                 row = [user, schema and _schema(session, schema), privilege, *who]
-                _set(session, "defaults", "owner schema_name privilege kind name", row, found["verb"])
+                _set(
+                    session, "defaults", "owner schema_name privilege kind name", row, found["verb"]
+                )
 
 
 def _set(session: Session, table: str, columns: str, row: list[str], verb: str) -> None:
@@ -195,7 +232,9 @@ def _set(session: Session, table: str, columns: str, row: list[str], verb: str) 
     same = " AND ".join(f"{each} = ?" for each in columns.split())
     session.connection.execute(f"DELETE FROM local_aws.{table} WHERE {same}", row)
     if verb.upper() == "GRANT":
-        session.connection.execute(f"INSERT INTO local_aws.{table} VALUES ({', '.join('?' * len(row))})", row)
+        session.connection.execute(
+            f"INSERT INTO local_aws.{table} VALUES ({', '.join('?' * len(row))})", row
+        )
 
 
 def _create_user(session: Session, found: re.Match[str]) -> None:
@@ -213,7 +252,8 @@ def _create_role(session: Session, found: re.Match[str]) -> None:
     if role_exists(session.connection, name):
         raise RedshiftError(f'role "{name}" already exists')
     session.connection.execute(
-        "INSERT INTO local_aws.roles SELECT coalesce(max(id) + 1, 100), ?, ? FROM local_aws.roles", [name, session.user]
+        "INSERT INTO local_aws.roles SELECT coalesce(max(id) + 1, 100), ?, ? FROM local_aws.roles",
+        [name, session.user],
     )
 
 
@@ -224,12 +264,21 @@ def _drop(session: Session, found: re.Match[str]) -> None:
         if found[2]:
             return
         raise RedshiftError(f'{kind} "{name}" does not exist')
-    if kind == "user" and session.connection.execute("SELECT 1 FROM local_aws.owners WHERE owner = ?", [name]).fetchall():  # fmt: skip
+    if (
+        kind == "user"
+        and session.connection.execute(
+            "SELECT 1 FROM local_aws.owners WHERE owner = ?", [name]
+        ).fetchall()
+    ):
         raise RedshiftError(f'user "{name}" cannot be dropped because some objects depend on it')
     for table in ("grants", "column_grants", "rls_attached", "members", "defaults"):
-        session.connection.execute(f"DELETE FROM local_aws.{table} WHERE kind = ? AND name = ?", [kind, name])
+        session.connection.execute(
+            f"DELETE FROM local_aws.{table} WHERE kind = ? AND name = ?", [kind, name]
+        )
     session.connection.execute(f"DELETE FROM local_aws.{kind}s WHERE name = ?", [name])
-    session.connection.execute("DELETE FROM local_aws.members WHERE ? = 'role' AND role = ?", [kind, name])
+    session.connection.execute(
+        "DELETE FROM local_aws.members WHERE ? = 'role' AND role = ?", [kind, name]
+    )
 
 
 def _owner(session: Session, found: re.Match[str]) -> None:
@@ -240,7 +289,8 @@ def _owner(session: Session, found: re.Match[str]) -> None:
     new = grantees(session, found[3])[0][1]
     if owner(session.connection, *where):
         session.connection.execute(
-            "UPDATE local_aws.owners SET owner = ? WHERE schema_name = ? AND relation_name = ?", [new, *where]
+            "UPDATE local_aws.owners SET owner = ? WHERE schema_name = ? AND relation_name = ?",
+            [new, *where],
         )
 
 
@@ -250,6 +300,15 @@ STATEMENTS: list[tuple[re.Pattern[str], Callable[[Session, re.Match[str]], None]
     (DEFAULTS, _grant_defaults),
     (USER, _create_user),
     (re.compile(rf"CREATE\s+ROLE\s+({NAME})", re.IGNORECASE), _create_role),
-    (re.compile(rf"DROP\s+(USER|ROLE)\s+(IF\s+EXISTS\s+)?({NAME})(?:\s+FORCE)?", re.IGNORECASE), _drop),
-    (re.compile(rf"ALTER\s+(TABLE|SCHEMA)\s+({NAME}(?:\.{NAME})?)\s+OWNER\s+TO\s+({NAME})", re.IGNORECASE), _owner),
+    (
+        re.compile(rf"DROP\s+(USER|ROLE)\s+(IF\s+EXISTS\s+)?({NAME})(?:\s+FORCE)?", re.IGNORECASE),
+        _drop,
+    ),
+    (
+        re.compile(
+            rf"ALTER\s+(TABLE|SCHEMA)\s+({NAME}(?:\.{NAME})?)\s+OWNER\s+TO\s+({NAME})",
+            re.IGNORECASE,
+        ),
+        _owner,
+    ),
 ]

@@ -46,7 +46,8 @@ class Places:
 
     stand_in: StandIn
     databases: dict[str, Database] = field(default_factory=dict)
-    makers: dict[str, Principal] = field(default_factory=dict)  # by namespace: who made it is a superuser in it
+    # by namespace: who made it is a superuser in it
+    makers: dict[str, Principal] = field(default_factory=dict)
     passwords: dict[str, str] = field(
         default_factory=dict
     )  # by namespace: the administrator's, where AWS does not keep it
@@ -67,10 +68,19 @@ class Places:
             database.close()
 
     def database(self, told: dict[str, Any], name: str | None) -> Database:
-        """The database a call is about; raises ApiError ValidationException unless its workgroup or cluster is available."""
+        """The database a call is about; raises ApiError ValidationException unless its workgroup or
+        cluster is available.
+        """
         if ("ClusterIdentifier" in told) == ("WorkgroupName" in told):
-            raise ApiError("ValidationException", "Either ClusterIdentifier or WorkgroupName must be given, not both.")
-        place = self._cluster(told["ClusterIdentifier"]) if "ClusterIdentifier" in told else self._workgroup(told)
+            raise ApiError(
+                "ValidationException",
+                "Either ClusterIdentifier or WorkgroupName must be given, not both.",
+            )
+        place = (
+            self._cluster(told["ClusterIdentifier"])
+            if "ClusterIdentifier" in told
+            else self._workgroup(told)
+        )
         name = (name or place.database).lower()
         if not DATABASE_NAME.fullmatch(name) or name != place.database:
             raise ApiError("ValidationException", f'FATAL: database "{name}" does not exist')
@@ -79,15 +89,23 @@ class Places:
                 self._remove_deleted()
                 self.databases[place.id] = self._open(place)
             database = self.databases[place.id]
-            database.where, database.iam_roles, database.default_role = place.where, place.iam_roles, place.default_role
+            database.where, database.iam_roles, database.default_role = (
+                place.where,
+                place.iam_roles,
+                place.default_role,
+            )
             return database
 
     def endpoint(self, where: dict[str, str]) -> dict[str, Any]:
-        """Address and Port at which a warehouse speaks PostgreSQL's wire protocol, opened when it is asked for first."""
+        """Address and Port at which a warehouse speaks PostgreSQL's wire protocol, opened when it
+        is asked for first.
+        """
         key = next(iter(where.items()))
         with self.listening:
             if key not in self.listeners:
-                self.context = self.context or wire_certificate.context(self.stand_in.directory / "redshift.pem")
+                self.context = self.context or wire_certificate.context(
+                    self.stand_in.directory / "redshift.pem"
+                )
                 self.listeners[key] = wire.Listener(self, where, self.context)
             return {"Address": "127.0.0.1", "Port": self.listeners[key].port}
 
@@ -118,13 +136,18 @@ class Places:
         return ""
 
     def user(self, told: dict[str, Any], principal: Principal, database: Database) -> str:
-        """The database user that a call logs in as, made when an IAM identity comes for the first time; raises ApiError."""
+        """The database user that a call logs in as, made when an IAM identity comes for the first
+        time; raises ApiError.
+        """
         if secret := told.get("SecretArn"):
             return self._secret_user(secret, database)
         with self.lock:
             if name := told.get("DbUser"):
                 if "WorkgroupName" in told:
-                    raise ApiError("ValidationException", "DbUser is for clusters: a workgroup takes the IAM identity.")
+                    raise ApiError(
+                        "ValidationException",
+                        "DbUser is for clusters: a workgroup takes the IAM identity.",
+                    )
                 if not user_exists(database.connection.cursor(), name):
                     raise ApiError("ValidationException", f'FATAL: user "{name}" does not exist')
                 return str(name)
@@ -134,9 +157,13 @@ class Places:
 
     def _secret_user(self, secret_arn: str, database: Database) -> str:
         name, password = self._pair(secret_arn)
-        if secret_arn == database.administrator_secret or database.password(name) == encoded(password, name):
+        if secret_arn == database.administrator_secret or database.password(name) == encoded(
+            password, name
+        ):
             return name
-        raise ApiError("ValidationException", f'FATAL: password authentication failed for user "{name}"')
+        raise ApiError(
+            "ValidationException", f'FATAL: password authentication failed for user "{name}"'
+        )
 
     def _pair(self, secret_arn: str) -> tuple[str, str]:
         """The user name and the password in a secret; raises ApiError."""
@@ -148,18 +175,26 @@ class Places:
             secret = json.loads(answer["SecretString"])
             return str(secret["username"]), str(secret["password"])
         except (ValueError, KeyError) as wrong:
-            raise ApiError("ValidationException", f"The secret {secret_arn} has no username and password.") from wrong
+            raise ApiError(
+                "ValidationException", f"The secret {secret_arn} has no username and password."
+            ) from wrong
 
     def _workgroup(self, told: dict[str, Any]) -> Place:
-        serverless, name = self.stand_in.client("redshift-serverless"), told["WorkgroupName"].rpartition("/")[2]
+        serverless, name = (
+            self.stand_in.client("redshift-serverless"),
+            told["WorkgroupName"].rpartition("/")[2],
+        )
         try:
             workgroup = serverless.get_workgroup(workgroupName=name)["workgroup"]
-            namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])["namespace"]
+            namespace = serverless.get_namespace(namespaceName=workgroup["namespaceName"])[
+                "namespace"
+            ]
         except ClientError as absent:
             raise _no_endpoint(absent.response["Error"]["Message"]) from absent
         if workgroup["status"] not in ("AVAILABLE", "MODIFYING"):
             raise ApiError(
-                "ValidationException", f"Redshift workgroup {name} is {workgroup['status']}; it must be AVAILABLE."
+                "ValidationException",
+                f"Redshift workgroup {name} is {workgroup['status']}; it must be AVAILABLE.",
             )
         return Place(
             namespace["namespaceId"],
@@ -173,12 +208,15 @@ class Places:
 
     def _cluster(self, name: str) -> Place:
         try:
-            found = self.stand_in.client("redshift").describe_clusters(ClusterIdentifier=name)["Clusters"][0]
+            found = self.stand_in.client("redshift").describe_clusters(ClusterIdentifier=name)[
+                "Clusters"
+            ][0]
         except ClientError as absent:
             raise _no_endpoint(absent.response["Error"]["Message"]) from absent
         if found["ClusterStatus"] not in ("available", "modifying", "resizing"):
             raise ApiError(
-                "ValidationException", f"Redshift cluster {name} is {found['ClusterStatus']}; it must be available."
+                "ValidationException",
+                f"Redshift cluster {name} is {found['ClusterStatus']}; it must be available.",
             )
         return Place(
             found["ClusterNamespaceArn"].rpartition(":")[2],
@@ -192,7 +230,10 @@ class Places:
 
     def _open(self, place: Place) -> Database:
         maker = self.makers.get(place.id)
-        superusers = (place.administrator, *([user_name(maker, place.administrator)] if maker else []))
+        superusers = (
+            place.administrator,
+            *([user_name(maker, place.administrator)] if maker else []),
+        )
         database = Database(
             self.stand_in,
             place.database,
@@ -208,10 +249,16 @@ class Places:
 
     def _remove_deleted(self) -> None:
         """Close and remove the databases of namespaces and clusters that are no more."""
-        pages = self.stand_in.client("redshift-serverless").get_paginator("list_namespaces").paginate()
+        pages = (
+            self.stand_in.client("redshift-serverless").get_paginator("list_namespaces").paginate()
+        )
         there = {each["namespaceId"] for page in pages for each in page["namespaces"]}
         clusters = self.stand_in.client("redshift").get_paginator("describe_clusters").paginate()
-        there |= {each["ClusterNamespaceArn"].rpartition(":")[2] for page in clusters for each in page["Clusters"]}
+        there |= {
+            each["ClusterNamespaceArn"].rpartition(":")[2]
+            for page in clusters
+            for each in page["Clusters"]
+        }
         for gone in set(self.databases) - there:
             self.databases.pop(gone).close()
             shutil.rmtree(self.directory / gone.rpartition("/")[2], ignore_errors=True)

@@ -1,4 +1,6 @@
-"""What the Data API was asked to run: statements and batches with their states, each in a thread, inside a session."""
+"""What the Data API was asked to run: statements and batches with their states, each in a thread,
+inside a session.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class Part:
             self.ended = time.monotonic()
 
     def description(self) -> dict[str, Any]:
-        """What DescribeStatement tells of a statement and of a sub-statement alike; the duration is in nanoseconds."""
+        """What DescribeStatement tells of a statement and of a sub-statement alike; the duration is
+        in nanoseconds.
+        """
         table = self.outcome.table
         duration = int((self.ended - self.began) * 1e9) if self.began and self.ended else -1
         shown = {
@@ -57,24 +61,32 @@ class Part:
             "ResultRows": self.outcome.rows,
             "ResultSize": table.nbytes if table is not None else -1,
         }
-        shown |= {"RedshiftQueryId": self.number if self.began else 0, "RedshiftQueryUuid": self.uuid}
+        shown |= {
+            "RedshiftQueryId": self.number if self.began else 0,
+            "RedshiftQueryUuid": self.uuid,
+        }
         return {**shown, **({"Error": self.error} if self.error else {})}
 
 
 class Statement:
     """What ExecuteStatement or BatchExecuteStatement started."""
 
-    def __init__(self, told: dict[str, Any], sqls: list[str], session: OpenSession, *, batch: bool) -> None:
+    def __init__(
+        self, told: dict[str, Any], sqls: list[str], session: OpenSession, *, batch: bool
+    ) -> None:
         self.told, self.session, self.batch = told, session, batch
         statement_id = str(uuid.uuid4())
         self.parts = [
-            Part(f"{statement_id}:{place}" if batch else statement_id, sql) for place, sql in enumerate(sqls, 1)
+            Part(f"{statement_id}:{place}" if batch else statement_id, sql)
+            for place, sql in enumerate(sqls, 1)
         ]
         self.whole = Part(statement_id, "; ".join(sqls)) if batch else self.parts[0]
         self.parameters = {each["name"]: each["value"] for each in told.get("Parameters", [])}
         self.done = threading.Event()
         self.cancelled = False
-        self.thread = threading.Thread(target=self._run, name=f"redshift-{statement_id}", daemon=True)
+        self.thread = threading.Thread(
+            target=self._run, name=f"redshift-{statement_id}", daemon=True
+        )
 
     def _run(self) -> None:
         try:
@@ -117,11 +129,17 @@ class Statement:
         if self.cancelled:
             return self._end("ABORTED", "")
         text = str(failed) if isinstance(failed, RedshiftError) else f"local_aws failed: {failed!r}"
-        place = next((number for number, part in enumerate(self.parts, 1) if part.status == "FAILED"), len(self.parts))
+        place = next(
+            (number for number, part in enumerate(self.parts, 1) if part.status == "FAILED"),
+            len(self.parts),
+        )
         for part in self.parts[place:]:
             part.error = "Connection or an prior query failed."
             part.move("ABORTED")
-        return self._end("FAILED", f"Query #{place} failed with ERROR: {text}" if self.batch else f"ERROR: {text}")
+        return self._end(
+            "FAILED",
+            f"Query #{place} failed with ERROR: {text}" if self.batch else f"ERROR: {text}",
+        )
 
     def _end(self, status: str, error: str) -> None:
         self.whole.error = error
@@ -134,7 +152,9 @@ class Statement:
         self.whole.move(status)
 
     def interrupt(self) -> None:
-        """End what runs now; again and again, since DuckDB forgets an interrupt between two of a statement's own queries."""
+        """End what runs now; again and again, since DuckDB forgets an interrupt between two of a
+        statement's own queries.
+        """
         while not self.done.wait(0.05):
             self.session.sql.connection.interrupt()
 
@@ -160,7 +180,10 @@ class Statement:
             del shown["QueryString"]
         if self.session.id:
             shown["SessionId"] = self.session.id
-        return {**shown, **({"QueryParameters": told["Parameters"]} if told.get("Parameters") else {})}
+        return {
+            **shown,
+            **({"QueryParameters": told["Parameters"]} if told.get("Parameters") else {}),
+        }
 
 
 class OpenSession:

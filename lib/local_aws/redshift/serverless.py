@@ -74,7 +74,9 @@ class RedshiftServerless(Service):
         name = _name(told["namespaceName"])
         with self.lock:
             if self._there("namespace", name):
-                raise ApiError("ConflictException", f"A namespace with the name {name} already exists.")
+                raise ApiError(
+                    "ConflictException", f"A namespace with the name {name} already exists."
+                )
             self._check_roles(told.get("iamRoles", []), told.get("defaultIamRoleArn"))
             namespace_id = str(uuid.uuid4())
             namespace = {
@@ -107,20 +109,34 @@ class RedshiftServerless(Service):
         """All namespaces."""
         return _page(
             "namespaces",
-            [_shown(self.namespace(name)) for name in list(self.namespaces) if self._there("namespace", name)],
+            [
+                _shown(self.namespace(name))
+                for name in list(self.namespaces)
+                if self._there("namespace", name)
+            ],
             call.parameters,
         )
 
     def UpdateNamespace(self, call: Call) -> dict[str, Any]:
-        """The namespace with other roles, log exports or administrator; ConflictException while it changes."""
+        """The namespace with other roles, log exports or administrator; ConflictException while it
+        changes.
+        """
         told = _known(call, NAMESPACE_MEMBERS - {"dbName", "tags"})
         with self.lock:
             namespace = self.namespace(told["namespaceName"])
             self._idle("namespace", namespace["namespaceName"], namespace)
-            self._check_roles(told.get("iamRoles", namespace["iamRoles"]), told.get("defaultIamRoleArn"))
+            self._check_roles(
+                told.get("iamRoles", namespace["iamRoles"]), told.get("defaultIamRoleArn")
+            )
             namespace |= {
                 name: told[name]
-                for name in ("iamRoles", "defaultIamRoleArn", "logExports", "adminUsername", "kmsKeyId")
+                for name in (
+                    "iamRoles",
+                    "defaultIamRoleArn",
+                    "logExports",
+                    "adminUsername",
+                    "kmsKeyId",
+                )
                 if name in told
             }
             if told.get("manageAdminPassword") and "adminPasswordSecretArn" not in namespace:
@@ -129,10 +145,14 @@ class RedshiftServerless(Service):
         return {"namespace": _shown(namespace)}
 
     def DeleteNamespace(self, call: Call) -> dict[str, Any]:
-        """The namespace on its way out, its data with it; ConflictException while it has a workgroup."""
+        """The namespace on its way out, its data with it; ConflictException while it has a
+        workgroup.
+        """
         if "finalSnapshotName" in call.parameters:
             raise ApiError(
-                "NotInLocalAws", "local_aws has no snapshots: delete the namespace without finalSnapshotName.", 501
+                "NotInLocalAws",
+                "local_aws has no snapshots: delete the namespace without finalSnapshotName.",
+                501,
             )
         with self.lock:
             namespace = self.namespace(call.parameters["namespaceName"])
@@ -143,7 +163,8 @@ class RedshiftServerless(Service):
                 if self._there("workgroup", key)
             ):
                 raise ApiError(
-                    "ConflictException", f"There is a workgroup associated with the namespace {name}: delete it first."
+                    "ConflictException",
+                    f"There is a workgroup associated with the namespace {name}: delete it first.",
                 )
             self._begin("namespace", name, namespace, "DELETING")
             if "adminPasswordSecretArn" in namespace:
@@ -155,12 +176,16 @@ class RedshiftServerless(Service):
     # Workgroups
 
     def CreateWorkgroup(self, call: Call) -> dict[str, Any]:
-        """A workgroup that is AVAILABLE a moment later; ConflictException when it exists or its namespace has one."""
+        """A workgroup that is AVAILABLE a moment later; ConflictException when it exists or its
+        namespace has one.
+        """
         told = _known(call, WORKGROUP_MEMBERS)
         name = _name(told["workgroupName"])
         with self.lock:
             if self._there("workgroup", name):
-                raise ApiError("ConflictException", f"A workgroup with the name {name} already exists.")
+                raise ApiError(
+                    "ConflictException", f"A workgroup with the name {name} already exists."
+                )
             namespace = self.namespace(told["namespaceName"])
             if any(
                 each["namespaceName"] == namespace["namespaceName"]
@@ -168,7 +193,8 @@ class RedshiftServerless(Service):
                 if self._there("workgroup", key)
             ):
                 raise ApiError(
-                    "ConflictException", f"The namespace {namespace['namespaceName']} already has a workgroup."
+                    "ConflictException",
+                    f"The namespace {namespace['namespaceName']} already has a workgroup.",
                 )
             _check_capacity(told)
             subnets = self._subnets(told.get("subnetIds", []))
@@ -202,7 +228,11 @@ class RedshiftServerless(Service):
         """All workgroups."""
         return _page(
             "workgroups",
-            [self._shown_workgroup(name) for name in list(self.workgroups) if self._there("workgroup", name)],
+            [
+                self._shown_workgroup(name)
+                for name in list(self.workgroups)
+                if self._there("workgroup", name)
+            ],
             call.parameters,
         )
 
@@ -232,13 +262,21 @@ class RedshiftServerless(Service):
         workgroup = dict(self.workgroup(name))
         if workgroup["status"] != "CREATING":
             found = self.stand_in.warehouses.endpoint({"WorkgroupName": workgroup["workgroupName"]})
-            workgroup["endpoint"] = {"address": found["Address"], "port": found["Port"], "vpcEndpoints": []}
+            workgroup["endpoint"] = {
+                "address": found["Address"],
+                "port": found["Port"],
+                "vpcEndpoints": [],
+            }
         return workgroup
 
     def GetCredentials(self, call: Call) -> dict[str, Any]:
-        """A password of the database user of the caller's IAM identity, for a quarter of an hour unless told otherwise."""
+        """A password of the database user of the caller's IAM identity, for a quarter of an hour
+        unless told otherwise.
+        """
         if "workgroupName" not in call.parameters:
-            raise ApiError("ValidationException", "local_aws finds a workgroup by workgroupName only.")
+            raise ApiError(
+                "ValidationException", "local_aws finds a workgroup by workgroupName only."
+            )
         name = self.workgroup(call.parameters["workgroupName"])["workgroupName"]
         seconds = call.parameters.get("durationSeconds", 900)
         if not 900 <= seconds <= 3600:
@@ -247,14 +285,22 @@ class RedshiftServerless(Service):
         database = places.database(where, call.parameters.get("dbName"))
         user = places.user(where, call.principal, database)
         password, expires = database.lend_password(user, seconds)
-        return {"dbUser": user, "dbPassword": password, "expiration": expires, "nextRefreshTime": expires}
+        return {
+            "dbUser": user,
+            "dbPassword": password,
+            "expiration": expires,
+            "nextRefreshTime": expires,
+        }
 
     # Tags
 
     def ListTagsForResource(self, call: Call) -> dict[str, Any]:
         """The tags of a namespace or a workgroup."""
         return {
-            "tags": [{"key": key, "value": value} for key, value in self._tags(call.parameters["resourceArn"]).items()]
+            "tags": [
+                {"key": key, "value": value}
+                for key, value in self._tags(call.parameters["resourceArn"]).items()
+            ]
         }
 
     def TagResource(self, call: Call) -> dict[str, Any]:
@@ -306,7 +352,8 @@ class RedshiftServerless(Service):
         if record["status"] != "AVAILABLE":
             raise ApiError(
                 "ConflictException",
-                f"There is an operation running on the {kind} {name}. Try again when it is AVAILABLE; it is {record['status']}.",
+                f"There is an operation running on the {kind} {name}. Try again when it is"
+                f" AVAILABLE; it is {record['status']}.",
             )
 
     def _check_roles(self, roles: list[str], default: str | None) -> None:
@@ -316,7 +363,8 @@ class RedshiftServerless(Service):
                 iam.get_role(RoleName=role.rpartition("/")[2])
             except ClientError as absent:
                 raise ApiError(
-                    "ValidationException", f"The IAM role {role} is not valid: there is no such role."
+                    "ValidationException",
+                    f"The IAM role {role} is not valid: there is no such role.",
                 ) from absent
             if not any(self.stand_in.may_assume(role, each) for each in PRINCIPALS):
                 raise ApiError(
@@ -324,10 +372,14 @@ class RedshiftServerless(Service):
                     f"The IAM role {role} is not valid: redshift.amazonaws.com may not assume it.",
                 )
         if default and default not in roles:
-            raise ApiError("ValidationException", f"The default IAM role {default} must be one of iamRoles.")
+            raise ApiError(
+                "ValidationException", f"The default IAM role {default} must be one of iamRoles."
+            )
 
     def _subnets(self, subnet_ids: list[str]) -> list[str]:
-        """The subnets, or the default VPC's; raises ApiError ValidationException unless they are in three Availability Zones."""
+        """The subnets, or the default VPC's; raises ApiError ValidationException unless they are in
+        three Availability Zones.
+        """
         ec2 = self.stand_in.client("ec2")
         try:
             wanted: dict[str, Any] = (
@@ -341,7 +393,8 @@ class RedshiftServerless(Service):
         if len({each["AvailabilityZone"] for each in found}) < 3:
             raise ApiError(
                 "ValidationException",
-                "Amazon Redshift Serverless needs at least three subnets, in three Availability Zones.",
+                "Amazon Redshift Serverless needs at least three subnets, in three Availability"
+                " Zones.",
             )
         if len({each["VpcId"] for each in found}) > 1:
             raise ApiError("ValidationException", "All subnets must be in the same VPC.")
@@ -352,7 +405,9 @@ class RedshiftServerless(Service):
         content = {"username": namespace["adminUsername"], "password": secrets.token_urlsafe(24)}
         name = f"redshift!{namespace['namespaceName']}-{namespace['adminUsername']}"
         return str(
-            self.stand_in.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(content))["ARN"]
+            self.stand_in.client("secretsmanager").create_secret(
+                Name=name, SecretString=json.dumps(content)
+            )["ARN"]
         )
 
     def _arn(self, kind: str, record_id: str) -> str:
@@ -362,8 +417,16 @@ class RedshiftServerless(Service):
         self.tags.setdefault(arn, {}).update({each["key"]: each["value"] for each in tags})
 
     def _tags(self, arn: str) -> dict[str, str]:
-        names = [each["namespaceArn"] for key, each in list(self.namespaces.items()) if self._there("namespace", key)]
-        names += [each["workgroupArn"] for key, each in list(self.workgroups.items()) if self._there("workgroup", key)]
+        names = [
+            each["namespaceArn"]
+            for key, each in list(self.namespaces.items())
+            if self._there("namespace", key)
+        ]
+        names += [
+            each["workgroupArn"]
+            for key, each in list(self.workgroups.items())
+            if self._there("workgroup", key)
+        ]
         if arn not in names:
             raise ApiError("ResourceNotFoundException", f"The resource {arn} was not found.")
         return self.tags[arn]
@@ -383,7 +446,8 @@ def _name(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ApiError(
             "ValidationException",
-            f"1 validation error detected: Value '{name}' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z0-9-]+, of 3 to 64 characters",
+            f"1 validation error detected: Value '{name}' failed to satisfy constraint: Member must"
+            " satisfy regular expression pattern: [a-z0-9-]+, of 3 to 64 characters",
         )
     return name
 
@@ -393,7 +457,8 @@ def _check_capacity(told: dict[str, Any]) -> None:
     if capacity != 4 and (capacity % 8 or not 8 <= capacity <= 1024):
         raise ApiError(
             "ValidationException",
-            f"The base capacity {capacity} is not valid: it is 4, or a multiple of 8 from 8 to 1024 RPUs.",
+            f"The base capacity {capacity} is not valid: it is 4, or a multiple of 8 from 8 to 1024"
+            " RPUs.",
         )
 
 

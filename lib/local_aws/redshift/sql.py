@@ -13,7 +13,16 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify import qualify
 
 from local_aws import exact_sql
-from local_aws.exact_sql import call, cast, from_inside, is_binary, is_double, is_integer, replace, type_name
+from local_aws.exact_sql import (
+    call,
+    cast,
+    from_inside,
+    is_binary,
+    is_double,
+    is_integer,
+    replace,
+    type_name,
+)
 from local_aws.lake_tables import quote
 from local_aws.redshift import super_values
 
@@ -58,12 +67,16 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def parse(sql: str) -> list[exp.Expr]:
-    """The statements of a text, identifiers folded to lower case as Redshift does, quoted or not; raises RedshiftError."""
+    """The statements of a text, identifiers folded to lower case as Redshift does, quoted or not;
+    raises RedshiftError.
+    """
     try:
         found = [each for each in sqlglot.parse(sql, read="redshift") if each is not None]
     except sqlglot.errors.SqlglotError as wrong:
         errors = getattr(wrong, "errors", None) or [{}]
-        raise RedshiftError(f'syntax error at or near "{errors[0].get("highlight", sql[:20])}"') from wrong
+        raise RedshiftError(
+            f'syntax error at or near "{errors[0].get("highlight", sql[:20])}"'
+        ) from wrong
     for each in [dot for tree in found for dot in tree.find_all(exp.Dot)]:
         if each.this.name.lower() == "pg_catalog" and isinstance(each.expression, exp.Func):
             known = OF_THE_SYSTEM.get(each.expression.name.lower())
@@ -74,9 +87,13 @@ def parse(sql: str) -> list[exp.Expr]:
 
 
 def check_functions(tree: exp.Expr, text: str) -> None:
-    """Refuse what Redshift does not know, and what it knows and local_aws does not, by the name in the text."""
+    """Refuse what Redshift does not know, and what it knows and local_aws does not, by the name in
+    the text.
+    """
     for node in tree.find_all(exp.Func):
-        name = text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""
+        name = (
+            text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""
+        )
         if name.isidentifier():
             node.meta["called"] = name
             if name not in FUNCTIONS | KEYWORDS | super_values.FUNCTIONS:
@@ -87,7 +104,10 @@ def name_columns(tree: exp.Expr) -> None:
     """Give nameless columns of the answer the names that Redshift gives them."""
     for select in tree.find_all(exp.Select):
         for each in select.expressions:
-            if not isinstance(each, exp.Column | exp.Alias | exp.Star | exp.Aliases) and not each.is_star:
+            if (
+                not isinstance(each, exp.Column | exp.Alias | exp.Star | exp.Aliases)
+                and not each.is_star
+            ):
                 each.replace(exp.alias_(each.copy(), _column_name(each), quoted=True))
 
 
@@ -100,9 +120,11 @@ def _column_name(node: exp.Expr) -> str:
         return (
             node.this.name
             if isinstance(node.this, exp.Column)
-            else _column_name(node.this)
-            if isinstance(node.this, exp.Func)
-            else node.to.sql("redshift").lower().partition("(")[0]
+            else (
+                _column_name(node.this)
+                if isinstance(node.this, exp.Func)
+                else node.to.sql("redshift").lower().partition("(")[0]
+            )
         )
     if isinstance(node, exp.Window | exp.Paren | exp.WithinGroup):
         return _column_name(node.this)
@@ -112,10 +134,13 @@ def _column_name(node: exp.Expr) -> str:
 
 
 def translate(tree: exp.Expr, schema: dict[str, dict[str, dict[str, str]]]) -> exp.Expr:
-    """A query with DuckDB's meaning; `schema` is schema -> table -> column -> type as sqlglot names types."""
+    """A query with DuckDB's meaning; `schema` is schema -> table -> column -> type as sqlglot names
+    types.
+    """
     quoted: dict[str, object] = {
         quote(owner): {
-            quote(name): {quote(column): kind for column, kind in columns.items()} for name, columns in tables.items()
+            quote(name): {quote(column): kind for column, kind in columns.items()}
+            for name, columns in tables.items()
         }
         for owner, tables in schema.items()
     }
@@ -156,7 +181,11 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         new = exact_sql.divide(node, _quotient)
         replace(
             node,
-            new if new is not node else exp.Div(this=node.left.copy(), expression=call("nonzero", node.right.copy())),
+            (
+                new
+                if new is not node
+                else exp.Div(this=node.left.copy(), expression=call("nonzero", node.right.copy()))
+            ),
         )
     elif isinstance(node, exp.Mod):
         replace(node, exp.Mod(this=node.left.copy(), expression=call("nonzero", node.right.copy())))
@@ -185,13 +214,23 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         for each in node.expressions[1:]:
             joined = exp.DPipe(this=joined.copy(), expression=each.copy())
         replace(node, exp.Paren(this=joined))
-    elif isinstance(node, exp.Add | exp.Sub) and type_name(node.this) == "DATE" and is_integer(node.expression):
+    elif (
+        isinstance(node, exp.Add | exp.Sub)
+        and type_name(node.this) == "DATE"
+        and is_integer(node.expression)
+    ):
         node.set("this", cast(node.this.copy(), "DATE"))
 
 
 def _rewrite_average(node: exp.Avg) -> None:
-    """The mean of whole numbers is a whole number in Redshift (r_AVG), that of decimals has their scale."""
-    size = exact_sql.decimal_of(node.this) if is_integer(node.this) or exact_sql.is_decimal(node.this) else None
+    """The mean of whole numbers is a whole number in Redshift (r_AVG), that of decimals has their
+    scale.
+    """
+    size = (
+        exact_sql.decimal_of(node.this)
+        if is_integer(node.this) or exact_sql.is_decimal(node.this)
+        else None
+    )
     if size is None and exact_sql.is_decimal(node.this):
         raise exact_sql.UntypedError(node.sql())
     if size and is_integer(node.this):
@@ -205,7 +244,10 @@ def _rewrite_average(node: exp.Avg) -> None:
             parts.append(copied)
         outer.replace(
             cast(
-                exp.IntDiv(this=parts[0], expression=exp.Nullif(this=parts[1], expression=exp.Literal.number(0))),
+                exp.IntDiv(
+                    this=parts[0],
+                    expression=exp.Nullif(this=parts[1], expression=exp.Literal.number(0)),
+                ),
                 "BIGINT",
             )
         )
@@ -215,7 +257,9 @@ def _rewrite_average(node: exp.Avg) -> None:
 
 def _rewrite_cast(node: exp.Cast) -> None:
     target, inner = node.to, node.this
-    if target.this.name == "SUPER" or (super_values.is_super(inner) and target.this in exp.DataType.TEXT_TYPES):
+    if target.this.name == "SUPER" or (
+        super_values.is_super(inner) and target.this in exp.DataType.TEXT_TYPES
+    ):
         super_values.rewrite_cast(node)
     if target.this in exp.DataType.TEXT_TYPES:
         width = target.expressions[0].name if target.expressions else "max"

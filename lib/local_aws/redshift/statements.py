@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
     from local_aws.redshift.types import RedshiftType
 
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot parse is refused, and said, by us
+# what it cannot parse is refused, and said, by us
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 VERSION = "PostgreSQL 8.0.2, Redshift 1.0 as local_aws does it"
 LONGEST_RESULT_BYTES = 500 << 20  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
-READS = re.compile(r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b|SET\b", re.IGNORECASE | re.DOTALL)
+READS = re.compile(
+    r"\(|SELECT\b(?!.*\bINTO\b)|WITH\b|VALUES\b|SHOW\b|EXPLAIN\b|SET\b", re.IGNORECASE | re.DOTALL
+)
 
 
 PRIVILEGES: dict[type[exp.Expr], tuple[str, ...]] = {
@@ -65,8 +68,12 @@ class Session:
                     return run(self, text, query_id)
             return self._tree(_parsed(text, parameters), text)
 
-    def columns(self, sql: str, parameters: Mapping[str, str | exp.Expr]) -> list[tuple[str, RedshiftType]]:
-        """The columns that one statement would answer with, none unless it is a query; raises RedshiftError."""
+    def columns(
+        self, sql: str, parameters: Mapping[str, str | exp.Expr]
+    ) -> list[tuple[str, RedshiftType]]:
+        """The columns that one statement would answer with, none unless it is a query; raises
+        RedshiftError.
+        """
         text = without_comments(sql).strip().rstrip(";").strip()
         if not READS.match(text):
             return []
@@ -74,7 +81,11 @@ class Session:
             return self.run(sql, parameters, 0).columns
         with _in_redshifts_words():
             tree = _parsed(text, parameters)
-            return self._described(self.query(tree, text).sql(dialect="duckdb")) if isinstance(tree, exp.Query) else []
+            return (
+                self._described(self.query(tree, text).sql(dialect="duckdb"))
+                if isinstance(tree, exp.Query)
+                else []
+            )
 
     def _tree(self, tree: exp.Expr, text: str) -> Outcome:
         if isinstance(tree, exp.Query):
@@ -83,7 +94,9 @@ class Session:
             return self._change(tree, text)
         run = ddl.RUNS.get(type(tree))
         if run is None:
-            raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
+            raise RedshiftError(
+                f"local_aws does not do this statement: {' '.join(text.split())[:100]}"
+            )
         rows = run(self, tree, text)
         return Outcome(rows or 0)
 
@@ -98,16 +111,22 @@ class Session:
             for place, (_, kind) in enumerate(described)
         )
         names = ", ".join(quote(f"c{place}") for place in range(len(described)))
-        table = self.connection.execute(f"SELECT {values} FROM ({sql}) AS answer({names})").to_arrow_table()
+        table = self.connection.execute(
+            f"SELECT {values} FROM ({sql}) AS answer({names})"
+        ).to_arrow_table()
         if table.nbytes > LONGEST_RESULT_BYTES:
-            raise RedshiftError("Query result size limit exceeded: the Data API returns at most 500 MB")
+            raise RedshiftError(
+                "Query result size limit exceeded: the Data API returns at most 500 MB"
+            )
         return Outcome(table.num_rows, [(name, of_duckdb(kind)) for name, kind in described], table)
 
     def _described(self, sql: str) -> list[tuple[str, RedshiftType]]:
         return [(name, of_duckdb(kind)) for name, kind in self._kinds(sql)]
 
     def _kinds(self, sql: str) -> list[tuple[str, str]]:
-        return [(name, kind) for name, kind, *_ in self.connection.execute(f"DESCRIBE {sql}").fetchall()]
+        return [
+            (name, kind) for name, kind, *_ in self.connection.execute(f"DESCRIBE {sql}").fetchall()
+        ]
 
     def query(self, tree: exp.Expr, text: str) -> exp.Expr:
         """A query in DuckDB's words, its tables resolved."""
@@ -116,11 +135,18 @@ class Session:
         schema: dict[str, dict[str, dict[str, str]]] = {}
         self.hidden: dict[str, tuple[str, set[str]]] = {}
         self._resolve_all(tree, schema, self.rights)
-        told = {exp.CurrentDatabase: self.database.name, exp.CurrentSchema: self.schema, exp.CurrentVersion: VERSION}
+        told = {
+            exp.CurrentDatabase: self.database.name,
+            exp.CurrentSchema: self.schema,
+            exp.CurrentVersion: VERSION,
+        }
         told |= dict.fromkeys((exp.CurrentUser, exp.SessionUser), self.user)
         for each in list(tree.find_all(*told)):
             each.replace(exp.Literal.string(told[type(each)]))
-        columns = {each.alias: set(schema.get(each.db, {}).get(each.name, ())) for each in tree.find_all(exp.Table)}
+        columns = {
+            each.alias: set(schema.get(each.db, {}).get(each.name, ()))
+            for each in tree.find_all(exp.Table)
+        }
         super_values.navigate(tree, columns)
         typed = redshift_sql.translate(tree, schema)
         protection.check_columns(typed, self.hidden)
@@ -131,16 +157,22 @@ class Session:
             self.resolve(table, schema, rights)
 
     def resolve(self, table: exp.Table, schema: Schema, rights: redshift_rights.Rights) -> None:
-        """Point a table of a query at what holds its rows, and note its columns' types; raises RedshiftError."""
+        """Point a table of a query at what holds its rows, and note its columns' types; raises
+        RedshiftError.
+        """
         owner, name = table.db, table.name
         if table.catalog and table.catalog != self.database.name:
-            raise RedshiftError(f"cross-database reference to database {table.catalog} is not done by local_aws")
+            raise RedshiftError(
+                f"cross-database reference to database {table.catalog} is not done by local_aws"
+            )
         table.set("catalog", None)
         view = (
             None
             if self._there(owner, name)
             else system_view(
-                self.database, self.connection, f"information_schema.{name}" if owner == "information_schema" else name
+                self.database,
+                self.connection,
+                f"information_schema.{name}" if owner == "information_schema" else name,
             )
         )
         if view is not None and owner in ("", "pg_catalog", "information_schema"):
@@ -149,7 +181,9 @@ class Session:
             rights.use(owner)
             owner, name = (
                 "",
-                external.view(self.database, self.connection, owner, name, f"{table.db}.{table.name}"),
+                external.view(
+                    self.database, self.connection, owner, name, f"{table.db}.{table.name}"
+                ),
             )
         elif owner and not schema_exists(self.connection, owner):
             raise RedshiftError(f'schema "{owner}" does not exist')
@@ -162,10 +196,17 @@ class Session:
                 return
             if owner:
                 protection.check_view(self.connection, owner, name)
-                relation, (owner, name) = name, protection.shown(self, owner, name, columns, visible)
+                relation, (owner, name) = (
+                    name,
+                    protection.shown(self, owner, name, columns, visible),
+                )
                 if visible != set(columns):
                     self.hidden[name] = (relation, set(columns) - visible)
-                    table.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(relation, quoted=True)))  # fmt: skip
+                    table.set(
+                        "alias",
+                        table.args.get("alias")
+                        or exp.TableAlias(this=exp.to_identifier(relation, quoted=True)),
+                    )
         table.meta["resolved"] = True
         if not table.args.get("alias"):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name, quoted=True)))
@@ -176,11 +217,15 @@ class Session:
             column: redshift_sql.named_type(kind) for column, kind in columns.items()
         }
 
-    def _expand(self, table: exp.Table, late: exp.Expr, owner: str, name: str, schema: Schema) -> None:
+    def _expand(
+        self, table: exp.Table, late: exp.Expr, owner: str, name: str, schema: Schema
+    ) -> None:
         """Put the query of a late-binding view in its place; it reads with the rights of its owner."""
         redshift_sql.check_functions(late, "")
         redshift_sql.name_columns(late)
-        maker = redshift_rights.Rights(self.connection, redshift_rights.owner(self.connection, owner, name))
+        maker = redshift_rights.Rights(
+            self.connection, redshift_rights.owner(self.connection, owner, name)
+        )
         self._resolve_all(late, schema, maker)
         alias = exp.TableAlias(this=exp.to_identifier(table.alias or name, quoted=True))
         table.replace(exp.Subquery(this=late, alias=alias))
@@ -191,7 +236,9 @@ class Session:
         )
 
     def _owner(self, owner: str, name: str) -> str:
-        """The schema of a relation, "" for a temporary one; raises RedshiftError when there is none."""
+        """The schema of a relation, "" for a temporary one; raises RedshiftError when there is
+        none.
+        """
         if not owner and relation_exists(self.connection, "", name):
             return ""
         if not relation_exists(self.connection, owner or self.schema, name):
@@ -203,7 +250,9 @@ class Session:
         listed = ", ".join(f"{quote(column)} {kind}" for column, kind in columns.items())
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quote(place)} ({listed})")
         if rows:
-            self.connection.executemany(f"INSERT INTO {quote(place)} VALUES ({', '.join('?' * len(columns))})", rows)
+            self.connection.executemany(
+                f"INSERT INTO {quote(place)} VALUES ({', '.join('?' * len(columns))})", rows
+            )
         return place
 
     # Changes
@@ -215,7 +264,9 @@ class Session:
         return self._owner(table.db, table.name), table.name
 
     def mine(self, table: exp.Table, privilege: str = "") -> tuple[str, str]:
-        """The schema and name of a relation that the user owns, or has a privilege on; raises RedshiftError."""
+        """The schema and name of a relation that the user owns, or has a privilege on; raises
+        RedshiftError.
+        """
         schema, name = self.target(table)
         if privilege:
             self.rights.touch(schema, name, privilege)
@@ -224,7 +275,9 @@ class Session:
         return schema, name
 
     def names_of(self, text: str) -> tuple[str, str]:
-        """`"s"."t"` as (s, t), folded to lower case; the schema is the session's when it is not said."""
+        """`"s"."t"` as (s, t), folded to lower case; the schema is the session's when it is not
+        said.
+        """
         parts = [part.strip('"').lower() for part in re.findall(r'"[^"]+"|[^.\s]+', text)]
         return (parts[-2] if len(parts) > 1 else self.schema, parts[-1])
 
@@ -232,8 +285,14 @@ class Session:
         changed = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
         for privilege in PRIVILEGES[type(tree)]:
             place = self.mine(changed, privilege)
-            if privilege != "INSERT" and not self.rights.superuser and protection.protected(self.connection, *place):
-                raise RedshiftError("local_aws does not change tables with row-level security but for superusers")
+            if (
+                privilege != "INSERT"
+                and not self.rights.superuser
+                and protection.protected(self.connection, *place)
+            ):
+                raise RedshiftError(
+                    "local_aws does not change tables with row-level security but for superusers"
+                )
         if isinstance(tree, exp.Insert):
             self._insert(tree, text)
         else:
@@ -246,8 +305,13 @@ class Session:
 
     def _check_single_matches(self, tree: exp.Merge) -> None:
         """A row of the target may match one row of the source at most (r_MERGE)."""
-        target, source, on = (tree.args[each].sql(dialect="duckdb") for each in ("this", "using", "on"))
-        twice = f"SELECT 1 FROM {target} JOIN {source} ON {on} GROUP BY {quote(tree.this.alias)}.rowid HAVING count(*) > 1 LIMIT 1"
+        target, source, on = (
+            tree.args[each].sql(dialect="duckdb") for each in ("this", "using", "on")
+        )
+        twice = (
+            f"SELECT 1 FROM {target} JOIN {source} ON {on} GROUP BY {quote(tree.this.alias)}.rowid"
+            " HAVING count(*) > 1 LIMIT 1"
+        )
         if self.connection.execute(twice).fetchall():
             raise RedshiftError("Found multiple matches to update the same tuple.")
 
@@ -269,7 +333,9 @@ class Session:
         table.set("db", exp.to_identifier(owner or "temp", quoted=True))
 
     def _typed_change(self, tree: exp.Expr, text: str) -> None:
-        """Translate the expressions of UPDATE, DELETE and MERGE as those of a SELECT over the same tables."""
+        """Translate the expressions of UPDATE, DELETE and MERGE as those of a SELECT over the same
+        tables.
+        """
         target = tree.this
         others = _other_tables(tree)
         places = _expressions(tree)
@@ -285,15 +351,21 @@ class Session:
         for place, each in zip(places, translated.expressions, strict=False):
             place.replace(each.this)
         self._place(target)
-        found = [node for node in translated.find_all(exp.Table) if node.find_ancestor(exp.Select) is translated]
+        found = [
+            node
+            for node in translated.find_all(exp.Table)
+            if node.find_ancestor(exp.Select) is translated
+        ]
         for other, resolved in zip(others, found[1:], strict=False):
             other.replace(resolved.copy())
         if not target.args.get("alias"):
             target.set(
                 "alias",
-                exp.TableAlias(this=exp.to_identifier(found[0].alias, quoted=True))
-                if isinstance(tree, exp.Merge | exp.Update)
-                else None,
+                (
+                    exp.TableAlias(this=exp.to_identifier(found[0].alias, quoted=True))
+                    if isinstance(tree, exp.Merge | exp.Update)
+                    else None
+                ),
             )
 
 
@@ -330,11 +402,20 @@ def _expressions(tree: exp.Expr) -> list[exp.Expr]:
 
 
 def _check_resolved(tree: exp.Expr) -> None:
-    """Raise RedshiftError for a change that reads a table in a place where nobody asked whether its user may."""
+    """Raise RedshiftError for a change that reads a table in a place where nobody asked whether its
+    user may.
+    """
     named = {each.alias for each in tree.find_all(exp.CTE)}
     for each in tree.find_all(exp.Table):
-        if isinstance(each.this, exp.Identifier) and not each.meta.get("resolved") and each.name not in named:
-            raise RedshiftError(f'local_aws does not read "{each.name}" at this place of a change: write INSERT INTO … SELECT, or name it in FROM or USING')  # fmt: skip
+        if (
+            isinstance(each.this, exp.Identifier)
+            and not each.meta.get("resolved")
+            and each.name not in named
+        ):
+            raise RedshiftError(
+                f'local_aws does not read "{each.name}" at this place of a change: write INSERT'
+                " INTO … SELECT, or name it in FROM or USING"
+            )
 
 
 def _sources(tree: exp.Expr) -> list[exp.Table]:
@@ -373,5 +454,8 @@ def _in_redshifts_words() -> Iterator[None]:
 def without_comments(sql: str) -> str:
     """A statement without its comments."""
     return re.sub(
-        r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""", lambda found: found[1] or " ", sql, flags=re.DOTALL
+        r"""('(?:[^']|'')*'|"[^"]*")|--[^\n]*|/\*.*?\*/""",
+        lambda found: found[1] or " ",
+        sql,
+        flags=re.DOTALL,
     )

@@ -18,17 +18,32 @@ if TYPE_CHECKING:
 MACROS = (
     # a null inside a document is NULL, as Redshift's lax navigation has it
     "super_get(document, path) AS nullif(json_extract(document, path), 'null'::JSON)",
-    "super_text(document) AS CASE WHEN json_type(document) = 'VARCHAR' THEN json_extract_string(document, '$') END",
-    "super_number(document) AS CASE WHEN json_type(document) IN ('BIGINT', 'UBIGINT', 'DOUBLE') THEN document::double END",
-    "super_elements(document) AS CASE WHEN json_type(document) = 'ARRAY' THEN document::JSON[] ELSE [document] END",
+    (
+        "super_text(document) AS CASE WHEN json_type(document) = 'VARCHAR' THEN"
+        " json_extract_string(document, '$') END"
+    ),
+    (
+        "super_number(document) AS CASE WHEN json_type(document) IN ('BIGINT', 'UBIGINT', 'DOUBLE')"
+        " THEN document::double END"
+    ),
+    (
+        "super_elements(document) AS CASE WHEN json_type(document) = 'ARRAY' THEN document::JSON[]"
+        " ELSE [document] END"
+    ),
     "can_json_parse(x) AS json_valid(x) AND x <> ''",
     "json_serialize(x) AS coalesce(x::varchar, 'null')",
-    "json_typeof(x) AS CASE WHEN x IS NULL THEN NULL WHEN json_type(x) IN ('OBJECT', 'ARRAY', 'BOOLEAN', 'NULL') THEN lower(json_type(x)) WHEN json_type(x) = 'VARCHAR' THEN 'string' ELSE 'number' END",
+    (
+        "json_typeof(x) AS CASE WHEN x IS NULL THEN NULL WHEN json_type(x) IN ('OBJECT', 'ARRAY',"
+        " 'BOOLEAN', 'NULL') THEN lower(json_type(x)) WHEN json_type(x) = 'VARCHAR' THEN 'string'"
+        " ELSE 'number' END"
+    ),
     "get_array_length(x) AS json_array_length(x)::bigint",
     "is_array(x) AS coalesce(json_type(x) = 'ARRAY', false)",
     "is_object(x) AS coalesce(json_type(x) = 'OBJECT', false)",
 )
-FUNCTIONS = frozenset(["can_json_parse", "json_serialize", "json_typeof", "get_array_length", "is_array", "is_object"])
+FUNCTIONS = frozenset(
+    ["can_json_parse", "json_serialize", "json_typeof", "get_array_length", "is_array", "is_object"]
+)
 COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like, exp.ILike)
 OPERATORS = (*COMPARISONS, exp.In, exp.Between, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)
 NUMBERS = ("TINYINT", "SMALLINT", "INT", "BIGINT", "DECIMAL", "FLOAT", "DOUBLE")
@@ -36,7 +51,9 @@ TEXTS = ("VARCHAR", "TEXT", "CHAR", "NCHAR", "NVARCHAR")
 
 
 def navigate(tree: exp.Expr, columns: dict[str, set[str]]) -> None:
-    """Turn paths into documents to calls of DuckDB; `columns` are those of each table in the query, by its alias."""
+    """Turn paths into documents to calls of DuckDB; `columns` are those of each table in the query,
+    by its alias.
+    """
     unnested = {each.alias for each in [*_unnest(tree)]}
     for scope in traverse_scope(tree):
         for column in list(scope.columns):
@@ -50,7 +67,9 @@ def is_super(node: exp.Expr) -> bool:
 
 
 def rewrite_operator(node: exp.Expr) -> None:
-    """Let a document take part in a comparison or a sum as the text or number that it holds, NULL where it holds another kind."""
+    """Let a document take part in a comparison or a sum as the text or number that it holds, NULL
+    where it holds another kind.
+    """
     sides = [("this", node.this), ("expression", node.args.get("expression"))]
     if isinstance(node, exp.In):
         sides = [("this", node.this), ("", next(iter(node.expressions), None))]
@@ -71,7 +90,9 @@ def rewrite_operator(node: exp.Expr) -> None:
 
 
 def rewrite_cast(node: exp.Cast) -> None:
-    """A document cast to a text is the text it holds; a text cast to a document is one that holds the text."""
+    """A document cast to a text is the text it holds; a text cast to a document is one that holds
+    the text.
+    """
     if node.to.this.name == "SUPER":
         if type_name(node.this) in TEXTS:
             replace(node, cast(call("to_json", node.this.copy()), "JSON"))
@@ -86,17 +107,23 @@ def _unnest(tree: exp.Expr) -> Iterator[exp.Lateral]:
     for unnest in list(tree.find_all(exp.Unnest)):
         names = unnest.args["alias"].args.get("columns") or [unnest.args["alias"].this]
         element = exp.alias_(
-            exp.Anonymous(this="unnest", expressions=[call("super_elements", unnest.expressions[0].copy())]),
+            exp.Anonymous(
+                this="unnest", expressions=[call("super_elements", unnest.expressions[0].copy())]
+            ),
             names[0].name,
             quoted=True,
         )
         subquery = exp.Subquery(this=exp.Select(expressions=[element]))
-        lateral = exp.Lateral(this=subquery, alias=exp.TableAlias(this=exp.to_identifier(names[0].name, quoted=True)))
+        lateral = exp.Lateral(
+            this=subquery, alias=exp.TableAlias(this=exp.to_identifier(names[0].name, quoted=True))
+        )
         unnest.replace(lateral)
         yield lateral
 
 
-def _navigate(column: exp.Column, scope: Scope, columns: dict[str, set[str]], unnested: set[str]) -> None:
+def _navigate(
+    column: exp.Column, scope: Scope, columns: dict[str, set[str]], unnested: set[str]
+) -> None:
     parts = [part.name for part in column.parts]
     base, path = _base(parts, scope, columns, unnested)
     outermost: exp.Expr = column
@@ -145,9 +172,17 @@ def _sources(scope: Scope) -> set[str]:
 def _step(node: exp.Expr) -> str | None:
     """The step of a path that is taken from a node by the expression around it."""
     parent = node.parent
-    if isinstance(parent, exp.Dot) and parent.this is node and isinstance(parent.expression, exp.Identifier):
+    if (
+        isinstance(parent, exp.Dot)
+        and parent.this is node
+        and isinstance(parent.expression, exp.Identifier)
+    ):
         return f'."{parent.expression.name}"'
-    if isinstance(parent, exp.Bracket) and parent.this is node and isinstance(parent.expressions[0], exp.Literal):
+    if (
+        isinstance(parent, exp.Bracket)
+        and parent.this is node
+        and isinstance(parent.expressions[0], exp.Literal)
+    ):
         key = parent.expressions[0]
         return f'."{key.name}"' if key.is_string else f"[{key.name}]"
     return None

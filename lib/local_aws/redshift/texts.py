@@ -27,7 +27,8 @@ KEEP_UP = re.compile(
     re.IGNORECASE,
 )
 
-# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html and what PostgreSQL's clients ask for
+# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html and what PostgreSQL's
+# clients ask for
 SETTINGS = {
     "application_name": "",
     "client_encoding": "UTF8",
@@ -42,7 +43,8 @@ SETTINGS = {
     "timezone": "UTC",
     "transaction_isolation": "serializable",
 }
-FREE = ("application_name", "extra_float_digits", "query_group")  # whatever they are, answers are the same
+# whatever they are, answers are the same
+FREE = ("application_name", "extra_float_digits", "query_group")
 
 
 def _copy(session: Session, text: str, query_id: int) -> Outcome:
@@ -59,13 +61,17 @@ def _explain(session: Session, text: str, _query_id: int) -> Outcome:
     tree = sql.parse(re.sub(r"^EXPLAIN(\s+VERBOSE)?\s+", "", text, flags=re.IGNORECASE))[0]
     if not isinstance(tree, exp.Query):
         raise RedshiftError("local_aws does EXPLAIN of queries only")
-    plan = session.connection.execute(f"EXPLAIN {session.query(tree, text).sql(dialect='duckdb')}").fetchall()[0][1]
+    plan = session.connection.execute(
+        f"EXPLAIN {session.query(tree, text).sql(dialect='duckdb')}"
+    ).fetchall()[0][1]
     lines = pyarrow.table({"c0": plan.splitlines()})
     return Outcome(lines.num_rows, [("QUERY PLAN", of_duckdb("VARCHAR"))], lines)
 
 
 def _keep_up(session: Session, text: str, _query_id: int) -> Outcome:
-    """VACUUM and ANALYZE have nothing to do in DuckDB, which keeps its own statistics: SVV_TABLE_INFO shows them as done."""
+    """VACUUM and ANALYZE have nothing to do in DuckDB, which keeps its own statistics:
+    SVV_TABLE_INFO shows them as done.
+    """
     found = KEEP_UP.fullmatch(text)
     if not found:
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
@@ -78,7 +84,9 @@ def _keep_up(session: Session, text: str, _query_id: int) -> Outcome:
             raise RedshiftError(f'relation "{places[0][1]}" does not exist')
         session.rights.change(*places[0])
     else:
-        rows = session.connection.execute("SELECT schema_name, table_name FROM local_aws.tables").fetchall()
+        rows = session.connection.execute(
+            "SELECT schema_name, table_name FROM local_aws.tables"
+        ).fetchall()
         places = [(schema, name) for schema, name in rows if session.rights.owns(schema, name)]
     sort = vacuum and (found["kind"] or "").upper() not in ("DELETE ONLY", "RECLUSTER")
     for schema, name in places:
@@ -87,7 +95,9 @@ def _keep_up(session: Session, text: str, _query_id: int) -> Outcome:
 
 
 def _set(session: Session, text: str, _query_id: int) -> Outcome:
-    found = re.fullmatch(r"SET\s+(?:SESSION\s+|LOCAL\s+)?(\w+)\s*(?:TO|=)\s*(.+)", text, re.IGNORECASE | re.DOTALL)
+    found = re.fullmatch(
+        r"SET\s+(?:SESSION\s+|LOCAL\s+)?(\w+)\s*(?:TO|=)\s*(.+)", text, re.IGNORECASE | re.DOTALL
+    )
     if not found or found[1].lower() not in session.settings:
         raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
     name, value = found[1].lower(), found[2].strip()
@@ -95,22 +105,35 @@ def _set(session: Session, text: str, _query_id: int) -> Outcome:
         names = [each.strip().strip("'\"").lower() for each in value.split(",")]
         session.schema = next((each for each in names if each != "$user"), "public")
         session.connection.execute(f"SET search_path = '{session.schema},main'")
-    elif name not in FREE and value.strip("'\"").lower() not in (session.settings[name].lower(), "default"):
+    elif name not in FREE and value.strip("'\"").lower() not in (
+        session.settings[name].lower(),
+        "default",
+    ):
         raise RedshiftError(f"local_aws has {name} = {session.settings[name]} only")
-    session.settings[name] = value.strip("'") if name in (*FREE, "search_path") else session.settings[name]
+    session.settings[name] = (
+        value.strip("'") if name in (*FREE, "search_path") else session.settings[name]
+    )
     return Outcome()
 
 
 def _show(session: Session, text: str, _query_id: int) -> Outcome:
     words = re.sub(r"^SHOW\s+", "", text, flags=re.IGNORECASE).lower().split()
-    name = "transaction_isolation" if words == ["transaction", "isolation", "level"] else " ".join(words)
+    name = (
+        "transaction_isolation"
+        if words == ["transaction", "isolation", "level"]
+        else " ".join(words)
+    )
     if name not in session.settings:
         raise RedshiftError(f"local_aws does not do this statement: {text[:100]}")
-    return Outcome(1, [(name, of_duckdb("VARCHAR"))], pyarrow.table({"c0": [session.settings[name]]}))
+    return Outcome(
+        1, [(name, of_duckdb("VARCHAR"))], pyarrow.table({"c0": [session.settings[name]]})
+    )
 
 
 def _lock(session: Session, text: str, _query_id: int) -> Outcome:
-    """Nothing more to do: whoever changes a database is alone in it until its transaction ends, and LOCK counts as a change."""
+    """Nothing more to do: whoever changes a database is alone in it until its transaction ends, and
+    LOCK counts as a change.
+    """
     for each in re.sub(r"^LOCK\s+(TABLE\s+)?", "", text, flags=re.IGNORECASE).split(","):
         schema, name = session.names_of(each.strip())
         if not relation_exists(session.connection, schema, name):
@@ -131,7 +154,10 @@ TEXTS: list[tuple[str, Callable[[Session, str, int], Outcome]]] = [
     (r"ALTER\s+TABLE\s.*\sROW\s+LEVEL\s+SECURITY\b", _protection),
     (r"COPY\b", _copy),
     (r"UNLOAD\b", lambda session, text, _: Outcome(external.unload(session, text))),
-    (r"CREATE\s+EXTERNAL\s+SCHEMA\b", lambda session, text, _: Outcome(external.create_schema(session, text))),
+    (
+        r"CREATE\s+EXTERNAL\s+SCHEMA\b",
+        lambda session, text, _: Outcome(external.create_schema(session, text)),
+    ),
     (r"CREATE\s+SCHEMA\b", lambda session, text, _: Outcome(ddl.create_schema(session, text))),
     (r"COMMENT\b", lambda session, text, _: Outcome(ddl.comment(session, text))),
     (r"EXPLAIN\b", _explain),

@@ -1,4 +1,6 @@
-"""Redshift's types: as declared, as DuckDB stores them, as the system views, the Data API and COPY name them."""
+"""Redshift's types: as declared, as DuckDB stores them, as the system views, the Data API and COPY
+name them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,12 @@ SIMPLE = {
     "DATE": ("date", "DATE", "date", "DATE"),
     "TIME": ("time without time zone", "TIME", "time", "TIME"),
     "TIMESTAMP": ("timestamp without time zone", "TIMESTAMP", "timestamp", "TIMESTAMP"),
-    "TIMESTAMPTZ": ("timestamp with time zone", "TIMESTAMP WITH TIME ZONE", "timestamptz", "TIMESTAMPTZ"),
+    "TIMESTAMPTZ": (
+        "timestamp with time zone",
+        "TIMESTAMP WITH TIME ZONE",
+        "timestamptz",
+        "TIMESTAMPTZ",
+    ),
     "SUPER": ("super", "JSON", "super", "SUPER"),
 }
 
@@ -50,7 +57,10 @@ class RedshiftType:
         """A condition that holds for values that fit, or nothing."""
         if not self.length:
             return ""
-        return f"CHECK ({'strlen' if self.duckdb == 'VARCHAR' else 'octet_length'}({column}) <= {self.length})"
+        return (
+            f"CHECK ({'strlen' if self.duckdb == 'VARCHAR' else 'octet_length'}({column}) <="
+            f" {self.length})"
+        )
 
 
 @dataclass
@@ -71,12 +81,17 @@ def declared(kind: exp.DataType) -> RedshiftType | None:
         length = LONGEST_VARCHAR if numbers == ["max"] else int(numbers[0]) if numbers else 256
         return RedshiftType("character varying", "VARCHAR", "varchar", "VARCHAR", length=length)
     if name in ("CHAR", "NCHAR", "BPCHAR"):
-        return RedshiftType("character", "VARCHAR", "bpchar", "CHAR", length=int(numbers[0]) if numbers else 1)
+        return RedshiftType(
+            "character", "VARCHAR", "bpchar", "CHAR", length=int(numbers[0]) if numbers else 1
+        )
     if name in ("VARBINARY", "BINARY"):
         length = LONGEST_VARBYTE if numbers == ["max"] else int(numbers[0]) if numbers else 64_000
         return RedshiftType("binary varying", "BLOB", "varbyte", "VARBYTE", length=length)
     if name == "DECIMAL":
-        precision, scale = int(numbers[0]) if numbers else 18, int(numbers[1]) if len(numbers) > 1 else 0
+        precision, scale = (
+            int(numbers[0]) if numbers else 18,
+            (int(numbers[1]) if len(numbers) > 1 else 0),
+        )
         return RedshiftType(
             "numeric",
             f"DECIMAL({precision},{scale})",
@@ -91,7 +106,9 @@ def declared(kind: exp.DataType) -> RedshiftType | None:
 def of_duckdb(kind: str) -> RedshiftType:
     """The type of a column that a query made."""
     if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
-        return RedshiftType("numeric", kind, "numeric", kind, precision=int(decimal[1]), scale=int(decimal[2]))
+        return RedshiftType(
+            "numeric", kind, "numeric", kind, precision=int(decimal[1]), scale=int(decimal[2])
+        )
     if kind == "HUGEINT":
         return RedshiftType("numeric", "DECIMAL(38,0)", "numeric", "DECIMAL(38,0)", precision=38)
     for each in SIMPLE.values():
@@ -101,7 +118,9 @@ def of_duckdb(kind: str) -> RedshiftType:
         return RedshiftType(*SIMPLE["SMALLINT"])
     if kind == "BLOB":
         return RedshiftType("binary varying", "BLOB", "varbyte", "VARBYTE", length=LONGEST_VARBYTE)
-    return RedshiftType("character varying", "VARCHAR", "varchar", "VARCHAR", length=LONGEST_VARCHAR)
+    return RedshiftType(
+        "character varying", "VARCHAR", "varchar", "VARCHAR", length=LONGEST_VARCHAR
+    )
 
 
 def result_text(column: str, kind: str) -> str:

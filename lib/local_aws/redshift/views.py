@@ -23,33 +23,47 @@ View = tuple[dict[str, str], list[list[Any]]]  # column -> DuckDB's type, rows
 
 def _schemas(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Every schema users see, with its type: local or external."""
-    external = {row[0] for row in connection.execute("SELECT schema_name FROM local_aws.external_schemas").fetchall()}
+    external = {
+        row[0]
+        for row in connection.execute(
+            "SELECT schema_name FROM local_aws.external_schemas"
+        ).fetchall()
+    }
     found = [
         row[0]
         for row in connection.execute(
-            "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database() ORDER BY 1"
+            "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database()"
+            " ORDER BY 1"
         ).fetchall()
     ]
-    return [(each, "external" if each in external else "local") for each in found if each not in HIDDEN]
+    return [
+        (each, "external" if each in external else "local") for each in found if each not in HIDDEN
+    ]
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, str]]:
     """(schema, name, TABLE or VIEW, comment) of everything users see."""
     hidden = ", ".join(map(literal, HIDDEN))
     return connection.execute(
-        f"SELECT schema_name, table_name, 'TABLE', coalesce(comment, '') FROM duckdb_tables() WHERE NOT internal AND NOT temporary AND schema_name NOT IN ({hidden})"
-        f" UNION ALL SELECT schema_name, view_name, 'VIEW', coalesce(comment, '') FROM duckdb_views() WHERE NOT internal AND NOT temporary AND schema_name NOT IN ({hidden}) ORDER BY 1, 2"
+        "SELECT schema_name, table_name, 'TABLE', coalesce(comment, '') FROM duckdb_tables() WHERE"
+        f" NOT internal AND NOT temporary AND schema_name NOT IN ({hidden}) UNION ALL SELECT"
+        " schema_name, view_name, 'VIEW', coalesce(comment, '') FROM duckdb_views() WHERE NOT"
+        f" internal AND NOT temporary AND schema_name NOT IN ({hidden}) ORDER BY 1, 2"
     ).fetchall()
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return records(
         connection,
-        "SELECT n.*, coalesce(c.comment, '') AS remarks FROM local_aws.columns n LEFT JOIN duckdb_columns() c ON c.schema_name = n.schema_name AND c.table_name = n.table_name AND c.column_name = n.column_name AND NOT c.internal ORDER BY 1, 2, place",
+        "SELECT n.*, coalesce(c.comment, '') AS remarks FROM local_aws.columns n LEFT JOIN"
+        " duckdb_columns() c ON c.schema_name = n.schema_name AND c.table_name = n.table_name AND"
+        " c.column_name = n.column_name AND NOT c.internal ORDER BY 1, 2, place",
     )
 
 
-def system_view(database: Database, connection: duckdb.DuckDBPyConnection, name: str) -> View | None:
+def system_view(
+    database: Database, connection: duckdb.DuckDBPyConnection, name: str
+) -> View | None:
     """A system view of Redshift as it is now, or None when local_aws has none of that name.
 
     https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_system-tables.html
@@ -74,7 +88,10 @@ def system_view(database: Database, connection: duckdb.DuckDBPyConnection, name:
     if name in ("svv_all_tables", "svv_redshift_tables"):
         return _texts(
             "database_name schema_name table_name table_type table_acl remarks",
-            [[base, schema, table, kind, None, comment] for schema, table, kind, comment in _tables(connection)],
+            [
+                [base, schema, table, kind, None, comment]
+                for schema, table, kind, comment in _tables(connection)
+            ],
         )
     if name in ("svv_tables", "information_schema.tables"):
         rows = [
@@ -82,7 +99,12 @@ def system_view(database: Database, connection: duckdb.DuckDBPyConnection, name:
             for schema, table, kind, comment in _tables(connection)
         ]
         return _texts("table_catalog table_schema table_name table_type remarks", rows)
-    if name in ("svv_columns", "information_schema.columns", "svv_all_columns", "svv_redshift_columns"):
+    if name in (
+        "svv_columns",
+        "information_schema.columns",
+        "svv_all_columns",
+        "svv_redshift_columns",
+    ):
         return _column_view(base, connection, name)
     if name == "svv_table_info":
         return _table_info(base, connection)
@@ -93,7 +115,9 @@ def system_view(database: Database, connection: duckdb.DuckDBPyConnection, name:
             "sortkey": "INTEGER",
             "notnull": "BOOLEAN",
         }
-        path = connection.execute("SELECT current_setting('search_path')").fetchall()[0][0].split(",")
+        path = (
+            connection.execute("SELECT current_setting('search_path')").fetchall()[0][0].split(",")
+        )
         rows = [
             [
                 each[key]
@@ -174,16 +198,23 @@ def _table_info(base: str, connection: duckdb.DuckDBPyConnection) -> View:
     rows, noted = [], _columns(connection)
     for number, (schema, table, diststyle, sortstyle) in enumerate(
         connection.execute(
-            "SELECT schema_name, table_name, diststyle, sortstyle FROM local_aws.tables ORDER BY 1, 2"
+            "SELECT schema_name, table_name, diststyle, sortstyle FROM local_aws.tables ORDER BY"
+            " 1, 2"
         ).fetchall(),
         100_001,
     ):
-        mine = [each for each in noted if (each["schema_name"], each["table_name"]) == (schema, table)]
-        count = connection.execute(f"SELECT count(*) FROM {quote(schema)}.{quote(table)}").fetchall()[0][0]
+        mine = [
+            each for each in noted if (each["schema_name"], each["table_name"]) == (schema, table)
+        ]
+        count = connection.execute(
+            f"SELECT count(*) FROM {quote(schema)}.{quote(table)}"
+        ).fetchall()[0][0]
         keys = sorted((each["sortkey"], each["column_name"]) for each in mine if each["sortkey"])
         distkey = next((each["column_name"] for each in mine if each["distkey"]), "")
         style = f"KEY({distkey})" if distkey else diststyle
-        first = "INTERLEAVED" if sortstyle == "interleaved" else keys[0][1] if keys else "AUTO(SORTKEY)"
+        first = (
+            "INTERLEAVED" if sortstyle == "interleaved" else keys[0][1] if keys else "AUTO(SORTKEY)"
+        )
         widest = max((each["length"] for each in mine if "char" in each["name"]), default=0)
         if count:
             rows.append(
@@ -207,22 +238,35 @@ def _table_info(base: str, connection: duckdb.DuckDBPyConnection) -> View:
 
 
 def _condition(
-    connection: duckdb.DuckDBPyConnection, schema: str, table: str, count: int, distkey: str, *, sorts: bool
+    connection: duckdb.DuckDBPyConnection,
+    schema: str,
+    table: str,
+    count: int,
+    distkey: str,
+    *,
+    sorts: bool,
 ) -> list[float | None]:
-    """Percent of rows unsorted behind others, percent by which statistics are off, skew of the first sort key (not measured), of the slices.
+    """Percent of rows unsorted behind others, percent by which statistics are off, skew of the
+    first sort key (not measured), of the slices.
 
     The last is the rows of the fullest slice over those of the emptiest.
     """
     noted = connection.execute(
-        "SELECT sorted_rows, analyzed_rows FROM local_aws.tables WHERE schema_name = ? AND table_name = ?",
+        "SELECT sorted_rows, analyzed_rows FROM local_aws.tables WHERE schema_name = ? AND"
+        " table_name = ?",
         [schema, table],
     ).fetchall()[0]
     unsorted = max(count - noted[0], 0) * 100 / count if sorts else None
     stale = min(abs(count - noted[1]) * 100 / count, 100)
     if not distkey:
         return [unsorted, stale, None, None]
-    slices = f"SELECT count(*) AS n FROM {quote(schema)}.{quote(table)} GROUP BY hash({quote(distkey)}) % {SLICES}"
-    most, least, filled = connection.execute(f"SELECT max(n), min(n), count(*) FROM ({slices})").fetchall()[0]
+    slices = (
+        f"SELECT count(*) AS n FROM {quote(schema)}.{quote(table)} GROUP BY hash({quote(distkey)})"
+        f" % {SLICES}"
+    )
+    most, least, filled = connection.execute(
+        f"SELECT max(n), min(n), count(*) FROM ({slices})"
+    ).fetchall()[0]
     return [unsorted, stale, None, most / least if filled == SLICES else float(most)]
 
 
@@ -231,9 +275,11 @@ def _other_view(database: Database, connection: duckdb.DuckDBPyConnection, name:
         rows = connection.execute(
             "SELECT schema_name, database_name, role_arn FROM local_aws.external_schemas"
         ).fetchall()
-        return {"esoid": "INTEGER", "eskind": "INTEGER", **_text("schemaname databasename esoptions")}, [
-            [0, 1, schema, base, f'{{"IAM_ROLE":"{role}"}}'] for schema, base, role in rows
-        ]
+        return {
+            "esoid": "INTEGER",
+            "eskind": "INTEGER",
+            **_text("schemaname databasename esoptions"),
+        }, [[0, 1, schema, base, f'{{"IAM_ROLE":"{role}"}}'] for schema, base, role in rows]
     whole, moment = "BIGINT", "TIMESTAMP"
     columns = {"user_id": "INTEGER", "query_id": whole}
     if name == "sys_load_history":

@@ -1,4 +1,5 @@
-"""PostgreSQL's wire protocol in front of a warehouse: simple and prepared statements, run as those of the Data API are.
+"""PostgreSQL's wire protocol in front of a warehouse: simple and prepared statements, run as those
+of the Data API are.
 
 https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-to-cluster.html
 """
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
 PROTOCOL, CANCEL, SSL, GSSENC = 196608, 80877102, 80877103, 80877104
 ROWS_PER_BATCH, INTERRUPT_SECONDS, FAREWELL_SECONDS, STOP_SECONDS = 10_000, 0.05, 1, 10
 ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
-CONTROL = re.compile(r"(?:(BEGIN|START\s+TRANSACTION)|(COMMIT|END)|(ROLLBACK|ABORT))\b(?!\s+TO\b)", re.IGNORECASE)
+CONTROL = re.compile(
+    r"(?:(BEGIN|START\s+TRANSACTION)|(COMMIT|END)|(ROLLBACK|ABORT))\b(?!\s+TO\b)", re.IGNORECASE
+)
 KIND = re.compile(
-    r"(CREATE|DROP|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:(?:LOCAL|TEMP|TEMPORARY|EXTERNAL)\s+)*(\w+)", re.IGNORECASE
+    r"(CREATE|DROP|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:(?:LOCAL|TEMP|TEMPORARY|EXTERNAL)\s+)*(\w+)",
+    re.IGNORECASE,
 )
 STATUS = {
     "server_version": "8.0.2",  # what Redshift says it is
@@ -65,7 +69,9 @@ class Listener(socketserver.ThreadingTCPServer):
         self.places, self.where, self.context = places, where, context
         self.conversations: dict[tuple[int, int], Conversation] = {}
         name = f"redshift-{next(iter(where.values()))}"
-        threading.Thread(target=self.serve_forever, args=(INTERRUPT_SECONDS,), name=name, daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, args=(INTERRUPT_SECONDS,), name=name, daemon=True
+        ).start()
 
     @property
     def port(self) -> int:
@@ -125,9 +131,14 @@ class Conversation(socketserver.BaseRequestHandler):
         self.prepared: dict[str, Prepared] = {}
         self.portals: dict[str, Portal] = {}
         self.output = bytearray()
-        self.running, self.cancelled, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.running, self.cancelled, self.ended = (
+            threading.Event(),
+            threading.Event(),
+            threading.Event(),
+        )
         self.transaction: Transaction | None = None
-        self.key = (secrets.randbelow(1 << 31), secrets.randbelow(1 << 31))  # what a client shows to cancel
+        # what a client shows to cancel
+        self.key = (secrets.randbelow(1 << 31), secrets.randbelow(1 << 31))
 
     def handle(self) -> None:
         """Answer until the client says goodbye."""
@@ -163,7 +174,9 @@ class Conversation(socketserver.BaseRequestHandler):
         self.ended.wait(STOP_SECONDS)
 
     def _interrupt(self) -> None:
-        """Again and again, since DuckDB forgets an interrupt between two of a statement's own queries."""
+        """Again and again, since DuckDB forgets an interrupt between two of a statement's own
+        queries.
+        """
         while self.running.is_set() and self.cancelled.is_set() and self.transaction:
             self.transaction.session.connection.interrupt()
             self.ended.wait(INTERRUPT_SECONDS)
@@ -223,7 +236,9 @@ class Conversation(socketserver.BaseRequestHandler):
             if wanted == SSL:
                 self.request = self.server.context.wrap_socket(self.request, server_side=True)
         if wanted != PROTOCOL:
-            raise FatalError("0A000", f"unsupported frontend protocol {wanted >> 16}.{wanted & 0xFFFF}")
+            raise FatalError(
+                "0A000", f"unsupported frontend protocol {wanted >> 16}.{wanted & 0xFFFF}"
+            )
         told = {}
         while name := body.text():
             told[name] = body.text()
@@ -240,7 +255,9 @@ class Conversation(socketserver.BaseRequestHandler):
         answer = body.text() if kind == b"p" else ""
 
         def proves(encoded: str) -> bool:
-            wanted = "md5" + hashlib.md5(encoded[3:].encode() + salt, usedforsecurity=False).hexdigest()
+            wanted = (
+                "md5" + hashlib.md5(encoded[3:].encode() + salt, usedforsecurity=False).hexdigest()
+            )
             return secrets.compare_digest(wanted, answer)
 
         try:
@@ -335,11 +352,16 @@ class Conversation(socketserver.BaseRequestHandler):
         forms = body.numbers("h")
         values = [body.value() for _ in range(body.number("h"))]
         if len(values) != len(prepared.oids):
-            raise RedshiftError(f"bind message supplies {len(values)} parameters, but prepared statement requires {len(prepared.oids)}")  # fmt: skip
+            raise RedshiftError(
+                f"bind message supplies {len(values)} parameters, but prepared statement requires"
+                f" {len(prepared.oids)}"
+            )
         forms = forms if len(forms) == len(values) else (forms or [0]) * len(values)
         arguments = {
             f"p{place}": wire_messages.argument(oid, value, binary=bool(form))
-            for place, (oid, value, form) in enumerate(zip(prepared.oids, values, forms, strict=True), 1)
+            for place, (oid, value, form) in enumerate(
+                zip(prepared.oids, values, forms, strict=True), 1
+            )
         }
         self.portals[portal] = Portal(prepared, arguments, body.numbers("h"))
         self.output += message(b"2")
@@ -355,7 +377,10 @@ class Conversation(socketserver.BaseRequestHandler):
             prepared, formats = self._prepared(name), []
             oids = [oid or 705 for oid in prepared.oids]
             self.output += message(b"t", struct.pack(f"!h{len(oids)}I", len(oids), *oids))
-            unknown = {f"p{place}": wire_messages.unknown(oid) for place, oid in enumerate(prepared.oids, 1)}
+            unknown = {
+                f"p{place}": wire_messages.unknown(oid)
+                for place, oid in enumerate(prepared.oids, 1)
+            }
             columns = prepared.columns = self._transaction.session.columns(prepared.sql, unknown)
         self.output += wire_messages.row_description(columns, formats) if columns else message(b"n")
 
@@ -403,7 +428,9 @@ class Conversation(socketserver.BaseRequestHandler):
             return self._control(control)
         if self.block == "E":
             raise RedshiftError(ABORTED)
-        if found := re.fullmatch(r'DEALLOCATE\s+(?:PREPARE\s+)?(?:(ALL)|"?(\w+)"?)', text, re.IGNORECASE):
+        if found := re.fullmatch(
+            r'DEALLOCATE\s+(?:PREPARE\s+)?(?:(ALL)|"?(\w+)"?)', text, re.IGNORECASE
+        ):
             for name in [each for each in self.prepared if found[1] or each == found[2]]:
                 del self.prepared[name]
             return Outcome()
@@ -429,7 +456,9 @@ class Conversation(socketserver.BaseRequestHandler):
             self.block = ""
             raise RedshiftError(failures.failure(failed)) from failed
 
-    def _rows(self, outcome: Outcome, columns: Columns, formats: list[int], start: int, most: int) -> int:
+    def _rows(
+        self, outcome: Outcome, columns: Columns, formats: list[int], start: int, most: int
+    ) -> int:
         """Send rows from a place on, all or at most so many; the place of the next."""
         if outcome.table is None:
             return start

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from local_aws.redshift.types import RedshiftType
 
 Columns = list[tuple[str, "RedshiftType"]]
-# the Data API's name of a type -> its OID and its size in bytes; https://github.com/aws/amazon-redshift-python-driver utils/oids.py
+# the Data API's name of a type -> its OID and its size in bytes;
+# https://github.com/aws/amazon-redshift-python-driver utils/oids.py
 TYPES = {
     "bool": (16, 1),
     "int8": (20, 8),
@@ -40,7 +41,8 @@ TYPES = {
     "varbyte": (6551, -1),
 }
 NAMES = {oid: name for name, (oid, _) in TYPES.items()}
-UNTYPED = {0, 25, 705, TYPES["bpchar"][0], TYPES["varchar"][0]}  # a text becomes what it is compared with
+# a text becomes what it is compared with
+UNTYPED = {0, 25, 705, TYPES["bpchar"][0], TYPES["varchar"][0]}
 NUMBERS = {"bool": "!?", "int2": "!h", "int4": "!i", "int8": "!q", "float4": "!f", "float8": "!d"}
 MIDNIGHT = datetime.datetime(2000, 1, 1)  # noqa: DTZ001 - Redshift's timestamps have no zone
 MICROSECOND = datetime.timedelta(microseconds=1)
@@ -100,13 +102,21 @@ def row_description(columns: Columns, formats: list[int]) -> bytes:
     parts = [struct.pack("!h", len(columns))]
     for (name, kind), form in zip(columns, _each(formats, len(columns)), strict=True):
         oid, size = TYPES[kind.api]
-        modifier = (kind.precision << 16 | kind.scale) + 4 if kind.precision else kind.length + 4 if kind.length else -1
+        modifier = (
+            (kind.precision << 16 | kind.scale) + 4
+            if kind.precision
+            else kind.length + 4
+            if kind.length
+            else -1
+        )
         parts.append(texts(name) + struct.pack("!ihihih", 0, 0, oid, size, modifier, form))
     return message(b"T", b"".join(parts))
 
 
 def row_encoder(columns: Columns, formats: list[int]) -> Callable[[tuple[Any, ...]], bytes]:
-    """What makes a DataRow of a row; raises RedshiftError for a type that has no binary format here."""
+    """What makes a DataRow of a row; raises RedshiftError for a type that has no binary format
+    here.
+    """
     encoders = [
         _binary(kind.api) if form else _text(kind.api)
         for (_, kind), form in zip(columns, _each(formats, len(columns)), strict=True)
@@ -143,7 +153,9 @@ def _float_text(value: float, api: str) -> str:
     if api == "float8":
         return repr(value).removesuffix(".0")
     shortened = (f"{value:.{digits}g}" for digits in range(6, 10))
-    return next(each for each in shortened if struct.pack("!f", float(each)) == struct.pack("!f", value))
+    return next(
+        each for each in shortened if struct.pack("!f", float(each)) == struct.pack("!f", value)
+    )
 
 
 def _binary(api: str) -> Callable[[Any], bytes]:
@@ -153,7 +165,9 @@ def _binary(api: str) -> Callable[[Any], bytes]:
     if api in ("timestamp", "timestamptz"):
         return lambda value: struct.pack("!q", _microseconds(str(value)))
     if api == "date":
-        return lambda value: struct.pack("!i", (datetime.date.fromisoformat(value) - MIDNIGHT.date()).days)
+        return lambda value: struct.pack(
+            "!i", (datetime.date.fromisoformat(value) - MIDNIGHT.date()).days
+        )
     if api == "time":
         return lambda value: struct.pack("!q", _microseconds(f"2000-01-01 {value}"))
     if api in ("varchar", "bpchar"):
@@ -208,11 +222,15 @@ def _decoded(api: str, value: bytes) -> str:
 
 def split(sql: str) -> list[str]:
     """The statements of a text, without their semicolons."""
-    places = [found.start() for found in re.finditer(rf"{OPAQUE}|;", sql, re.DOTALL) if found[0] == ";"]
+    places = [
+        found.start() for found in re.finditer(rf"{OPAQUE}|;", sql, re.DOTALL) if found[0] == ";"
+    ]
     starts = [0, *(place + 1 for place in places)]
     return [sql[start:end] for start, end in zip(starts, [*places, len(sql)], strict=True)]
 
 
 def named(sql: str) -> str:
     """A statement with the parameters `$1` as `:p1`, as the Data API has them."""
-    return re.sub(rf"({OPAQUE})|\$(\d+)", lambda found: found[1] or f":p{found[2]}", sql, flags=re.DOTALL)
+    return re.sub(
+        rf"({OPAQUE})|\$(\d+)", lambda found: found[1] or f":p{found[2]}", sql, flags=re.DOTALL
+    )

@@ -1,4 +1,6 @@
-"""S3 objects as plain files: `<directory>/<bucket>/<key>`; moto keeps the index, engines read and write the files."""
+"""S3 objects as plain files: `<directory>/<bucket>/<key>`; moto keeps the index, engines read and
+write the files.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 
 
 class Objects:
-    """The objects of every bucket. One at a time in a process: moto's S3 is made to keep its bytes here."""
+    """The objects of every bucket. One at a time in a process: moto's S3 is made to keep its bytes
+    here.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory  # <directory>/<bucket>/<key> is the object's current version
-        self.contents = directory.parent / f"{directory.name}-contents"  # one file per version, linked to above
+        # one file per version, linked to above
+        self.contents = directory.parent / f"{directory.name}-contents"
         self.lock = threading.RLock()
         for each in (self.directory, self.contents):
             shutil.rmtree(each, ignore_errors=True)
@@ -47,7 +52,9 @@ class Objects:
         return bucket in _backend().buckets
 
     def owner(self, bucket: str) -> str | None:
-        """The account that has the bucket, in whichever account it is: the names of all accounts are one name space."""
+        """The account that has the bucket, in whichever account it is: the names of all accounts
+        are one name space.
+        """
         _, account = moto_s3.s3_backends.bucket_accounts.get(bucket, (None, None))
         return account  # type: ignore[no-any-return]
 
@@ -55,11 +62,23 @@ class Objects:
         """The keys below a prefix, sorted; raises ApiError NoSuchBucket."""
         index = self._index(bucket)
         return sorted(
-            key for key in list(index) if key.startswith(prefix) and isinstance(index.get(key), moto_s3.FakeKey)
+            key
+            for key in list(index)
+            if key.startswith(prefix) and isinstance(index.get(key), moto_s3.FakeKey)
         )
 
-    def put_file(self, bucket: str, key: str, file: Path, *, lent: bool = False, **_parameters: Any) -> None:  # noqa: ARG002 - for ObjectsAs
-        """Move a finished file into the bucket as an object, all at once; raises ApiError NoSuchBucket."""
+    def put_file(
+        self,
+        bucket: str,
+        key: str,
+        file: Path,
+        *,
+        lent: bool = False,  # noqa: ARG002 - for ObjectsAs
+        **_parameters: Any,
+    ) -> None:
+        """Move a finished file into the bucket as an object, all at once; raises ApiError
+        NoSuchBucket.
+        """
         self._index(bucket)
         target = self.path(bucket, key)
         with self.lock:
@@ -75,16 +94,27 @@ class Objects:
                 index.pop(key)
 
     def adopt(self, bucket: str, prefix: str = "") -> None:
-        """Make the index agree with the files below a prefix, after an engine wrote or removed files there itself."""
+        """Make the index agree with the files below a prefix, after an engine wrote or removed
+        files there itself.
+        """
         with self.lock:
             index, found = self._index(bucket), set()
             for key, file in self._files(bucket):
                 if key.startswith(prefix):
                     found.add(key)
                     known = index.get(key)
-                    if not isinstance(known, moto_s3.FakeKey) or getattr(known, "stamp", None) != _stamp(file):
+                    if not isinstance(known, moto_s3.FakeKey) or getattr(
+                        known, "stamp", None
+                    ) != _stamp(file):
                         self._register(bucket, key, file)
-            self.delete(bucket, [key for key in self.keys(bucket, prefix) if key not in found and _is_file_key(key)])
+            self.delete(
+                bucket,
+                [
+                    key
+                    for key in self.keys(bucket, prefix)
+                    if key not in found and _is_file_key(key)
+                ],
+            )
 
     def _index(self, bucket: str) -> Any:
         if not self.bucket_exists(bucket):
@@ -100,7 +130,9 @@ class Objects:
 
     def _register(self, bucket: str, key: str, file: Path) -> None:
         """Index a file as the object's (new) current version."""
-        fake = moto_s3.FakeKey(key, b"", ACCOUNT, _backend().buckets[bucket].region_name, bucket_name=bucket)
+        fake = moto_s3.FakeKey(
+            key, b"", ACCOUNT, _backend().buckets[bucket].region_name, bucket_name=bucket
+        )
         _encrypt(fake)
         fake._value_buffer.close()  # noqa: SLF001 - moto has no public way to set contents without copying them
         content = self.contents / uuid.uuid4().hex
@@ -126,7 +158,8 @@ class Objects:
         with self.lock:
             if isinstance(current, moto_s3.FakeKey):
                 content = current._value_buffer.path  # noqa: SLF001
-                with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):  # "a" beside "a/b"
+                # "a" beside "a/b"
+                with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
                     if not (target.exists() and target.samefile(content)):
                         target.parent.mkdir(parents=True, exist_ok=True)
                         fresh = target.with_name(f".{uuid.uuid4().hex}")
@@ -178,7 +211,9 @@ class _SharedContent(_Content):
 
 
 def _keep_contents_in_files(objects: Objects) -> None:
-    """Make moto's S3 keep every object's bytes in `objects`, and leave bucket policies to the caller of moto."""
+    """Make moto's S3 keep every object's bytes in `objects`, and leave bucket policies to the
+    caller of moto.
+    """
 
     class Keys(_VersionedKeyStore):
         bucket = ""
@@ -208,14 +243,18 @@ def _keep_contents_in_files(objects: Objects) -> None:
     def shallow_copy(self: Any, _memo: Any) -> Any:
         copied = moto_s3.FakeKey.__new__(moto_s3.FakeKey)
         copied.__dict__.update(
-            self.__dict__, multipart=None, disposed=True, _value_buffer=_SharedContent(self._value_buffer.path)
+            self.__dict__,
+            multipart=None,
+            disposed=True,
+            _value_buffer=_SharedContent(self._value_buffer.path),
         )
         return copied
 
     bucket_class: Any = moto_s3.FakeBucket
     original_init = getattr(bucket_class, "init_of_moto", bucket_class.__init__)
     bucket_class.init_of_moto, bucket_class.__init__ = original_init, with_files
-    # moto takes every condition of a bucket policy for true, so that "deny without TLS" would deny all.
+    # moto takes every condition of a bucket policy for true, so that "deny without TLS" would deny
+    # all.
     bucket_class.get_permission = lambda _self, _action, _resource: PermissionResult.NEUTRAL
     moto_s3.FakeKey.__deepcopy__ = shallow_copy
     moto_s3.tempfile = types.SimpleNamespace(
@@ -238,7 +277,11 @@ def _lock(
             "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
         )
     bucket.object_lock_enabled = bucket.object_lock_enabled or lock_enabled
-    bucket.default_lock_mode, bucket.default_lock_days, bucket.default_lock_years = mode, days, years
+    bucket.default_lock_mode, bucket.default_lock_days, bucket.default_lock_years = (
+        mode,
+        days,
+        years,
+    )
 
 
 def _encrypt(fake: Any) -> None:
@@ -246,7 +289,10 @@ def _encrypt(fake: Any) -> None:
     if configured := _backend().buckets[fake.bucket_name].encryption:
         rule = configured["Rule"]
         by_default = rule["ApplyServerSideEncryptionByDefault"]
-        fake.encryption, fake.kms_key_id = by_default["SSEAlgorithm"], by_default.get("KMSMasterKeyID")
+        fake.encryption, fake.kms_key_id = (
+            by_default["SSEAlgorithm"],
+            by_default.get("KMSMasterKeyID"),
+        )
         fake.bucket_key_enabled = rule.get("BucketKeyEnabled")
 
 
@@ -255,7 +301,9 @@ def _backend() -> Any:
 
 
 def _is_file_key(key: str) -> bool:
-    """Whether a key can be a file's path: no empty, dot or too long part (`folder/` markers stay in moto alone)."""
+    """Whether a key can be a file's path: no empty, dot or too long part (`folder/` markers stay in
+    moto alone).
+    """
     return all(part not in ("", ".", "..") and len(part.encode()) <= 250 for part in key.split("/"))
 
 

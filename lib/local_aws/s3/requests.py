@@ -1,4 +1,6 @@
-"""Requests to S3: answered by moto's index, with contents from plain files and each key of a deletion authorized by itself."""
+"""Requests to S3: answered by moto's index, with contents from plain files and each key of a
+deletion authorized by itself.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +35,31 @@ class S3Requests:
 
     def answer(self, environ: dict[str, Any]) -> Answer:
         """The answer to an authorized request; raises ApiError."""
-        if environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING") and (found := self._object(environ)):
+        if (
+            environ["REQUEST_METHOD"] == "GET"
+            and not environ.get("QUERY_STRING")
+            and (found := self._object(environ))
+        ):
             return found
         return self._from_moto(environ)
 
-    def delete(self, environ: dict[str, Any], objects: list[dict[str, str]], denied: dict[str, str]) -> Answer:
-        """The answer to DeleteObjects of which some keys are `denied`, each with the reason: as S3 does, the others go."""
+    def delete(
+        self, environ: dict[str, Any], objects: list[dict[str, str]], denied: dict[str, str]
+    ) -> Answer:
+        """The answer to DeleteObjects of which some keys are `denied`, each with the reason: as S3
+        does, the others go.
+        """
         allowed = [each for each in objects if each["Key"] not in denied]
         body = f"<Delete>{''.join(_as_xml(each) for each in allowed)}</Delete>".encode()
-        status, headers, data = 200, [("Content-Type", "application/xml")], b"<DeleteResult></DeleteResult>"
+        status, headers, data = (
+            200,
+            [("Content-Type", "application/xml")],
+            b"<DeleteResult></DeleteResult>",
+        )
         if allowed:
-            inner = dict(environ, **{"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+            inner = dict(
+                environ, **{"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            )
             status, headers, parts = self._from_moto(inner)
             data = b"".join(parts)
         errors = "".join(
@@ -63,7 +79,9 @@ class S3Requests:
         try:
             data = b"".join(self._moto(environ, start_response))
         except NotImplementedError as gap:
-            raise ApiError("NotImplemented", f"local_aws does not do this of S3: {gap}", 501) from gap
+            raise ApiError(
+                "NotImplemented", f"local_aws does not do this of S3: {gap}", 501
+            ) from gap
         except OSError as failure:
             full = (
                 f"The disk of the stand-in's directory is full ({failure.strerror})"
@@ -78,8 +96,12 @@ class S3Requests:
         return answer_to["status"], answer_to["headers"], [data]
 
     def _object(self, environ: dict[str, Any]) -> Answer | None:
-        """A whole object or a range of it, streamed from its file; None leaves the answer (an error) to moto."""
-        status, headers, _ = self._from_moto(dict(environ, **{"REQUEST_METHOD": "HEAD", "wsgi.input": io.BytesIO()}))
+        """A whole object or a range of it, streamed from its file; None leaves the answer (an
+        error) to moto.
+        """
+        status, headers, _ = self._from_moto(
+            dict(environ, **{"REQUEST_METHOD": "HEAD", "wsgi.input": io.BytesIO()})
+        )
         bucket, _, key = environ["PATH_INFO"].encode("latin-1").decode().lstrip("/").partition("/")
         if status >= 300 or not key or not (file := self._objects.path(bucket, key)).is_file():
             return None
@@ -87,7 +109,9 @@ class S3Requests:
         first, last = 0, size - 1
         if asked := re.fullmatch(r"bytes=(\d*)-(\d*)", environ.get("HTTP_RANGE", "")):
             first, last = (
-                (int(asked[1]), min(int(asked[2] or last), last)) if asked[1] else (max(size - int(asked[2]), 0), last)
+                (int(asked[1]), min(int(asked[2] or last), last))
+                if asked[1]
+                else (max(size - int(asked[2]), 0), last)
             )
             if first > last:
                 raise ApiError("InvalidRange", "The requested range is not satisfiable", 416)
@@ -102,30 +126,40 @@ class S3Requests:
         return 206 if asked else 200, kept, _stream(file, first, last - first + 1)
 
 
-def denied_keys(stand_in: StandIn, principal: Principal, parameters: dict[str, Any]) -> dict[str, str]:
+def denied_keys(
+    stand_in: StandIn, principal: Principal, parameters: dict[str, Any]
+) -> dict[str, str]:
     """The keys of a DeleteObjects that the principal may not delete, each with the reason."""
     denied = {}
     for each in parameters.get("Delete", {}).get("Objects", []):
         one = {"Bucket": parameters["Bucket"], "Delete": {"Objects": [each]}}
         try:
-            stand_in.authority.authorize_call(principal, "s3", "DeleteObjects", one, stand_in.region)
+            stand_in.authority.authorize_call(
+                principal, "s3", "DeleteObjects", one, stand_in.region
+            )
         except AccessDeniedError as refusal:
             denied[each["Key"]] = refusal.message
     return denied
 
 
 def hide_absence(stand_in: StandIn, principal: Principal, parameters: dict[str, Any]) -> None:
-    """Raise AccessDeniedError for somebody who asks for an object that is not there and may not list the bucket.
+    """Raise AccessDeniedError for somebody who asks for an object that is not there and may not
+    list the bucket.
 
     Source: "GetObject" of the S3 API reference, Permissions.
     """
     stand_in.authorize(
-        principal, "s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", {"s3:prefix": parameters["Key"]}
+        principal,
+        "s3:ListBucket",
+        f"arn:aws:s3:::{parameters['Bucket']}",
+        {"s3:prefix": parameters["Key"]},
     )
 
 
 def _as_xml(entry: dict[str, str]) -> str:
-    version = f"<VersionId>{escape(entry['VersionId'])}</VersionId>" if entry.get("VersionId") else ""
+    version = (
+        f"<VersionId>{escape(entry['VersionId'])}</VersionId>" if entry.get("VersionId") else ""
+    )
     return f"<Object><Key>{escape(entry['Key'])}</Key>{version}</Object>"
 
 

@@ -1,4 +1,6 @@
-"""What training and transform jobs have in common: a record, a thread, one process at a time, a log, and an end."""
+"""What training and transform jobs have in common: a record, a thread, one process at a time, a
+log, and an end.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 PRINCIPAL = "sagemaker.amazonaws.com"
 REASON_CHARACTERS = 1024  # of a FailureReason
 ENDED = frozenset(["Completed", "Failed", "Stopped"])
-IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com/sagemaker-scikit-learn:[\w.-]+-cpu-py3")
+IMAGE = re.compile(
+    r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com/sagemaker-scikit-learn:[\w.-]+-cpu-py3"
+)
 
 
 class JobError(Exception):
@@ -41,7 +45,9 @@ class StoppedError(Exception):
 
 
 class Job:
-    """One job from its start in a thread of its own; subclasses say what its states are called and what it does."""
+    """One job from its start in a thread of its own; subclasses say what its states are called and
+    what it does.
+    """
 
     kind: ClassVar[str] = ""  # "TrainingJob": first part of the members' names
 
@@ -52,7 +58,11 @@ class Job:
         self.stopping = threading.Event()
         self.lock = threading.RLock()
         moment = now()
-        self.record: dict[str, Any] = {**told, f"{self.kind}Status": "InProgress", "CreationTime": moment}
+        self.record: dict[str, Any] = {
+            **told,
+            f"{self.kind}Status": "InProgress",
+            "CreationTime": moment,
+        }
         self.stream = f"{name}/algo-1-{int(moment.timestamp())}"
         self.thread = threading.Thread(target=self._run, name=f"{self.kind} {name}", daemon=True)
 
@@ -101,8 +111,12 @@ class Job:
         try:
             self._deliver_log()
         except ClientError as refused:
-            if refused.response["Error"]["Code"] != "AccessDeniedException":  # then no log appears, as on AWS
-                status, reason = "Failed", reason or f"InternalServerError: the job's log was not published: {refused}"
+            # then no log appears, as on AWS
+            if refused.response["Error"]["Code"] != "AccessDeniedException":
+                status, reason = (
+                    "Failed",
+                    reason or f"InternalServerError: the job's log was not published: {refused}",
+                )
         except AccessDeniedError:
             pass  # nor here
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -115,15 +129,22 @@ class Job:
                 self.record["FailureReason"] = reason[:REASON_CHARACTERS]
             self.record[f"{self.kind}Status"] = status
 
-    def start_process(self, command: list[str], variables: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    def start_process(
+        self, command: list[str], variables: dict[str, str], folder: Path
+    ) -> subprocess.Popen[bytes]:
         """Start a process of the container; raises StoppedError after a stop."""
         with self.lock, (self.folder / "log").open("ab") as log:
             if self.stopping.is_set():
                 raise StoppedError
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
-                env=self._variables(variables), start_new_session=True,
-            )  # fmt: skip
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env=self._variables(variables),
+                start_new_session=True,
+            )
             return self.process
 
     def terminate(self, by: signal.Signals = signal.SIGTERM) -> None:
@@ -138,11 +159,21 @@ class Job:
         return file.read_text(errors="replace") if file.exists() else ""
 
     def _variables(self, own: dict[str, str]) -> dict[str, str]:
-        """The environment of the container: the role's session, and nothing of the machine's that names AWS."""
+        """The environment of the container: the role's session, and nothing of the machine's that
+        names AWS.
+        """
         access_key = self.stand_in.service_session(self.role_arn, PRINCIPAL).access_key
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "SM_", "SAGEMAKER_"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AWS_", "SM_", "SAGEMAKER_"))
+        }
         aws = environment(self.stand_in.endpoint, self.stand_in.directory)
-        session = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": "engine", "AWS_SHARED_CREDENTIALS_FILE": os.devnull}  # fmt: skip
+        session = {
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": "engine",
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
         return {**kept, **aws, **session, "PYTHONUNBUFFERED": "1", "TZ": "UTC", **own}
 
     def _deliver_log(self) -> None:
@@ -158,9 +189,17 @@ class Job:
 
 
 def check_image(image: str) -> None:
-    """Raises ApiError for a container that this stand-in cannot run: all but AWS's own for scikit-learn."""
+    """Raises ApiError for a container that this stand-in cannot run: all but AWS's own for
+    scikit-learn.
+    """
     if not IMAGE.fullmatch(image):
-        raise ApiError("NotInLocalAws", f"local_aws runs AWS's scikit-learn container (…dkr.ecr.<region>.amazonaws.com/sagemaker-scikit-learn:<version>-cpu-py3) and no other, not {image!r}.", 501)  # fmt: skip
+        raise ApiError(
+            "NotInLocalAws",
+            "local_aws runs AWS's scikit-learn container"
+            " (…dkr.ecr.<region>.amazonaws.com/sagemaker-scikit-learn:<version>-cpu-py3) and no"
+            f" other, not {image!r}.",
+            501,
+        )
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -175,10 +214,17 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def keys(s3: Any, uri: str) -> list[str]:
-    """The keys of the objects whose names begin with the URI's key, in order; folders' own objects left out."""
+    """The keys of the objects whose names begin with the URI's key, in order; folders' own objects
+    left out.
+    """
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [each["Key"] for page in pages for each in page.get("Contents", []) if not each["Key"].endswith("/")]
+    return [
+        each["Key"]
+        for page in pages
+        for each in page.get("Contents", [])
+        if not each["Key"].endswith("/")
+    ]
 
 
 def download(s3: Any, uri: str, file: Path) -> Path:
@@ -188,11 +234,15 @@ def download(s3: Any, uri: str, file: Path) -> Path:
     try:
         s3.download_file(bucket, key, str(file))
     except ClientError as error:
-        raise JobError(f"ClientError: Data download failed: {uri}: {error.response['Error']['Message']}") from error
+        raise JobError(
+            f"ClientError: Data download failed: {uri}: {error.response['Error']['Message']}"
+        ) from error
     return file
 
 
-def wait_for_process(process: subprocess.Popen[bytes], job: Job, timeout_seconds: float) -> int | None:
+def wait_for_process(
+    process: subprocess.Popen[bytes], job: Job, timeout_seconds: float
+) -> int | None:
     """The exit code, or None when the time is over; raises StoppedError after a stop."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:

@@ -1,4 +1,5 @@
-"""The server in SageMaker's scikit-learn container: /ping and /invocations over a script's model_fn, input_fn, predict_fn, output_fn.
+"""The server in SageMaker's scikit-learn container: /ping and /invocations over a script's
+model_fn, input_fn, predict_fn, output_fn.
 
 Run as a program: serve.py SCRIPT MODEL_FOLDER PORT_FILE. It imports nothing of the stand-in.
 https://github.com/aws/sagemaker-scikit-learn-container
@@ -13,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-TEXTS = ("application/json", "text/csv")  # what the toolkit hands to a script as text, all else as bytes
+# what the toolkit hands to a script as text, all else as bytes
+TEXTS = ("application/json", "text/csv")
 FUNCTIONS = ("model_fn", "input_fn", "predict_fn", "output_fn")
 
 
@@ -27,7 +29,9 @@ def load(script: str) -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     if missing := [each for each in FUNCTIONS if not hasattr(module, each)]:
-        raise AttributeError(f"{Path(script).name} has no {', '.join(missing)}; local_aws has no defaults for them.")
+        raise AttributeError(
+            f"{Path(script).name} has no {', '.join(missing)}; local_aws has no defaults for them."
+        )
     return module
 
 

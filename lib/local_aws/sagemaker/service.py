@@ -1,4 +1,6 @@
-"""Amazon SageMaker: training jobs, models and batch transform with real processes; the registry's records are moto's."""
+"""Amazon SageMaker: training jobs, models and batch transform with real processes; the registry's
+records are moto's.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 10
 MODEL_MEMBERS = frozenset(
-    ["ModelName", "PrimaryContainer", "ExecutionRoleArn", "Tags", "VpcConfig", "EnableNetworkIsolation"]
+    [
+        "ModelName",
+        "PrimaryContainer",
+        "ExecutionRoleArn",
+        "Tags",
+        "VpcConfig",
+        "EnableNetworkIsolation",
+    ]
 )
 CONTAINER_MEMBERS = frozenset(["Image", "ModelDataUrl", "Environment", "ContainerHostname", "Mode"])
 PAGE = 100
@@ -75,8 +84,14 @@ class SageMaker(Studio):
         arn = self._arn(call, "training-job", name)
         with self.lock:
             if name in self.trainings:
-                raise ApiError("ResourceInUse", f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})")  # fmt: skip
-            job = self.trainings[name] = Training(self.stand_in, name, told["RoleArn"], {**told, "TrainingJobArn": arn})
+                raise ApiError(
+                    "ResourceInUse",
+                    "Job name must be unique within an AWS account and region, and a job with this"
+                    f" name already exists ({arn})",
+                )
+            job = self.trainings[name] = Training(
+                self.stand_in, name, told["RoleArn"], {**told, "TrainingJobArn": arn}
+            )
         job.thread.start()
         return {"TrainingJobArn": arn}
 
@@ -90,7 +105,14 @@ class SageMaker(Studio):
 
     def ListTrainingJobs(self, call: Call) -> dict[str, Any]:
         """Jobs by name and status, newest first."""
-        members = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingEndTime", "LastModifiedTime", "TrainingJobStatus")  # fmt: skip
+        members = (
+            "TrainingJobName",
+            "TrainingJobArn",
+            "CreationTime",
+            "TrainingEndTime",
+            "LastModifiedTime",
+            "TrainingJobStatus",
+        )
         return _page(call, "TrainingJobSummaries", [*self.trainings.values()], members)
 
     def CreateTransformJob(self, call: Call) -> dict[str, Any]:
@@ -98,12 +120,20 @@ class SageMaker(Studio):
         told, name = call.parameters, call.parameters["TransformJobName"]
         transform.check(told)
         model = self._model(told["ModelName"])
-        self._check_input(model["ExecutionRoleArn"], told["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"])
+        self._check_input(
+            model["ExecutionRoleArn"], told["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        )
         arn = self._arn(call, "transform-job", name)
         with self.lock:
             if name in self.transforms:
-                raise ApiError("ResourceInUse", f"Job name must be unique within an AWS account and region, and a job with this name already exists ({arn})")  # fmt: skip
-            job = self.transforms[name] = Transform(self.stand_in, name, model, {**told, "TransformJobArn": arn})
+                raise ApiError(
+                    "ResourceInUse",
+                    "Job name must be unique within an AWS account and region, and a job with this"
+                    f" name already exists ({arn})",
+                )
+            job = self.transforms[name] = Transform(
+                self.stand_in, name, model, {**told, "TransformJobArn": arn}
+            )
         job.thread.start()
         return {"TransformJobArn": arn}
 
@@ -117,30 +147,54 @@ class SageMaker(Studio):
 
     def ListTransformJobs(self, call: Call) -> dict[str, Any]:
         """Jobs by name and status, newest first."""
-        members = ("TransformJobName", "TransformJobArn", "CreationTime", "TransformEndTime", "TransformJobStatus")
+        members = (
+            "TransformJobName",
+            "TransformJobArn",
+            "CreationTime",
+            "TransformEndTime",
+            "TransformJobStatus",
+        )
         return _page(call, "TransformJobSummaries", [*self.transforms.values()], members)
 
     def CreateModel(self, call: Call) -> dict[str, Any]:
-        """A model of one container; ValidationException for a name in use or a model's file that is not there."""
+        """A model of one container; ValidationException for a name in use or a model's file that is
+        not there.
+        """
         told, name = call.parameters, call.parameters["ModelName"]
         container = told.get("PrimaryContainer", {})
         if extra := sorted((set(told) - MODEL_MEMBERS) | (set(container) - CONTAINER_MEMBERS)):
-            raise ApiError("NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a model.", 501)
+            raise ApiError(
+                "NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a model.", 501
+            )
         sagemaker_jobs.check_image(container.get("Image", ""))
-        if not {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"} <= set(container.get("Environment", {})):
-            raise ApiError("NotInLocalAws", "local_aws does not do a scikit-learn model without SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY.", 501)  # fmt: skip
+        if not {"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"} <= set(
+            container.get("Environment", {})
+        ):
+            raise ApiError(
+                "NotInLocalAws",
+                "local_aws does not do a scikit-learn model without SAGEMAKER_PROGRAM and"
+                " SAGEMAKER_SUBMIT_DIRECTORY.",
+                501,
+            )
         self._check_role(told["ExecutionRoleArn"])
         self._check_model_data(told["ExecutionRoleArn"], container["ModelDataUrl"])
         with self.lock:
             if name in self.models:
-                raise ApiError("ValidationException", f'Cannot create already existing model "{self._arn(call, "model", name)}".')  # fmt: skip
+                raise ApiError(
+                    "ValidationException",
+                    f'Cannot create already existing model "{self._arn(call, "model", name)}".',
+                )
             arn = self._arn(call, "model", name)
             self.models[name] = {**told, "ModelArn": arn, "CreationTime": sagemaker_jobs.now()}
         return {"ModelArn": arn}
 
     def DescribeModel(self, call: Call) -> dict[str, Any]:
         """The model."""
-        return {key: value for key, value in self._model(call.parameters["ModelName"]).items() if key != "Tags"}
+        return {
+            key: value
+            for key, value in self._model(call.parameters["ModelName"]).items()
+            if key != "Tags"
+        }
 
     def DeleteModel(self, call: Call) -> None:
         """Forget the model; its file stays."""
@@ -153,12 +207,17 @@ class SageMaker(Studio):
         found = [each for name, each in self.models.items() if part in name.lower()]
         found.sort(key=lambda each: each["CreationTime"], reverse=True)
         members = ("ModelName", "ModelArn", "CreationTime")
-        return _cut(call, "Models", [{member: each[member] for member in members} for each in found])
+        return _cut(
+            call, "Models", [{member: each[member] for member in members} for each in found]
+        )
 
     def ListTags(self, call: Call) -> dict[str, Any]:
         """The tags of a job or a model; moto's for the registry."""
         arn = call.parameters["ResourceArn"]
-        kept = {each.told[f"{each.kind}Arn"]: each.told for each in [*self.trainings.values(), *self.transforms.values()]}  # fmt: skip
+        kept = {
+            each.told[f"{each.kind}Arn"]: each.told
+            for each in [*self.trainings.values(), *self.transforms.values()]
+        }
         kept |= {each["ModelArn"]: each for each in self.models.values()}
         return {"Tags": kept[arn].get("Tags", [])} if arn in kept else call.moto()
 
@@ -167,12 +226,20 @@ class SageMaker(Studio):
 
     def _model(self, name: str) -> dict[str, Any]:
         if name not in self.models:
-            raise ApiError("ValidationException", f'Could not find model "arn:aws:sagemaker:{self.stand_in.region}:{ACCOUNT}:model/{name}".')  # fmt: skip
+            raise ApiError(
+                "ValidationException",
+                "Could not find model"
+                f' "arn:aws:sagemaker:{self.stand_in.region}:{ACCOUNT}:model/{name}".',
+            )
         return self.models[name]
 
     def _check_role(self, arn: str) -> None:
         if not self.stand_in.may_assume(arn, PRINCIPAL):
-            raise ApiError("ValidationException", f"Could not assume role {arn}. Please ensure that the role exists and allows principal '{PRINCIPAL}' to assume the role.")  # fmt: skip
+            raise ApiError(
+                "ValidationException",
+                f"Could not assume role {arn}. Please ensure that the role exists and allows"
+                f" principal '{PRINCIPAL}' to assume the role.",
+            )
 
     def _check_input(self, role_arn: str, uri: str) -> None:
         """As AWS does before it starts a job: something must be there, and the role must see it."""
@@ -180,14 +247,27 @@ class SageMaker(Studio):
             if sagemaker_jobs.keys(self._client(role_arn), uri):
                 return
         bucket = uri.removeprefix("s3://").partition("/")[0]
-        raise ApiError("ValidationException", f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in the selected region ({self.stand_in.region}), that objects exist under that S3 prefix, and that the role "{role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".')  # fmt: skip
+        raise ApiError(
+            "ValidationException",
+            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure'
+            f" that the bucket exists in the selected region ({self.stand_in.region}), that objects"
+            f' exist under that S3 prefix, and that the role "{role_arn}" has "s3:ListBucket"'
+            f' permissions on bucket "{bucket}".',
+        )
 
     def _check_model_data(self, role_arn: str, uri: str) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
             self._client(role_arn).head_object(Bucket=bucket, Key=key)
         except (ClientError, AccessDeniedError) as error:
-            raise ApiError("ValidationException", f'Could not access model data at {uri}. Please ensure that the role "{role_arn}" exists and that its trust relationship policy allows the action "sts:AssumeRole" for the service principal "{PRINCIPAL}". Also ensure that the role has "s3:GetObject" permissions and that the object is located in {self.stand_in.region}.') from error  # fmt: skip
+            raise ApiError(
+                "ValidationException",
+                f'Could not access model data at {uri}. Please ensure that the role "{role_arn}"'
+                ' exists and that its trust relationship policy allows the action "sts:AssumeRole"'
+                f' for the service principal "{PRINCIPAL}". Also ensure that the role has'
+                ' "s3:GetObject" permissions and that the object is located in'
+                f" {self.stand_in.region}.",
+            ) from error
 
     def _client(self, role_arn: str) -> Any:
         return self.stand_in.client("s3", role_arn=role_arn, service_principal=PRINCIPAL)
@@ -201,18 +281,33 @@ def _found(jobs: dict[str, Any], name: str) -> Any:
 
 def _stoppable(job: Any) -> Any:
     if job.status in ENDED:
-        raise ApiError("ValidationException", f"The request was rejected because the job is in status {job.status}.")
+        raise ApiError(
+            "ValidationException",
+            f"The request was rejected because the job is in status {job.status}.",
+        )
     return job
 
 
 def _page(call: Call, member: str, jobs: list[Any], members: tuple[str, ...]) -> dict[str, Any]:
     told = call.parameters
     if extra := set(told) - {"NameContains", "StatusEquals", "MaxResults", "NextToken"}:
-        raise ApiError("NotInLocalAws", f"local_aws does not do {', '.join(sorted(extra))} of {call.operation}.", 501)
-    shown = [each.description() for each in jobs if told.get("NameContains", "").lower() in each.name.lower()]
-    shown = [each for each in shown if told.get("StatusEquals", each[members[-1]]) == each[members[-1]]]
+        raise ApiError(
+            "NotInLocalAws",
+            f"local_aws does not do {', '.join(sorted(extra))} of {call.operation}.",
+            501,
+        )
+    shown = [
+        each.description()
+        for each in jobs
+        if told.get("NameContains", "").lower() in each.name.lower()
+    ]
+    shown = [
+        each for each in shown if told.get("StatusEquals", each[members[-1]]) == each[members[-1]]
+    ]
     shown.sort(key=lambda each: each["CreationTime"], reverse=True)
-    return _cut(call, member, [{one: each[one] for one in members if one in each} for each in shown])
+    return _cut(
+        call, member, [{one: each[one] for one in members if one in each} for each in shown]
+    )
 
 
 def _cut(call: Call, member: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

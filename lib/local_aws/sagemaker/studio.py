@@ -1,4 +1,5 @@
-"""SageMaker Studio's records: domains and the people in them. Nothing runs in them: apps and their addresses are refused.
+"""SageMaker Studio's records: domains and the people in them. Nothing runs in them: apps and their
+addresses are refused.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/gs-studio-onboard.html
 """
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
 
 SECONDS = 0.5  # that making one takes; minutes on AWS
 DOMAIN_MEMBERS = frozenset(
-    ["DomainName", "AuthMode", "DefaultUserSettings", "SubnetIds", "VpcId", "AppNetworkAccessType", "KmsKeyId", "Tags"]
+    [
+        "DomainName",
+        "AuthMode",
+        "DefaultUserSettings",
+        "SubnetIds",
+        "VpcId",
+        "AppNetworkAccessType",
+        "KmsKeyId",
+        "Tags",
+    ]
 )
 
 
@@ -33,12 +43,18 @@ class Studio(Service):
         self.profiles: dict[tuple[str, str], dict[str, Any]] = {}
 
     def CreateDomain(self, call: Call) -> dict[str, Any]:
-        """A domain in subnets that are there, whose role SageMaker may take; ResourceInUse for a name that another has."""
+        """A domain in subnets that are there, whose role SageMaker may take; ResourceInUse for a
+        name that another has.
+        """
         told = call.parameters
         if extra := sorted(set(told) - DOMAIN_MEMBERS):
-            raise ApiError("NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a domain.", 501)
+            raise ApiError(
+                "NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a domain.", 501
+            )
         if told["AuthMode"] != "IAM":
-            raise ApiError("NotInLocalAws", "local_aws has no IAM Identity Center: AuthMode must be IAM.", 501)
+            raise ApiError(
+                "NotInLocalAws", "local_aws has no IAM Identity Center: AuthMode must be IAM.", 501
+            )
         if any(each["DomainName"] == told["DomainName"] for each in self.domains.values()):
             raise ApiError("ResourceInUse", f"Domain [{told['DomainName']}] already exists.")
         self._check(told["DefaultUserSettings"]["ExecutionRole"], told["VpcId"], told["SubnetIds"])
@@ -58,24 +74,40 @@ class Studio(Service):
 
     def ListDomains(self, call: Call) -> dict[str, Any]:  # noqa: ARG002 - there are never many
         """All domains."""
-        members = ("DomainArn", "DomainId", "DomainName", "Status", "CreationTime", "LastModifiedTime", "Url")
+        members = (
+            "DomainArn",
+            "DomainId",
+            "DomainName",
+            "Status",
+            "CreationTime",
+            "LastModifiedTime",
+            "Url",
+        )
         return {"Domains": [_only(_shown(each), members) for each in self.domains.values()]}
 
     def DeleteDomain(self, call: Call) -> None:
         """Forget a domain nobody is in; ResourceInUse otherwise."""
         domain_id = str(self._domain(call.parameters["DomainId"])["DomainId"])
         if any(where == domain_id for where, _ in self.profiles):
-            raise ApiError("ResourceInUse", f"Unable to delete Domain [{domain_id}] because UserProfile(s) are associated with it.")  # fmt: skip
+            raise ApiError(
+                "ResourceInUse",
+                f"Unable to delete Domain [{domain_id}] because UserProfile(s) are associated"
+                " with it.",
+            )
         del self.domains[domain_id]
 
     def CreateUserProfile(self, call: Call) -> dict[str, Any]:
         """A person in a domain that is InService; ResourceInUse for a name that another has."""
         told = call.parameters
         if extra := sorted(set(told) - {"DomainId", "UserProfileName", "Tags"}):
-            raise ApiError("NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a user profile.", 501)
+            raise ApiError(
+                "NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a user profile.", 501
+            )
         domain, name = self._domain(told["DomainId"]), told["UserProfileName"]
         if _shown(domain)["Status"] != "InService":
-            raise ApiError("ValidationException", f"Domain [{told['DomainId']}] is not in InService status.")
+            raise ApiError(
+                "ValidationException", f"Domain [{told['DomainId']}] is not in InService status."
+            )
         if (told["DomainId"], name) in self.profiles:
             raise ApiError("ResourceInUse", f"UserProfile [{name}] already exists.")
         arn = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:user-profile/{told['DomainId']}/{name}"
@@ -111,7 +143,11 @@ class Studio(Service):
 
     def _check(self, role_arn: str, vpc_id: str, subnet_ids: list[str]) -> None:
         if not self.stand_in.may_assume(role_arn, PRINCIPAL):
-            raise ApiError("ValidationException", f"SageMaker is unable to assume the ExecutionRole [{role_arn}] in DefaultUserSettings.")  # fmt: skip
+            raise ApiError(
+                "ValidationException",
+                f"SageMaker is unable to assume the ExecutionRole [{role_arn}] in"
+                " DefaultUserSettings.",
+            )
         try:
             found = self.stand_in.client("ec2").describe_subnets(SubnetIds=subnet_ids)["Subnets"]
         except ClientError as error:
@@ -122,12 +158,20 @@ class Studio(Service):
 
 def _begun(record: dict[str, Any]) -> dict[str, Any]:
     moment = now()
-    return {**record, "CreationTime": moment, "LastModifiedTime": moment, "ready": time.monotonic() + SECONDS}
+    return {
+        **record,
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+        "ready": time.monotonic() + SECONDS,
+    }
 
 
 def _shown(record: dict[str, Any]) -> dict[str, Any]:
     state = "InService" if time.monotonic() >= record["ready"] else "Pending"
-    return {**{key: each for key, each in record.items() if key not in ("ready", "Tags")}, "Status": state}
+    return {
+        **{key: each for key, each in record.items() if key not in ("ready", "Tags")},
+        "Status": state,
+    }
 
 
 def _only(record: dict[str, Any], members: tuple[str, ...]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """One training job: channels in, a script in a process of its own, model and output out.
 
-The training toolkit's contract: https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md
-Paths are given by SM_… variables; a script that writes to /opt/ml itself would need a container.
+The training toolkit's contract:
+https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md Paths are
+given by SM_… variables; a script that writes to /opt/ml itself would need a container.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ class Training(Job):
         """The last secondary status, and the times that are paid for."""
         moment = jobs.now()
         seconds = int((moment - self.record.get("TrainingStartTime", moment)).total_seconds())
-        self.record.update(TrainingEndTime=moment, TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
+        self.record.update(
+            TrainingEndTime=moment, TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds
+        )
         self._turn("MaxRuntimeExceeded" if self.timed_out else status)
         self.record["SecondaryStatusTransitions"][-1]["EndTime"] = moment
 
@@ -116,7 +119,9 @@ class Training(Job):
         moment, turns = jobs.now(), self.record["SecondaryStatusTransitions"]
         if turns:
             turns[-1]["EndTime"] = moment
-        turns.append({"Status": secondary, "StartTime": moment, "StatusMessage": MESSAGES[secondary]})
+        turns.append(
+            {"Status": secondary, "StartTime": moment, "StatusMessage": MESSAGES[secondary]}
+        )
         self.record.update(SecondaryStatus=secondary, LastModifiedTime=moment)
 
     def _download(self) -> None:
@@ -127,17 +132,25 @@ class Training(Job):
             folder = prefix if prefix.endswith("/") else os.path.dirname(prefix) + "/"  # noqa: PTH120 - a key, no path of this machine
             for key in jobs.keys(s3, source):
                 name = key.removeprefix(folder) if folder != "/" else key
-                jobs.download(s3, f"s3://{bucket}/{key}", self.folder / "input/data" / channel["ChannelName"] / name)
+                jobs.download(
+                    s3,
+                    f"s3://{bucket}/{key}",
+                    self.folder / "input/data" / channel["ChannelName"] / name,
+                )
                 if self.stopping.is_set():
                     raise StoppedError
         archive = jobs.download(s3, self.parameters[SUBMITTED], self.folder / "sourcedir.tar.gz")
         jobs.unpack(archive, self.folder / "code")
-        (self.folder / "input/config/hyperparameters.json").write_text(json.dumps(self.told.get("HyperParameters", {})))
+        (self.folder / "input/config/hyperparameters.json").write_text(
+            json.dumps(self.told.get("HyperParameters", {}))
+        )
 
     def _train(self) -> int:
         script = self.folder / "code" / self.parameters[PROGRAM]
         if not script.is_file():
-            raise JobError(f"AlgorithmError: {self.parameters[PROGRAM]} is not in {self.parameters[SUBMITTED]}")
+            raise JobError(
+                f"AlgorithmError: {self.parameters[PROGRAM]} is not in {self.parameters[SUBMITTED]}"
+            )
         given = self._given()
         arguments = [part for key, value in given.items() for part in (f"--{key}", value)]
         process = self.start_process(
@@ -161,7 +174,9 @@ class Training(Job):
         return code
 
     def _given(self) -> dict[str, str]:
-        return {key: value for key, value in self.parameters.items() if not key.startswith("sagemaker_")}
+        return {
+            key: value for key, value in self.parameters.items() if not key.startswith("sagemaker_")
+        }
 
     def _toolkit(self, given: dict[str, str], arguments: list[str]) -> dict[str, str]:
         """The variables by which AWS's training toolkit tells a script where it is."""
@@ -177,7 +192,10 @@ class Training(Job):
             "SM_OUTPUT_DIR": str(self.folder / "output"),
             "SM_OUTPUT_DATA_DIR": str(self.folder / "output/data"),
             "SM_CHANNELS": json.dumps(names),
-            **{f"SM_CHANNEL_{each.upper()}": str(self.folder / "input/data" / each) for each in names},
+            **{
+                f"SM_CHANNEL_{each.upper()}": str(self.folder / "input/data" / each)
+                for each in names
+            },
             "SM_HPS": json.dumps(given),
             **{f"SM_HP_{key.upper().replace('-', '_')}": value for key, value in given.items()},
             "SM_USER_ARGS": json.dumps(arguments),
@@ -208,10 +226,15 @@ class Training(Job):
         file = self.folder / "output/failure"
         if file.is_file():
             return (
-                f"AlgorithmError: {file.read_text(errors='replace')[: jobs.REASON_CHARACTERS - 40]}, exit code: {code}"
+                "AlgorithmError:"
+                f" {file.read_text(errors='replace')[: jobs.REASON_CHARACTERS - 40]}, exit code:"
+                f" {code}"
             )
         error = last_exception(self.log_text()) or "the script gave no reason"
-        return f'AlgorithmError: ExecuteUserScriptError:\nExitCode {code}\nErrorMessage "{error}", exit code: {code}'
+        return (
+            f'AlgorithmError: ExecuteUserScriptError:\nExitCode {code}\nErrorMessage "{error}",'
+            f" exit code: {code}"
+        )
 
     def _upload(self, folder: str, name: str) -> None:
         """A folder as a tar.gz below the job's output; nothing where an optional folder is empty."""
@@ -244,7 +267,12 @@ def check(told: dict[str, Any]) -> None:
             raise _not_here(f"the scikit-learn container without the hyperparameter {each}")
     for each in told.get("InputDataConfig", []):
         source = each["DataSource"].get("S3DataSource", {})
-        if source.get("S3DataType") != "S3Prefix" or each.get("CompressionType", "None") != "None" or each.get("InputMode", "File") != "File" or each.get("RecordWrapperType", "None") != "None":  # fmt: skip
+        if (
+            source.get("S3DataType") != "S3Prefix"
+            or each.get("CompressionType", "None") != "None"
+            or each.get("InputMode", "File") != "File"
+            or each.get("RecordWrapperType", "None") != "None"
+        ):
             raise _not_here("a channel that is not plain files below an S3 prefix")
 
 

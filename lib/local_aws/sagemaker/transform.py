@@ -45,7 +45,9 @@ class Transform(Job):
 
     kind: ClassVar[str] = "TransformJob"
 
-    def __init__(self, stand_in: Any, name: str, model: dict[str, Any], told: dict[str, Any]) -> None:
+    def __init__(
+        self, stand_in: Any, name: str, model: dict[str, Any], told: dict[str, Any]
+    ) -> None:
         super().__init__(stand_in, name, model["ExecutionRoleArn"], told)
         self.container = model["PrimaryContainer"]
 
@@ -77,9 +79,13 @@ class Transform(Job):
         (model := self.folder / "model").mkdir()
         (code := self.folder / "code").mkdir()
         variables = {**self.container.get("Environment", {}), **self.told.get("Environment", {})}
-        archive = sagemaker_jobs.download(s3, self.container["ModelDataUrl"], self.folder / "model.tar.gz")
+        archive = sagemaker_jobs.download(
+            s3, self.container["ModelDataUrl"], self.folder / "model.tar.gz"
+        )
         sagemaker_jobs.unpack(archive, model)
-        archive = sagemaker_jobs.download(s3, variables["SAGEMAKER_SUBMIT_DIRECTORY"], self.folder / "sourcedir.tar.gz")
+        archive = sagemaker_jobs.download(
+            s3, variables["SAGEMAKER_SUBMIT_DIRECTORY"], self.folder / "sourcedir.tar.gz"
+        )
         sagemaker_jobs.unpack(archive, code)
         script, port_file = code / variables["SAGEMAKER_PROGRAM"], self.folder / "port"
         server = str(files("local_aws.sagemaker") / "serve.py")
@@ -111,10 +117,14 @@ class Transform(Job):
         bucket, _, folder = output["S3OutputPath"].removeprefix("s3://").partition("/")
         kept = output.get("KmsKeyId")
         extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kept} if kept else {}
-        s3.upload_file(str(made), bucket, f"{folder.rstrip('/')}/{name}".lstrip("/"), ExtraArgs=extra)
+        s3.upload_file(
+            str(made), bucket, f"{folder.rstrip('/')}/{name}".lstrip("/"), ExtraArgs=extra
+        )
 
     def _payloads(self, source: Path) -> Iterator[bytes]:
-        """What one request carries: a whole object, one line, or as many lines as MaxPayloadInMB takes."""
+        """What one request carries: a whole object, one line, or as many lines as MaxPayloadInMB
+        takes.
+        """
         limit = self.told.get("MaxPayloadInMB", PAYLOAD_MEGABYTES) * MEGABYTE
         split = self.told["TransformInput"].get("SplitType", "None") == "Line"
         together = self.told.get("BatchStrategy", "MultiRecord") == "MultiRecord"
@@ -144,20 +154,30 @@ class Transform(Job):
             except (OSError, http.client.HTTPException) as gone:
                 if self.stopping.is_set():
                     raise StoppedError from gone
-                raise JobError(f"AlgorithmError: the container broke off: {gone!r}; see the job logs") from gone
+                raise JobError(
+                    f"AlgorithmError: the container broke off: {gone!r}; see the job logs"
+                ) from gone
         if answer.status != 200:
-            raise JobError(f"AlgorithmError: /invocations answered {answer.status}: {body.decode(errors='replace')}; see the job logs for more information")  # fmt: skip
+            raise JobError(
+                f"AlgorithmError: /invocations answered {answer.status}:"
+                f" {body.decode(errors='replace')}; see the job logs for more information"
+            )
         return body
 
 
 def check(told: dict[str, Any]) -> None:
     """Raises ApiError for what this stand-in cannot run as asked."""
-    source, resources = told["TransformInput"]["DataSource"]["S3DataSource"], told["TransformResources"]
+    source, resources = (
+        told["TransformInput"]["DataSource"]["S3DataSource"],
+        told["TransformResources"],
+    )
     wrong = {
         f"{', '.join(sorted(set(told) - TAKEN))} of a transform job": set(told) - TAKEN,
         "an input that is not an S3Prefix": source["S3DataType"] != "S3Prefix",
         "compressed input": told["TransformInput"].get("CompressionType", "None") != "None",
-        "a SplitType but None and Line": told["TransformInput"].get("SplitType", "None") not in ("None", "Line"),
+        "a SplitType but None and Line": (
+            told["TransformInput"].get("SplitType", "None") not in ("None", "Line")
+        ),
         "more than one instance": resources["InstanceCount"] != 1,
     }
     if found := [what for what, each in wrong.items() if each]:

@@ -39,7 +39,9 @@ def _secret(stand_in: StandIn, change: dict[str, Any]) -> Undo:
     """Change members of the source's secret; None takes one out."""
     client = stand_in.client("secretsmanager")
     before = client.get_secret_value(SecretId=SOURCE_SECRET)["SecretString"]
-    content = {name: value for name, value in {**json.loads(before), **change}.items() if value is not None}
+    content = {
+        name: value for name, value in {**json.loads(before), **change}.items() if value is not None
+    }
     client.put_secret_value(SecretId=SOURCE_SECRET, SecretString=json.dumps(content))
     return partial(client.put_secret_value, SecretId=SOURCE_SECRET, SecretString=before)
 
@@ -56,7 +58,9 @@ def _denied(stand_in: StandIn, ending: str, action: str) -> Undo:
     """Deny a role something."""
     iam = stand_in.client("iam")
     roles = [each["RoleName"] for each in all_pages(iam, "list_roles", "Roles")]
-    where = {"RoleName": first([each for each in roles if each.endswith(ending)], f"role …{ending}")}
+    where = {
+        "RoleName": first([each for each in roles if each.endswith(ending)], f"role …{ending}")
+    }
     statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(**where, PolicyName=DENIAL, PolicyDocument=document)
@@ -65,7 +69,11 @@ def _denied(stand_in: StandIn, ending: str, action: str) -> Undo:
 
 def _key_disabled(stand_in: StandIn, _: Services) -> Undo:
     kms = stand_in.client("kms")
-    aliases = [each for each in all_pages(kms, "list_aliases", "Aliases") if each["AliasName"].endswith("-lake")]
+    aliases = [
+        each
+        for each in all_pages(kms, "list_aliases", "Aliases")
+        if each["AliasName"].endswith("-lake")
+    ]
     key = first(aliases, "key of the lake")["TargetKeyId"]
     kms.disable_key(KeyId=key)
     return partial(kms.enable_key, KeyId=key)
@@ -91,7 +99,8 @@ def _wal_level(stand_in: StandIn, _: Services) -> Undo:
 def _restart(stand_in: StandIn, wal_level: str) -> None:
     server, before = _server(stand_in), postgresql.SETTINGS["wal_level"]
     server.stop()
-    postgresql.SETTINGS["wal_level"] = wal_level  # the server takes its settings from its command line
+    # the server takes its settings from its command line
+    postgresql.SETTINGS["wal_level"] = wal_level
     try:
         server.start()
     finally:
@@ -103,7 +112,9 @@ def _server(stand_in: StandIn) -> postgresql.Server:
     directory = stand_in.directory / "postgresql"
     if not directory.exists():
         raise ScenarioError("The source is not the stand-in's own database: stop it yourself.")
-    secret = stand_in.client("secretsmanager").get_secret_value(SecretId=SOURCE_SECRET)["SecretString"]
+    secret = stand_in.client("secretsmanager").get_secret_value(SecretId=SOURCE_SECRET)[
+        "SecretString"
+    ]
     return postgresql.Server(directory, int(json.loads(secret)["port"]))
 
 
@@ -112,9 +123,15 @@ SCENARIOS = {
     "secret-missing-key": Scenario("the secret has no password", _secret_missing_key),
     "secret-not-readable": Scenario("a policy denies DMS's role the secret", _secret_not_readable),
     "key-disabled": Scenario("somebody disabled the lake's key", _key_disabled),
-    "wrong-password": Scenario("the database's password was changed, the secret's was not", _wrong_password),
+    "wrong-password": Scenario(
+        "the database's password was changed, the secret's was not", _wrong_password
+    ),
     "database-down": Scenario("the source database is stopped", _database_down),
     "wal-level": Scenario("the source writes no logical changes (wal_level = replica)", _wal_level),
-    "operator-denied": Scenario("a policy denies the operator to create replication tasks", _operator_denied),
-    "quota-exceeded": Scenario("the account may have no further replication instance", _quota_exceeded),
+    "operator-denied": Scenario(
+        "a policy denies the operator to create replication tasks", _operator_denied
+    ),
+    "quota-exceeded": Scenario(
+        "the account may have no further replication instance", _quota_exceeded
+    ),
 }

@@ -1,4 +1,6 @@
-"""Incidents to practise with: each breaks one hop of the running stand-in in a way that happens on AWS, and can be mended."""
+"""Incidents to practise with: each breaks one hop of the running stand-in in a way that happens on
+AWS, and can be mended.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,19 @@ class Scenarios:
         self._lock = threading.Lock()
 
     def start(self, name: str) -> None:
-        """Break something; raises ScenarioError when there is no such scenario, it runs already, or its thing is not there."""
+        """Break something; raises ScenarioError when there is no such scenario, it runs already, or
+        its thing is not there.
+        """
         with self._lock:
             if name not in SCENARIOS:
-                raise ScenarioError(f"There is no scenario {name}; there are {', '.join(SCENARIOS)}.")
+                raise ScenarioError(
+                    f"There is no scenario {name}; there are {', '.join(SCENARIOS)}."
+                )
             if name in self._undo:
-                raise ScenarioError(f"The scenario {name} runs already; `python -m local_aws scenario clear` ends it.")
+                raise ScenarioError(
+                    f"The scenario {name} runs already; `python -m local_aws scenario clear`"
+                    " ends it."
+                )
             try:
                 self._undo[name] = SCENARIOS[name].breaks(self.stand_in, self.services)
             except (ClientError, BotoCoreError, ServerError) as error:
@@ -51,12 +60,18 @@ class Scenarios:
                 cleared.append(name)
             return cleared
 
-    def answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """GET lists the scenarios, POST starts one (`{"start": name}`) or clears them all (`{"clear": true}`) (WSGI)."""
+    def answer(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """GET lists the scenarios, POST starts one (`{"start": name}`) or clears them all
+        (`{"clear": true}`) (WSGI).
+        """
         status, content = "200 OK", self._listed()
         try:
             if environ["REQUEST_METHOD"] == "POST":
-                content = self._done(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
+                content = self._done(
+                    json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+                )
         except ScenarioError as error:
             status, content = "409 Conflict", {"error": str(error)}
         start_response(status, [("Content-Type", "application/json")])
@@ -69,4 +84,7 @@ class Scenarios:
         return self._listed()
 
     def _listed(self) -> dict[str, Any]:
-        return {"scenarios": {name: each.what for name, each in SCENARIOS.items()}, "running": list(self._undo)}
+        return {
+            "scenarios": {name: each.what for name, each in SCENARIOS.items()},
+            "running": list(self._undo),
+        }

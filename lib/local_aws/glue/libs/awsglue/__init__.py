@@ -1,1 +1,3 @@
-"""AWS Glue's Python library as far as scripts here use it, over plain Spark; the rest raises NotImplementedError."""
+"""AWS Glue's Python library as far as scripts here use it, over plain Spark; the rest raises
+NotImplementedError.
+"""

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FORMATS = ("parquet", "csv", "json")
-# https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-format-csv-home.html -> Spark's option
-CSV_OPTIONS = {"withHeader": "header", "separator": "sep", "quoteChar": "quote", "escaper": "escape"}
+# https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-format-csv-home.html ->
+# Spark's option
+CSV_OPTIONS = {
+    "withHeader": "header",
+    "separator": "sep",
+    "quoteChar": "quote",
+    "escaper": "escape",
+}
 
 
 class GlueContext:
@@ -45,7 +51,9 @@ class _Frames:
         self._context, self._make = context, make
 
     def from_options(self, *arguments: Any, **options: Any) -> Any:
-        """Read files of S3 (connection_type, connection_options, format, format_options), or append a frame to them."""
+        """Read files of S3 (connection_type, connection_options, format, format_options), or append
+        a frame to them.
+        """
         if self._make is None:
             return self._write(*arguments, **options)
         return self._read(*arguments, **options)
@@ -59,7 +67,9 @@ class _Frames:
         transformation_ctx: str = "",
     ) -> Any:
         _check(connection_type, format, connection_options, ("paths", "recurse"))
-        reader = self._context.spark_session.read.format(format).options(**_options(format, format_options))
+        reader = self._context.spark_session.read.format(format).options(
+            **_options(format, format_options)
+        )
         if connection_options.get("recurse"):
             reader = reader.option("recursiveFileLookup", "true")
         dataframe: DataFrame = reader.load(connection_options["paths"])
@@ -79,25 +89,40 @@ class _Frames:
         if format == "csv":
             writer = writer.option("header", "true")
         writer = writer.options(**_options(format, format_options))
-        writer.partitionBy(*connection_options.get("partitionKeys", [])).save(connection_options["path"])
+        writer.partitionBy(*connection_options.get("partitionKeys", [])).save(
+            connection_options["path"]
+        )
         return frame
 
     def __getattr__(self, name: str) -> Any:
-        raise NotImplementedError(f"local_aws's awsglue reads and writes by from_options, not by {name}.")
+        raise NotImplementedError(
+            f"local_aws's awsglue reads and writes by from_options, not by {name}."
+        )
 
 
-def _check(connection_type: str, form: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+def _check(
+    connection_type: str, form: str, options: dict[str, Any], known: tuple[str, ...]
+) -> None:
     if connection_type != "s3" or form not in FORMATS or set(options) - set(known):
         raise NotImplementedError(
-            f"local_aws's awsglue does s3 with {', '.join(FORMATS)} and the options {', '.join(known)}, not {connection_type} {form} with {', '.join(options)}."
+            f"local_aws's awsglue does s3 with {', '.join(FORMATS)} and the options"
+            f" {', '.join(known)}, not {connection_type} {form} with {', '.join(options)}."
         )
 
 
 def _options(form: str, told: dict[str, Any] | None) -> dict[str, str]:
     """Format options under Spark's names."""
-    names = CSV_OPTIONS if form == "csv" else {"compression": "compression"} if form == "parquet" else {}
+    names = (
+        CSV_OPTIONS
+        if form == "csv"
+        else {"compression": "compression"}
+        if form == "parquet"
+        else {}
+    )
     if others := set(told or {}) - set(names):
-        raise NotImplementedError(f"local_aws's awsglue does not do the {form} options {', '.join(sorted(others))}.")
+        raise NotImplementedError(
+            f"local_aws's awsglue does not do the {form} options {', '.join(sorted(others))}."
+        )
     return {
         names[name]: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in (told or {}).items()

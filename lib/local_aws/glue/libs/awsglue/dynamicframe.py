@@ -9,7 +9,8 @@ from pyspark.sql import functions as F  # noqa: N812 - its usual name
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-GLUE_TYPES = {"long": "bigint", "short": "smallint", "byte": "tinyint"}  # Glue's name -> Spark's, where they differ
+# Glue's name -> Spark's, where they differ
+GLUE_TYPES = {"long": "bigint", "short": "smallint", "byte": "tinyint"}
 
 
 class DynamicFrame:
@@ -36,7 +37,9 @@ class DynamicFrame:
         self._dataframe.printSchema()
 
     def apply_mapping(self, mappings: list[tuple[str, ...]], **_: Any) -> DynamicFrame:
-        """The columns (source, source type, target, target type) or (source, target), in this order."""
+        """The columns (source, source type, target, target type) or (source, target), in this
+        order.
+        """
         columns = []
         for mapping in mappings:
             source, target = mapping[0], mapping[2] if len(mapping) == 4 else mapping[1]

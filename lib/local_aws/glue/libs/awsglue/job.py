@@ -6,16 +6,21 @@ from typing import Any
 
 
 class Job:
-    """A job that keeps no state between its runs (job bookmarks are disabled, as is Glue's default)."""
+    """A job that keeps no state between its runs (job bookmarks are disabled, as is Glue's
+    default).
+    """
 
     def __init__(self, glue_context: Any) -> None:
         self.glue_context = glue_context
 
     def init(self, job_name: str, args: dict[str, str] | None = None) -> None:
         """Begin; raises NotImplementedError when bookmarks are asked for."""
-        if (args or {}).get("job_bookmark_option", "job-bookmark-disable") != "job-bookmark-disable":
+        if (args or {}).get(
+            "job_bookmark_option", "job-bookmark-disable"
+        ) != "job-bookmark-disable":
             raise NotImplementedError(
-                f"local_aws keeps no bookmarks; run {job_name} with --job-bookmark-option job-bookmark-disable."
+                f"local_aws keeps no bookmarks; run {job_name} with --job-bookmark-option"
+                " job-bookmark-disable."
             )
 
     def commit(self) -> None:

@@ -45,4 +45,6 @@ class RenameField(_Transform):
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise NotImplementedError(f"local_aws's awsglue has no transform {name}; use Spark's own functions on toDF().")
+    raise NotImplementedError(
+        f"local_aws's awsglue has no transform {name}; use Spark's own functions on toDF()."
+    )

@@ -28,7 +28,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def getResolvedOptions(args: list[str], options: list[str]) -> dict[str, str]:
-    """The named arguments and their values; `-` in a name is `_` in the key. Raises GlueArgumentError when one is missing.
+    """The named arguments and their values; `-` in a name is `_` in the key. Raises
+    GlueArgumentError when one is missing.
 
     https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-crawler-pyspark-extensions-get-resolved-options.html
     """
