@@ -15,19 +15,11 @@ import psycopg
 from bench.process_tree import Cost, Watch, cost_of
 from bench.stand_in import StandInProcess
 from bench.tpch import BENCH_BIN, TABLES
-from lakebook import (
-    Names,
-    dms,
-    ec2,
-    ensure,
-    kms,
-    personas,
-    postgresql,
-    security_groups,
-    storage,
-    vpc,
-)
-from lakebook.dms_table_mapping import table_mapping
+from lakebook import Names, ensure
+from lakebook.people import personas
+from lakebook.services import dms, ec2, kms, security_groups, storage, vpc
+from lakebook.services.dms_table_mapping import table_mapping
+from lakebook.source import postgresql
 from local_aws import SOURCE_SECRET
 
 if TYPE_CHECKING:

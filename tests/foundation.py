@@ -4,7 +4,9 @@ notebook's.
 
 from pathlib import Path
 
-from lakebook import (
+from lakebook.names import Names
+from lakebook.people import personas
+from lakebook.services import (
     alarms,
     budgets,
     cloudtrail,
@@ -13,7 +15,6 @@ from lakebook import (
     flow_logs,
     kms,
     lakeformation,
-    personas,
     quicksight,
     redshift,
     sagemaker,
@@ -22,7 +23,6 @@ from lakebook import (
     vpc,
     vpc_endpoints,
 )
-from lakebook.names import Names
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 POLICIES = Path(__file__).parents[1] / "policies"

@@ -10,7 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lakebook import postgresql
+from lakebook.source import postgresql
 from local_aws.postgresql import Server
 
 SCHEMAS = ["nasty", 'Sché"ma']

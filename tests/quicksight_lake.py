@@ -10,7 +10,8 @@ import foundation
 import numpy as np
 import pandas as pd
 
-from lakebook import ensure, quicksight
+from lakebook import ensure
+from lakebook.services import quicksight
 
 ACCOUNT, REGION = foundation.ACCOUNT, foundation.REGION
 FLIGHTS, BOOKINGS = 600, 900

@@ -14,30 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from lakebook import (
-    access_matrix,
-    athena,
-    calls,
-    ec2,
-    ensure,
-    glue,
-    kms,
-    lake,
-    lake_access,
-    lakeformation,
-    personal_data,
-    personas,
-    redshift,
-    relations,
-    reporting,
-    s3,
-    warehouse,
-    warehouse_access,
-)
-from lakebook.classification import Classification
+from lakebook import calls, ensure
+from lakebook.access import access_matrix, lake_access, personal_data, warehouse_access
 from lakebook.errors import LakebookError
-from lakebook.postgresql import Column, Table
-from lakebook.reconcile import measure
+from lakebook.layers import lake, reporting, warehouse
+from lakebook.people import personas
+from lakebook.people.classification import Classification
+from lakebook.reconcile import relations
+from lakebook.reconcile.measure import measure
+from lakebook.services import athena, ec2, glue, kms, lakeformation, redshift, s3
+from lakebook.source.postgresql import Column, Table
 
 NAMES = foundation.names("access")
 CLASSES = Classification(

@@ -10,10 +10,14 @@ import pytest
 from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, server  # noqa: F401 - a fixture
 from test_reconcile import NAMES, Lake, measured, measured_source
 
-from lakebook import glue, postgresql, reconcile, relations, warehouse
-from lakebook.column_types import curated_type
-from lakebook.differing_keys import differing_keys
-from lakebook.redshift import Warehouse
+from lakebook.layers import warehouse
+from lakebook.reconcile import measure as reconcile
+from lakebook.reconcile import relations
+from lakebook.reconcile.differing_keys import differing_keys
+from lakebook.services import glue
+from lakebook.services.redshift import Warehouse
+from lakebook.source import postgresql
+from lakebook.source.column_types import curated_type
 
 # ruff: noqa: F811 - fixtures
 

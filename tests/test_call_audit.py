@@ -10,8 +10,10 @@ import boto3
 import pandas as pd
 import pytest
 
-from lakebook import call_audit, cloudtrail, evidence_pack, runs
+from lakebook.audit import call_audit
 from lakebook.evidence import RECORD
+from lakebook.runner import evidence_pack, runs
+from lakebook.services import cloudtrail
 
 CALLER = "arn:aws:sts::123456789012:assumed-role/acme-operator/cli"
 ROLE = "arn:aws:iam::123456789012:role/people/acme-operator"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lakebook import classification
 from lakebook.errors import LakebookError
-from lakebook.postgresql import Column, Table
+from lakebook.people import classification
+from lakebook.source.postgresql import Column, Table
 
 AIRLINE = classification.read("classification/airline.yaml")
 

@@ -18,8 +18,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lakebook import cloudtrail, ensure
+from lakebook import ensure
 from lakebook.ensure import calls
+from lakebook.services import cloudtrail
 from local_aws.cloudtrail import identity as cloudtrail_identity
 from local_aws.cloudtrail.delivery import Trail
 from local_aws.cloudtrail.recorder import Recorder

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
 
-from lakebook import column_types
-from lakebook.postgresql import Column
+from lakebook.source import column_types
+from lakebook.source.postgresql import Column
 
 ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
     "i2": ("INT2", "smallint", "smallint"),

@@ -14,7 +14,9 @@ import foundation
 import pytest
 import quicksight_lake
 
-from lakebook import LakebookError, calls, dashboards, ensure, plan, quicksight, redshift
+from lakebook import LakebookError, calls, ensure, plan
+from lakebook.layers import dashboards
+from lakebook.services import quicksight, redshift
 
 FILE = "dashboards/airline.yaml"
 CHROMIUM = next(

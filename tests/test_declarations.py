@@ -8,9 +8,10 @@ import boto3
 import pytest
 from moto.s3.models import s3_backends
 
-from lakebook import LakebookError, ec2, ensure, glue, iam, lakeformation, s3
+from lakebook import LakebookError, ensure
 from lakebook.ensure import Call, Resource, calls, wait
 from lakebook.names import Names
+from lakebook.services import ec2, glue, iam, lakeformation, s3
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 NAMES = Names("acme", "declared", "123456789012", "eu-west-1")

@@ -6,11 +6,13 @@ import pytest
 from botocore.exceptions import ClientError
 from foundation import names
 
-from lakebook import CheckError, LakebookError, diagnosis, ec2
+from lakebook import CheckError, LakebookError, diagnosis
 from lakebook.diagnosis import vpc
 from lakebook.diagnosis.acl import blocked
-from lakebook.diagnosis.hops import Absent, Broken, Hop, look
+from lakebook.diagnosis.answers import Absent, Broken, Hop
+from lakebook.diagnosis.hops import look
 from lakebook.diagnosis.line import covers
+from lakebook.services import ec2
 
 NETWORK, ANSWERS = "10.20.0.0/16", (1024, 65535)
 REST = {

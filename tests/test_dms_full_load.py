@@ -15,7 +15,7 @@ from dms_tasks import included, place, transformed, wait  # noqa: F401 - fixture
 from nasty_source import LOB_MAX_KILOBYTES, server  # noqa: F401 - fixtures
 from test_source import DELIVERED
 
-from lakebook import postgresql
+from lakebook.source import postgresql
 from local_aws.dms.types import MICROSECONDS
 from local_aws.postgresql import Server
 

@@ -11,10 +11,11 @@ import boto3
 import matplotlib as mpl
 import pytest
 
-from lakebook import athena, documents, glue, s3
 from lakebook.ensure import calls, ensure
 from lakebook.errors import LakebookError
+from lakebook.layers import documents
 from lakebook.names import Names
+from lakebook.services import athena, glue, s3
 
 mpl.use("agg")
 import matplotlib.pyplot as plt

@@ -13,21 +13,20 @@ import boto3
 import foundation
 import pytest
 
-from lakebook import (
-    LakebookError,
+from lakebook import LakebookError, ensure
+from lakebook.ensure import calls
+from lakebook.people import personas
+from lakebook.services import (
     bucket_settings,
     ec2,
-    ensure,
     iam,
     kms,
-    personas,
     policies,
     s3,
     storage,
     vpc,
     vpc_endpoints,
 )
-from lakebook.ensure import calls
 
 # parliament asks pkg_resources, which setuptools no longer has, for nothing but where its own files
 # are

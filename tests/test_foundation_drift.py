@@ -8,8 +8,9 @@ import boto3
 import foundation
 import pytest
 
-from lakebook import ec2, ensure, kms
+from lakebook import ensure
 from lakebook.ensure import calls
+from lakebook.services import ec2, kms
 
 NAMES = foundation.names("drift")
 OPEN = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]

@@ -4,7 +4,7 @@ that was not used.
 
 import pytest
 
-from lakebook.least_privilege import policy
+from lakebook.audit.least_privilege import policy
 from lakebook.names import Names
 
 NAMES = Names("acme", "rehearsal", "123456789012", "eu-west-1")

@@ -13,22 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakebook import (
-    CheckError,
-    LakebookError,
-    athena,
-    calls,
-    ec2,
-    ensure,
-    gates,
-    glue,
-    kms,
-    lake,
-    models,
-    s3,
-    sagemaker,
-)
-from lakebook.postgresql import Column, Table
+from lakebook import CheckError, LakebookError, calls, ensure, gates
+from lakebook.layers import lake, models
+from lakebook.services import athena, ec2, glue, kms, s3, sagemaker
+from lakebook.source.postgresql import Column, Table
 
 NAMES = foundation.names("models")
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"

@@ -5,8 +5,8 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lakebook import parameters
-from lakebook.parameters import ParametersError
+from lakebook.errors import ParametersError
+from lakebook.runner import parameters
 
 CELL = """account: str = "123456789012"  # the account
 prefix: str = "acme"  # first part of every name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lakebook.personal_data import PERSONAL, SENSITIVE, looks_like
+from lakebook.access.personal_data import PERSONAL, SENSITIVE, looks_like
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import lakebook.jobs
+import lakebook.layers.jobs
 
-SCRIPT = (Path(lakebook.jobs.__file__).parent / "raw_to_curated.py").read_text()
+SCRIPT = (Path(lakebook.layers.jobs.__file__).parent / "raw_to_curated.py").read_text()
 UTC = datetime.UTC
 OLD = datetime.datetime(1291, 8, 1, 12, tzinfo=UTC)
 NEW = datetime.datetime(2026, 11, 23, 10, 15, 0, 123456, tzinfo=UTC)

@@ -12,13 +12,16 @@ from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
-from lakebook import evidence, postgresql, reconcile, relations
-from lakebook.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, row_text
-from lakebook.column_types import curated_type
-from lakebook.differing_keys import Keys, differing_keys
+from lakebook import evidence
 from lakebook.errors import CheckError
-from lakebook.reconcile import Measure, Result
-from lakebook.relations import Relation
+from lakebook.reconcile import measure as reconcile
+from lakebook.reconcile import relations
+from lakebook.reconcile.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, row_text
+from lakebook.reconcile.differing_keys import Keys, differing_keys
+from lakebook.reconcile.measure import Measure, Result
+from lakebook.reconcile.relations import Relation
+from lakebook.source import postgresql
+from lakebook.source.column_types import curated_type
 
 # ruff: noqa: F811 - fixtures
 
@@ -280,7 +283,7 @@ def test_missing_extra_and_changed_rows_are_told_apart_by_key(lake, source, tabl
 
 
 def test_no_more_than_a_few_buckets_of_rows_are_fetched(lake, source, tables, monkeypatch):
-    monkeypatch.setattr("lakebook.differing_keys.FETCHED_ROWS", 10)
+    monkeypatch.setattr("lakebook.reconcile.differing_keys.FETCHED_ROWS", 10)
     table = tables["parts"]
     lake.duckdb.execute(
         """create or replace table changed as select id, k || '!' as k, "at" from nasty_parts"""

@@ -5,7 +5,9 @@ import foundation
 import pytest
 from botocore.exceptions import ClientError
 
-from lakebook import LakebookError, calls, ec2, ensure, redshift, warehouse
+from lakebook import LakebookError, calls, ensure
+from lakebook.layers import warehouse
+from lakebook.services import ec2, redshift
 
 NAMES = foundation.names("cluster")
 

@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from lakebook import evidence_pack, report
 from lakebook.evidence import RECORD
-from lakebook.runs import PhaseRun, Run
+from lakebook.runner import evidence_pack, report
+from lakebook.runner.run import PhaseRun, Run
 
 CONNECTION = {
     "caller": "arn:aws:iam::123456789012:user/me",

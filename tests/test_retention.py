@@ -8,7 +8,9 @@ import boto3
 import foundation
 import pytest
 
-from lakebook import LakebookError, calls, curation, ensure, glue, s3, storage
+from lakebook import LakebookError, calls, ensure
+from lakebook.layers import curation
+from lakebook.services import glue, s3, storage
 
 NAMES = foundation.names("retention")
 TABLES = ("people", "flights")

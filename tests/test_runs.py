@@ -14,8 +14,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from lakebook import evidence_pack, phases, preflight, runs
+import lakebook.project
 from lakebook.__main__ import main
+from lakebook.runner import evidence_pack, phases, preflight, runs
+from lakebook.runner.run import find, load
 
 ACCOUNT = "123456789012"
 DECLARED = f"""environment: str = "rehearsal"  # the environment
@@ -25,7 +27,8 @@ wanted: int = 1  # what the check expects
 apply: bool = False  # False lists the calls and makes none
 """
 CALL = """
-from lakebook import ensure, plan, s3
+from lakebook import ensure, plan
+from lakebook.services import s3
 bucket = [s3.bucket("command-" + environment, region)]
 plan(bucket)
 """
@@ -68,7 +71,7 @@ def two_phases(project):
 
 
 def latest():
-    return runs.load(runs.find("latest"))
+    return load(find("latest"))
 
 
 def test_apply_makes_the_calls_and_plan_only_lists_them(project, capsys):
@@ -415,5 +418,5 @@ def read_until(process, line):
 def test_the_notebooks_of_the_repository_are_used_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Path("notebooks/03_dms.ipynb") in {
-        Path(each.notebook) for each in phases.every(phases.project())
+        Path(each.notebook) for each in phases.every(lakebook.project.project())
     }

@@ -12,19 +12,9 @@ import boto3
 import foundation
 import pytest
 
-from lakebook import (
-    CheckError,
-    calls,
-    diagnosis,
-    dms,
-    ec2,
-    ensure,
-    kms,
-    personas,
-    security_groups,
-    vpc,
-    vpc_endpoints,
-)
+from lakebook import CheckError, calls, diagnosis, ensure
+from lakebook.people import personas
+from lakebook.services import dms, ec2, kms, security_groups, vpc, vpc_endpoints
 from local_aws.postgresql import Server
 
 SECRET, PREFIXES = "acme-rehearsal-source", "10.60.0.0/16"

@@ -6,10 +6,10 @@ import string
 import pytest
 from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, SECRET, admin, secrets, server, source, tables  # noqa: F401 - fixtures
 
-from lakebook import postgresql
-from lakebook.catalog_names import catalog_name, catalog_names
-from lakebook.dms_table_mapping import table_mapping
 from lakebook.errors import LakebookError
+from lakebook.services.dms_table_mapping import table_mapping
+from lakebook.source import postgresql
+from lakebook.source.names import catalog_name, catalog_names
 
 # ruff: noqa: F811 - fixtures
 
@@ -124,7 +124,7 @@ def test_keys_comments_and_kinds_are_read_from_the_catalog(tables):
 
 
 def test_an_analyzed_big_table_is_estimated_and_says_so(admin, source, monkeypatch):
-    monkeypatch.setattr("lakebook.postgresql.catalog.COUNTED_BYTES", 0)
+    monkeypatch.setattr("lakebook.source.postgresql.catalog.COUNTED_BYTES", 0)
     admin.execute("analyze nasty.parts")
     parts = {table.name: table for table in postgresql.tables(source, ["nasty"])}["parts"]
     assert (parts.rows, parts.rows_estimated) == (500, True)

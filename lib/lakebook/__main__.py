@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lakebook import evidence_pack, fork_server, parameters, phases, preflight
-from lakebook.errors import LakebookError
-from lakebook.parameters import ParametersError
+from lakebook.errors import LakebookError, ParametersError
+from lakebook.project import project
+from lakebook.runner import evidence_pack, fork_server, parameters, phases, preflight
+from lakebook.runner.run import SUCCEEDED, Run, find, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lakebook.runs import Run
 
 EXIT_CODES = (
     "Exit code: 0 every check held, 1 a phase or the evidence failed, 2 nothing was started, 130"
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif (before / asked.run).is_dir():
             asked.run = str((before / asked.run).resolve())
         with contextlib.chdir(
-            phases.project()
+            project()
         ):  # papermill writes the paths it is given into the evidence: relative ones
             return int(asked.act(asked))
     except (ParametersError, preflight.PreflightError) as error:
@@ -104,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _bootstrap(asked: argparse.Namespace) -> int:
     """Make what the operator cannot make for itself, print every call, and say how to go on."""
-    from lakebook import calls, connect, ensure, personas, runs  # noqa: PLC0415 - a wrong parameter is told at once
+    from lakebook import calls, connect, ensure  # noqa: PLC0415 - a wrong parameter is told at once
+    from lakebook.people import personas  # noqa: PLC0415 - a wrong parameter is told at once
+    from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is told at once
 
     _, told = _parameters(asked, phases.every(Path.cwd()))
     preflight.caller(told["account"], told["region"])
@@ -153,7 +155,7 @@ def _start(asked: argparse.Namespace) -> int:
     given, effective = _parameters(asked, every)
     fork_server.started()
     connection = preflight.caller(effective.get("account"), effective.get("region"))
-    from lakebook import runs  # noqa: PLC0415 - a wrong parameter is told at once
+    from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is told at once
 
     file = os.path.relpath(asked.file) if asked.file.is_relative_to(Path.cwd()) else asked.file.name
     run = runs.new(
@@ -163,10 +165,10 @@ def _start(asked: argparse.Namespace) -> int:
 
 
 def _resume(asked: argparse.Namespace) -> int:
-    from lakebook import runs  # noqa: PLC0415
+    from lakebook.runner import runs  # noqa: PLC0415
 
-    run = runs.load(runs.find(asked.run))
-    if run.status == runs.SUCCEEDED:
+    run = load(find(asked.run))
+    if run.status == SUCCEEDED:
         print(f"{run.folder}: every phase has succeeded, there is nothing to resume.")
         return 0
     connection = preflight.caller(run.connection["account"], run.connection["region"])
@@ -178,23 +180,22 @@ def _execute(run: Run, execute: Callable[[], None]) -> int:
     print(" · ".join(["lakebook " + run.mode, run.environment, *run.connection.values()]))
     print(f"{run.folder}", flush=True)
     execute()
-    from lakebook import report, runs  # noqa: PLC0415
+    from lakebook.runner import report  # noqa: PLC0415
 
     print(f"\n{report.summary(run)}\n")
     print(f"executed copies: {run.folder}")
     for each in run.phases:
         if each.error:
             print(f"{each.number} {each.status}: {each.error}")
-    if run.status != runs.SUCCEEDED:
+    if run.status != SUCCEEDED:
         print(f"go on with: lakebook resume {run.folder}")
     print(f"report: {report.write(run)}\nseal: {evidence_pack.sealed(run.folder)}", flush=True)
     return EXITS[run.status]
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    from lakebook import runs  # noqa: PLC0415
 
-    folder = runs.find(asked.run)
+    folder = find(asked.run)
     problems = evidence_pack.problems(folder)
     if problems:
         print(
@@ -211,23 +212,22 @@ def _verify(asked: argparse.Namespace) -> int:
 
 
 def _report(asked: argparse.Namespace) -> int:
-    from lakebook import report, runs  # noqa: PLC0415
+    from lakebook.runner import report  # noqa: PLC0415
 
-    print(report.write(runs.load(runs.find(asked.run))))
+    print(report.write(load(find(asked.run))))
     return 0
 
 
 def _policy(asked: argparse.Namespace) -> int:
-    from lakebook import Names, least_privilege, runs  # noqa: PLC0415
+    from lakebook import Names  # noqa: PLC0415
+    from lakebook.audit import least_privilege  # noqa: PLC0415
 
-    run = runs.load(runs.find(asked.run))
+    run = load(find(asked.run))
     prefix = {**_defaults(phases.every(Path.cwd())), **run.parameters}["prefix"]
     names = Names(prefix, run.environment, run.connection["account"], run.connection["region"])
     try:
         rights = [
-            each
-            for one in (asked.run, *asked.more)
-            for each in least_privilege.used(runs.find(one))
+            each for one in (asked.run, *asked.more) for each in least_privilege.used(find(one))
         ]
         print(json.dumps(least_privilege.policy(rights, names), indent=1))
     except LakebookError as error:

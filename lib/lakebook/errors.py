@@ -7,5 +7,9 @@ class LakebookError(Exception):
     """Something is not as the runbook needs it."""
 
 
+class ParametersError(LakebookError):
+    """The parameters cannot be used; nothing was started."""
+
+
 class CheckError(LakebookError):
     """A check measured something else than it expected."""

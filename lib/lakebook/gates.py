@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook import evidence, lake, reconcile, relations
-from lakebook.differing_keys import differing_keys
-from lakebook.reconcile import Measure, Result, measure_all
-from lakebook.warehouse import contents
+from lakebook import evidence
+from lakebook.layers import lake
+from lakebook.layers.warehouse import contents
+from lakebook.reconcile import measure as reconcile
+from lakebook.reconcile import relations
+from lakebook.reconcile.differing_keys import differing_keys
+from lakebook.reconcile.measure import Measure, Result, measure_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lakebook.curation import Conversion
-    from lakebook.models import Model
+    from lakebook.layers.curation import Conversion
+    from lakebook.layers.models import Model
+    from lakebook.layers.warehouse import WarehouseTable
     from lakebook.names import Names
-    from lakebook.postgresql import Table
-    from lakebook.redshift import Warehouse
-    from lakebook.relations import Relation
-    from lakebook.warehouse import WarehouseTable
+    from lakebook.reconcile.relations import Relation
+    from lakebook.services.redshift import Warehouse
+    from lakebook.source.postgresql import Table
 
 NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
 

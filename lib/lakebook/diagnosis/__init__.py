@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakebook.diagnosis import access, line, permissions, quotas, vpc
-from lakebook.diagnosis.hops import FAILED, NOT_CHECKED, NOT_YET, OK, Hop, look
+from lakebook.diagnosis.answers import FAILED, NOT_CHECKED, NOT_YET, OK, Hop
+from lakebook.diagnosis.hops import look
 from lakebook.diagnosis.path import Path
 from lakebook.diagnosis.picture import plot
 from lakebook.errors import CheckError

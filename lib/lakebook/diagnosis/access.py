@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lakebook import aws, kms, postgresql
-from lakebook.diagnosis.hops import Absent, Broken
+from lakebook import aws
+from lakebook.diagnosis.answers import Absent, Broken
 from lakebook.diagnosis.path import dms_thing
 from lakebook.diagnosis.permissions import refused
 from lakebook.ensure import current, wait
 from lakebook.errors import LakebookError
+from lakebook.services import kms
+from lakebook.source import postgresql
 
 if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path

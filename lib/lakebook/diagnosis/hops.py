@@ -4,12 +4,20 @@ action.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lakebook import aws
+from lakebook.diagnosis.answers import (
+    FAILED,
+    NOT_APPLICABLE,
+    NOT_CHECKED,
+    NOT_YET,
+    OK,
+    Absent,
+    Broken,
+    Hop,
+)
 from lakebook.errors import LakebookError
 
 if TYPE_CHECKING:
@@ -17,45 +25,9 @@ if TYPE_CHECKING:
 
     from lakebook.diagnosis.path import Path
 
-OK, FAILED, NOT_YET, NOT_CHECKED, NOT_APPLICABLE = (
-    "ok",
-    "failed",
-    "not yet",
-    "not checked",
-    "not applicable",
-)
 NOT_IMPLEMENTED = 501  # HTTP
 UNKNOWN = ("UnknownOperationException", "InvalidAction", "UnsupportedOperation")
 DENIED = ("AccessDenied", "AccessDeniedException", "AccessDeniedFault", "UnauthorizedOperation")
-
-
-@dataclass(frozen=True)
-class Hop:
-    """One line of the diagnosis."""
-
-    hop: str
-    where: str  # the stretch of the path it belongs to
-    verdict: str
-    seen: str
-    action: str
-    # the number of the phase that makes what is missing; empty where nobody but a person can
-    mended_by: str
-
-
-class Broken(Exception):  # noqa: N818 - a finding more than an error
-    """The hop does not carry: what was seen, and what to do."""
-
-    def __init__(self, seen: str, action: str, mended_by: str = "") -> None:
-        super().__init__(seen)
-        self.seen, self.action, self.mended_by = seen, action, mended_by
-
-
-class Absent(Exception):  # noqa: N818
-    """The hop cannot be looked at: made by a later phase (its number), or not on this path."""
-
-    def __init__(self, why: str, made_by: str = "") -> None:
-        super().__init__(why)
-        self.why, self.made_by = why, made_by
 
 
 def look(name: str, where: str, at: Callable[[Path], str], path: Path) -> Hop:
@@ -95,13 +67,3 @@ def _refused(error: ClientError) -> tuple[str, str]:
             " ask AWS."
         ),
     )
-
-
-def described(service: str, operation: str, member: str, **arguments: Any) -> list[dict[str, Any]]:
-    """All that AWS lists, over all pages."""
-    client = aws.client(service)
-    if client.can_paginate(operation):
-        pages = client.get_paginator(operation).paginate(**arguments)
-        return [each for page in pages for each in page.get(member, [])]
-    found: list[dict[str, Any]] = getattr(client, operation)(**arguments)[member]
-    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lakebook import aws
-from lakebook.diagnosis.hops import Absent, Broken, described
+from lakebook.diagnosis.answers import Absent, Broken, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

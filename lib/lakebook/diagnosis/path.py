@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lakebook import aws, ec2
-from lakebook.diagnosis.hops import Absent, described
+from lakebook import aws
+from lakebook.diagnosis.answers import Absent, described
 from lakebook.ensure import current
+from lakebook.services import ec2
 
 if TYPE_CHECKING:
     from lakebook.names import Names

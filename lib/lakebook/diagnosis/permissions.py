@@ -9,9 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
-from lakebook.diagnosis.hops import Absent, Broken, described
-from lakebook.personas import document
-from lakebook.phases import project
+from lakebook.diagnosis.answers import Absent, Broken, described
+from lakebook.people.personas import document
+from lakebook.project import project
 
 if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
-from lakebook.diagnosis.hops import FAILED, NOT_APPLICABLE, NOT_CHECKED, NOT_YET, OK
+from lakebook.diagnosis.answers import FAILED, NOT_APPLICABLE, NOT_CHECKED, NOT_YET, OK
 
 if TYPE_CHECKING:
-    from lakebook.diagnosis.hops import Hop
+    from lakebook.diagnosis.answers import Hop
 
 COLOURS = {
     OK: "#2e7d32",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from lakebook import aws
-from lakebook.diagnosis.hops import Absent, Broken, described
+from lakebook.diagnosis.answers import Absent, Broken, described
 from lakebook.diagnosis.path import dms_thing
 
 if TYPE_CHECKING:

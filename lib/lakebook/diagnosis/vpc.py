@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
 from lakebook.diagnosis.acl import blocked
-from lakebook.diagnosis.hops import Absent, Broken, described
+from lakebook.diagnosis.answers import Absent, Broken, described
 from lakebook.diagnosis.line import covers
 
 if TYPE_CHECKING:

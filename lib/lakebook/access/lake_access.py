@@ -1,0 +1,339 @@
+"""Who sees what of the lake: the classification as LF-Tags, grants by tag, data cells filters, and
+the end of IAM's say.
+
+Columns carry a tag with their class, and nothing is seen that carries none: a new column belongs to
+nobody until it is classified. Grants add up, so a role that sees only some rows of a table gets
+that table by its filter alone: such tables carry `rows=restricted`, which no tag grant of that role
+fits.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from lakebook.layers import lake
+from lakebook.people.personas import OPERATOR
+from lakebook.services import glue, lakeformation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.ensure import Resource
+    from lakebook.names import Names
+    from lakebook.people.classification import Classification
+
+Grant = tuple[str, dict[str, Any], list[str]]  # principal, resource, permissions
+UNCLASSIFIED = "unclassified"
+ALL_ROWS, SOME_ROWS = "all", "restricted"
+LAYERS = ("raw", "staging", "curated")
+
+
+@dataclass(frozen=True)
+class LakeTable:
+    """One curated table with what the classification says of it."""
+
+    name: str  # in the catalog: operations_flights
+    full_name: str  # in the source: operations.flights
+    location: str
+    classes: dict[str, str]  # column in the catalog, partition keys too, to its class
+    conditions: dict[str, str]  # role to the condition its rows must meet
+
+    def seen(self, classification: Classification, role: str) -> list[str]:
+        """The columns that a role sees."""
+        classes = classification.personas.get(role, [])
+        return [column for column, each in self.classes.items() if each in classes]
+
+
+def tables(names: Names, classification: Classification) -> list[LakeTable]:
+    """Every table of the curated layer; columns made for partitions have the class of what they are
+    made from.
+    """
+    return [_table(each, classification) for each in glue.tables(names.database("curated"))]
+
+
+def foundation(names: Names, classification: Classification) -> list[Resource]:
+    """The tags, the databases with theirs, the operator's and the job's own grants: in force before
+    anything is taken away.
+    """
+    operator, job = names.role_arn(OPERATOR), names.role_arn("glue")
+    every = {layer: names.database(layer) for layer in LAYERS}
+    closed = {_class(names): UNCLASSIFIED, _rows(names): ALL_ROWS}
+    return [
+        lakeformation.lf_tag(_class(names), [*classification.classes, UNCLASSIFIED]),
+        lakeformation.lf_tag(_rows(names), [ALL_ROWS, SOME_ROWS]),
+        *(lakeformation.tagged_database(each, closed) for each in every.values()),
+        *(
+            lakeformation.grant(operator, {"Database": {"Name": each}}, ["ALL"])
+            for each in every.values()
+        ),
+        *(lakeformation.grant(operator, _tables(each), ["ALL"]) for each in every.values()),
+        *(
+            lakeformation.grant(
+                operator,
+                {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{each}"}},
+                ["DATA_LOCATION_ACCESS"],
+            )
+            for each in (names.raw_bucket, names.curated_bucket)
+        ),
+        lakeformation.grant(job, _tables(every["raw"]), ["SELECT"]),
+    ]
+
+
+def readers(names: Names, classification: Classification) -> list[Resource]:
+    """What each role may see by tag: the curated database, and of its tables the columns of the
+    role's classes.
+    """
+    return [lakeformation.grant(*each) for each in _by_tag(names, classification)]
+
+
+def classified(
+    names: Names, classification: Classification | None, only: list[str] | None = None
+) -> list[Resource]:
+    """The tags of the curated tables and their columns, and what roles with conditions see of them;
+    `only` names tables of the catalog.
+
+    Nothing without a classification.
+    """
+    if classification is None:
+        return []
+    found = [each for each in tables(names, classification) if only is None or each.name in only]
+    return [part for each in found for part in _classified(names, classification, each)]
+
+
+def enforced(
+    names: Names, classification: Classification, *, hybrid: bool = False
+) -> list[Resource]:
+    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold
+    beyond what is declared.
+
+    With `hybrid` IAM's say ends for the classification's roles only, which are opted in.
+    """
+    ours = {names.database(layer) for layer in LAYERS}
+    readers = {names.role_arn(each) for each in _readers(classification)}
+    declared = _declared(names, classification)
+
+    def everybody(entry: dict[str, Any]) -> set[str]:
+        iam_alone = _who(entry) == lakeformation.EVERYBODY and bool(_databases(entry) & ours)
+        return set(entry["Permissions"]) if iam_alone else set()
+
+    def careless(entry: dict[str, Any]) -> set[str]:
+        beyond = set(entry["Permissions"]) - declared.get((_who(entry), _what(entry)), set())
+        return beyond if _who(entry) in readers else set()
+
+    beyond = lakeformation.revoked("what readers hold beyond their classes", careless)
+    if hybrid:
+        return [*_opted_in(names, classification), beyond]
+    closed = [lakeformation.closed_database(each) for each in sorted(ours)]
+    return [*closed, beyond, lakeformation.revoked("what IAM alone allowed", everybody)]
+
+
+def personal(names: Names, classification: Classification | None) -> list[str]:
+    """The curated tables, by name in the catalog, with a column of the most closed two classes:
+    those that speak of people.
+    """
+    closed = list(classification.classes)[-2:] if classification else []
+    found = tables(names, classification) if classification else []
+    return [each.name for each in found if any(one in closed for one in each.classes.values())]
+
+
+def overview(names: Names, classification: Classification) -> list[dict[str, Any]]:
+    """A line for each role: the classes it sees, how many columns that is, of which tables it sees
+    some rows, whose files it reads.
+    """
+    found = tables(names, classification)
+    return [
+        {
+            "role": role,
+            "classes": ", ".join(classes),
+            "columns": sum(len(each.seen(classification, role)) for each in found),
+            "some rows of": ", ".join(each.full_name for each in found if role in each.conditions),
+            "files of": ", ".join(classification.files.get(role, [])),
+        }
+        for role, classes in classification.personas.items()
+    ]
+
+
+def released(names: Names) -> list[Resource]:
+    """IAM's say given back, databases and tables, as it was before `enforced`: the way back when
+    something important is shut out.
+    """
+    every = lakeformation.EVERYBODY
+    databases = [names.database(layer) for layer in LAYERS]
+    shown = [(each, found["Name"]) for each in databases for found in glue.tables(each)]
+    return [
+        *(lakeformation.grant(every, {"Database": {"Name": each}}, ["ALL"]) for each in databases),
+        *(
+            lakeformation.grant(every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"])
+            for each, name in shown
+        ),
+    ]
+
+
+def past_lake_formation(names: Names, classification: Classification) -> list[str]:
+    """Files that the classification opens to roles which may see only a part of their table:
+    `data-scientist: customers.passengers`.
+    """
+    return [
+        f"{role}: {table.full_name}"
+        for role, patterns in classification.files.items()
+        for table in tables(names, classification)
+        if any(fnmatchcase(table.full_name, each) for each in patterns)
+        and (role in table.conditions or table.seen(classification, role) != list(table.classes))
+    ]
+
+
+def _opted_in(names: Names, classification: Classification) -> Iterator[Resource]:
+    for role in classification.personas:
+        for database in map(names.database, LAYERS) if role != OPERATOR else ():
+            yield lakeformation.opted_in(names.role_arn(role), {"Database": {"Name": database}})
+            yield lakeformation.opted_in(names.role_arn(role), _tables(database))
+
+
+def _classified(names: Names, classification: Classification, table: LakeTable) -> list[Resource]:
+    curated = names.database("curated")
+    columns = {column: {_class(names): each} for column, each in table.classes.items()}
+    own = {_rows(names): SOME_ROWS} if table.conditions else {}
+    return [
+        *_filters(names, classification, table),
+        *(lakeformation.grant(*each) for each in _by_table(names, classification, table)),
+        lakeformation.tagged_table(table.name, curated, own or {_rows(names): ALL_ROWS}, columns),
+    ]
+
+
+def _by_tag(names: Names, classification: Classification) -> Iterator[Grant]:
+    for role in _readers(classification):
+        who, classes = names.role_arn(role), classification.personas[role]
+        rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
+        tags = [
+            {"TagKey": _class(names), "TagValues": classes},
+            {"TagKey": _rows(names), "TagValues": rows},
+        ]
+        yield who, {"Database": {"Name": names.database("curated")}}, ["DESCRIBE"]
+        yield (
+            who,
+            {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": tags}},
+            ["DESCRIBE", "SELECT"],
+        )
+
+
+def _by_table(names: Names, classification: Classification, table: LakeTable) -> Iterator[Grant]:
+    """A table of which some role sees only some rows: that role by a filter, the others with
+    conditions elsewhere by name.
+    """
+    where = {"DatabaseName": names.database("curated"), "Name": table.name}
+    for role in _readers(classification) if table.conditions else []:
+        columns, who = table.seen(classification, role), names.role_arn(role)
+        if not columns or not _has_conditions(classification, role):
+            continue
+        if role in table.conditions:
+            yield who, {"DataCellsFilter": _cells(names, role, table)}, ["SELECT"]
+        else:
+            yield who, {"TableWithColumns": {**where, "ColumnNames": columns}}, ["SELECT"]
+
+
+def _filters(names: Names, classification: Classification, table: LakeTable) -> Iterator[Resource]:
+    for role, condition in table.conditions.items():
+        if columns := table.seen(classification, role):
+            cells = _cells(names, role, table)
+            yield lakeformation.data_cells_filter(
+                cells["Name"], cells["DatabaseName"], table.name, columns, condition
+            )
+
+
+def _cells(names: Names, role: str, table: LakeTable) -> dict[str, str]:
+    name = names.resource(role).replace("-", "_")
+    where = {"DatabaseName": names.database("curated"), "TableName": table.name}
+    return {"TableCatalogId": names.account, **where, "Name": name}
+
+
+def _declared(names: Names, classification: Classification) -> dict[tuple[str, str], set[str]]:
+    """Who holds what by our declarations: (principal, resource as `_what` writes it) to
+    permissions.
+    """
+    by_table = [
+        each
+        for one in tables(names, classification)
+        for each in _by_table(names, classification, one)
+    ]
+    found: dict[tuple[str, str], set[str]] = {}
+    for who, on, permissions in [*_by_tag(names, classification), *by_table]:
+        found.setdefault((who, _what({"Resource": on})), set()).update(permissions)
+    return found
+
+
+def _what(entry: dict[str, Any]) -> str:
+    """A resource as text, so that what is held can be compared with what is declared; the catalog's
+    id is understood.
+    """
+    [(kind, on)] = [
+        (kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)
+    ]
+    told = {key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")}
+    if "ColumnNames" in told:
+        told["ColumnNames"] = sorted(told["ColumnNames"])
+    if "Expression" in told:
+        told["Expression"] = sorted(
+            (each["TagKey"], sorted(each["TagValues"])) for each in told["Expression"]
+        )
+    return json.dumps([kind, told], sort_keys=True)
+
+
+def _databases(entry: dict[str, Any]) -> set[str]:
+    found = [each for each in entry["Resource"].values() if isinstance(each, dict)]
+    return {str(each.get("DatabaseName") or each.get("Name")) for each in found}
+
+
+def _who(entry: dict[str, Any]) -> str:
+    return str(entry["Principal"]["DataLakePrincipalIdentifier"])
+
+
+def _table(catalogued: dict[str, Any], classification: Classification) -> LakeTable:
+    parameters = catalogued.get("Parameters", {})
+    if lake.SOURCE in parameters:
+        source = lake.source_of(catalogued)
+        full_name, known = (
+            source.full_name,
+            {each.catalog_name: each.name for each in source.columns},
+        )
+    else:
+        full_name, known = f"landing.{catalogued['Name']}", {}
+    columns = [each["Name"] for each in catalogued["StorageDescriptor"]["Columns"]]
+    classes = {each: classification.of(full_name, known.get(each, each)) for each in columns}
+    for key in catalogued.get("PartitionKeys", []):
+        made_from = str(key["Name"]).rpartition("_")[0]
+        classes[key["Name"]] = classification.of(full_name, known.get(made_from, made_from))
+    conditions = classification.rows.get(full_name, {})
+    return LakeTable(
+        catalogued["Name"],
+        full_name,
+        catalogued["StorageDescriptor"]["Location"],
+        classes,
+        conditions,
+    )
+
+
+def _readers(classification: Classification) -> list[str]:
+    """The roles that see something by their classes; the operator has everything, as the owner."""
+    return [
+        role for role, classes in classification.personas.items() if classes and role != OPERATOR
+    ]
+
+
+def _has_conditions(classification: Classification, role: str) -> bool:
+    return any(role in each for each in classification.rows.values())
+
+
+def _tables(database: str) -> dict[str, Any]:
+    return {"Table": {"DatabaseName": database, "TableWildcard": {}}}
+
+
+def _class(names: Names) -> str:
+    """The LF-Tag of classes: tags are the account's, so the environment is in their names."""
+    return names.resource("class")
+
+
+def _rows(names: Names) -> str:
+    return names.resource("rows")

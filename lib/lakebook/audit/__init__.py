@@ -1,0 +1,1 @@
+"""What CloudTrail recorded of a run, and the smallest policy that would have allowed it."""

@@ -1,0 +1,240 @@
+"""The audit of a run: every call its phases say they made is found in CloudTrail, and who did what
+besides.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lakebook.project import project
+from lakebook.runner import evidence_pack
+from lakebook.runner.run import load
+from lakebook.services import cloudtrail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Where CloudTrail calls an operation of S3 by another name than its API: "Amazon S3 CloudTrail
+# events".
+S3_EVENTS = {
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+    "DeletePublicAccessBlock": "DeleteBucketPublicAccessBlock",
+    "PutBucketLifecycleConfiguration": "PutBucketLifecycle",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+}
+# The events that prove each phase, where it had something to do; `by` names in part who must have
+# made them.
+PROOF = {
+    "02": [
+        "ec2:CreateVpcEndpoint",
+        "kms:CreateKey",
+        "iam:CreateRole",
+        "iam:PutRolePolicy",
+        "s3:CreateBucket",
+        "cloudtrail:StartLogging",
+    ],
+    "03": [
+        "dms:CreateReplicationInstance",
+        "dms:CreateEndpoint",
+        "dms:TestConnection",
+        "dms:CreateReplicationTask",
+        "dms:StartReplicationTask",
+        "sts:AssumeRole by dms",
+        "s3:PutObject by dms-s3",
+    ],
+    "04": [
+        "lakeformation:PutDataLakeSettings",
+        "lakeformation:RegisterResource",
+        "lakeformation:GrantPermissions",
+        "lakeformation:RevokePermissions",
+    ],
+    "05": [
+        "glue:CreateJob",
+        "glue:StartJobRun",
+        "glue:CreateTable",
+        "glue:UpdateTable",
+        "glue:BatchCreatePartition",
+    ],
+    "06": [
+        "redshift-serverless:CreateNamespace",
+        "redshift-serverless:CreateWorkgroup",
+        "redshift-data:ExecuteStatement",
+        "redshift-data:BatchExecuteStatement",
+    ],
+    "07": [
+        "quicksight:CreateDataSource",
+        "quicksight:CreateDataSet",
+        "quicksight:CreateIngestion",
+        "quicksight:CreateDashboard",
+    ],
+    "08": ["sagemaker:CreateTrainingJob", "sagemaker:CreateModel", "sagemaker:CreateTransformJob"],
+}
+AUDIT = "09"  # this phase
+BARS = 60
+REFUSED = "AccessDenied|UnauthorizedOperation|AccessDeniedException|AccessDeniedFault"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time that is looked at, and the run that made its calls then."""
+
+    since: datetime.datetime
+    until: datetime.datetime
+    folder: Path | None  # of the run
+    caller: str  # the ARN that it ran as
+
+
+def window(environment: str, since: str = "") -> Window:
+    """From the beginning of the last applied run of an environment, or from `since` (ISO 8601,
+    UTC), until now.
+
+    A run of nothing but this audit is none. Without an applied run the window is empty: no folder,
+    no caller.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    copies = (project() / "outputs" / environment).glob("*-apply/[0-9][0-9]_*.ipynb")
+    found = sorted({each.parent for each in copies if each.name[:2] != AUDIT})
+    run = load(found[-1]) if found else None
+    start = datetime.datetime.fromisoformat(
+        since or (run.started if run else "") or now.isoformat()
+    )
+    if not start.tzinfo:
+        start = start.replace(tzinfo=datetime.UTC)
+    return (
+        Window(start, now, run.folder, run.connection["caller"])
+        if run
+        else Window(start, now, None, "")
+    )
+
+
+def made(run: Window) -> pd.DataFrame:
+    """The changing calls that the run's notebooks recorded, in order: columns time, phase,
+    resource, action.
+    """
+    rows = [
+        {
+            "time": pd.Timestamp(each["time"], unit="s", tz="UTC"),
+            "phase": copy.name[:2],
+            "resource": each["resource"],
+            "action": each["action"],
+        }
+        for copy in (run.folder.glob("*.ipynb") if run.folder else ())
+        for each in evidence_pack.records(copy)
+        if each["kind"] == "call" and each["time"] >= run.since.timestamp()
+    ]
+    frame = pd.DataFrame(rows, columns=["time", "phase", "resource", "action"])
+    return frame.sort_values("time", ignore_index=True)
+
+
+def events(trail_name: str, run: Window, regions: list[str]) -> pd.DataFrame:
+    """Every event of the time: of the trail's log files, and changing calls of the account's
+    history, which needs no trail.
+    """
+    found = [
+        cloudtrail.events(trail_name, run.since, run.until, regions),
+        cloudtrail.history(run.since, run.until, regions),
+    ]
+    return pd.concat(found).drop_duplicates("id").sort_values("time", ignore_index=True)
+
+
+def found(calls: pd.DataFrame, seen: pd.DataFrame, caller: str) -> pd.DataFrame:
+    """One line per phase and action: calls made, and events of that name by the run's own role or
+    user; columns phase, action, made, found.
+    """
+    names = seen["service"] + ":" + seen["event"]
+    ours = names[
+        (seen["error"] == "") & (seen["who"].map(_name) == _name(cloudtrail.who({"arn": caller})))
+    ]
+    have = Counter(ours)
+    rows = []
+    for (phase, action), times in calls.groupby(["phase", "action"], sort=True)["time"]:
+        event = _event(action)
+        rows.append(
+            {
+                "phase": phase,
+                "action": action,
+                "made": len(times),
+                "found": min(len(times), have[event]),
+            }
+        )
+        have[event] -= len(times)
+    return pd.DataFrame(rows, columns=["phase", "action", "made", "found"])
+
+
+def missing(matched: pd.DataFrame) -> list[str]:
+    """The actions with fewer events than calls."""
+    return sorted(matched.loc[matched["found"] < matched["made"], "action"].unique())
+
+
+def proof(seen: pd.DataFrame) -> pd.DataFrame:
+    """Phase by phase the events that prove it: how many, when first and last, and who made them."""
+    names = seen["service"] + ":" + seen["event"]
+    rows: list[dict[str, Any]] = []
+    for phase, wanted in PROOF.items():
+        for event in wanted:
+            name, _, maker = event.partition(" by ")
+            made_so = seen["who"].str.contains(maker, regex=False)
+            these = seen[(names == name) & (seen["error"] == "") & made_so]
+            by = ", ".join(sorted(these["who"].unique()))
+            times = (
+                {"first": these["time"].min(), "last": these["time"].max()} if len(these) else {}
+            )
+            rows.append({"phase": phase, "event": event, "count": len(these), **times, "who": by})
+    return pd.DataFrame(rows, columns=["phase", "event", "count", "first", "last", "who"])
+
+
+def who_did_what(seen: pd.DataFrame) -> pd.DataFrame:
+    """The changing calls that succeeded, counted by who made them and what they are."""
+    did = seen[seen["changing"] & (seen["error"] == "")]
+    return did.groupby(["who", "service", "event"]).size().rename("count").reset_index()
+
+
+def refused(seen: pd.DataFrame) -> pd.DataFrame:
+    """The calls that AWS denied: when, who, what, and AWS's words."""
+    denied = seen[seen["error"].str.fullmatch(f"(?:Client\\.)?(?:{REFUSED})")]
+    return denied[["time", "who", "service", "event", "error", "message"]].reset_index(drop=True)
+
+
+def plot(seen: pd.DataFrame) -> Any:
+    """Events per service over the time, stacked, in at most sixty bars; None without events."""
+    if seen.empty:
+        return None
+    seconds = max(
+        10, int((seen["time"].max() - seen["time"].min()).total_seconds()) // (BARS - 1) + 1
+    )
+    frame = (
+        pd.crosstab(seen["time"].dt.floor(f"{seconds}s"), seen["service"])
+        .resample(f"{seconds}s")
+        .sum()
+    )
+    frame.index = frame.index.strftime("%H:%M:%S")
+    axes = frame.plot.bar(
+        stacked=True,
+        width=1,
+        figsize=(8, 3.5),
+        colormap="tab20",
+        title=f"Events in {seconds} seconds",
+    )
+    axes.set_xticks(range(0, len(frame), len(frame) // 8 + 1))
+    axes.set(xlabel="UTC", ylabel="")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes.figure
+
+
+def _event(action: str) -> str:
+    service, _, operation = action.partition(":")
+    return f"{service}:{S3_EVENTS.get(operation, operation) if service == 's3' else operation}"
+
+
+def _name(who: str) -> str:
+    """`role/acme-operator` without a path, also of a session's ARN."""
+    kind, *path = who.removeprefix("assumed-").split("/")
+    is_session = who.startswith("assumed-")
+    return f"{kind}/{path[0] if is_session else path[-1]}" if path else kind

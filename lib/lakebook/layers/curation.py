@@ -1,0 +1,324 @@
+"""From raw to curated: which tables are due, the manifest the Glue job reads, its result, and the
+switch of the catalog.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, resource
+from lakebook.errors import LakebookError
+from lakebook.layers import lake
+from lakebook.services import glue, s3, storage
+from lakebook.source import column_types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.layers.lake import RawTable
+    from lakebook.names import Names
+    from lakebook.source.postgresql import Table
+
+TRANSFORM = re.compile(r"(year|month|day|value)\((\w+)\)")
+SCRIPT = (files("lakebook.layers.jobs") / "raw_to_curated.py").read_text()
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One table's way from its raw files to a snapshot in the curated layer."""
+
+    table: Table
+    files: list[str]
+    location: str  # s3://acme-rehearsal-curated/operations/flights/snapshot=<inputs>/
+    partition_by: list[dict[str, str]]  # [{"name", "column", "transform"}]
+    inputs: str  # names everything the outcome depends on: files, columns, layout, script
+    # the catalog already shows a proved snapshot of these inputs, and its files are all there
+    done: bool
+    measure: str  # what the raw layer was found to hold, as reconcile.Measure writes it
+
+    @property
+    def columns(self) -> list[tuple[str, str, str]]:
+        """(name, Hive type, comment) in the source's order."""
+        return [
+            (each.catalog_name, column_types.curated_type(each), each.comment)
+            for each in self.table.columns
+        ]
+
+    @property
+    def partition_keys(self) -> list[tuple[str, str, str]]:
+        """(name, Hive type, comment) of the columns that are in the path alone."""
+        return [
+            (each["name"], "string", f"{each['transform']} of {each['column']}")
+            for each in self.partition_by
+        ]
+
+
+def conversions(
+    names: Names, raw: list[RawTable], partition_by: dict[str, str], compression: str
+) -> list[Conversion]:
+    """The conversion of every raw table; raises LakebookError when `partition_by` names what is not
+    there.
+
+    `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by
+    commas).
+    """
+    known = {f"{each.source.schema}.{each.source.name}" for each in raw}
+    if raw and (unknown := sorted(set(partition_by) - known)):
+        raise LakebookError(
+            f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has"
+            f" {', '.join(sorted(known))}."
+        )
+    return [
+        _conversion(
+            names,
+            each,
+            partition_by.get(f"{each.source.schema}.{each.source.name}", ""),
+            compression,
+        )
+        for each in raw
+    ]
+
+
+def manifest(due: list[Conversion], compression: str) -> dict[str, Any]:
+    """What the job is told, table by table; see `jobs/raw_to_curated.py`."""
+    return {"compression": compression, "tables": [_manifest_entry(each) for each in due]}
+
+
+@resource
+def converted(
+    name: str, names: Names, due: list[Conversion], compression: str, timeout_seconds: float
+) -> Iterator[Call]:
+    """One run of the job over the tables that are due; none where a run over the same inputs has
+    left its result.
+    """
+    if due and result(names, due) is None:
+        told, (bucket, key), client = (
+            manifest(due, compression),
+            s3.split(_uri(names, "manifests", due)),
+            aws.client("s3"),
+        )
+        for each in due:
+            yield from s3.emptied(each.location)  # what a run that failed half-way has left
+        yield Call(
+            client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(told, indent=1)}
+        )
+        arguments = {
+            "--manifest": _uri(names, "manifests", due),
+            "--result": _uri(names, "results", due),
+        }
+        yield glue.run_job(name, arguments, timeout_seconds)
+
+
+def result(names: Names, due: list[Conversion]) -> dict[str, Any] | None:
+    """What the job left for these inputs, table name to rows, bytes, files, partitions; None when
+    any of it is not there.
+    """
+    uri = _uri(names, "results", due)
+    if not s3.objects(uri):
+        return None
+    bucket, key = s3.split(uri)
+    outcome: dict[str, Any] = json.loads(
+        aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    )["tables"]
+    written = {each["uri"]: each["bytes"] for table in outcome.values() for each in table["files"]}
+    there = {
+        each["uri"]: each["bytes"] for conversion in due for each in s3.objects(conversion.location)
+    }
+    return outcome if written == there else None
+
+
+def candidate(names: Names, each: Conversion) -> Resource:
+    """The new snapshot as a table of the staging database, where it is judged before any reader can
+    see it.
+    """
+    wanted = glue.parquet_table(each.columns, each.location, each.table.comment, {})
+    return glue.table(each.table.catalog_name, names.database("staging"), wanted)
+
+
+def published(
+    names: Names, conversions: list[Conversion], measured: dict[str, str]
+) -> list[Resource]:
+    """The curated tables, those in `measured` switched to their judged snapshot with its proof;
+    done ones only have to be as they are.
+    """
+    outcome = result(names, [each for each in conversions if not each.done]) or {}
+    found = [
+        _published(
+            names, each, measured.get(each.table.catalog_name), outcome.get(each.table.catalog_name)
+        )
+        for each in conversions
+    ]
+    return [each for tables in found for each in tables]
+
+
+def job(names: Names, worker_type: str, workers: int, timeout_minutes: int) -> list[Resource]:
+    """The buckets, the script as it is in this repository, and the job that runs it."""
+    script = f"s3://{names.jobs_bucket}/scripts/raw_to_curated.py"
+    arguments = {"--job-language": "python", "--enable-continuous-cloudwatch-log": "true"}
+    return [
+        s3.stored_object(script, SCRIPT),
+        glue.spark_job(
+            names.resource("curation"),
+            names.role_arn("glue"),
+            script,
+            arguments,
+            workers=workers,
+            worker_type=worker_type,
+            timeout_minutes=timeout_minutes,
+        ),
+    ]
+
+
+def overview(conversions: list[Conversion]) -> list[dict[str, Any]]:
+    """What would be converted and what is done already, a line for each table."""
+    return [
+        {
+            "table": each.table.full_name,
+            "files": len(each.files),
+            "partitioned by": ", ".join(key["name"] for key in each.partition_by),
+            "snapshot": each.inputs,
+            "due": not each.done,
+        }
+        for each in conversions
+    ]
+
+
+def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
+    """Rows, files and bytes of each table's snapshot."""
+    found = [(each, s3.objects(each.location)) for each in conversions]
+    return [
+        {
+            "table": each.table.full_name,
+            "rows": json.loads(each.measure or "{}").get("rows"),
+            "files": len(there),
+            "MiB": round(sum(one["bytes"] for one in there) / 2**20, 1),
+        }
+        for each, there in found
+    ]
+
+
+def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -> list[Resource]:
+    """The end of snapshots that were superseded long enough ago; `personal` names catalog tables
+    that are kept for `personal_snapshots` days.
+    """
+    days = storage.checked(retention_days)
+    kept = {True: days["personal_snapshots"] or days["snapshots"], False: days["snapshots"]}
+    return [
+        _without_expired(
+            each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal]
+        )
+        for each in glue.tables(names.database("curated"))
+        if kept[each["Name"] in personal] and "snapshot=" in each["StorageDescriptor"]["Location"]
+    ]
+
+
+@resource
+def _without_expired(_name: str, current: str, days: int) -> Iterator[Call]:
+    """Snapshots beside the current one whose files are all older than so many days; a younger one
+    might be needed to go back.
+    """
+    limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    folder = current.rpartition("snapshot=")[0]
+    written: dict[str, list[datetime.datetime]] = {}
+    for uri, modified in s3.modified(folder):
+        written.setdefault(folder + uri.removeprefix(folder).partition("/")[0] + "/", []).append(
+            modified
+        )
+    for snapshot, times in written.items():
+        if snapshot != current and max(times) < limit:
+            yield from s3.emptied(snapshot)
+
+
+def _published(
+    names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None
+) -> list[Resource]:
+    if not each.done and (measure is None or outcome is None):
+        return []
+    database, name = names.database("curated"), each.table.catalog_name
+    parameters = {lake.SOURCE: lake.model(each.table)}
+    if measure is not None and outcome is not None:
+        proof = {
+            "inputs": each.inputs,
+            "files": lake.fingerprint(s3.objects(each.location)),
+            "measure": measure,
+            "rows": outcome["rows"],
+        }
+        parameters[lake.PROOF] = json.dumps(proof)
+    switched = glue.table(
+        name,
+        database,
+        glue.parquet_table(
+            each.columns, each.location, each.table.comment, parameters, each.partition_keys
+        ),
+    )
+    where = (
+        {tuple(part["values"]): part["location"] for part in outcome["partitions"]}
+        if outcome
+        else None
+    )
+    return (
+        [switched, glue.partitions(name, database, where)]
+        if each.partition_by and where is not None
+        else [switched]
+    )
+
+
+def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str) -> Conversion:
+    table, layout = (
+        raw.source,
+        [_partition(raw.source, each) for each in partition_by.split(",") if each],
+    )
+    inputs = lake.fingerprint(
+        [raw.files, json.loads(lake.model(table)), layout, compression, SCRIPT]
+    )
+    have = glue.describe(names.database("curated"), table.catalog_name)
+    proof = json.loads(have["Parameters"].get(lake.PROOF, "{}")) if have else {}
+    location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
+    done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(
+        s3.objects(location)
+    )
+    return Conversion(
+        table,
+        [each["uri"] for each in raw.files],
+        location,
+        layout,
+        inputs,
+        done,
+        raw.proof.get("measure", ""),
+    )
+
+
+def _partition(table: Table, declared: str) -> dict[str, str]:
+    """`month(scheduled_departure)` as the manifest has it."""
+    found = TRANSFORM.fullmatch(declared.strip())
+    columns = [each.catalog_name for each in table.columns]
+    if not found or found[2] not in columns:
+        raise LakebookError(
+            f"partition_by says {declared!r} for {table.schema}.{table.name}: write year(c),"
+            f" month(c), day(c) or value(c) with one of its columns ({', '.join(columns)})."
+        )
+    return {"name": f"{found[2]}_{found[1]}", "column": found[2], "transform": found[1]}
+
+
+def _manifest_entry(each: Conversion) -> dict[str, Any]:
+    columns = [
+        {"raw": column.name, "name": column.catalog_name, "type": column_types.curated_type(column)}
+        for column in each.table.columns
+    ]
+    return {
+        "name": each.table.catalog_name,
+        "files": each.files,
+        "location": each.location,
+        "columns": columns,
+        "partition_by": each.partition_by,
+    }
+
+
+def _uri(names: Names, kind: str, due: list[Conversion]) -> str:
+    return f"s3://{names.jobs_bucket}/curation/{kind}/{lake.fingerprint(sorted(each.inputs for each in due))}.json"

@@ -1,0 +1,191 @@
+"""A dashboard with its data sets from one YAML file in AWS's own structures, declared for one
+environment.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lakebook.errors import LakebookError
+from lakebook.layers import lake
+from lakebook.services import glue, quicksight
+
+if TYPE_CHECKING:
+    import datetime
+
+    from lakebook.ensure import Resource
+    from lakebook.services.quicksight import Account
+    from lakebook.services.redshift import Warehouse
+
+INGESTION_TIMEOUT_SECONDS = 3600
+
+
+class _Text(string.Template):
+    """`${table.operations.flights}`, `${DataSetArn.flights}`, `${DataSourceArn}`."""
+
+    idpattern = r"(?-i:[A-Za-z_][\w.]*)"
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a file declares: `DataSets` by a short name as CreateDataSet takes them, `Dashboard` as
+    CreateDashboard does.
+    """
+
+    file: str
+    account: Account
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The dashboard's id: `acme-rehearsal-airline`."""
+        return self.account.names.resource(Path(self.file).stem)
+
+    @property
+    def data_sets(self) -> dict[str, dict[str, Any]]:
+        """The data sets by their short names, for the lake."""
+        return dict(self._rendered(self._lake_tables())["DataSets"])
+
+    @property
+    def dashboard(self) -> dict[str, Any]:
+        """The dashboard: Name, Definition, DashboardPublishOptions."""
+        return dict(self._rendered(self._lake_tables())["Dashboard"])
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that the data sets read: `operations.flights`."""
+        found = _Text(self.text).get_identifiers()
+        return sorted(each.removeprefix("table.") for each in found if each.startswith("table."))
+
+    def data_set_id(self, short: str) -> str:
+        """`acme-rehearsal-flights`."""
+        return self.account.names.resource(short)
+
+    def resources(self, authors: list[str], readers: list[str], workgroup: str) -> list[Resource]:
+        """Groups, people, the data source, data sets with their rows, the dashboard and who may see
+        it, in order.
+        """
+        account, names = self.account, self.account.names
+        people, source = {"authors": authors, "readers": readers}, names.resource("lake")
+        groups = {each: names.resource(each) for each in people}
+        owners = account.arn("group/default", groups["authors"])
+        sets = {self.data_set_id(short): want for short, want in self.data_sets.items()}
+        athena = {"WorkGroup": workgroup, "RoleArn": names.role_arn("quicksight")}
+        lake_source = {
+            "Name": source,
+            "Type": "ATHENA",
+            "DataSourceParameters": {"AthenaParameters": athena},
+        }
+        board = {owners: quicksight.OWNS["dashboard"]}
+        board[account.arn("group/default", groups["readers"])] = quicksight.READS["dashboard"]
+        return [
+            *(
+                quicksight.group(name, account, f"Dashboards: {each}")
+                for each, name in groups.items()
+            ),
+            *(quicksight.user(each, account, "AUTHOR", [groups["authors"]]) for each in authors),
+            *(quicksight.user(each, account, "READER", [groups["readers"]]) for each in readers),
+            quicksight.data_source(source, account, lake_source),
+            quicksight.permitted(
+                source, account, "data_source", {owners: quicksight.OWNS["data_source"]}
+            ),
+            *(
+                quicksight.data_set(name, account, want, INGESTION_TIMEOUT_SECONDS)
+                for name, want in sets.items()
+            ),
+            *(
+                quicksight.ingested(name, account, self.changed, INGESTION_TIMEOUT_SECONDS)
+                for name in sets
+            ),
+            *(
+                quicksight.permitted(
+                    name, account, "data_set", {owners: quicksight.OWNS["data_set"]}
+                )
+                for name in sets
+            ),
+            quicksight.dashboard(
+                self.name, account, self.dashboard, lake.fingerprint(repr(self.dashboard))
+            ),
+            quicksight.permitted(self.name, account, "dashboard", board),
+        ]
+
+    def changed(self) -> datetime.datetime | None:
+        """When one of the tables that the data sets read was last switched to another snapshot."""
+        database, read = (
+            self.account.names.database("curated"),
+            {each.replace(".", "_") for each in self.tables},
+        )
+        times = [
+            each["UpdateTime"]
+            for each in glue.tables(database)
+            if each["Name"] in read and "UpdateTime" in each
+        ]
+        return max(times, default=None)
+
+    def rows_ingested(self) -> dict[str, dict[str, int]]:
+        """What the newest ingestion of each data set brought: `{"flights": {"rows": 336776,
+        "dropped": 0}}`.
+        """
+        found = {
+            short: quicksight.newest_ingestion(self.account, self.data_set_id(short))
+            for short in self.data_sets
+        }
+        rows = {short: (each or {}).get("RowInfo", {}) for short, each in found.items()}
+        return {
+            short: {"rows": each.get("RowsIngested", 0), "dropped": each.get("RowsDropped", 0)}
+            for short, each in rows.items()
+        }
+
+    def rows_in(self, warehouse: Warehouse) -> dict[str, dict[str, int]]:
+        """What the data sets' own queries count in the warehouse, in the form of `rows_ingested`;
+        nothing may be dropped.
+        """
+        tables = {f"table.{each}": '"' + each.replace(".", '"."') + '"' for each in self.tables}
+        counted = {}
+        for short, told in self._rendered(tables)["DataSets"].items():
+            query = next(iter(told["PhysicalTableMap"].values()))["CustomSql"]["SqlQuery"]
+            counted[short] = int(
+                warehouse.query(f"SELECT count(*) AS n FROM ({query}) AS counted")["n"][0]
+            )
+        return {short: {"rows": rows, "dropped": 0} for short, rows in counted.items()}
+
+    def _lake_tables(self) -> dict[str, str]:
+        database = self.account.names.database("curated")
+        return {f"table.{each}": f'"{database}"."{each.replace(".", "_")}"' for each in self.tables}
+
+    def _rendered(self, tables: dict[str, str]) -> Any:
+        names = self.account.names
+        known = {**tables, "DataSourceArn": self.account.arn("datasource", names.resource("lake"))}
+        for short in yaml.safe_load(self.text)["DataSets"]:
+            known[f"DataSetArn.{short}"] = self.account.arn("dataset", self.data_set_id(short))
+        if unknown := sorted(set(_Text(self.text).get_identifiers()) - set(known)):
+            raise LakebookError(
+                f"{self.file} names {', '.join(unknown)}, which there is not; it may name"
+                f" {', '.join(sorted(known))}."
+            )
+        return yaml.safe_load(_Text(self.text).substitute(known))
+
+
+def load(file: str, account: Account) -> Board:
+    """The board that a file declares, `file` relative to the project's folder; raises LakebookError
+    where it cannot be read.
+    """
+    path = next((each for each in (Path(file), Path("..", file)) if each.is_file()), None)
+    try:
+        text = path.read_text(encoding="utf-8") if path else ""
+        content = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise LakebookError(
+            f"{file} cannot be read: {' '.join(str(error).split())}; correct it."
+        ) from error
+    if not isinstance(content, dict) or not {"DataSets", "Dashboard"} <= content.keys():
+        raise LakebookError(
+            f"{file} is not a dashboard's file: it must have DataSets and Dashboard; correct"
+            " dashboard_file."
+        )
+    return Board(file, account, text)

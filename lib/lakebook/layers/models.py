@@ -1,0 +1,562 @@
+"""A model from one file: what it learns from, its training, its predictions as a curated table, and
+what is told of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import string
+import tarfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from lakebook import aws, evidence
+from lakebook.errors import LakebookError
+from lakebook.layers import lake
+from lakebook.project import project
+from lakebook.services import athena, glue, kms, s3, sagemaker
+from lakebook.source import column_types
+from lakebook.source.names import catalog_name
+from lakebook.source.postgresql import Column, Table, quote
+
+if TYPE_CHECKING:
+    from lakebook.ensure import Resource
+    from lakebook.names import Names
+    from lakebook.reconcile.measure import Measure
+    from lakebook.services.redshift import Warehouse
+
+SCHEMA = "models"
+MEMBERS = {
+    "name",
+    "question",
+    "table",
+    "key",
+    "split_at",
+    "label",
+    "features",
+    "query",
+    "script",
+    "hyperparameters",
+    "metrics",
+    "card",
+}
+PARQUET = "application/x-parquet"
+CHANNELS = ("train", "validation", "asked")
+VOLUME_GIB = 30
+LARGEST_MEGABYTES = 100  # of a payload of batch transform, which takes a Parquet file whole
+HOUR_SECONDS = 3600
+LONGEST_JOB_NAME = 60  # 63 with the number of the try
+
+
+class _Text(string.Template):
+    """`${table.operations.flights}`."""
+
+    idpattern = r"(?-i:[A-Za-z_][\w.]*)"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a file of `models/` declares, for one environment; `image` is AWS's scikit-learn
+    container in the Region.
+    """
+
+    names: Names
+    told: dict[str, Any]
+    script: str
+    image: str
+    instance_type: str
+    place: dict[str, Any]  # {"Subnets", "SecurityGroupIds"}
+
+    @property
+    def name(self) -> str:
+        """`flight_delay`."""
+        return str(self.told["name"])
+
+    @property
+    def table_name(self) -> str:
+        """The table of its predictions, in the schema `models`."""
+        return f"{self.name}_predictions"
+
+    @cached_property
+    def inputs(self) -> str:
+        """A name for everything that training depends on: query, snapshots, script, settings. The
+        same inputs are trained once.
+        """
+        settings = {key: self.told[key] for key in sorted(MEMBERS - {"card", "question"})}
+        return lake.fingerprint([settings, self._snapshots, self.script, self.image])
+
+    @property
+    def job_name(self) -> str:
+        """`acme-rehearsal-flight-delay-<inputs>`: of the model, and of its jobs with a number
+        behind it.
+        """
+        return f"{self.group}-{self.inputs}"
+
+    @property
+    def group(self) -> str:
+        """`acme-rehearsal-flight-delay`: of the registry's group and the card."""
+        return self.names.resource(self.name.replace("_", "-"))
+
+    @property
+    def key(self) -> str:
+        """The key's column as the catalog names it."""
+        return self._key.catalog_name
+
+    @property
+    def asked_in_warehouse(self) -> str:
+        """The table that predictions are made for, as the warehouse names it."""
+        return f"{quote(catalog_name(self._asked.schema))}.{quote(catalog_name(self._asked.name))}"
+
+    def missing(self) -> list[str]:
+        """The tables that the query reads and the curated layer does not have."""
+        return sorted(set(self._tables) - set(self._curated))
+
+    def datasets(self) -> list[Resource]:
+        """Rows before `split_at` to teach, rows with a known answer from then on to judge, and all
+        rows from then on to be asked.
+        """
+        known, split = (
+            f"{quote(self.told['label'])} IS NOT NULL",
+            f"timestamp '{self.told['split_at']}'",
+        )
+        told, answer = [self.key, *self.told["features"]], self.told["label"]
+        wanted = {
+            "train": ([*told, answer], f"known_at < {split} AND {known}"),
+            "validation": ([*told, answer], f"known_at >= {split} AND {known}"),
+            "asked": (told, f"known_at >= {split}"),
+        }
+        workgroup, database = self.names.resource("lakebook"), self.names.database("curated")
+        return [
+            athena.unloaded(
+                f"{self.name} {channel}",
+                f"SELECT {', '.join(map(quote, columns))} FROM ({self._query}) AS known WHERE"
+                f" {condition}",
+                self._uri(channel),
+                database,
+                workgroup,
+                HOUR_SECONDS,
+            )
+            for channel, (columns, condition) in wanted.items()
+        ]
+
+    def training(self, timeout_seconds: int) -> list[Resource]:
+        """The script and the job that runs it over the data sets."""
+        given = {"key": self.key, "label": self.told["label"], **self.told["hyperparameters"]}
+        submitted = {
+            "sagemaker_program": Path(self.told["script"]).name,
+            "sagemaker_submit_directory": self._source,
+        }
+        metrics = [
+            {"Name": each, "Regex": rf"\b{each}=([0-9.]+);"} for each in self.told["metrics"]
+        ]
+        channels = [
+            {
+                "ChannelName": each,
+                "DataSource": {
+                    "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": self._uri(each)}
+                },
+                "ContentType": PARQUET,
+            }
+            for each in CHANNELS[:2]
+        ]
+        want = {
+            "HyperParameters": {key: str(value) for key, value in {**given, **submitted}.items()},
+            "AlgorithmSpecification": {
+                "TrainingImage": self.image,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": metrics,
+            },
+            "RoleArn": self.names.role_arn("sagemaker"),
+            "InputDataConfig": channels,
+            "OutputDataConfig": {
+                "S3OutputPath": self._uri("output"),
+                "KmsKeyId": kms.key_arn(kms.alias(self.names)),
+            },
+            "ResourceConfig": {
+                "InstanceType": self.instance_type,
+                "InstanceCount": 1,
+                "VolumeSizeInGB": VOLUME_GIB,
+            },
+            "StoppingCondition": {"MaxRuntimeInSeconds": timeout_seconds},
+            "VpcConfig": self.place,
+            "Tags": self._tags,
+        }
+        archive = s3.stored_object(
+            self._source, _packed(Path(self.told["script"]).name, self.script)
+        )
+        return [archive, sagemaker.trained(self.job_name, want, timeout_seconds)]
+
+    def registered(self) -> list[Resource]:
+        """The trained model, its version in the registry and its card."""
+        rest = {
+            "ExecutionRoleArn": self.names.role_arn("sagemaker"),
+            "VpcConfig": self.place,
+            "Tags": self._tags,
+        }
+        return [
+            sagemaker.model(self.job_name, self._container, rest),
+            sagemaker.package_group(self.group, self.told["question"], self.names.tags),
+            sagemaker.package(self.group, self._package, self.inputs),
+            sagemaker.card(self.group, self.card, self.names.tags),
+        ]
+
+    def predicted(self, timeout_seconds: int) -> list[Resource]:
+        """The batch transform job, which writes to a snapshot nobody sees yet, and the snapshot as
+        a table of the staging database.
+        """
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": self._uri("asked")}}
+        want = {
+            "ModelName": self.job_name,
+            "MaxConcurrentTransforms": 1,
+            "MaxPayloadInMB": LARGEST_MEGABYTES,
+            "BatchStrategy": "SingleRecord",
+            "TransformInput": {"DataSource": source, "ContentType": PARQUET, "SplitType": "None"},
+            "TransformOutput": {
+                "S3OutputPath": self.location,
+                "Accept": PARQUET,
+                "KmsKeyId": kms.key_arn(kms.alias(self.names)),
+            },
+            "TransformResources": {"InstanceType": self.instance_type, "InstanceCount": 1},
+            "Tags": self._tags,
+        }
+        described = glue.parquet_table(self._columns, self.location, self.table.comment, {})
+        return [
+            sagemaker.transformed(self.job_name, want, self.location, timeout_seconds),
+            glue.table(self.table.catalog_name, self.names.database("staging"), described),
+        ]
+
+    def published(self, measure: Measure | None) -> list[Resource]:
+        """The curated table of predictions, switched to this snapshot with its measure as proof;
+        nothing without one.
+        """
+        if measure is None:
+            return []
+        files = lake.fingerprint(s3.objects(self.location))
+        proof = {
+            "inputs": self.inputs,
+            "files": files,
+            "measure": measure.to_json(),
+            "rows": measure.rows,
+        }
+        parameters = {lake.SOURCE: lake.model(self.table), lake.PROOF: json.dumps(proof)}
+        described = glue.parquet_table(self._columns, self.location, self.table.comment, parameters)
+        return [glue.table(self.table.catalog_name, self.names.database("curated"), described)]
+
+    def proof(self) -> dict[str, Any]:
+        """What the catalog says of the predictions of these inputs: {"inputs", "files", "measure",
+        "rows"}; empty while there are none.
+        """
+        have = glue.describe(self.names.database("curated"), self.table.catalog_name)
+        found: dict[str, Any] = json.loads((have or {}).get("Parameters", {}).get(lake.PROOF, "{}"))
+        there = found.get("inputs") == self.inputs and found["files"] == lake.fingerprint(
+            s3.objects(self.location)
+        )
+        return found if there else {}
+
+    @property
+    def location(self) -> str:
+        """Where the predictions of these inputs are."""
+        return (
+            f"s3://{self.names.curated_bucket}/{SCHEMA}/{self.table_name}/snapshot={self.inputs}/"
+        )
+
+    @cached_property
+    def table(self) -> Table:
+        """The table of predictions, as if the source had it; no foreign key, by which the warehouse
+        would lay out the other table anew.
+        """
+        key = Column(**{**vars(self._key), "nullable": False, "generated": False})
+        comment = "The model's probability that the answer is yes"
+        columns = (
+            key,
+            Column("probability", "probability", "double precision", "float8", comment=comment),
+        )
+        return Table(
+            0,
+            SCHEMA,
+            self.table_name,
+            f"{SCHEMA}_{self.table_name}",
+            0,
+            False,
+            0,
+            columns,
+            (key.name,),
+            comment=self.told["question"],
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """The training job's final metrics by name, as SageMaker found them in the log; empty
+        before it is trained.
+        """
+        job = sagemaker.completed("training", self.job_name) or {}
+        found = {
+            each["MetricName"]: float(each["Value"]) for each in job.get("FinalMetricDataList", [])
+        }
+        return {each: found[each] for each in self.told["metrics"] if each in found}
+
+    def evaluation(self) -> dict[str, Any]:
+        """What the script found of its own work: `evaluation.json` of the job's output, with roc,
+        calibration and importance.
+        """
+        job = sagemaker.completed("training", self.job_name)
+        if job is None:
+            return {}
+        bucket, key = s3.split(
+            job["ModelArtifacts"]["S3ModelArtifacts"].rpartition("/")[0] + "/output.tar.gz"
+        )
+        packed = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            found: dict[str, Any] = json.load(archive.extractfile("evaluation.json"))  # type: ignore[arg-type]
+        return found
+
+    def card(self) -> dict[str, Any]:
+        """The model card's content;
+        https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html, "Model card JSON schema".
+        """
+        told, measured = self.told["card"], self.metrics()
+        job = sagemaker.completed("training", self.job_name) or {}
+        figures = [
+            {"name": name, "type": "number", "value": value} for name, value in measured.items()
+        ]
+        sources = [self._uri(each) for each in CHANNELS[:2]]
+        details = {
+            "training_arn": job.get("TrainingJobArn", ""),
+            "training_datasets": sources,
+            "training_environment": {"container_image": [self.image]},
+        }
+        overview = {
+            "model_name": self.job_name,
+            "model_description": self.told["question"],
+            "model_artifact": [job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")],
+        }
+        evaluation = {
+            "name": f"rows from {self.told['split_at']} on",
+            "datasets": sources[1:],
+            "metric_groups": [{"name": "validation", "metric_data": figures}],
+        }
+        return {
+            **told,
+            "model_overview": {**overview, **told.get("model_overview", {})},
+            "training_details": {"training_job_details": details},
+            "evaluation_details": [evaluation],
+        }
+
+    def too_large(self) -> list[str]:
+        """The files that batch transform would refuse for their size."""
+        return [
+            each["uri"]
+            for each in s3.objects(self._uri("asked"))
+            if each["bytes"] > LARGEST_MEGABYTES * 2**20
+        ]
+
+    def rows_asked(self) -> int:
+        """How many rows the query has from `split_at` on, counted anew."""
+        sql = (
+            f"SELECT count(*) FROM ({self._query}) AS known WHERE known_at >= timestamp"
+            f" '{self.told['split_at']}'"
+        )
+        return int(
+            athena.answer(sql, self.names.database("curated"), self.names.resource("lakebook"))[0][
+                0
+            ]
+        )
+
+    def rows_answered(self) -> int:
+        """How many of those rows have one prediction in the staging database, counted anew."""
+        key = quote(self.key)
+        answers = (
+            f"SELECT {key} FROM"
+            f" {quote(self.names.database('staging'))}.{quote(self.table.catalog_name)} GROUP BY"
+            f" {key} HAVING count(*) = 1"
+        )
+        sql = (
+            f"SELECT count(*) FROM ({self._query}) AS known JOIN ({answers}) AS answers ON"
+            f" answers.{key} = known.{key} WHERE known_at >= timestamp '{self.told['split_at']}'"
+        )
+        return int(
+            athena.answer(sql, self.names.database("curated"), self.names.resource("lakebook"))[0][
+                0
+            ]
+        )
+
+    @property
+    def _source(self) -> str:
+        return self._uri("script").rstrip("/") + "/sourcedir.tar.gz"
+
+    @property
+    def _tags(self) -> list[dict[str, str]]:
+        return [{"Key": key, "Value": value} for key, value in self.names.tags.items()]
+
+    @property
+    def _columns(self) -> list[tuple[str, str, str]]:
+        return [
+            (each.catalog_name, column_types.curated_type(each), each.comment)
+            for each in self.table.columns
+        ]
+
+    @cached_property
+    def _curated(self) -> dict[str, dict[str, Any]]:
+        """`operations.flights` to the curated table in the catalog."""
+        return {lake.source_of(each).full_name: each for each in lake.curated_tables(self.names)}
+
+    @property
+    def _tables(self) -> list[str]:
+        return sorted(
+            {each.removeprefix("table.") for each in _Text(self.told["query"]).get_identifiers()}
+        )
+
+    @cached_property
+    def _snapshots(self) -> dict[str, str]:
+        proofs = {
+            name: json.loads(each["Parameters"][lake.PROOF]) for name, each in self._curated.items()
+        }
+        return {name: proofs[name]["inputs"] for name in self._tables if name in proofs}
+
+    @property
+    def _query(self) -> str:
+        database = self.names.database("curated")
+        known = {
+            f"table.{each}": f'"{database}"."{self._curated[each]["Name"]}"'
+            for each in self._tables
+            if each in self._curated
+        }
+        return _Text(self.told["query"]).safe_substitute(known)
+
+    @cached_property
+    def _asked(self) -> Table:
+        """The table that predictions are made for."""
+        found = self._curated.get(self.told["table"])
+        schema, _, name = self.told["table"].partition(".")
+        return lake.source_of(found) if found else Table(0, schema, name, "", 0, False, 0, ())
+
+    @property
+    def _key(self) -> Column:
+        name = self.told["key"]
+        found = next((each for each in self._asked.columns if each.name == name), None)
+        if self._asked.columns and found is None:
+            raise LakebookError(
+                f"{self.told['table']} has no column {name}: correct key in the model's file."
+            )
+        return found or Column(name, name, "bigint", "int8")
+
+    def _container(self) -> dict[str, Any]:
+        job = sagemaker.completed("training", self.job_name) or {}
+        served = {
+            "SAGEMAKER_PROGRAM": Path(self.told["script"]).name,
+            "SAGEMAKER_SUBMIT_DIRECTORY": self._source,
+        }
+        artifact = job.get("ModelArtifacts", {}).get(
+            "S3ModelArtifacts", f"<what {self.job_name} leaves>"
+        )
+        return {"Image": self.image, "ModelDataUrl": artifact, "Environment": served}
+
+    def _package(self) -> dict[str, Any]:
+        container = self._container()
+        inference = {
+            "Containers": [container],
+            "SupportedContentTypes": [PARQUET],
+            "SupportedResponseMIMETypes": [PARQUET],
+        }
+        return {
+            "ModelPackageDescription": self.told["question"],
+            "InferenceSpecification": inference,
+        }
+
+    def _uri(self, part: str) -> str:
+        return f"s3://{self.names.jobs_bucket}/models/{self.name}/{self.inputs}/{part}/"
+
+
+def read(file: str, names: Names, image: str, instance_type: str, place: dict[str, Any]) -> Model:
+    """The model of a file of this repository; raises LakebookError where the file or its script
+    cannot be read.
+    """
+    try:
+        told = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or set(told) != MEMBERS:
+            raise LakebookError(
+                f"{file} is not a model's file: it must have {', '.join(sorted(MEMBERS))}, and"
+                " nothing else."
+            )
+        script = (project() / told["script"]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise LakebookError(
+            f"{file} cannot be read: {' '.join(str(error).split())}; correct it."
+        ) from error
+    found = Model(names, told, script, image, instance_type, place)
+    if len(found.job_name) > LONGEST_JOB_NAME:
+        raise LakebookError(
+            f"The name {found.name} in {file} is too long for SageMaker's jobs by"
+            f" {len(found.job_name) - LONGEST_JOB_NAME} characters: choose a shorter one."
+        )
+    return found
+
+
+def scores(chosen: list[Model]) -> pd.DataFrame:
+    """A line for each model with the metrics of its training; the line is also the run's result."""
+    found = [{"model": each.name, **each.metrics()} for each in chosen]
+    for each in found:
+        evidence.result(
+            f"score of {each['model']}",
+            ", ".join(f"{name} {each[name]:.3f}" for name in each if name != "model"),
+        )
+    return evidence.table(found, "scores")
+
+
+def no_better(scores: pd.DataFrame) -> list[str]:
+    """The models whose `auc` is not above their `baseline_auc`, or who have none."""
+    return [
+        str(each["model"])
+        for each in scores.to_dict("records")
+        if not each.get("auc", 0) > each.get("baseline_auc", 1)
+    ]
+
+
+def cards(chosen: list[Model]) -> list[dict[str, Any]]:
+    """What the registry says of each model: version, approval, card, and what made it."""
+    found = [(each, sagemaker.version(each.group, each.inputs) or {}) for each in chosen]
+    return [
+        {
+            "model": each.name,
+            "version": version.get("ModelPackageVersion"),
+            "approval": version.get("ModelApprovalStatus"),
+            "card": each.group,
+            "artifact": (
+                version.get("InferenceSpecification", {})
+                .get("Containers", [{}])[0]
+                .get("ModelDataUrl")
+            ),
+        }
+        for each, version in found
+    ]
+
+
+def overview(warehouse: Warehouse, chosen: list[Model]) -> pd.DataFrame:
+    """How many rows of each model's table were answered with which probability, as the warehouse
+    joins them: model, probability, rows.
+    """
+    parts = [
+        f"SELECT '{each.name}' AS model, floor(probability * 10) / 10 AS \"from probability\","
+        f' count(*) AS "rows" FROM "{SCHEMA}"."{each.table_name}" JOIN {each.asked_in_warehouse} AS'
+        f" asked USING ({quote(each.key)}) GROUP BY 1, 2"
+        for each in chosen
+    ]
+    return (
+        warehouse.query(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else pd.DataFrame()
+    )
+
+
+def _packed(name: str, text: str) -> bytes:
+    """A script as the tar.gz that AWS's container unpacks; the same bytes for the same text."""
+    packed, content = io.BytesIO(), text.encode()
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(entry, io.BytesIO(content))
+    return gzip.compress(packed.getvalue(), mtime=0)

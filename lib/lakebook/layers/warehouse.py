@@ -1,0 +1,398 @@
+"""The warehouse's tables: their definition from the catalog, and their load, each in one
+transaction that proves its own row count.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakebook.ensure import Call, Resource, resource
+from lakebook.errors import LakebookError
+from lakebook.layers import lake
+from lakebook.layers.warehouse_layout import layouts
+from lakebook.reconcile.canonical_sql import REDSHIFT
+from lakebook.reconcile.relations import Relation
+from lakebook.services import s3
+from lakebook.services.redshift import literal
+from lakebook.source import column_types
+from lakebook.source.names import catalog_name, catalog_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from lakebook.names import Names
+    from lakebook.services.redshift import Warehouse
+    from lakebook.source.postgresql import Table
+
+KEYS = re.compile(
+    r"(diststyle +\w+)? *(distkey *\(\"?\w+\"?\))? *((compound|interleaved)? *sortkey *\([\w,"
+    r" \"]+\))?",
+    re.IGNORECASE,
+)
+UPKEEP = (
+    'SELECT "schema", "table", diststyle, sortkey1, tbl_rows, size AS megabytes, unsorted,'
+    " stats_off, skew_rows FROM svv_table_info WHERE \"schema\" <> 'lakebook' ORDER BY 1, 2"
+)
+UNSORTED_PERCENT, STALE_PERCENT, SKEW = 10, 10, 4  # from where on something is worth doing
+LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
+    table_name varchar(300) NOT NULL,
+    snapshot varchar(1024) NOT NULL,
+    definition varchar(32) NOT NULL,
+    row_count bigint NOT NULL,
+    loaded_at timestamp NOT NULL,
+    proved_at timestamp
+)"""
+DOCUMENTS = ("json", "jsonb")  # kinds of columns that become SUPER
+
+
+@dataclass(frozen=True)
+class WarehouseTable:
+    """One curated table as the catalog shows it, and how the warehouse lays it out."""
+
+    table: Table
+    snapshot: str  # the location of the curated files
+    proof: dict[str, Any]  # {"inputs", "files", "measure", "rows"}
+    keys: str  # "distkey(flight_id) sortkey(scheduled_departure)", or nothing: AWS decides
+    reason: str  # for these keys
+    lob_max_kilobytes: int
+
+    @property
+    def schema(self) -> str:
+        """`operations`."""
+        return catalog_name(self.table.schema)
+
+    @property
+    def name(self) -> str:
+        """`operations.flights`."""
+        return f"{self.schema}.{self.table.catalog_name.removeprefix(self.schema + '_')}"
+
+    @property
+    def identifier(self) -> str:
+        """`"operations"."flights"`: quoted, as any of them may be a reserved word."""
+        return '"' + self.name.replace(".", '"."') + '"'
+
+    @property
+    def documents(self) -> dict[str, str]:
+        """The columns that become SUPER, each with the name of the column beside it that keeps the
+        source's own text.
+
+        SUPER keeps neither spacing nor a number's own digits, and takes no invalid JSON: the text
+        is what is compared and never lost.
+        """
+        names = [each.catalog_name for each in self.table.columns]
+        found = [each.catalog_name for each in self.table.columns if each.kind in DOCUMENTS]
+        texts = catalog_names([f"{each}_text" for each in found], taken=tuple(names))
+        return dict(zip(found, texts, strict=True))
+
+    @property
+    def as_loaded(self) -> tuple[str, ...]:
+        """The columns that hold what the curated files hold, in their order: a document's text, not
+        the document.
+        """
+        return tuple(
+            f'"{self.documents.get(each.catalog_name, each.catalog_name)}"'
+            for each in self.table.columns
+        )
+
+    @property
+    def typed_columns(self) -> list[tuple[str, str]]:
+        """(name, Redshift type) of the table's columns: those of the Parquet files in their order,
+        which is how COPY fills them, and each document before its text.
+        """
+        found = []
+        for each in self.table.columns:
+            kind = column_types.redshift_type(each, self.lob_max_kilobytes)
+            text = self.documents.get(each.catalog_name)
+            found += (
+                [(each.catalog_name, "super"), (text, kind)]
+                if text
+                else [(each.catalog_name, kind)]
+            )
+        return found
+
+    @property
+    def ddl(self) -> str:
+        """CREATE TABLE."""
+        required = {
+            self.documents.get(each.catalog_name, each.catalog_name)
+            for each in self.table.columns
+            if not each.nullable
+        }
+        lines = [
+            f'"{name}" {kind}' + (" NOT NULL" if name in required else "")
+            for name, kind in self.typed_columns
+        ]
+        if self.table.primary_key:
+            names = {each.name: f'"{each.catalog_name}"' for each in self.table.columns}
+            lines.append(
+                f"PRIMARY KEY ({', '.join(names[each] for each in self.table.primary_key)})"
+            )
+        return (
+            f"CREATE TABLE {self.identifier} (\n  "
+            + ",\n  ".join(lines)
+            + f"\n) {self.keys}".rstrip()
+        )
+
+    @property
+    def definition(self) -> str:
+        """A fingerprint of the DDL and comments."""
+        return lake.fingerprint([self.ddl, self.comments])
+
+    @property
+    def comments(self) -> list[str]:
+        """COMMENT ON for the table and each column that the source commented."""
+        on_table = (
+            [f"COMMENT ON TABLE {self.identifier} IS {literal(self.table.comment)}"]
+            if self.table.comment
+            else []
+        )
+        return on_table + [
+            f'COMMENT ON COLUMN {self.identifier}."{each.catalog_name}" IS {literal(each.comment)}'
+            for each in self.table.columns
+            if each.comment
+        ]
+
+    def relation(self, warehouse: Warehouse) -> Relation:
+        """The table as reconciliation reads it."""
+        return Relation(REDSHIFT, self.identifier, self.as_loaded, warehouse.ask)
+
+    def copy(self, source: str) -> list[str]:
+        """The statements that fill the table, `source` being all of COPY behind the table;
+        documents by way of a table of texts, as COPY makes none.
+        """
+        if not self.documents:
+            return [f"COPY {self.identifier} {source}"]
+        stage = f'lakebook."stage_{self.name.replace(".", "_")}"'[:127]
+        columns = ", ".join(self._column(each, each.catalog_name) for each in self.table.columns)
+        texts = [f'"{each.catalog_name}"' for each in self.table.columns]
+        parsed = [
+            f'CASE WHEN can_json_parse("{each}") THEN json_parse("{each}") END'
+            for each in self.documents
+        ]
+        into = ", ".join([*self.as_loaded, *(f'"{each}"' for each in self.documents)])
+        return [
+            f"DROP TABLE IF EXISTS {stage}",
+            f"CREATE TABLE {stage} ({columns})",
+            f"COPY {stage} {source}",
+            (
+                f"INSERT INTO {self.identifier} ({into}) SELECT {', '.join([*texts, *parsed])} FROM"
+                f" {stage}"
+            ),
+            f"DROP TABLE {stage}",
+            f"ANALYZE {self.identifier}",  # which COPY into the table itself would have done
+        ]
+
+    def _column(self, column: Any, name: str) -> str:
+        kind = column_types.redshift_type(column, self.lob_max_kilobytes)
+        return f'"{name}" {kind}' + ("" if column.nullable else " NOT NULL")
+
+
+def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[WarehouseTable]:
+    """Every curated table as the warehouse should have it; raises LakebookError where `keys` names
+    what is not there.
+
+    `keys` maps `schema.table` to Redshift's own words, `distkey(flight_id)
+    sortkey(scheduled_departure)`; for others they are chosen.
+    """
+    found = lake.curated_tables(names)
+    sources = {each["Name"]: lake.source_of(each) for each in found}
+    known = {f"{each.schema}.{each.name}" for each in sources.values()}
+    if found and (unknown := sorted(set(keys) - known)):
+        raise LakebookError(
+            f"warehouse_keys names {', '.join(unknown)}, which the curated layer does not have; it"
+            f" has {', '.join(sorted(known))}."
+        )
+    for name, each in keys.items():
+        if not KEYS.fullmatch(each.strip()):
+            raise LakebookError(
+                f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column),"
+                " and sortkey(column, …)."
+            )
+    proofs = {each["Name"]: json.loads(each["Parameters"][lake.PROOF]) for each in found}
+    sizes = {
+        f"{table.schema}.{table.name}": (table, int(proofs[name]["rows"]))
+        for name, table in sources.items()
+    }
+    chosen = layouts(sizes, keys)
+    return [
+        WarehouseTable(
+            table := sources[each["Name"]],
+            each["StorageDescriptor"]["Location"],
+            proofs[each["Name"]],
+            chosen[f"{table.schema}.{table.name}"].keys,
+            chosen[f"{table.schema}.{table.name}"].reason,
+            lob_max_kilobytes,
+        )
+        for each in found
+    ]
+
+
+def overview(tables: list[WarehouseTable]) -> list[dict[str, Any]]:
+    """Every table with its rows, its keys and the reason for them."""
+    return [
+        {"table": each.name, "rows": each.proof["rows"], "keys": each.keys, "why": each.reason}
+        for each in tables
+    ]
+
+
+def unparsed(warehouse: Warehouse, tables: list[WarehouseTable]) -> list[dict[str, Any]]:
+    """Documents that are no valid JSON, or too large for SUPER: NULL there, whole in the text
+    beside it; table, column, rows.
+    """
+    parts = [
+        f"SELECT '{each.name}', '{column}', count(*) FROM {each.identifier} WHERE \"{text}\" IS NOT"
+        f' NULL AND NOT can_json_parse("{text}")'
+        for each in tables
+        for column, text in each.documents.items()
+    ]
+    found = warehouse.ask(" UNION ALL ".join(parts)) if parts else []
+    return [
+        {"table": name, "column": column, "rows": int(rows or 0)}
+        for name, column, rows in found
+        if rows != "0"
+    ]
+
+
+def upkeep(warehouse: Warehouse) -> pd.DataFrame:
+    """The loaded tables as Redshift sees them, and what would do them good: VACUUM, ANALYZE,
+    another distribution key.
+
+    Redshift does both by itself when it is idle;
+    https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLE_INFO.html
+    """
+    found = warehouse.query(UPKEEP)
+    found["advice"] = [_advice(each) for each in found.to_dict("records")]
+    return found
+
+
+def _advice(row: dict[str, Any]) -> str:
+    table = f'"{row["schema"]}"."{row["table"]}"'
+    unsorted, stale, skew = (
+        float(row[each] or 0) for each in ("unsorted", "stats_off", "skew_rows")
+    )
+    return "; ".join(
+        filter(
+            None,
+            [
+                f"VACUUM SORT ONLY {table}" if unsorted > UNSORTED_PERCENT else "",
+                f"ANALYZE {table}" if stale > STALE_PERCENT else "",
+                (
+                    f"another distkey: the fullest slice has {skew:g} times the rows of the"
+                    " emptiest"
+                    if skew > SKEW
+                    else ""
+                ),
+            ],
+        )
+    )
+
+
+@resource
+def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Call]:
+    """The schemas of the source in the warehouse, and `lakebook.loads`, which says what was loaded
+    from where.
+    """
+    have = (
+        set(warehouse.query("SELECT schema_name FROM svv_all_schemas")["schema_name"])
+        if warehouse.exists()
+        else set()
+    )
+    if missing := sorted({*wanted, "lakebook"} - have):
+        yield warehouse.transaction(
+            [
+                *(f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in missing),
+                *([LOADS] if "lakebook" in missing else []),
+            ]
+        )
+
+
+@resource
+def loaded(
+    name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, have: dict[str, Any]
+) -> Iterator[Call]:
+    """One table filled from its curated snapshot: emptied, copied, counted, noted, all in one
+    transaction or not at all.
+
+    `have` is what `loads` says of it: nothing is needed where that snapshot is loaded and the table
+    is there.
+    """
+    if (
+        have
+        and have["definition"] == each.definition
+        and have["snapshot"] == each.snapshot
+        and have["there"]
+    ):
+        return
+    rows, copied = each.proof["rows"], s3.objects(each.snapshot)
+    manifest = (
+        f"s3://{names.jobs_bucket}/warehouse/{lake.fingerprint([each.snapshot, copied])}.manifest"
+    )
+    entries = [
+        {"url": one["uri"], "mandatory": True, "meta": {"content_length": one["bytes"]}}
+        for one in copied
+    ]
+    if copied:
+        yield from s3.stored_object(manifest, json.dumps({"entries": entries}))
+    as_defined = have and have["definition"] == each.definition and have["there"]
+    made_anew = [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
+    source = f"FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"
+    copy = each.copy(source) if copied else []
+    yield warehouse.transaction(
+        [
+            *([f"DELETE FROM {each.identifier}"] if as_defined else made_anew),
+            *copy,
+            # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
+            (
+                f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM"
+                f" {each.identifier}"
+            ),
+            f"DELETE FROM lakebook.loads WHERE table_name = {literal(name)}",
+            (
+                f"INSERT INTO lakebook.loads VALUES ({literal(name)}, {literal(each.snapshot)},"
+                f" '{each.definition}', {rows}, getdate(), NULL)"
+            ),
+        ]
+    )
+
+
+def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[Resource]:
+    """The load of every table, against what the warehouse says it holds now."""
+    have = contents(warehouse)
+    return [loaded(each.name, warehouse, each, names, have.get(each.name, {})) for each in tables]
+
+
+@resource
+def proved(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Call]:
+    """A note in `lakebook.loads` that these tables were compared with the curated layer, row for
+    row.
+    """
+    if tables:
+        wanted = ", ".join(literal(each) for each in tables)
+        yield warehouse.transaction(
+            [f"UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN ({wanted})"]
+        )
+
+
+def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """What the warehouse itself says it holds: table name to snapshot, definition, row_count,
+    proved_at, and whether the table is there.
+    """
+    if not warehouse.exists():
+        return {}
+    present = warehouse.query(
+        "SELECT schema_name || '.' || table_name AS name FROM svv_all_tables"
+    )["name"].tolist()
+    if "lakebook.loads" not in present:
+        return {}
+    noted = warehouse.query(
+        "SELECT table_name, snapshot, definition, row_count, proved_at FROM lakebook.loads"
+    )
+    return {
+        row["table_name"]: {**row, "there": row["table_name"] in present}
+        for row in noted.to_dict("records")
+    }

@@ -1,0 +1,1 @@
+"""The people of the lake: what columns are, and who sees which."""

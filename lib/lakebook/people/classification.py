@@ -1,0 +1,106 @@
+"""What the columns of the source are, and which of them, and which rows, each role may see: read
+from one short file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lakebook.errors import LakebookError
+from lakebook.project import project
+
+if TYPE_CHECKING:
+    from lakebook.source.postgresql import Table
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The file as it is written; columns and tables by the names of the source."""
+
+    file: str
+    classes: dict[str, str]  # class to what it means, from the most open to the most closed
+    otherwise: str  # the class of a column that no pattern fits
+    columns: dict[str, list[str]]  # class to patterns of schema.table.column
+    personas: dict[str, list[str]]  # role, as in names.role_arn(role), to the classes it sees
+    rows: dict[str, dict[str, str]]  # schema.table to role to the condition its rows must meet
+    files: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # role to the schema.table whose files it reads past Lake Formation
+
+    def of(self, table: str, column: str) -> str:
+        """The class of a column of `schema.table`: the most closed of those whose patterns fit."""
+        name = f"{table}.{column}"
+        fitting = [
+            each
+            for each in self.classes
+            if any(fnmatchcase(name, pattern) for pattern in self.columns.get(each, []))
+        ]
+        return fitting[-1] if fitting else self.otherwise
+
+    def seen(self, role: str, table: Table) -> tuple[str, ...]:
+        """The columns of a table that a role sees, as the catalog names them, in their order."""
+        classes = self.personas.get(role, [])
+        return tuple(
+            each.catalog_name
+            for each in table.columns
+            if self.of(table.full_name, each.name) in classes
+        )
+
+    def condition(self, role: str, table: Table) -> str:
+        """What a row must meet for a role to see it: `newsletter = true`; empty for every row."""
+        return self.rows.get(table.full_name, {}).get(role, "")
+
+    def idle(self, tables: list[Table]) -> list[str]:
+        """The patterns and tables of the file that fit nothing in the source: most likely misspelt."""
+        names = {f"{table.full_name}.{column.name}" for table in tables for column in table.columns}
+        patterns = [each for listed in self.columns.values() for each in listed]
+        unused = [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
+        known = {table.full_name for table in tables}
+        files = [
+            each
+            for listed in self.files.values()
+            for each in listed
+            if not any(fnmatchcase(name, each) for name in known)
+        ]
+        return unused + sorted(set(self.rows) - known) + files
+
+
+def read(file: str) -> Classification | None:
+    """The classification in a file of this repository, None for "": raises LakebookError with one
+    sentence where it does not hold together.
+    """
+    if not file:
+        return None
+    try:
+        content: Any = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
+        found = Classification(file, **content)
+    except OSError as error:
+        raise LakebookError(
+            f"The classification {file} cannot be read: {error.strerror}."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise LakebookError(
+            f"The classification {file} must be YAML with classes, otherwise, columns, personas and"
+            f" rows: {error}."
+        ) from error
+    told = [
+        found.otherwise,
+        *found.columns,
+        *(each for listed in found.personas.values() for each in listed),
+    ]
+    if strange := sorted({each for each in told if each not in found.classes}):
+        raise LakebookError(
+            f"{file} speaks of the classes {', '.join(strange)}, which it does not list under"
+            " classes."
+        )
+    named = {*(role for each in found.rows.values() for role in each), *found.files}
+    if strange := sorted(named - set(found.personas)):
+        raise LakebookError(
+            f"{file} gives rows or files to {', '.join(strange)}, which it does not list under"
+            " personas."
+        )
+    return found

@@ -1,0 +1,1 @@
+"""How a run goes: its phases, parameters, kernels, evidence and report."""

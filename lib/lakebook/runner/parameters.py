@@ -1,0 +1,176 @@
+"""The parameters of a run: read from a flat YAML file, and refused unless a notebook declares each
+with that type.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lakebook.errors import ParametersError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+TYPES = {
+    "str": (str, "text"),
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "list": (list, "a list, as in [a, b]"),
+    "dict": (dict, "a mapping, as in {a: b}"),
+}
+SECRET_KEY = re.compile(
+    r"passw|passphrase|secret_access|secret_key|access_key|private_key|api_key|token|credential",
+    re.IGNORECASE,
+)
+SECRET_VALUE = re.compile(
+    r"\w://[^\s/:@]*:[^\s/@]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN .*PRIVATE KEY"
+)
+
+
+def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
+    """What the notebook's cell tagged `parameters` declares: `{"prefix": ("str", "acme"), …}`, name
+    to type and default.
+
+    Only annotated assignments of constants count, as papermill lists them. Raises ParametersError
+    on a broken notebook.
+    """
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        tagged = [each for each in cells if "parameters" in each["metadata"].get("tags", [])]
+        body = [line for cell in tagged for line in ast.parse("".join(cell["source"])).body]
+        found = [line for line in body if isinstance(line, ast.AnnAssign) and line.value]
+        return {
+            ast.unparse(each.target): (_type(each), ast.literal_eval(each.value or ""))
+            for each in found
+        }
+    except (ValueError, KeyError, TypeError, SyntaxError) as error:
+        raise ParametersError(f"{notebook} has no readable parameters cell: {error}.") from error
+
+
+def read(
+    file: Path, overrides: Iterable[tuple[str, str]], notebooks: Iterable[Path]
+) -> dict[str, Any]:
+    """The file's parameters with the overrides (`NAME VALUE`, the value as YAML), each declared by
+    one of the notebooks.
+
+    Raises ParametersError with one sentence: no such file, not YAML, unknown key, wrong type, a
+    secret, or `apply`.
+    """
+    known = [
+        (notebook.name, name, kind)
+        for notebook in notebooks
+        for name, (kind, _) in declared(notebook).items()
+    ]
+    texts = {name for _, name, kind in known if kind == "str"}
+    given = _mapping(file) | {name: _override(name, text, texts) for name, text in overrides}
+    for name, value in given.items():
+        _refuse_what_is_not_a_parameter(name, value, {each for _, each, _ in known})
+        for notebook, each, kind in known:
+            if each == name:
+                _refuse_another_type(name, value, kind, notebook)
+    return given
+
+
+def _type(line: ast.AnnAssign) -> str:
+    return ast.unparse(line.annotation).partition("[")[0]
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParametersError(
+            f"The parameters file {file} cannot be read: {error.strerror}."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParametersError(f"The parameters file {file} is not YAML{_where(error)}.") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ParametersError(
+            f"The parameters file {file} must be a mapping, with one `name: value` a line."
+        )
+    return {str(name): value for name, value in content.items()}
+
+
+def _where(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f": line {mark.line + 1}, {getattr(error, 'problem', '')}" if mark else ""
+
+
+def _override(name: str, text: str, texts: set[str]) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParametersError(f"The value of -p {name} is not YAML: {text!r}.") from error
+    # a shell has taken the quotes away: -p account 123456789012 is meant as text
+    return text if name in texts and not isinstance(value, str | list | dict) else value
+
+
+def _refuse_what_is_not_a_parameter(name: str, value: Any, known: set[str]) -> None:
+    if name == "apply":
+        raise ParametersError(
+            "The parameters may not say apply: the commands `lakebook plan` and `lakebook"
+            " apply` do."
+        )
+    if any(SECRET_KEY.search(each) for each in (name, *_keys(value))) or any(
+        map(SECRET_VALUE.search, _texts(value))
+    ):
+        raise ParametersError(
+            f"{name} looks like a secret, and parameters are kept in the evidence: put it into AWS"
+            " Secrets Manager and pass the secret's name."
+        )
+    if name not in known:
+        close = get_close_matches(name, known, 1)
+        hint = (
+            f"did you mean {close[0]}?"
+            if close
+            else f"there are {', '.join(sorted(known - {'apply'}))}."
+        )
+        raise ParametersError(f"No notebook declares a parameter {name}: {hint}")
+
+
+def _refuse_another_type(name: str, value: Any, kind: str, notebook: str) -> None:
+    python_type, words = TYPES.get(kind, (object, ""))
+    if isinstance(value, python_type) and not (
+        isinstance(value, bool) and kind in ("int", "float")
+    ):
+        return
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return
+    if value is None:
+        raise ParametersError(
+            f"{name} has no value: it must be {words} ({notebook} declares it as {kind})."
+        )
+    if kind == "str" and not isinstance(value, list | dict):
+        raise ParametersError(
+            f'{name} must be text: write it with quotes, {name}: "…", or YAML reads something else.'
+        )
+    raise ParametersError(
+        f"{name} must be {words} ({notebook} declares it as {kind}), not {value!r}."
+    )
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from map(str, value)
+        yield from (key for each in value.values() for key in _keys(each))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        yield from (
+            text
+            for each in (value.values() if isinstance(value, dict) else value)
+            for text in _texts(each)
+        )

@@ -1,0 +1,82 @@
+"""A monthly budget whose topic is told before the money is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws
+from lakebook.ensure import Call, current, resource
+from lakebook.services import iam
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GONE = "NotFoundException"
+WARN_PERCENT = 80.0
+
+
+@resource
+def monthly_budget(
+    name: str, account: str, amount_usd: int, topic: str, tags: dict[str, str]
+) -> Iterator[Call]:
+    """A budget in US dollars a month; the topic is told when 80 % are spent, and when all of it is
+    forecast to be.
+
+    It counts the whole account, since tags count for nothing before somebody activates them for
+    cost allocation.
+    """
+    budgets, who = aws.client("budgets"), {"AccountId": account, "BudgetName": name}
+    want: dict[str, Any] = {
+        "BudgetLimit": {"Amount": str(float(amount_usd)), "Unit": "USD"},
+        "TimeUnit": "MONTHLY",
+        "BudgetType": "COST",
+    }
+    subscribers = [{"SubscriptionType": "SNS", "Address": topic}]
+    told = [{"Notification": each, "Subscribers": subscribers} for each in notifications()]
+    have = (current(budgets.describe_budget, GONE, **who) or {}).get("Budget")
+    if have is None:
+        arguments = {
+            "AccountId": account,
+            "Budget": {"BudgetName": name, **want},
+            "NotificationsWithSubscribers": told,
+        }
+        yield Call(budgets.create_budget, {**arguments, "ResourceTags": iam.as_list(tags)})
+        return
+    if _usd(have) != float(amount_usd) or any(
+        have[key] != want[key] for key in ("TimeUnit", "BudgetType")
+    ):
+        yield Call(
+            budgets.update_budget, {"AccountId": account, "NewBudget": {"BudgetName": name, **want}}
+        )
+    found = budgets.describe_notifications_for_budget(**who).get("Notifications", [])
+    for each in notifications():
+        if not any(each.items() <= one.items() for one in found):
+            yield Call(
+                budgets.create_notification,
+                {**who, "Notification": each, "Subscribers": subscribers},
+            )
+        elif topic not in _addresses(who, each):
+            yield Call(
+                budgets.create_subscriber,
+                {**who, "Notification": each, "Subscriber": subscribers[0]},
+            )
+
+
+def notifications() -> list[dict[str, Any]]:
+    """When somebody is told: 80 % spent, 100 % forecast."""
+    over = {"ComparisonOperator": "GREATER_THAN", "ThresholdType": "PERCENTAGE"}
+    return [
+        {"NotificationType": "ACTUAL", **over, "Threshold": WARN_PERCENT},
+        {"NotificationType": "FORECASTED", **over, "Threshold": 100.0},
+    ]
+
+
+def _usd(budget: dict[str, Any]) -> float:
+    return float(budget.get("BudgetLimit", {}).get("Amount", "nan"))
+
+
+def _addresses(who: dict[str, str], notification: dict[str, Any]) -> list[str]:
+    found = aws.client("budgets").describe_subscribers_for_notification(
+        **who, Notification=notification
+    )
+    return [each["Address"] for each in found.get("Subscribers", [])]

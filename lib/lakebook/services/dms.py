@@ -1,0 +1,455 @@
+"""AWS DMS: the subnet group, instance, endpoints and task of a full load, its run, and its verdict
+table by table.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, current, resource
+from lakebook.errors import LakebookError
+from lakebook.services import ec2, iam, kms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.names import Names
+    from lakebook.source.postgresql import Table
+
+GONE = "ResourceNotFoundFault"
+ROLE_NOT_READY = "AccessDeniedFault"
+
+
+@resource
+def subnet_group(name: str, subnet_ids: list[str]) -> Iterator[Call]:
+    """Where the replication instance lives: subnets in at least two Availability Zones."""
+    dms = aws.client("dms")
+    have = _one(
+        dms.describe_replication_subnet_groups,
+        "ReplicationSubnetGroups",
+        "replication-subnet-group-id",
+        name,
+    )
+    want = {
+        "ReplicationSubnetGroupIdentifier": name,
+        "ReplicationSubnetGroupDescription": f"lakebook {name}",
+        "SubnetIds": subnet_ids,
+    }
+    if have is None:
+        yield Call(dms.create_replication_subnet_group, want, retry_on=ROLE_NOT_READY)
+    elif {each["SubnetIdentifier"] for each in have["Subnets"]} != set(subnet_ids):
+        yield Call(dms.modify_replication_subnet_group, want)
+
+
+@resource
+def replication_instance(
+    name: str,
+    instance_class: str,
+    allocated_storage_gib: int,
+    subnet_group_name: str,
+    security_group_ids: list[str],
+) -> Iterator[Call]:
+    """The machine that copies: never public, ready when its status is `available`."""
+    dms = aws.client("dms")
+    have = _instance(name)
+    want = {"ReplicationInstanceClass": instance_class, "AllocatedStorage": allocated_storage_gib}
+    if have is None:
+        place = {
+            "ReplicationSubnetGroupIdentifier": subnet_group_name,
+            "PubliclyAccessible": False,
+            "MultiAZ": False,
+        }
+        groups = {"VpcSecurityGroupIds": security_group_ids}
+        arguments = {"ReplicationInstanceIdentifier": name, **want, **place, **groups}
+        yield Call(
+            dms.create_replication_instance,
+            arguments,
+            until=partial(_awaits_instance, name),
+            timeout_seconds=1800,
+            retry_on=ROLE_NOT_READY,
+        )
+    elif not want.items() <= have.items() or _groups(have) != set(security_group_ids):
+        groups = {"VpcSecurityGroupIds": security_group_ids}
+        arguments = {
+            "ReplicationInstanceArn": have["ReplicationInstanceArn"],
+            **want,
+            **groups,
+            "ApplyImmediately": True,
+        }
+        yield Call(
+            dms.modify_replication_instance,
+            arguments,
+            until=partial(_awaits_instance, name),
+            timeout_seconds=1800,
+        )
+
+
+@resource
+def endpoint(name: str, kind: str, engine: str, **settings: Any) -> Iterator[Call]:
+    """A `source` or `target` endpoint; `settings` are members of the API, e.g. `SslMode="require"`,
+    `S3Settings={…}`.
+    """
+    dms = aws.client("dms")
+    have = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
+    if have is None:
+        want = {"EndpointIdentifier": name, "EndpointType": kind, "EngineName": engine, **settings}
+        yield Call(dms.create_endpoint, want, retry_on=ROLE_NOT_READY)
+    elif not all(_holds(have.get(member), each) for member, each in settings.items()):
+        yield Call(dms.modify_endpoint, {"EndpointArn": have["EndpointArn"], **settings})
+
+
+@resource
+def tested_connection(endpoint_name: str, instance_name: str) -> Iterator[Call]:
+    """Proof that the instance reaches an endpoint: DMS's own connection test, successful since the
+    endpoint last changed.
+    """
+    dms = aws.client("dms")
+    have = _connection(endpoint_name, instance_name)
+    if have is None or have["Status"] != "successful":
+        arguments = {
+            "ReplicationInstanceArn": _instance_arn(instance_name),
+            "EndpointArn": _endpoint_arn(endpoint_name),
+        }
+        yield Call(
+            dms.test_connection,
+            arguments,
+            until=partial(_awaits_connection, endpoint_name, instance_name),
+            timeout_seconds=300,
+        )
+
+
+@resource
+def full_load_task(
+    name: str,
+    source: str,
+    target: str,
+    instance_name: str,
+    table_mapping: dict[str, Any],
+    settings: dict[str, Any],
+) -> Iterator[Call]:
+    """The task that copies the tables of the mapping once; what AWS adds to the settings by itself
+    does not count as drift.
+    """
+    dms, have = aws.client("dms"), task(name)
+    want = {
+        "TableMappings": json.dumps(table_mapping),
+        "ReplicationTaskSettings": json.dumps(settings),
+    }
+    if have is None:
+        ends = {
+            "SourceEndpointArn": _endpoint_arn(source),
+            "TargetEndpointArn": _endpoint_arn(target),
+            "ReplicationInstanceArn": _instance_arn(instance_name),
+        }
+        arguments = {
+            "ReplicationTaskIdentifier": name,
+            "MigrationType": "full-load",
+            **ends,
+            **want,
+        }
+        yield Call(dms.create_replication_task, arguments, until=partial(_awaits_task, name))
+    elif json.loads(have["TableMappings"]) != table_mapping or not _contains(
+        json.loads(have["ReplicationTaskSettings"]), settings
+    ):
+        arguments = {"ReplicationTaskArn": have["ReplicationTaskArn"], **want}
+        yield Call(dms.modify_replication_task, arguments, until=partial(_awaits_task, name))
+
+
+@resource
+def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Call]:
+    """One run of the task, from the first row of every table; none is needed where what it would
+    deliver is `proved`.
+    """
+    if proved:
+        return
+    dms, have = aws.client("dms"), task(name)
+    fresh = have is None or not have.get("ReplicationTaskStats", {}).get("FreshStartDate")
+    arguments = {
+        "ReplicationTaskArn": have and have["ReplicationTaskArn"],
+        "StartReplicationTaskType": "start-replication" if fresh else "reload-target",
+    }
+    yield Call(
+        dms.start_replication_task,
+        arguments,
+        until=partial(_awaits_full_load, name),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def roles(names: Names, source_secret: str) -> list[Resource]:
+    """The roles DMS takes: two that it demands by name, one for the raw bucket, one for the
+    source's secret.
+
+    Source: "Creating the IAM roles to use with AWS DMS".
+    """
+    bucket_arn = f"arn:aws:s3:::{names.raw_bucket}"
+    secret_arn = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{source_secret}-*"
+    writes = {f"{bucket_arn}/*": ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"]}
+    demanded = {
+        "dms-vpc-role": "service-role/AmazonDMSVPCManagementRole",
+        "dms-cloudwatch-logs-role": "service-role/AmazonDMSCloudWatchLogsRole",
+    }
+    bounds: dict[str, Any] = {
+        "boundary": names.boundary_arn,
+        "tags": names.tags,
+        "source_account": names.account,
+    }
+    return [
+        *(
+            iam.role(name, "dms.amazonaws.com", managed=(policy,), **bounds)
+            for name, policy in demanded.items()
+        ),
+        iam.service_role(
+            names,
+            "dms-s3",
+            "dms.amazonaws.com",
+            allow={**writes, bucket_arn: ["s3:ListBucket", "s3:GetBucketLocation"]},
+        ),
+        iam.service_role(
+            names,
+            "dms-secret",
+            f"dms.{names.region}.amazonaws.com",
+            allow={secret_arn: ["secretsmanager:GetSecretValue"]},
+        ),
+    ]
+
+
+def replication(
+    names: Names,
+    source: dict[str, str],
+    table_mapping: dict[str, Any],
+    subnet_ids: list[str],
+    instance_class: str,
+    allocated_storage_gib: int,
+    lob_max_kilobytes: int,
+    tables_at_once: int,
+    compression: str,
+) -> list[Resource]:
+    """All that a full load needs, in order: subnet group, instance, endpoints with tested
+    connections, task.
+
+    `source` is `{"secret": its name, "database": …, "ssl_mode": none, require, verify-ca or
+    verify-full}`.
+    """
+    instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
+    settings = task_settings(lob_max_kilobytes, tables_at_once)
+    target = s3_settings(
+        names.raw_bucket, names.role_arn("dms-s3"), kms.key_arn(kms.alias(names)), compression
+    )
+    return [
+        subnet_group(instance, subnet_ids),
+        replication_instance(
+            instance,
+            instance_class,
+            allocated_storage_gib,
+            instance,
+            ec2.security_group_ids(names, "dms"),
+        ),
+        endpoint(
+            ends[0],
+            "source",
+            "postgres",
+            SslMode=source["ssl_mode"],
+            PostgreSQLSettings=source_settings(
+                source["secret"], names.role_arn("dms-secret"), source["database"]
+            ),
+        ),
+        endpoint(ends[1], "target", "s3", S3Settings=target),
+        *(tested_connection(each, instance) for each in ends),
+        full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
+    ]
+
+
+def _holds(have: Any, want: Any) -> bool:
+    """Whether a setting is as wanted; AWS adds members to those that were given."""
+    return want.items() <= (have or {}).items() if isinstance(want, dict) else have == want
+
+
+def task(name: str) -> dict[str, Any] | None:
+    """The task as DMS describes it, or None."""
+    return _one(
+        aws.client("dms").describe_replication_tasks,
+        "ReplicationTasks",
+        "replication-task-id",
+        name,
+    )
+
+
+def table_states(name: str) -> pd.DataFrame:
+    """What became of each table: schema, table, state (`Table completed`, `Table error`, …), rows;
+    empty before the first run.
+    """
+    have = task(name)
+    pages = aws.client("dms").get_paginator("describe_table_statistics")
+    found = (
+        [
+            each
+            for page in pages.paginate(ReplicationTaskArn=have["ReplicationTaskArn"])
+            for each in page["TableStatistics"]
+        ]
+        if have
+        else []
+    )
+    rows = [
+        (each["SchemaName"], each["TableName"], each["TableState"], each["FullLoadRows"])
+        for each in found
+    ]
+    return pd.DataFrame(rows, columns=["schema", "table", "state", "rows"]).sort_values(
+        ["schema", "table"], ignore_index=True
+    )
+
+
+def unfinished(states: pd.DataFrame, wanted: list[Table]) -> list[str]:
+    """The tables that are not `Table completed`, each with the state it is in."""
+    seen = {f"{row.schema}.{row.table}": row.state for row in states.itertuples()}
+    found = {each.full_name: seen.get(each.full_name, "Table does not exist") for each in wanted}
+    return [f"{name}: {state}" for name, state in found.items() if state != "Table completed"]
+
+
+def task_settings(lob_max_kilobytes: int, tables_at_once: int) -> dict[str, Any]:
+    """Task settings for a full load to S3: limited LOBs, the table's old files deleted first, logs
+    on.
+    """
+    return {
+        "TargetMetadata": {
+            "SupportLobs": True,
+            "LimitedSizeLobMode": True,
+            "LobMaxSize": lob_max_kilobytes,
+        },
+        "FullLoadSettings": {
+            "TargetTablePrepMode": "DROP_AND_CREATE",
+            "MaxFullLoadSubTasks": tables_at_once,
+        },
+        "Logging": {"EnableLogging": True},
+        "ErrorBehavior": {"FailOnNoTablesCaptured": True},
+    }
+
+
+def s3_settings(bucket: str, role_arn: str, key_arn: str, compression: str) -> dict[str, Any]:
+    """Settings of the S3 target: Parquet with Op and timestamp columns on every row, so that
+    readers never mix schemas.
+    """
+    return {
+        "BucketName": bucket,
+        "ServiceAccessRoleArn": role_arn,
+        "DataFormat": "parquet",
+        "ParquetVersion": "parquet-2-0",
+        "CompressionType": compression,
+        "EncryptionMode": "sse-kms",
+        "ServerSideEncryptionKmsKeyId": key_arn,
+        "IncludeOpForFullLoad": True,
+        "TimestampColumnName": "dms_timestamp",
+        "UseTaskStartTimeForFullLoadTimestamp": True,
+        "ParquetTimestampInMillisecond": False,
+    }
+
+
+def source_settings(secret: str, role_arn: str, database: str) -> dict[str, Any]:
+    """Settings of the PostgreSQL source: credentials by the secret's name, nothing written to the
+    source.
+    """
+    return {
+        "DatabaseName": database,
+        "SecretsManagerSecretId": secret,
+        "SecretsManagerAccessRoleArn": role_arn,
+        "MapBooleanAsBoolean": True,
+        "CaptureDdls": False,
+        "HeartbeatEnable": False,
+    }
+
+
+def _awaits_instance(name: str, _answer: dict[str, Any]) -> str | None:
+    status = (_instance(name) or {}).get("ReplicationInstanceStatus", "absent")
+    return None if status == "available" else status
+
+
+def _awaits_connection(
+    endpoint_name: str, instance_name: str, _answer: dict[str, Any]
+) -> str | None:
+    have = _connection(endpoint_name, instance_name) or {"Status": "testing"}
+    if have["Status"] == "failed":
+        raise LakebookError(f"DMS cannot reach {endpoint_name}: {have['LastFailureMessage']}")
+    return None if have["Status"] == "successful" else have["Status"]
+
+
+def _awaits_task(name: str, _answer: dict[str, Any]) -> str | None:
+    status = (task(name) or {"Status": "absent"})["Status"]
+    return None if status in ("ready", "stopped", "failed") else status
+
+
+def _awaits_full_load(name: str, _answer: dict[str, Any]) -> str | None:
+    have = task(name)
+    if have is None:
+        raise LakebookError(f"The task {name} disappeared while it ran; run this phase again.")
+    if have["Status"] == "failed" or "ERROR" in have.get("StopReason", ""):
+        raise LakebookError(
+            f"The full load failed: {have.get('LastFailureMessage') or have.get('StopReason')}"
+        )
+    if have["Status"] == "stopped":
+        return None
+    states, rows = table_states(name), 0
+    rows = int(states["rows"].sum())
+    done = int((states["state"] == "Table completed").sum())
+    return (
+        f"{have['Status']}, {done} of {len(states)} tables, {rows:,} rows"
+        if len(states)
+        else have["Status"]
+    )
+
+
+def _instance(name: str) -> dict[str, Any] | None:
+    return _one(
+        aws.client("dms").describe_replication_instances,
+        "ReplicationInstances",
+        "replication-instance-id",
+        name,
+    )
+
+
+def _groups(instance: dict[str, Any]) -> set[str]:
+    return {each["VpcSecurityGroupId"] for each in instance.get("VpcSecurityGroups", [])}
+
+
+def _instance_arn(name: str) -> str | None:
+    return (_instance(name) or {}).get("ReplicationInstanceArn")
+
+
+def _endpoint_arn(name: str) -> str | None:
+    return (_one(aws.client("dms").describe_endpoints, "Endpoints", "endpoint-id", name) or {}).get(
+        "EndpointArn"
+    )
+
+
+def _connection(endpoint_name: str, instance_name: str) -> dict[str, Any] | None:
+    arns = {
+        "endpoint-arn": _endpoint_arn(endpoint_name),
+        "replication-instance-arn": _instance_arn(instance_name),
+    }
+    if None in arns.values():
+        return None
+    filters = [{"Name": name, "Values": [arn]} for name, arn in arns.items()]
+    found = current(aws.client("dms").describe_connections, GONE, Filters=filters)
+    return found["Connections"][0] if found and found["Connections"] else None
+
+
+def _one(describe: Any, member: str, key: str, name: str) -> dict[str, Any] | None:
+    """The one thing of that name, or None; some Describe calls answer absence with a fault, some
+    with an empty list.
+    """
+    found = current(describe, GONE, Filters=[{"Name": key, "Values": [name]}])
+    things: list[dict[str, Any]] = found[member] if found else []
+    return things[0] if things else None
+
+
+def _contains(have: Any, want: Any) -> bool:
+    """Whether every setting we declare is among those AWS shows."""
+    if isinstance(want, dict):
+        return isinstance(have, dict) and all(
+            key in have and _contains(have[key], each) for key, each in want.items()
+        )
+    return bool(have == want)

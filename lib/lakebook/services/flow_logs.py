@@ -1,0 +1,65 @@
+"""Flow logs: a record of every connection in our VPC, accepted or rejected, in an encrypted log
+group.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, resource
+from lakebook.services import ec2, iam, kms
+from lakebook.services.storage import checked, log_group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.names import Names
+    from lakebook.services.ec2 import Place
+
+
+def roles(names: Names) -> list[Resource]:
+    """The role by which flow logs are written."""
+    logs = f"arn:aws:logs:{names.region}:{names.account}:log-group"
+    write = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    allow = {f"{logs}:{group_name(names)}:*": write, "*": ["logs:DescribeLogGroups"]}
+    return [iam.service_role(names, "flow-logs", "vpc-flow-logs.amazonaws.com", allow=allow)]
+
+
+def flow_logs(place: Place, retention_days: dict[str, int]) -> list[Resource]:
+    """The log group and the flow logs of a VPC of ours; none for a VPC that is somebody else's, who
+    keeps their own.
+    """
+    if place.vpc_id or place.subnet_ids:
+        return []
+    names, group = place.names, group_name(place.names)
+    kept = log_group(group, kms.alias(names), checked(retention_days)["logs"], names.tags)
+    return [kept, flow_log(group, place, names.role_arn("flow-logs"))]
+
+
+def group_name(names: Names) -> str:
+    """The log group of the VPC's flow logs."""
+    return f"/aws/vpc-flow-logs/{names.resource('vpc')}"
+
+
+@resource
+def flow_log(log_group_name: str, place: Place, role_arn: str) -> Iterator[Call]:
+    """All traffic of the VPC, into a log group."""
+    client, vpc_id = aws.client("ec2"), place.vpc()
+    found = client.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id]}])[
+        "FlowLogs"
+    ]
+    complete = [
+        each for each in found if each["TrafficType"] == "ALL" and each["FlowLogStatus"] == "ACTIVE"
+    ]
+    if any(each.get("LogGroupName") == log_group_name for each in complete):
+        return
+    tags = ec2.tag_specifications("vpc-flow-log", log_group_name, place.names.tags)
+    what = {
+        "ResourceIds": [vpc_id],
+        "ResourceType": "VPC",
+        "TrafficType": "ALL",
+        "TagSpecifications": tags,
+    }
+    where = {"LogGroupName": log_group_name, "DeliverLogsPermissionArn": role_arn}
+    yield Call(client.create_flow_logs, {**what, "LogDestinationType": "cloud-watch-logs", **where})

@@ -1,0 +1,237 @@
+"""Roles and managed policies: what a service or a person may do, who may take the role, and what no
+role can exceed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, current, resource
+from lakebook.errors import LakebookError
+from lakebook.services import policies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.names import Names
+
+GONE = "NoSuchEntity"
+INLINE = "lakebook"  # the name of a role's own policy
+KEY_POLICY = "lakebook-key"  # the one beside it, for a KMS key that is not ours
+KEY_USE = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+INLINE_CHARACTERS = 10_240  # of all inline policies of a role, without white space
+NAMES_NO_ACCOUNT = ("quicksight.amazonaws.com",)  # as far as is documented, when it takes a role
+VERSIONS = 5  # that a managed policy keeps
+
+
+def service_role(
+    names: Names,
+    name: str,
+    service: str,
+    *,
+    allow: dict[str, list[str]] | None = None,
+    managed: tuple[str, ...] = (),
+    statements: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+) -> Resource:
+    """A role of ours, `names.role_arn(name)`, that an AWS service takes; within our boundary, with
+    our tags.
+
+    `allow` maps a resource ARN to actions, `statements` are for what needs conditions, `managed`
+    names AWS's policies.
+    """
+    return role(
+        names.resource(name),
+        service,
+        source_account="" if service in NAMES_NO_ACCOUNT else names.account,
+        allow=allow,
+        managed=managed,
+        statements=statements,
+        boundary=names.boundary_arn,
+        tags=names.tags,
+    )
+
+
+@resource
+def role(
+    name: str,
+    trusted: str | list[str],
+    *,
+    source_account: str = "",
+    allow: dict[str, list[str]] | None = None,
+    managed: tuple[str, ...] = (),
+    statements: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+    boundary: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> Iterator[Call]:
+    """A role that a service ("glue.amazonaws.com") or a list of services and of principals' ARNs
+    may take.
+
+    A service may only take it for resources of `source_account`: nobody else's job can borrow the
+    role ("confused deputy"). A role with our tags is brought to exactly this; one that was there
+    before keeps its trust and what else it has.
+    """
+    iam, trust = aws.client("iam"), policies.document(*_trust(trusted, source_account))
+    have = (current(iam.get_role, GONE, RoleName=name) or {}).get("Role")
+    if have is None:
+        extras = {"PermissionsBoundary": boundary} if boundary else {}
+        arguments = {
+            "RoleName": name,
+            "AssumeRolePolicyDocument": json.dumps(trust),
+            "Tags": as_list(tags or {}),
+        }
+        yield Call(iam.create_role, {**arguments, **extras})
+    ours = have is None or is_ours(have.get("Tags", []), tags)
+    if (
+        have
+        and not (not ours and _trusts(have, trusted))
+        and not policies.same(have["AssumeRolePolicyDocument"], trust)
+    ):
+        yield Call(
+            iam.update_assume_role_policy, {"RoleName": name, "PolicyDocument": json.dumps(trust)}
+        )
+    if (
+        have
+        and ours
+        and boundary
+        and have.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn") != boundary
+    ):
+        yield Call(
+            iam.put_role_permissions_boundary, {"RoleName": name, "PermissionsBoundary": boundary}
+        )
+    yield from _attached(name, managed, exists=have is not None, exactly=ours)
+    yield from _inline(name, allow or {}, list(statements), exists=have is not None, exactly=ours)
+
+
+@resource
+def managed_policy(
+    name: str, arn: str, document: dict[str, Any], tags: dict[str, str]
+) -> Iterator[Call]:
+    """A customer managed policy whose default version is this document; its oldest version goes
+    when it has five.
+    """
+    iam = aws.client("iam")
+    have = current(iam.get_policy, GONE, PolicyArn=arn)
+    if have is None:
+        arguments = {
+            "PolicyName": name,
+            "PolicyDocument": json.dumps(document),
+            "Tags": as_list(tags),
+        }
+        yield Call(iam.create_policy, arguments)
+        return
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=have["Policy"]["DefaultVersionId"])
+    if policies.same(version["PolicyVersion"]["Document"], document):
+        return
+    versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
+    if len(versions) >= VERSIONS:
+        oldest = min(
+            (each for each in versions if not each["IsDefaultVersion"]),
+            key=lambda each: each["CreateDate"],
+        )
+        yield Call(iam.delete_policy_version, {"PolicyArn": arn, "VersionId": oldest["VersionId"]})
+    text = json.dumps(document)
+    yield Call(
+        iam.create_policy_version, {"PolicyArn": arn, "PolicyDocument": text, "SetAsDefault": True}
+    )
+
+
+@resource
+def key_user(role_name: str, key_arn: str, region: str) -> Iterator[Call]:
+    """The right of a role to use a KMS key that is not ours, through S3 in one Region."""
+    iam = aws.client("iam")
+    through = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+    use = {"Action": KEY_USE, "Resource": key_arn, "Condition": through}
+    want = policies.document(use, {"Action": "kms:DescribeKey", "Resource": key_arn})
+    have = current(iam.get_role_policy, GONE, RoleName=role_name, PolicyName=KEY_POLICY)
+    if have is None or not policies.same(have["PolicyDocument"], want):
+        arguments = {
+            "RoleName": role_name,
+            "PolicyName": KEY_POLICY,
+            "PolicyDocument": json.dumps(want),
+        }
+        yield Call(iam.put_role_policy, arguments)
+
+
+def as_list(tags: dict[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
+    """Tags as most services want them: `[{"Key": …, "Value": …}]`."""
+    return [{key: name, value: each} for name, each in tags.items()]
+
+
+def is_ours(have: list[dict[str, str]], tags: dict[str, str] | None) -> bool:
+    """Whether something carries all these tags, so that we made it."""
+    return bool(tags) and all(each in have for each in as_list(tags or {}))
+
+
+def _trusts(have: dict[str, Any], trusted: str | list[str]) -> bool:
+    """Whether a role that is not ours can be taken by whom we need, under whatever conditions its
+    owner sets.
+    """
+    text = json.dumps(have["AssumeRolePolicyDocument"])
+    return all(each in text for each in ([trusted] if isinstance(trusted, str) else trusted))
+
+
+def _trust(trusted: str | list[str], source_account: str) -> list[dict[str, Any]]:
+    """A statement for the services and one for the people."""
+    every = [trusted] if isinstance(trusted, str) else trusted
+    services = [each for each in every if each.endswith(".amazonaws.com")]
+    people = [each for each in every if each not in services]
+    ours = (
+        {"Condition": {"StringEquals": {"aws:SourceAccount": source_account}}}
+        if source_account
+        else {}
+    )
+    who: list[tuple[dict[str, Any], dict[str, Any]]] = [({"AWS": people}, {})] if people else []
+    who += [({"Service": each}, ours) for each in services]
+    return [{"Principal": each, "Action": "sts:AssumeRole", **condition} for each, condition in who]
+
+
+def _attached(
+    name: str, managed: tuple[str, ...], *, exists: bool, exactly: bool
+) -> Iterator[Call]:
+    iam = aws.client("iam")
+    found = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] if exists else []
+    have = {each["PolicyArn"] for each in found}
+    want = {
+        each if each.startswith("arn:") else f"arn:aws:iam::aws:policy/{each}" for each in managed
+    }
+    for arn in sorted(want - have):
+        yield Call(iam.attach_role_policy, {"RoleName": name, "PolicyArn": arn})
+    for arn in sorted(have - want) if exactly else ():
+        yield Call(iam.detach_role_policy, {"RoleName": name, "PolicyArn": arn})
+
+
+def _inline(
+    name: str,
+    allow: dict[str, list[str]],
+    statements: list[dict[str, Any]],
+    *,
+    exists: bool,
+    exactly: bool,
+) -> Iterator[Call]:
+    iam = aws.client("iam")
+    want = policies.document(
+        *({"Action": actions, "Resource": arn} for arn, actions in allow.items()), *statements
+    )
+    text = json.dumps(want, separators=(",", ":"))
+    if len(text) > INLINE_CHARACTERS:
+        raise LakebookError(
+            f"The policy of the role {name} has {len(text):,} characters but IAM takes"
+            f" {INLINE_CHARACTERS:,}: join statements, or name resources by patterns."
+        )
+    have = set(iam.list_role_policies(RoleName=name)["PolicyNames"]) if exists else set()
+    if want["Statement"]:
+        found = (
+            iam.get_role_policy(RoleName=name, PolicyName=INLINE)["PolicyDocument"]
+            if INLINE in have
+            else None
+        )
+        if not policies.same(found, want):
+            yield Call(
+                iam.put_role_policy,
+                {"RoleName": name, "PolicyName": INLINE, "PolicyDocument": text},
+            )
+        have -= {INLINE}
+    for extra in sorted(have - {KEY_POLICY}) if exactly else ():
+        yield Call(iam.delete_role_policy, {"RoleName": name, "PolicyName": extra})

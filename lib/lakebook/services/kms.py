@@ -1,0 +1,208 @@
+"""The lake's key: one KMS key for everything at rest, rotated every year, used by the roles its
+policy names and by nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, current, resource
+from lakebook.errors import LakebookError
+from lakebook.services import iam, policies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lakebook.names import Names
+
+GONE = "NotFoundException"
+ADMINISTER = [
+    "kms:CancelKeyDeletion",
+    "kms:CreateAlias",
+    "kms:CreateGrant",
+    "kms:DeleteAlias",
+    "kms:DescribeKey",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:EnableKey",
+    "kms:EnableKeyRotation",
+    "kms:Get*",
+    "kms:List*",
+    "kms:PutKeyPolicy",
+    "kms:RevokeGrant",
+    "kms:RotateKeyOnDemand",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateAlias",
+    "kms:UpdateKeyDescription",
+]
+PUBLISH = ["kms:Decrypt", "kms:GenerateDataKey*"]
+
+
+def alias(names: Names) -> str:
+    """The alias by which everything finds the lake's key."""
+    return f"alias/{names.resource('lake')}"
+
+
+def key_arn(alias_name: str) -> str:
+    """The ARN of the key behind an alias; a description of it while there is none, for plans."""
+    have = _key(alias_name)
+    return str(have["Arn"]) if have else f"<the key of {alias_name}>"
+
+
+def lake_key(names: Names, users: list[str], existing_key_arn: str = "") -> list[Resource]:
+    """The key with its alias and rotation, used by our roles `users` ("glue"); or an existing key
+    under our alias.
+
+    An existing key keeps its policy, which must let IAM decide: the roles then get their right to
+    it by policies of their own.
+    """
+    name = alias(names)
+    if existing_key_arn:
+        adopted = [
+            iam.key_user(names.resource(each), existing_key_arn, names.region) for each in users
+        ]
+        return [key_alias(name, existing_key_arn), *adopted]
+    document = key_policy(names, [names.role_arn(each) for each in users])
+    return [key(name, document, names.tags)]
+
+
+@resource
+def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iterator[Call]:
+    """A key under an alias, with this policy, rotated; raises LakebookError while it is disabled or
+    about to be deleted.
+    """
+    kms, have = aws.client("kms"), _usable(alias_name)
+    if have is None:
+        pairs = iam.as_list(tags, "TagKey", "TagValue")
+        made: list[str] = []
+        arguments = {
+            "Description": f"lakebook {alias_name}",
+            "Policy": json.dumps(document),
+            "Tags": pairs,
+        }
+        yield Call(
+            kms.create_key,
+            arguments,
+            until=_keeps_arn(made),
+            retry_on="MalformedPolicyDocumentException",
+        )
+        arn = made[0] if made else key_arn(alias_name)
+        yield Call(kms.create_alias, {"AliasName": alias_name, "TargetKeyId": arn})
+        yield Call(kms.enable_key_rotation, {"KeyId": arn})
+        return
+    arn = have["Arn"]
+    if not policies.same(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"], document):
+        arguments = {"KeyId": arn, "PolicyName": "default", "Policy": json.dumps(document)}
+        yield Call(kms.put_key_policy, arguments, retry_on="MalformedPolicyDocumentException")
+    if not kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"]:
+        yield Call(kms.enable_key_rotation, {"KeyId": arn})
+
+
+@resource
+def key_alias(name: str, target_arn: str) -> Iterator[Call]:
+    """An alias of a key that is not ours; raises LakebookError while that is disabled or about to
+    be deleted, or absent.
+    """
+    kms, have = aws.client("kms"), _key(name)
+    if _usable(target_arn) is None:
+        raise LakebookError(
+            f"There is no KMS key {target_arn} that can be seen from here; correct the parameter"
+            " kms_key_arn."
+        )
+    if have is None:
+        yield Call(kms.create_alias, {"AliasName": name, "TargetKeyId": target_arn})
+    elif have["Arn"] != target_arn:
+        yield Call(kms.update_alias, {"AliasName": name, "TargetKeyId": target_arn})
+
+
+def key_policy(names: Names, users: list[str]) -> dict[str, Any]:
+    """The lake key's policy: the account administers it, roles use it through S3 alone, AWS's
+    services for what they keep of ours.
+
+    Sources: "Key policies in AWS KMS"; "Encrypt log data in CloudWatch Logs"; "Configure AWS KMS
+    key policies for CloudTrail"; "Key management" of Amazon SNS.
+    """
+    account, region = names.account, names.region
+    trail = f"arn:aws:cloudtrail:{region}:{account}:trail/{names.resource('trail')}"
+    logs = f"arn:aws:logs:{region}:{account}:log-group:*"
+    ours = {"StringEquals": {"aws:SourceAccount": account}}
+    every: dict[str, Any] = {"Resource": "*"}  # in a key policy: this key
+    return policies.document(
+        {
+            "Sid": "AdministeredByIam",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": ADMINISTER,
+            **every,
+        },
+        {
+            "Sid": "UsedThroughS3",
+            "Principal": {"AWS": users},
+            "Action": iam.KEY_USE,
+            **every,
+            "Condition": {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
+        },
+        {
+            "Sid": "DescribedByUsers",
+            "Principal": {"AWS": users},
+            "Action": "kms:DescribeKey",
+            **every,
+        },
+        {
+            "Sid": "LogGroups",
+            "Principal": {"Service": f"logs.{region}.amazonaws.com"},
+            "Action": [*iam.KEY_USE, "kms:DescribeKey"],
+            **every,
+            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": logs}},
+        },
+        {
+            "Sid": "Trail",
+            "Principal": {"Service": "cloudtrail.amazonaws.com"},
+            "Action": ["kms:GenerateDataKey*", "kms:DescribeKey"],
+            **every,
+            "Condition": {"StringEquals": {"aws:SourceArn": trail}},
+        },
+        {
+            "Sid": "Alarms",
+            "Principal": {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
+            "Action": PUBLISH,
+            **every,
+            "Condition": ours,
+        },
+        # EventBridge names no source account to KMS; the topic's policy says which rules may
+        # publish
+        {
+            "Sid": "Rules",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": PUBLISH,
+            **every,
+        },
+    )
+
+
+def _usable(key_id: str) -> dict[str, Any] | None:
+    have = _key(key_id)
+    if have and have["KeyState"] != "Enabled":
+        remedy = "cancel its deletion" if have["KeyState"] == "PendingDeletion" else "enable it"
+        raise LakebookError(
+            f"The KMS key {have['Arn']} is {have['KeyState']}, so nothing encrypted with it can be"
+            f" read: {remedy} and enable it, or name another key."
+        )
+    return have
+
+
+def _key(key_id: str) -> dict[str, Any] | None:
+    have = current(aws.client("kms").describe_key, GONE, KeyId=key_id)
+    return have["KeyMetadata"] if have else None
+
+
+def _keeps_arn(made: list[str]) -> Callable[[dict[str, Any]], str | None]:
+    """Remember the new key's ARN, which nothing else leads to before its alias exists."""
+
+    def keep(answer: dict[str, Any]) -> None:
+        made.append(answer["KeyMetadata"]["Arn"])
+
+    return keep

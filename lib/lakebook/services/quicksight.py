@@ -1,0 +1,445 @@
+"""QuickSight: the role it reads the lake as, people and groups, and a data source, data sets and a
+dashboard kept as declared.
+
+Everything is looked up by ids that derive from the names; what people add in QuickSight's console
+stays.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, current, resource
+from lakebook.errors import LakebookError
+from lakebook.evidence import result
+from lakebook.services import iam
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Iterator
+
+    from lakebook.names import Names
+
+GONE = "ResourceNotFoundException"
+WAITING = ("INITIALIZED", "QUEUED", "RUNNING")
+
+
+def _bundle(actions: str) -> list[str]:
+    return sorted(f"quicksight:{each}" for each in actions.split())
+
+
+# QuickSight grants these sets of actions and no others
+OWNS = {
+    "data_source": _bundle(
+        "DescribeDataSource DescribeDataSourcePermissions PassDataSource UpdateDataSource"
+        " DeleteDataSource UpdateDataSourcePermissions"
+    ),
+    "data_set": _bundle(
+        "DescribeDataSet DescribeDataSetPermissions PassDataSet DescribeIngestion ListIngestions"
+        " UpdateDataSet DeleteDataSet CreateIngestion CancelIngestion UpdateDataSetPermissions"
+        " DescribeRefreshSchedule ListRefreshSchedules CreateRefreshSchedule UpdateRefreshSchedule"
+        " DeleteRefreshSchedule PutDataSetRefreshProperties DescribeDataSetRefreshProperties"
+        " DeleteDataSetRefreshProperties"
+    ),
+    "dashboard": _bundle(
+        "DescribeDashboard ListDashboardVersions QueryDashboard UpdateDashboard DeleteDashboard"
+        " DescribeDashboardPermissions UpdateDashboardPermissions UpdateDashboardPublishedVersion"
+    ),
+}
+ANSWERS = {
+    "status": "CREATION_SUCCESSFUL",
+    "errors": [],
+    "newest version published": True,
+}  # a dashboard, to its readers
+READS = {"dashboard": _bundle("DescribeDashboard ListDashboardVersions QueryDashboard")}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account's QuickSight: assets are in the Region of the lake, people in the Region where it
+    was subscribed.
+    """
+
+    names: Names
+    identity_region: str
+
+    def arn(self, kind: str, name: str) -> str:
+        """`arn:aws:quicksight:eu-west-1:123456789012:dataset/acme-rehearsal-flights`."""
+        region = (
+            self.identity_region if kind in ("group/default", "user/default") else self.names.region
+        )
+        return f"arn:aws:quicksight:{region}:{self.names.account}:{kind}/{name}"
+
+    def edition(self) -> str:
+        """`ENTERPRISE`; raises LakebookError where there is no subscription, or one without groups."""
+        asked = people(self).describe_account_subscription
+        found = current(asked, GONE, AwsAccountId=self.names.account)
+        edition = (found or {}).get("AccountInfo", {}).get("Edition", "")
+        if not edition.startswith("ENTERPRISE"):
+            raise LakebookError(
+                f"Account {self.names.account} has"
+                f" {f'QuickSight {edition}' if edition else 'no QuickSight subscription'}; an"
+                " administrator subscribes it to the Enterprise edition once, in the console."
+            )
+        return str(edition)
+
+
+def roles(names: Names) -> list[Resource]:
+    """The role as which QuickSight asks Athena: the curated layer to read, its own results to
+    write.
+    """
+    curated, results = f"arn:aws:s3:::{names.curated_bucket}", f"arn:aws:s3:::{names.jobs_bucket}"
+    glue = f"arn:aws:glue:{names.region}:{names.account}"
+    athena = f"arn:aws:athena:{names.region}:{names.account}:workgroup/{names.resource('lakebook')}"
+    database = names.database("curated")
+    read = [
+        "glue:GetDatabase",
+        "glue:GetTable",
+        "glue:GetTables",
+        "glue:GetPartition",
+        "glue:GetPartitions",
+    ]
+    listing = ["s3:ListBucket", "s3:GetBucketLocation"]
+    allow = {
+        athena: [
+            f"athena:{each}"
+            for each in (
+                "StartQueryExecution",
+                "StopQueryExecution",
+                "GetQueryExecution",
+                "GetQueryResults",
+                "GetWorkGroup",
+            )
+        ],
+        f"{glue}:catalog": read,
+        f"{glue}:database/{database}": read,
+        f"{glue}:table/{database}/*": read,
+        curated: listing,
+        f"{curated}/*": ["s3:GetObject"],
+        results: [*listing, "s3:ListBucketMultipartUploads"],
+        f"{results}/athena/*": [
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:AbortMultipartUpload",
+            "s3:ListMultipartUploadParts",
+        ],
+        "*": ["lakeformation:GetDataAccess"],
+    }
+    return [iam.service_role(names, "quicksight", "quicksight.amazonaws.com", allow=allow)]
+
+
+def client(account: Account) -> Any:
+    """QuickSight where the assets are."""
+    return aws.client("quicksight", account.names.region)
+
+
+def people(account: Account) -> Any:
+    """QuickSight where the people are."""
+    return aws.client("quicksight", account.identity_region)
+
+
+@resource
+def group(name: str, account: Account, description: str) -> Iterator[Call]:
+    """A group, to which permissions are given."""
+    quicksight = people(account)
+    want = {"AwsAccountId": account.names.account, "Namespace": "default", "GroupName": name}
+    if current(quicksight.describe_group, GONE, **want) is None:
+        yield Call(quicksight.create_group, {**want, "Description": description})
+
+
+@resource
+def user(email: str, account: Account, role: str, groups: list[str]) -> Iterator[Call]:
+    """Whoever takes the analyst's IAM role under a session name that is their e-mail address;
+    `role` is READER or AUTHOR.
+    """
+    quicksight, names = people(account), account.names
+    where = {"AwsAccountId": names.account, "Namespace": "default"}
+    name = user_name(account, email)
+    have = current(quicksight.describe_user, GONE, UserName=name, **where)
+    if have is None:
+        identity = {
+            "IdentityType": "IAM",
+            "IamArn": names.role_arn("analyst"),
+            "SessionName": email,
+        }
+        yield Call(
+            quicksight.register_user, {**where, **identity, "Email": email, "UserRole": role}
+        )
+    elif have["User"]["Role"] != role:
+        yield Call(
+            quicksight.update_user, {**where, "UserName": name, "Email": email, "Role": role}
+        )
+    for each in groups:
+        member = {**where, "GroupName": each, "MemberName": name}
+        if have is None or current(quicksight.describe_group_membership, GONE, **member) is None:
+            yield Call(quicksight.create_group_membership, member)
+
+
+def user_name(account: Account, email: str) -> str:
+    """As QuickSight names the user of a role's session."""
+    return f"{account.names.resource('analyst')}/{email}"
+
+
+@resource
+def data_source(name: str, account: Account, want: dict[str, Any]) -> Iterator[Call]:
+    """A data source that answers; `want` has Name, Type and DataSourceParameters. One that failed
+    is tried again.
+    """
+    quicksight = client(account)
+    where = {"AwsAccountId": account.names.account, "DataSourceId": name}
+    have = (current(quicksight.describe_data_source, GONE, **where) or {}).get("DataSource")
+    until = partial(_awaits_source, account, name)
+    if have is None:
+        yield Call(quicksight.create_data_source, {**where, **want}, until=until)
+    elif not _contains(have, want) or have["Status"].endswith("_FAILED"):
+        changed = {member: want[member] for member in ("Name", "DataSourceParameters")}
+        yield Call(quicksight.update_data_source, {**where, **changed}, until=until)
+
+
+@resource
+def data_set(
+    name: str, account: Account, want: dict[str, Any], timeout_seconds: float
+) -> Iterator[Call]:
+    """A data set in SPICE as CreateDataSet describes it; creating or changing one fills it."""
+    quicksight = client(account)
+    where = {"AwsAccountId": account.names.account, "DataSetId": name}
+    have = (current(quicksight.describe_data_set, GONE, **where) or {}).get("DataSet")
+    if have is None or not _contains(have, want):
+        method = quicksight.create_data_set if have is None else quicksight.update_data_set
+        yield Call(
+            method,
+            {**where, **want},
+            until=partial(_awaits_ingestion, account, name),
+            timeout_seconds=timeout_seconds,
+        )
+
+
+@resource
+def ingested(
+    name: str,
+    account: Account,
+    since: Callable[[], datetime.datetime | None],
+    timeout_seconds: float,
+) -> Iterator[Call]:
+    """The rows of a data set, taken after the moment `since` at which what it reads was last
+    changed.
+    """
+    changed, newest = since(), newest_ingestion(account, name)
+    if (
+        newest is None
+        and current(
+            client(account).describe_data_set,
+            GONE,
+            AwsAccountId=account.names.account,
+            DataSetId=name,
+        )
+        is None
+    ):
+        return  # making the data set fills it
+    if newest is None or (changed and newest["CreatedTime"] < changed):
+        arguments = {
+            "AwsAccountId": account.names.account,
+            "DataSetId": name,
+            "IngestionId": str(uuid.uuid4()),
+        }
+        until = partial(_awaits_ingestion, account, name)
+        yield Call(
+            client(account).create_ingestion,
+            arguments,
+            until=until,
+            timeout_seconds=timeout_seconds,
+        )
+
+
+@resource
+def dashboard(
+    name: str, account: Account, want: dict[str, Any], fingerprint: str
+) -> Iterator[Call]:
+    """A dashboard whose newest version has this definition and is the one that readers see.
+
+    The version's description carries the definition's fingerprint: QuickSight adds defaults to what
+    it gives back, and a version that somebody else made has another description.
+    """
+    quicksight, where = (
+        client(account),
+        {"AwsAccountId": account.names.account, "DashboardId": name},
+    )
+    until = partial(_awaits_version, account, name)
+    versions = _versions(account, name)
+    if not versions:
+        yield Call(
+            quicksight.create_dashboard,
+            {**where, **want, "VersionDescription": fingerprint},
+            until=until,
+        )
+        return
+    newest = max(versions, key=lambda each: int(each["VersionNumber"]))
+    number = int(newest["VersionNumber"])
+    if newest.get("Description") != fingerprint or newest["Status"].endswith("_FAILED"):
+        number += 1
+        yield Call(
+            quicksight.update_dashboard,
+            {**where, **want, "VersionDescription": fingerprint},
+            until=until,
+        )
+    if published(account, name) != number:
+        yield Call(
+            quicksight.update_dashboard_published_version, {**where, "VersionNumber": number}
+        )
+
+
+@resource
+def permitted(
+    name: str, account: Account, kind: str, wanted: dict[str, list[str]]
+) -> Iterator[Call]:
+    """Permissions on a thing, actions by principal; what others hold stays. `kind`: data_source,
+    data_set or dashboard.
+    """
+    quicksight = client(account)
+    member = {"data_source": "DataSourceId", "data_set": "DataSetId", "dashboard": "DashboardId"}[
+        kind
+    ]
+    where = {"AwsAccountId": account.names.account, member: name}
+    have = current(getattr(quicksight, f"describe_{kind}_permissions"), GONE, **where)
+    held = {each["Principal"]: set(each["Actions"]) for each in (have or {}).get("Permissions", [])}
+    grants = [
+        {"Principal": who, "Actions": actions}
+        for who, actions in wanted.items()
+        if not set(actions) <= held.get(who, set())
+    ]
+    if grants:
+        yield Call(
+            getattr(quicksight, f"update_{kind}_permissions"), {**where, "GrantPermissions": grants}
+        )
+
+
+def newest_ingestion(account: Account, name: str) -> dict[str, Any] | None:
+    """The newest completed ingestion of a data set as AWS describes it; None while there is none."""
+    found = _all(account, "list_ingestions", "Ingestions", DataSetId=name)
+    done = [each for each in found if each["IngestionStatus"] == "COMPLETED"]
+    return max(done, key=lambda each: each["CreatedTime"], default=None)
+
+
+def published(account: Account, name: str) -> int:
+    """The number of the version that readers see."""
+    found = client(account).describe_dashboard(AwsAccountId=account.names.account, DashboardId=name)
+    return int(found["Dashboard"]["Version"]["VersionNumber"])
+
+
+def state(account: Account, name: str) -> dict[str, Any]:
+    """What readers get: the status of the published version, its errors, and whether it is the
+    newest one.
+    """
+    found = client(account).describe_dashboard(
+        AwsAccountId=account.names.account, DashboardId=name
+    )["Dashboard"]["Version"]
+    newest = max(int(each["VersionNumber"]) for each in _versions(account, name))
+    return {
+        "status": found["Status"],
+        "errors": [each["Message"] for each in found.get("Errors", [])],
+        "newest version published": int(found["VersionNumber"]) == newest,
+    }
+
+
+def tell_address(account: Account, name: str, readers: list[str]) -> None:
+    """Say where the first reader sees the dashboard; on AWS the address opens once, within five
+    minutes.
+    """
+    for each in readers[:1]:
+        result(f"dashboard for {each}", address(account, name, each))
+
+
+def address(account: Account, name: str, email: str) -> str:
+    """Where a reader sees the dashboard."""
+    found = client(account).generate_embed_url_for_registered_user(
+        AwsAccountId=account.names.account,
+        UserArn=account.arn("user/default", user_name(account, email)),
+        ExperienceConfiguration={"Dashboard": {"InitialDashboardId": name}},
+    )
+    return str(found["EmbedUrl"])
+
+
+def _versions(account: Account, name: str) -> list[dict[str, Any]]:
+    return _all(account, "list_dashboard_versions", "DashboardVersionSummaryList", DashboardId=name)
+
+
+def _all(account: Account, method: str, member: str, **where: str) -> list[dict[str, Any]]:
+    """All pages of a list; empty where what it is about does not exist."""
+    pages = (
+        client(account).get_paginator(method).paginate(AwsAccountId=account.names.account, **where)
+    )
+    try:
+        return [each for page in pages for each in page[member]]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == GONE:
+            return []
+        raise
+
+
+def _awaits_source(account: Account, name: str, _answer: dict[str, Any]) -> str | None:
+    have = client(account).describe_data_source(
+        AwsAccountId=account.names.account, DataSourceId=name
+    )["DataSource"]
+    if have["Status"].endswith("_FAILED"):
+        why = have.get("ErrorInfo", {})
+        raise LakebookError(
+            f"QuickSight's data source {name} does not answer ({why.get('Type', have['Status'])}):"
+            f" {_sentence(why.get('Message', 'no reason given'))}; correct that and run this phase"
+            " again."
+        )
+    return None if have["Status"].endswith("_SUCCESSFUL") else str(have["Status"])
+
+
+def _awaits_ingestion(account: Account, name: str, answer: dict[str, Any]) -> str | None:
+    where = {
+        "AwsAccountId": account.names.account,
+        "DataSetId": name,
+        "IngestionId": answer["IngestionId"],
+    }
+    have = client(account).describe_ingestion(**where)["Ingestion"]
+    if have["IngestionStatus"] in ("FAILED", "CANCELLED"):
+        why = have.get("ErrorInfo", {})
+        raise LakebookError(
+            f"QuickSight could not fill the data set {name}"
+            f" ({why.get('Type', have['IngestionStatus'])}):"
+            f" {_sentence(why.get('Message', 'no reason given'))}; readers still see the rows they"
+            " saw before."
+        )
+    return str(have["IngestionStatus"]) if have["IngestionStatus"] in WAITING else None
+
+
+def _awaits_version(account: Account, name: str, answer: dict[str, Any]) -> str | None:
+    number = int(answer["VersionArn"].rpartition("/")[2])
+    where = {"AwsAccountId": account.names.account, "DashboardId": name, "VersionNumber": number}
+    have = client(account).describe_dashboard(**where)["Dashboard"]["Version"]
+    if have["Status"].endswith("_FAILED"):
+        errors = "; ".join(
+            f"{each['Type']}: {_sentence(each['Message'])}" for each in have.get("Errors", [])
+        )
+        raise LakebookError(
+            f"QuickSight refused version {number} of the dashboard {name}"
+            f" ({errors or have['Status']}); correct its file: readers still see the version"
+            " published before."
+        )
+    return None if have["Status"].endswith("_SUCCESSFUL") else str(have["Status"])
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
+
+
+def _contains(have: Any, want: Any) -> bool:
+    """Whether all that is wanted is there; QuickSight adds defaults of its own."""
+    if isinstance(want, dict):
+        return isinstance(have, dict) and all(
+            name in have and _contains(have[name], each) for name, each in want.items()
+        )
+    if isinstance(want, list):
+        return isinstance(have, list) and len(have) == len(want) and all(map(_contains, have, want))
+    return bool(have == want)

@@ -1,0 +1,353 @@
+"""Redshift, Serverless or provisioned: namespace and workgroup or a cluster, and SQL through the
+Data API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, current, resource, wait
+from lakebook.errors import LakebookError
+from lakebook.services import ec2, iam
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.names import Names
+
+GONE, NO_CLUSTER = "ResourceNotFoundException", "ClusterNotFound"
+SERVERLESS, PROVISIONED = "serverless", "provisioned"
+READ_CATALOG = [
+    "glue:GetDatabase",
+    "glue:GetDatabases",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "glue:GetTable",
+    "glue:GetTables",
+]
+
+
+def roles(names: Names) -> list[Resource]:
+    """The role by which the warehouse reads what COPY loads, and the curated tables themselves
+    through the external schema.
+    """
+    buckets = [f"arn:aws:s3:::{each}" for each in (names.curated_bucket, names.jobs_bucket)]
+    reads = {f"{arn}/*": ["s3:GetObject"] for arn in buckets}
+    reads |= {arn: ["s3:ListBucket", "s3:GetBucketLocation"] for arn in buckets}
+    glue, database = f"arn:aws:glue:{names.region}:{names.account}", names.database("curated")
+    catalog = [f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:table/{database}/*"]
+    statements: list[dict[str, Any]] = [
+        {"Action": READ_CATALOG, "Resource": catalog},
+        {"Action": "lakeformation:GetDataAccess", "Resource": "*"},
+    ]
+    return [
+        iam.service_role(
+            names, "redshift", "redshift.amazonaws.com", allow=reads, statements=statements
+        )
+    ]
+
+
+def compute(
+    names: Names,
+    database: str,
+    subnet_ids: list[str],
+    base_capacity_rpus: int,
+    kind: str = SERVERLESS,
+    node_type: str = "ra3.large",
+    nodes: int = 2,
+) -> list[Resource]:
+    """What holds the warehouse, in order: a namespace with its workgroup, or a cluster in its
+    subnets; raises LakebookError for another kind.
+    """
+    name, groups, role = (
+        names.resource("warehouse"),
+        ec2.security_group_ids(names, "redshift"),
+        names.role_arn("redshift"),
+    )
+    if kind == SERVERLESS:
+        return [
+            namespace(name, database, role),
+            workgroup(name, name, subnet_ids, groups, base_capacity_rpus),
+        ]
+    if kind == PROVISIONED:
+        want = {
+            "DBName": database,
+            "NodeType": node_type,
+            "NumberOfNodes": nodes,
+            "VpcSecurityGroupIds": groups,
+        }
+        return [
+            subnet_group(name, subnet_ids, names.tags),
+            cluster(name, name, want, role, names.tags),
+        ]
+    raise LakebookError(f"warehouse_kind says {kind!r}: write {SERVERLESS} or {PROVISIONED}.")
+
+
+@resource
+def subnet_group(name: str, subnet_ids: list[str], tags: dict[str, str]) -> Iterator[Call]:
+    """The subnets that a cluster may be in."""
+    redshift = aws.client("redshift")
+    have = current(
+        redshift.describe_cluster_subnet_groups,
+        "ClusterSubnetGroupNotFoundFault",
+        ClusterSubnetGroupName=name,
+    )
+    want = {"ClusterSubnetGroupName": name, "SubnetIds": subnet_ids}
+    if have is None:
+        rest = {"Description": f"lakebook {name}", "Tags": iam.as_list(tags)}
+        yield Call(redshift.create_cluster_subnet_group, {**want, **rest})
+    elif {each["SubnetIdentifier"] for each in have["ClusterSubnetGroups"][0]["Subnets"]} != set(
+        subnet_ids
+    ):
+        yield Call(redshift.modify_cluster_subnet_group, want)
+
+
+@resource
+def cluster(
+    name: str, group: str, want: dict[str, Any], role_arn: str, tags: dict[str, str]
+) -> Iterator[Call]:
+    """A private, encrypted cluster whose administrator's password AWS keeps; other nodes or groups
+    are given to one that is there.
+    """
+    redshift, until = aws.client("redshift"), partial(_awaits_cluster, name)
+    have = current(redshift.describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
+    size = {"ClusterType": "multi-node" if want["NumberOfNodes"] > 1 else "single-node"}
+    if have is None:
+        nodes = (
+            {} if size["ClusterType"] == "single-node" else {"NumberOfNodes": want["NumberOfNodes"]}
+        )
+        rest = {
+            "MasterUsername": "administrator",
+            "ManageMasterPassword": True,
+            "ClusterSubnetGroupName": group,
+            "PubliclyAccessible": False,
+            "Encrypted": True,
+            "EnhancedVpcRouting": True,
+            "IamRoles": [role_arn],
+            "DefaultIamRoleArn": role_arn,
+            "Tags": iam.as_list(tags),
+        }
+        told = {key: each for key, each in want.items() if key != "NumberOfNodes"}
+        arguments = {"ClusterIdentifier": name, **size, **nodes, **told, **rest}
+        yield Call(redshift.create_cluster, arguments, until=until, timeout_seconds=1800)
+        return
+    found = have["Clusters"][0]
+    groups = [each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]]
+    now = {
+        "NodeType": found["NodeType"],
+        "NumberOfNodes": found["NumberOfNodes"],
+        "VpcSecurityGroupIds": groups,
+    }
+    if changes := {key: want[key] for key in now if now[key] != want[key]}:
+        yield Call(
+            redshift.modify_cluster,
+            {"ClusterIdentifier": name, **changes},
+            until=until,
+            timeout_seconds=7200,
+        )
+    if role_arn not in [each["IamRoleArn"] for each in found["IamRoles"]]:
+        arguments = {
+            "ClusterIdentifier": name,
+            "AddIamRoles": [role_arn],
+            "DefaultIamRoleArn": role_arn,
+        }
+        yield Call(redshift.modify_cluster_iam_roles, arguments, until=until)
+
+
+@resource
+def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
+    """The warehouse's data: its database, its administrator's password (kept by AWS in Secrets
+    Manager), the role that COPY uses.
+    """
+    redshift = aws.client("redshift-serverless")
+    have = current(redshift.get_namespace, GONE, namespaceName=name)
+    if have is None:
+        want = {
+            "namespaceName": name,
+            "dbName": database,
+            "manageAdminPassword": True,
+            "iamRoles": [role_arn],
+            "defaultIamRoleArn": role_arn,
+        }
+        yield Call(
+            redshift.create_namespace,
+            want,
+            until=partial(_awaits_namespace, name),
+            retry_on="ValidationException",
+        )
+    elif not any(role_arn in str(each) for each in have["namespace"].get("iamRoles", [])):
+        want = {"namespaceName": name, "iamRoles": [role_arn], "defaultIamRoleArn": role_arn}
+        yield Call(redshift.update_namespace, want, until=partial(_awaits_namespace, name))
+
+
+@resource
+def workgroup(
+    name: str,
+    namespace_name: str,
+    subnet_ids: list[str],
+    security_group_ids: list[str],
+    base_capacity_rpus: int,
+) -> Iterator[Call]:
+    """The warehouse's compute: private, in the given subnets, billed by the second while it works."""
+    redshift = aws.client("redshift-serverless")
+    have = current(redshift.get_workgroup, GONE, workgroupName=name)
+    want: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
+    groups = {"securityGroupIds": security_group_ids}
+    if have is None:
+        arguments = {
+            "workgroupName": name,
+            "namespaceName": namespace_name,
+            "subnetIds": subnet_ids,
+            **groups,
+            **want,
+        }
+        yield Call(
+            redshift.create_workgroup,
+            arguments,
+            until=partial(_awaits_workgroup, name),
+            timeout_seconds=1800,
+        )
+    elif not all(have["workgroup"].get(key) == each for key, each in {**want, **groups}.items()):
+        yield Call(
+            redshift.update_workgroup,
+            {"workgroupName": name, **groups, **want},
+            until=partial(_awaits_workgroup, name),
+            timeout_seconds=1800,
+        )
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """One database of a workgroup or a cluster, whichever has this name, reached through the Data
+    API.
+    """
+
+    name: str
+    database: str
+
+    @property
+    def where(self) -> dict[str, str]:
+        """How the Data API names it: by workgroup, or by cluster and the secret of its
+        administrator; raises LakebookError where there is none.
+        """
+        if found := self._found():
+            return found
+        raise LakebookError(f"There is no available warehouse {self.name}: run 06.")
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """The rows a SELECT returns, as the Data API types them (numerics and timestamps are text);
+        raises LakebookError.
+        """
+        data = aws.client("redshift-data")
+        answer = data.execute_statement(**self.where, Database=self.database, Sql=sql)
+        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, silent_seconds=2)
+        pages = list(data.get_paginator("get_statement_result").paginate(Id=answer["Id"]))
+        names = [each["name"] for each in pages[0]["ColumnMetadata"]]
+        rows = [[_value(field) for field in record] for page in pages for record in page["Records"]]
+        return pd.DataFrame(rows, columns=names)
+
+    def ask(self, sql: str) -> list[list[str | None]]:
+        """The rows a SELECT returns, every value as text; raises LakebookError."""
+        rows = self.query(sql).astype(object).to_numpy().tolist()
+        return [[None if value is None else str(value) for value in row] for row in rows]
+
+    def relations(self) -> set[str]:
+        """`schema.name` of every table and view; none before the warehouse is there."""
+        if not self.exists():
+            return set()
+        return {
+            f"{schema}.{name}"
+            for schema, name in self.ask("SELECT schema_name, table_name FROM svv_all_tables")
+        }
+
+    def statement(self, sql: str, timeout_seconds: float = 3600) -> Call:
+        """The call that runs one statement by itself, for what takes no transaction around it."""
+        arguments = {**self._planned(), "Database": self.database, "Sql": sql}
+        method = aws.client("redshift-data").execute_statement
+        return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
+
+    def transaction(self, statements: list[str], timeout_seconds: float = 3600) -> Call:
+        """The call that runs all the statements or none of them."""
+        arguments = {**self._planned(), "Database": self.database, "Sqls": statements}
+        method = aws.client("redshift-data").batch_execute_statement
+        return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
+
+    def exists(self) -> bool:
+        """Whether it is there to be asked."""
+        return bool(self._found())
+
+    def _planned(self) -> dict[str, str]:
+        return self._found() or {"WorkgroupName": self.name}
+
+    def _found(self) -> dict[str, str]:
+        """What `where` says, kept once it is known; empty while there is none."""
+        if not self.__dict__.get("known"):
+            self.__dict__["known"] = _workgroup(self.name) or _cluster(self.name)
+        known: dict[str, str] = self.__dict__["known"]
+        return known
+
+
+def _workgroup(name: str) -> dict[str, str]:
+    found = current(aws.client("redshift-serverless").get_workgroup, GONE, workgroupName=name)
+    return {"WorkgroupName": name} if found and found["workgroup"]["status"] == "AVAILABLE" else {}
+
+
+def _cluster(name: str) -> dict[str, str]:
+    found = current(aws.client("redshift").describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
+    if not found or found["Clusters"][0]["ClusterStatus"] != "available":
+        return {}
+    return {
+        "ClusterIdentifier": name,
+        "SecretArn": str(found["Clusters"][0]["MasterPasswordSecretArn"]),
+    }
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it; Redshift takes a backslash for an escape."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _awaits_namespace(name: str, _answer: dict[str, Any]) -> str | None:
+    status = aws.client("redshift-serverless").get_namespace(namespaceName=name)["namespace"][
+        "status"
+    ]
+    return None if status == "AVAILABLE" else str(status)
+
+
+def _awaits_workgroup(name: str, _answer: dict[str, Any]) -> str | None:
+    status = aws.client("redshift-serverless").get_workgroup(workgroupName=name)["workgroup"][
+        "status"
+    ]
+    return None if status == "AVAILABLE" else str(status)
+
+
+def _awaits_cluster(name: str, _answer: dict[str, Any]) -> str | None:
+    found = aws.client("redshift").describe_clusters(ClusterIdentifier=name)["Clusters"][0]
+    return None if found["ClusterStatus"] == "available" else str(found["ClusterStatus"])
+
+
+def _awaits_statement(answer: dict[str, Any]) -> str | None:
+    have = aws.client("redshift-data").describe_statement(Id=answer["Id"])
+    if have["Status"] in ("FAILED", "ABORTED"):
+        failed = next(
+            (
+                each["QueryString"]
+                for each in have.get("SubStatements", [])
+                if each["Status"] == "FAILED"
+            ),
+            have.get("QueryString", ""),
+        )
+        raise LakebookError(
+            f"Redshift refused: {have.get('Error', have['Status'])} (in:"
+            f" {' '.join(failed.split())[:200]}); the transaction was rolled back."
+        )
+    return None if have["Status"] == "FINISHED" else str(have["Status"])
+
+
+def _value(field: dict[str, Any]) -> Any:
+    return None if field.get("isNull") else next(iter(field.values()))

@@ -1,0 +1,132 @@
+"""Security groups: one for each phase that lives in the VPC and one for the endpoints, each open to
+what it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, resource
+from lakebook.services import ec2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.services.ec2 import Place
+
+HTTPS = 443
+PHASES = ("dms", "glue", "redshift", "sagemaker")
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    """TCP ports from or to a peer: a range of addresses, the name of a group of ours, or `s3` for
+    the gateway endpoint's.
+    """
+
+    direction: str  # "in" or "out"
+    peer: str
+    first_port: int
+    last_port: int
+
+    def permission(self) -> dict[str, Any]:
+        """The rule as EC2 takes it, with the peer's id."""
+        ports = {"IpProtocol": "tcp", "FromPort": self.first_port, "ToPort": self.last_port}
+        if "/" in self.peer:
+            return {**ports, "IpRanges": [{"CidrIp": self.peer}]}
+        if self.peer == "s3":
+            return {**ports, "PrefixListIds": [{"PrefixListId": _s3_prefix_list()}]}
+        return {**ports, "UserIdGroupPairs": [{"GroupId": ec2.group_id(self.peer)}]}
+
+
+def groups(place: Place, on_premises_cidr: str, source_port: int) -> list[Resource]:
+    """All groups first, as their rules speak of one another, then the rules of each."""
+    names = place.names
+    endpoints = names.resource("endpoints")
+    out = [Rule("out", endpoints, HTTPS, HTTPS), Rule("out", "s3", HTTPS, HTTPS)]
+    every = {names.resource(each): list(out) for each in PHASES}
+    if on_premises_cidr:
+        every[names.resource("dms")].append(Rule("out", on_premises_cidr, source_port, source_port))
+    # their workers talk to one another; AWS demands all ports from the group itself
+    for each in ("glue", "sagemaker"):
+        every[names.resource(each)] += [
+            Rule(way, names.resource(each), 0, 65535) for way in ("in", "out")
+        ]
+    every[endpoints] = [Rule("in", names.resource(each), HTTPS, HTTPS) for each in PHASES]
+    return [
+        *(security_group(each, place) for each in every),
+        *(rules_of(each, wanted) for each, wanted in every.items()),
+    ]
+
+
+@resource
+def security_group(name: str, place: Place) -> Iterator[Call]:
+    """A group in the VPC, found by its name."""
+    client = aws.client("ec2")
+    if ec2.group_id(name).startswith("<"):
+        tags = ec2.tag_specifications("security-group", name, place.names.tags)
+        arguments = {"GroupName": name, "Description": f"lakebook {name}", "VpcId": place.vpc()}
+        yield Call(client.create_security_group, {**arguments, "TagSpecifications": tags})
+
+
+@resource
+def rules_of(name: str, wanted: list[Rule]) -> Iterator[Call]:
+    """A group open for exactly these rules: what is missing is authorized, everything else revoked."""
+    client, group_id = aws.client("ec2"), ec2.group_id(name)
+    methods = {
+        "in": (client.authorize_security_group_ingress, client.revoke_security_group_ingress),
+        "out": (client.authorize_security_group_egress, client.revoke_security_group_egress),
+    }
+    for way, (authorize, revoke) in methods.items():
+        have = _permissions(client, group_id, way)
+        want = [each.permission() for each in sorted(wanted) if each.direction == way]
+        if missing := [each for each in want if each not in have]:
+            yield Call(authorize, {"GroupId": group_id, "IpPermissions": missing})
+        if extra := [each for each in have if each not in want]:
+            yield Call(revoke, {"GroupId": group_id, "IpPermissions": extra})
+
+
+def _permissions(client: Any, group_id: str, way: str) -> list[dict[str, Any]]:
+    """One permission for each rule of a group; a group that is yet to be made will let everything
+    out.
+    """
+    if group_id.startswith("<"):
+        return [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}] if way == "out" else []
+    pages = client.get_paginator("describe_security_group_rules").paginate(
+        Filters=[{"Name": "group-id", "Values": [group_id]}]
+    )
+    rules = [
+        each
+        for page in pages
+        for each in page["SecurityGroupRules"]
+        if each["IsEgress"] == (way == "out")
+    ]
+    return [_permission(each) for each in rules]
+
+
+def _permission(rule: dict[str, Any]) -> dict[str, Any]:
+    ports = (
+        {}
+        if rule["IpProtocol"] == "-1"
+        else {"FromPort": rule["FromPort"], "ToPort": rule["ToPort"]}
+    )
+    have = {"IpProtocol": rule["IpProtocol"], **ports}
+    if "CidrIpv4" in rule:
+        return {**have, "IpRanges": [{"CidrIp": rule["CidrIpv4"]}]}
+    if "CidrIpv6" in rule:
+        return {**have, "Ipv6Ranges": [{"CidrIpv6": rule["CidrIpv6"]}]}
+    if "PrefixListId" in rule:
+        return {**have, "PrefixListIds": [{"PrefixListId": rule["PrefixListId"]}]}
+    return {**have, "UserIdGroupPairs": [{"GroupId": rule["ReferencedGroupInfo"]["GroupId"]}]}
+
+
+def _s3_prefix_list() -> str:
+    """The id of the list of S3's addresses in this Region."""
+    client = aws.client("ec2")
+    name = f"com.amazonaws.{client.meta.region_name}.s3"
+    found = client.describe_managed_prefix_lists(
+        Filters=[{"Name": "prefix-list-name", "Values": [name]}]
+    )
+    return str(found["PrefixLists"][0]["PrefixListId"])

@@ -1,0 +1,326 @@
+"""A private network: VPC, subnets in three Availability Zones, routes towards the source, no way to
+the internet.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lakebook import aws
+from lakebook.ensure import Call, Resource, resource
+from lakebook.errors import LakebookError
+from lakebook.services import ec2
+from lakebook.services.network_acl import network_acl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lakebook.services.ec2 import Place
+
+ZONES = 3  # Redshift Serverless wants three
+SUBNET_BITS = 4  # a /16 is cut into /20
+ALIVE = [
+    "pendingAcceptance",
+    "initiating",
+    "initiatingRequest",
+    "pending",
+    "available",
+    "modifying",
+]
+
+
+def network(place: Place, cidr: str, on_premises_cidr: str) -> list[Resource]:
+    """VPC, default security group without rules, and private subnets; only what no parameter names
+    as existing.
+
+    Raises LakebookError when the ranges overlap, or `cidr` is no network of /16 to /24.
+    """
+    names = place.names
+    if place.subnet_ids:
+        place.subnets()  # they exist, in two zones or more
+        return []
+    parts = _parts(cidr, on_premises_cidr)
+    ours = [
+        vpc(names.resource("vpc"), cidr, names.tags),
+        empty_default_group("of the VPC", place),
+        network_acl("of the VPC", place, [each for each in (cidr, on_premises_cidr) if each]),
+    ]
+    zones = aws.client("ec2").describe_availability_zones(
+        Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}]
+    )
+    chosen = sorted(each["ZoneName"] for each in zones["AvailabilityZones"])[:ZONES]
+    return [
+        *([] if place.vpc_id else ours),
+        *(
+            subnet(f"{names.resource('private')}-{zone[-1]}", place, str(part), zone)
+            for zone, part in zip(chosen, parts, strict=False)
+        ),
+    ]
+
+
+def routes(
+    place: Place, on_premises_cidr: str, transit_gateway_id: str, virtual_private_gateway_id: str
+) -> list[Resource]:
+    """The private route table with the way to the source through a gateway that exists, if one is
+    named; none for subnets not ours.
+    """
+    if place.subnet_ids:
+        return []
+    target: dict[str, str] = {}
+    attached: list[Resource] = []
+    if transit_gateway_id:
+        target, attached = (
+            {"TransitGatewayId": transit_gateway_id},
+            [transit_gateway_attachment(transit_gateway_id, place)],
+        )
+    elif virtual_private_gateway_id:
+        target, attached = (
+            {"GatewayId": virtual_private_gateway_id},
+            [virtual_private_gateway(virtual_private_gateway_id, place)],
+        )
+    if target and not on_premises_cidr:
+        raise LakebookError(
+            "A gateway is named but on_premises_cidr is empty; say which range lies behind it."
+        )
+    wanted = {on_premises_cidr: target} if target else {}
+    return [*attached, route_table(place.names.resource("private"), place, wanted)]
+
+
+@resource
+def vpc(name: str, cidr: str, tags: dict[str, str]) -> Iterator[Call]:
+    """A VPC with DNS, found by its Name; raises LakebookError when one of that name has another
+    range, which never changes.
+    """
+    client, have = aws.client("ec2"), ec2.described("Vpcs", name)
+    if have and have[0]["CidrBlock"] != cidr:
+        raise LakebookError(
+            f"The VPC {name} has the range {have[0]['CidrBlock']}, not {cidr}, and a VPC's range"
+            " cannot change: correct vpc_cidr."
+        )
+    if not have:
+        arguments = {
+            "CidrBlock": cidr,
+            "TagSpecifications": ec2.tag_specifications("vpc", name, tags),
+        }
+        yield Call(client.create_vpc, arguments, until=partial(_awaits_vpc, name))
+    vpc_id = ec2.find("Vpcs", name) or f"<the VPC {name}>"
+    for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
+        asked = attribute[0].lower() + attribute[1:]
+        if (
+            not have
+            or not client.describe_vpc_attribute(VpcId=vpc_id, Attribute=asked)[attribute]["Value"]
+        ):
+            yield Call(client.modify_vpc_attribute, {"VpcId": vpc_id, attribute: {"Value": True}})
+
+
+@resource
+def subnet(name: str, place: Place, cidr: str, zone: str) -> Iterator[Call]:
+    """A private subnet; raises LakebookError when one of that name has another range, or the VPC
+    has no room for it.
+    """
+    client, have = aws.client("ec2"), ec2.described("Subnets", name)
+    if have and have[0]["CidrBlock"] != cidr:
+        raise LakebookError(
+            f"The subnet {name} has the range {have[0]['CidrBlock']}, not {cidr}, and a subnet's"
+            " range cannot change: correct vpc_cidr."
+        )
+    if not have:
+        if place.vpc_id:
+            _check_room(place.vpc_id, cidr)
+        tags = ec2.tag_specifications("subnet", name, place.names.tags)
+        yield Call(
+            client.create_subnet,
+            {
+                "VpcId": place.vpc(),
+                "CidrBlock": cidr,
+                "AvailabilityZone": zone,
+                "TagSpecifications": tags,
+            },
+        )
+    elif have[0]["MapPublicIpOnLaunch"]:
+        yield Call(
+            client.modify_subnet_attribute,
+            {"SubnetId": have[0]["SubnetId"], "MapPublicIpOnLaunch": {"Value": False}},
+        )
+
+
+@resource
+def empty_default_group(name: str, place: Place) -> Iterator[Call]:
+    """The default security group of our VPC without any rule, so that nothing works by accident
+    (Security Hub control EC2.2).
+    """
+    del name
+    client, vpc_id = aws.client("ec2"), place.vpc()
+    filters = [
+        {"Name": "vpc-id", "Values": [vpc_id]},
+        {"Name": "group-name", "Values": ["default"]},
+    ]
+    for group in client.describe_security_groups(Filters=filters)["SecurityGroups"]:
+        if group["IpPermissions"]:
+            yield Call(
+                client.revoke_security_group_ingress,
+                {"GroupId": group["GroupId"], "IpPermissions": group["IpPermissions"]},
+            )
+        if group["IpPermissionsEgress"]:
+            yield Call(
+                client.revoke_security_group_egress,
+                {"GroupId": group["GroupId"], "IpPermissions": group["IpPermissionsEgress"]},
+            )
+
+
+@resource
+def route_table(name: str, place: Place, wanted: dict[str, dict[str, str]]) -> Iterator[Call]:
+    """The table of our subnets: the routes wanted (range: gateway) and no other but the VPC's own
+    and its endpoints'.
+    """
+    client, found = aws.client("ec2"), ec2.described("RouteTables", name)
+    if not found:
+        tags = ec2.tag_specifications("route-table", name, place.names.tags)
+        yield Call(client.create_route_table, {"VpcId": place.vpc(), "TagSpecifications": tags})
+    table_id = ec2.find("RouteTables", name) or f"<the route table {name}>"
+    yield from _associations(client, table_id, place)
+    have = (
+        {
+            each["DestinationCidrBlock"]: each
+            for each in found[0]["Routes"]
+            if "DestinationCidrBlock" in each
+        }
+        if found
+        else {}
+    )
+    for cidr, target in wanted.items():
+        arguments = {"RouteTableId": table_id, "DestinationCidrBlock": cidr, **target}
+        if cidr not in have:
+            yield Call(client.create_route, arguments)
+        elif not target.items() <= have[cidr].items():
+            yield Call(client.replace_route, arguments)
+    for cidr, route in have.items():
+        if cidr not in wanted and route.get("GatewayId") != "local":
+            yield Call(
+                client.delete_route, {"RouteTableId": table_id, "DestinationCidrBlock": cidr}
+            )
+
+
+@resource
+def transit_gateway_attachment(transit_gateway_id: str, place: Place) -> Iterator[Call]:
+    """Our subnets attached to a transit gateway that exists; its owner may have to accept that."""
+    client = aws.client("ec2")
+    if not _attachment(transit_gateway_id, place):
+        tags = ec2.tag_specifications(
+            "transit-gateway-attachment", place.names.resource("vpc"), place.names.tags
+        )
+        arguments = {
+            "TransitGatewayId": transit_gateway_id,
+            "VpcId": place.vpc(),
+            "SubnetIds": place.ids(),
+            "TagSpecifications": tags,
+        }
+        yield Call(
+            client.create_transit_gateway_vpc_attachment,
+            arguments,
+            until=partial(_awaits_attachment, transit_gateway_id, place),
+        )
+
+
+@resource
+def virtual_private_gateway(gateway_id: str, place: Place) -> Iterator[Call]:
+    """A virtual private gateway that exists, attached to our VPC; raises LakebookError when it is
+    attached to another.
+    """
+    client, vpc_id = aws.client("ec2"), place.vpc()
+    found = client.describe_vpn_gateways(VpnGatewayIds=[gateway_id])["VpnGateways"][0]
+    held = [
+        each["VpcId"]
+        for each in found["VpcAttachments"]
+        if each["State"] in ("attaching", "attached")
+    ]
+    if held and held != [vpc_id]:
+        raise LakebookError(
+            f"The virtual private gateway {gateway_id} is attached to {held[0]}; name another one,"
+            " or that VPC as vpc_id."
+        )
+    if not held:
+        yield Call(client.attach_vpn_gateway, {"VpcId": vpc_id, "VpnGatewayId": gateway_id})
+
+
+def _parts(cidr: str, on_premises_cidr: str) -> list[Any]:
+    try:
+        whole, theirs = (
+            ipaddress.IPv4Network(cidr),
+            ipaddress.IPv4Network(on_premises_cidr or "192.0.2.0/24"),
+        )
+    except ValueError as error:
+        raise LakebookError(
+            f"vpc_cidr and on_premises_cidr must be ranges like 10.60.0.0/16: {error}."
+        ) from error
+    if not 16 <= whole.prefixlen <= 24:
+        raise LakebookError(f"vpc_cidr {cidr} must be a range of /16 to /24.")
+    if whole.overlaps(theirs):
+        raise LakebookError(
+            f"vpc_cidr {cidr} overlaps on_premises_cidr {on_premises_cidr}, so neither would reach"
+            " the other; choose a free range."
+        )
+    return list(whole.subnets(SUBNET_BITS))
+
+
+def _check_room(vpc_id: str, cidr: str) -> None:
+    client, wanted = aws.client("ec2"), ipaddress.IPv4Network(cidr)
+    found = client.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]
+    ranges = [ipaddress.IPv4Network(each["CidrBlock"]) for each in found["CidrBlockAssociationSet"]]
+    if not any(wanted.subnet_of(each) for each in ranges):
+        raise LakebookError(
+            f"The VPC {vpc_id} has the ranges {', '.join(map(str, ranges))}, and {cidr} is not"
+            " among them; choose vpc_cidr inside."
+        )
+    for each in client.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}])[
+        "Subnets"
+    ]:
+        if wanted.overlaps(ipaddress.IPv4Network(each["CidrBlock"])):
+            raise LakebookError(
+                f"{cidr} overlaps the subnet {each['SubnetId']} ({each['CidrBlock']}) of {vpc_id};"
+                " choose another vpc_cidr, or name existing subnets as subnet_ids."
+            )
+
+
+def _associations(client: Any, table_id: str, place: Place) -> Iterator[Call]:
+    ids = place.ids()
+    tables = client.describe_route_tables(
+        Filters=[{"Name": "association.subnet-id", "Values": ids}]
+    )["RouteTables"]
+    pairs = [(table["RouteTableId"], each) for table in tables for each in table["Associations"]]
+    have = {each.get("SubnetId"): (table, each["RouteTableAssociationId"]) for table, each in pairs}
+    for subnet_id in ids:
+        table, association = have.get(subnet_id, (None, None))
+        if table is None:
+            yield Call(
+                client.associate_route_table, {"RouteTableId": table_id, "SubnetId": subnet_id}
+            )
+        elif table != table_id:
+            yield Call(
+                client.replace_route_table_association,
+                {"AssociationId": association, "RouteTableId": table_id},
+            )
+
+
+def _awaits_vpc(name: str, _answer: dict[str, Any]) -> str | None:
+    found = ec2.described("Vpcs", name)
+    return None if found and found[0]["State"] == "available" else "pending"
+
+
+def _attachment(transit_gateway_id: str, place: Place) -> str | None:
+    """The state of our attachment, or None."""
+    values = {"vpc-id": [place.vpc()], "transit-gateway-id": [transit_gateway_id], "state": ALIVE}
+    filters = [{"Name": name, "Values": each} for name, each in values.items()]
+    found = aws.client("ec2").describe_transit_gateway_vpc_attachments(Filters=filters)[
+        "TransitGatewayVpcAttachments"
+    ]
+    return str(found[0]["State"]) if found else None
+
+
+def _awaits_attachment(
+    transit_gateway_id: str, place: Place, _answer: dict[str, Any]
+) -> str | None:
+    state = _attachment(transit_gateway_id, place) or "absent"
+    return None if state == "available" else state

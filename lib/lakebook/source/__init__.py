@@ -1,0 +1,1 @@
+"""The source database: its model, its engine, and what becomes of its types and names."""

@@ -1,0 +1,296 @@
+"""What the source's catalog says about its tables, columns and keys."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lakebook.errors import LakebookError
+from lakebook.source import column_types
+from lakebook.source.names import RAW_COLUMNS, catalog_names
+from lakebook.source.postgresql.connection import literal, query, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# tables up to this size are counted, larger ones estimated when analyzed
+COUNTED_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as the source declares it; `kind` is its type's own name after domains: `int4`,
+    `numeric`, `array`, ...
+    """
+
+    name: str
+    catalog_name: str
+    type: str  # as format_type spells it: "numeric(15,2)", "timestamp with time zone"
+    kind: str
+    precision: int | None = None
+    scale: int | None = None
+    length: int | None = None  # characters, or bits
+    nullable: bool = True
+    comment: str = ""
+    generated: bool = False
+
+    @property
+    def is_lob(self) -> bool:
+        """Whether DMS cuts its values at LobMaxSize."""
+        return column_types.is_lob(self)
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """Columns of a table that refer to the columns of another one."""
+
+    columns: tuple[str, ...]
+    schema: str
+    table: str
+    referenced: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the source, or one partitioned table with all its partitions; `catalog_name` is
+    its name in the lake.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    catalog_name: str
+    rows: int
+    rows_estimated: bool  # from the last ANALYZE instead of counted
+    bytes: int
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = field(default=(), repr=False)
+    comment: str = ""
+    partitioned: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """`schema.name`, for people."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def has_array(self) -> bool:
+        """Whether a column is an array."""
+        return any(column.kind == "array" for column in self.columns)
+
+    @property
+    def carried(self) -> bool:
+        """Whether DMS carries the table: it suspends one with an array and no primary key."""
+        return bool(self.primary_key) or not self.has_array
+
+    @property
+    def relation(self) -> str:
+        """`"schema"."name"`, for SQL."""
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+
+def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) -> list[Table]:
+    """The ordinary and partitioned tables of the schemas in order of schema and name, but not those
+    `excluded`.
+
+    An excluded table is written `schema.table`, or `table` to mean it in every schema. Partitions
+    belong to their parents; views, foreign and temporary tables are left out. Raises LakebookError
+    when a schema or an excluded table does not exist, or the role may not read a table.
+    """
+    found = query(connection, _TABLES % ", ".join(map(literal, schemas or [""])))
+    kept = _without(found, set(excluded))
+    _check_schemas(connection, schemas, found)
+    _check_permission(connection, kept)
+    oids = ", ".join(str(row[0]) for row in kept) or "0"
+    columns, keys, foreign_keys = (
+        _columns(connection, oids),
+        _keys(connection, oids),
+        _foreign_keys(connection, oids),
+    )
+    names = catalog_names([f"{schema}_{name}" for _, schema, name, *_ in kept])
+    rows = _exact_rows(connection, kept)
+    return [
+        Table(
+            oid=oid,
+            schema=schema,
+            name=name,
+            catalog_name=catalog_name,
+            rows=rows.get(oid, estimate),
+            rows_estimated=oid not in rows,
+            bytes=size,
+            columns=columns[oid],
+            primary_key=keys.get(oid, ()),
+            foreign_keys=foreign_keys[oid],
+            comment=comment or "",
+            partitioned=partitioned,
+        )
+        for (oid, schema, name, partitioned, comment, size, estimate, *_), catalog_name in zip(
+            kept, names, strict=True
+        )
+    ]
+
+
+def _without(rows: list[list[Any]], excluded: set[str]) -> list[list[Any]]:
+    names = {name for row in rows for name in (f"{row[1]}.{row[2]}", row[2])}
+    if missing := sorted(excluded - names):
+        raise LakebookError(
+            f"The excluded tables {', '.join(missing)} do not exist in the source; correct or"
+            " remove them."
+        )
+    return [row for row in rows if not excluded & {f"{row[1]}.{row[2]}", row[2]}]
+
+
+def _check_schemas(connection: Any, schemas: list[str], rows: list[list[Any]]) -> None:
+    """Refuse a schema that does not exist or holds no table."""
+    if (
+        not (empty := [schema for schema in schemas if schema not in {row[1] for row in rows}])
+        and schemas
+    ):
+        return
+    there = [row[0] for row in query(connection, _SCHEMAS)]
+    what = "do not exist" if set(empty) - set(there) else "hold no tables"
+    raise LakebookError(
+        f"The schemas {', '.join(empty) or '(none named)'} {what} in the source, which has"
+        f" {', '.join(there)}."
+    )
+
+
+def _check_permission(connection: Any, rows: list[list[Any]]) -> None:
+    """Refuse tables that the role may not read, all of them at once, with the GRANT that mends it."""
+    denied = [row for row in rows if not row[-1]]
+    if not denied:
+        return
+    role = quote(query(connection, "select current_user")[0][0])
+    schemas = ", ".join(sorted({quote(row[1]) for row in denied}))
+    names = ", ".join(f"{quote(row[1])}.{quote(row[2])}" for row in denied)
+    raise LakebookError(
+        f"The role {role} may not read {', '.join(f'{row[1]}.{row[2]}' for row in denied)}; let the"
+        f" owner run: GRANT USAGE ON SCHEMA {schemas} TO {role}; GRANT SELECT ON {names} TO {role};"
+    )
+
+
+def _exact_rows(connection: Any, rows: list[list[Any]]) -> dict[int, int]:
+    """Counted rows by table, for tables that are small or were never analyzed."""
+    cheap = [row for row in rows if row[6] is None or row[5] <= COUNTED_BYTES]
+    counted: dict[int, int] = {}
+    for start in range(0, len(cheap), 100):
+        parts = [
+            f"select {row[0]}::bigint, count(*) from {quote(row[1])}.{quote(row[2])}"
+            for row in cheap[start : start + 100]
+        ]
+        counted.update((oid, count) for oid, count in query(connection, " union all ".join(parts)))
+    return counted
+
+
+def _columns(connection: Any, oids: str) -> dict[int, tuple[Column, ...]]:
+    rows: dict[int, list[list[Any]]] = defaultdict(list)
+    for oid, *row in query(connection, _COLUMNS % oids):
+        rows[oid].append(row)
+    columns: dict[int, tuple[Column, ...]] = defaultdict(tuple)
+    for oid, group in rows.items():
+        names = catalog_names([row[0] for row in group], taken=RAW_COLUMNS)
+        columns[oid] = tuple(
+            _column(catalog_name, *row) for catalog_name, row in zip(names, group, strict=True)
+        )
+    return columns
+
+
+def _column(
+    catalog_name: str,
+    name: str,
+    type_name: str,
+    kind: str,
+    modifier: int,
+    nullable: bool,
+    comment: str | None,
+    generated: bool,
+) -> Column:
+    """One column from its row of the catalog; the type modifier means something else for each type."""
+    precision = scale = length = None
+    if kind == "numeric" and modifier >= 0:
+        precision, scale = ((modifier - 4) >> 16) & 0xFFFF, (((modifier - 4) & 0x7FF) ^ 1024) - 1024
+    elif kind in ("varchar", "bpchar") and modifier >= 0:
+        length = modifier - 4
+    elif kind in ("bit", "varbit") and modifier >= 0:
+        length = modifier
+    return Column(
+        name,
+        catalog_name,
+        type_name,
+        kind,
+        precision,
+        scale,
+        length,
+        nullable,
+        comment or "",
+        generated,
+    )
+
+
+def _keys(connection: Any, oids: str) -> dict[int, tuple[str, ...]]:
+    return {oid: tuple(names) for oid, names in query(connection, _KEYS % oids)}
+
+
+def _foreign_keys(connection: Any, oids: str) -> dict[int, tuple[ForeignKey, ...]]:
+    found: dict[int, tuple[ForeignKey, ...]] = defaultdict(tuple)
+    for oid, columns, schema, table, referenced in query(connection, _FOREIGN_KEYS % oids):
+        found[oid] += (ForeignKey(tuple(columns), schema, table, tuple(referenced)),)
+    return found
+
+
+_SCHEMAS = (
+    r"select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'"
+    r" order by 1"
+)
+
+_TABLES = """
+with recursive root as (
+  select c.*, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't' and n.nspname in (%s)
+), member(root, oid) as (
+  select oid, oid from root union select m.root, i.inhrelid from member m join pg_inherits i on i.inhparent = m.oid
+), size as (
+  select m.root, sum(pg_table_size(m.oid))::bigint as bytes,
+    case when bool_and(c.reltuples > 0 or c.relpages > 0 or c.relkind = 'p') then sum(greatest(c.reltuples, 0)) filter (where c.relkind = 'r') end as rows
+  from member m join pg_class c on c.oid = m.oid group by 1
+)
+select r.oid::bigint, r.nspname::text, r.relname::text, r.relkind = 'p', obj_description(r.oid, 'pg_class'), s.bytes, s.rows::bigint,
+  has_schema_privilege(r.relnamespace, 'USAGE') and has_table_privilege(r.oid, 'SELECT')
+from root r join size s on s.root = r.oid order by r.nspname collate "C", r.relname collate "C"
+"""
+
+_COLUMNS = """
+with recursive a as (
+  select * from pg_attribute where attrelid in (%s) and attnum > 0 and not attisdropped
+), base(start, oid, modifier) as (
+  select distinct atttypid, atttypid, null::int from a
+  union all
+  select b.start, d.typbasetype, d.typtypmod from base b join pg_type d on d.oid = b.oid where d.typtype = 'd'
+)
+select a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
+  case t.typtype when 'c' then 'composite' when 'e' then 'enum' when 'r' then 'range' when 'm' then 'multirange'
+    else case t.typcategory when 'A' then 'array' else t.typname::text end end,
+  coalesce(b.modifier, a.atttypmod), not a.attnotnull, col_description(a.attrelid, a.attnum),
+  coalesce(to_jsonb(a) ->> 'attgenerated', '') <> ''
+from a join base b on b.start = a.atttypid join pg_type t on t.oid = b.oid and t.typtype <> 'd'
+order by a.attrelid, a.attnum
+"""
+
+_KEYS = """
+select i.indrelid::bigint, array_agg(a.attname::text order by k.position)
+from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+where i.indisprimary and i.indrelid in (%s) and k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts) group by 1
+"""
+
+_FOREIGN_KEYS = """
+select c.conrelid::bigint, array_agg(a.attname::text order by k.position), n.nspname::text, r.relname::text,
+  array_agg(f.attname::text order by k.position)
+from pg_constraint c cross join unnest(c.conkey, c.confkey) with ordinality as k(attnum, fattnum, position)
+join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
+join pg_attribute f on f.attrelid = c.confrelid and f.attnum = k.fattnum
+join pg_class r on r.oid = c.confrelid join pg_namespace n on n.oid = r.relnamespace
+where c.contype = 'f' and not r.relispartition and c.conrelid in (%s) group by c.oid, 1, 3, 4 order by c.oid
+"""

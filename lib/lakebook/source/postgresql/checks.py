@@ -1,0 +1,324 @@
+"""Whether the source is ready for DMS, what of it will not survive the journey, and whether it has
+changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lakebook.source.column_types import dms_type
+from lakebook.source.postgresql.connection import literal, query
+from lakebook.source.postgresql.delivered import loss
+
+if TYPE_CHECKING:
+    from lakebook.source.postgresql.catalog import Table
+
+SCANNED_BYTES = 1024**3  # up to this size position() reads a table, above it asks the statistics
+# the DMS engine version that a PostgreSQL version needs
+DMS_ENGINES = {15: "3.5.1", 16: "3.5.3", 17: "3.6.1"}
+
+
+def prerequisites(connection: Any, tables: list[Table]) -> pd.DataFrame:
+    """What AWS DMS needs of the source: columns setting, found, needed, for (full load or CDC), ok,
+    do.
+
+    https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Source.PostgreSQL.html
+    """
+    found = dict(query(connection, "select name, reset_val from pg_settings"))
+    superuser, replication, slots = query(connection, _ROLE)[0]
+    version = int(found["server_version_num"]) // 10_000
+    known = version <= max(DMS_ENGINES)
+    engine = DMS_ENGINES.get(version if known else max(DMS_ENGINES), "of any version")
+    oids = ", ".join(str(table.oid) for table in tables) or "0"
+    readable = query(
+        connection,
+        f"select count(*) from pg_class where oid in ({oids}) and has_table_privilege(oid,"
+        " 'SELECT')",
+    )[0][0]
+    keyless = [table.full_name for table in tables if not table.primary_key]
+    timeout = int(found["wal_sender_timeout"])
+    free_slots = int(found["max_replication_slots"]) - slots
+    rows = [
+        (
+            "server version",
+            found["server_version"],
+            f"10 or later; DMS engine {engine}",
+            "full load",
+            version >= 10,
+            (
+                ""
+                if known
+                else (
+                    f"PostgreSQL {version} is newer than the DMS releases known here: run DMS's"
+                    " premigration assessment"
+                )
+            ),
+        ),
+        (
+            "server_encoding",
+            found["server_encoding"],
+            "UTF8",
+            "full load",
+            found["server_encoding"] == "UTF8",
+            "migrate from a UTF8 copy",
+        ),
+        (
+            "SELECT on the tables",
+            f"{readable} of {len(tables)}",
+            "all",
+            "full load",
+            readable == len(tables),
+            "GRANT SELECT on all of them",
+        ),
+        (
+            "statement_timeout",
+            found["statement_timeout"],
+            "0",
+            "full load",
+            found["statement_timeout"] == "0",
+            "ALTER ROLE … SET statement_timeout = 0 for DMS's role",
+        ),
+        (
+            "idle_in_transaction_session_timeout",
+            found["idle_in_transaction_session_timeout"],
+            "0",
+            "full load",
+            found["idle_in_transaction_session_timeout"] == "0",
+            "ALTER ROLE … SET idle_in_transaction_session_timeout = 0 for DMS's role",
+        ),
+        (
+            "wal_level",
+            found["wal_level"],
+            "logical",
+            "CDC",
+            found["wal_level"] == "logical",
+            "set wal_level = logical (RDS: rds.logical_replication = 1) and restart",
+        ),
+        (
+            "free replication slots",
+            free_slots,
+            "1 for each task",
+            "CDC",
+            free_slots >= 1,
+            "raise max_replication_slots",
+        ),
+        (
+            "max_wal_senders",
+            found["max_wal_senders"],
+            "2 or more",
+            "CDC",
+            int(found["max_wal_senders"]) > 1,
+            "raise max_wal_senders",
+        ),
+        (
+            "wal_sender_timeout (ms)",
+            timeout,
+            "0, or 10000 to 300000",
+            "CDC",
+            timeout == 0 or 10_000 <= timeout < 300_000,
+            "set wal_sender_timeout = 60000",
+        ),
+        (
+            "max_slot_wal_keep_size",
+            found.get("max_slot_wal_keep_size", "-1"),
+            "-1",
+            "CDC",
+            found.get("max_slot_wal_keep_size", "-1") == "-1",
+            (
+                "set max_slot_wal_keep_size = -1, and watch the disk: a slot keeps WAL until it is"
+                " dropped"
+            ),
+        ),
+        (
+            "role may replicate",
+            bool(superuser or replication),
+            "superuser, or rds_replication on RDS",
+            "CDC",
+            bool(superuser or replication),
+            "ALTER ROLE … SUPERUSER, or GRANT rds_replication on RDS",
+        ),
+        (
+            "tables without primary key",
+            ", ".join(keyless) or "none",
+            "none",
+            "CDC",
+            not keyless,
+            "add primary keys: DMS ignores updates and deletes of these tables",
+        ),
+    ]
+    frame = pd.DataFrame(rows, columns=["setting", "found", "needed", "for", "ok", "do"])
+    frame["found"] = frame["found"].astype(str)
+    frame.loc[frame["ok"] & (frame["setting"] != "server version"), "do"] = ""
+    return frame
+
+
+def losses(connection: Any, tables: list[Table], lob_max_kilobytes: int) -> pd.DataFrame:
+    """What will not survive DMS as it is: columns table, column, type, arrives_as, loses,
+    rows_affected.
+
+    Where it depends on values they are counted in the source, in one pass per table over the
+    columns that can lose something; columns of which no value does are left out. A row with
+    `rows_affected` 0 loses nothing in any value (a timestamptz's zone, a view that is not carried).
+    """
+    found: list[dict[str, Any]] = []
+    for table in tables:
+        if not table.carried:
+            found.append(
+                _loss(
+                    table,
+                    "",
+                    "table",
+                    "nothing",
+                    "the whole table: DMS suspends one with an array and no primary key",
+                    table.rows,
+                )
+            )
+            continue
+        found += _measured_losses(connection, table, lob_max_kilobytes)
+        found += [
+            _loss(
+                table,
+                column.name,
+                column.type,
+                dms_type(column),
+                "the zone: it arrives as the instant in UTC",
+                0,
+            )
+            for column in table.columns
+            if column.kind == "timestamptz"
+        ]
+    return pd.DataFrame(
+        [*found, *_not_carried(connection, tables)],
+        columns=["table", "column", "type", "arrives_as", "loses", "rows_affected"],
+    )
+
+
+def position(connection: Any, tables: list[Table]) -> str:
+    """A fingerprint as short JSON that differs when a committed change to these tables or their
+    definition lies between two calls.
+
+    A table of up to 1 GiB, with its partitions, is read for the number of its rows and the
+    transactions that wrote them: any insert, update or delete visible to one call and not to the
+    other changes it (barring a collision of 32-bit hashes). A larger one is represented by its
+    statistics counters and file sizes, which may lag up to ten seconds behind (a minute inside an
+    open session). Rewrites that change no row (VACUUM FULL, CLUSTER) change it, too.
+    """
+    evidence = {
+        table.full_name: [*_definition(connection, table), *_contents(connection, table)]
+        for table in tables
+    }
+    digest = hashlib.sha256(json.dumps(evidence, sort_keys=True).encode()).hexdigest()
+    rows = sum(row[-2] for row in evidence.values() if row)
+    return json.dumps({"tables": len(tables), "rows": int(rows), "sha256": digest[:32]})
+
+
+def _measured_losses(connection: Any, table: Table, lob_max_kilobytes: int) -> list[dict[str, Any]]:
+    """The losses of one table's columns that at least one value suffers, counted in one pass."""
+    candidates = [
+        (column, *found) for column in table.columns if (found := loss(column, lob_max_kilobytes))
+    ]
+    if not candidates:
+        return []
+    counts: list[int] = []
+    # a row of PostgreSQL's answer has at most 1,664 columns
+    for start in range(0, len(candidates), 400):
+        terms = ", ".join(
+            f"count(*) filter (where {condition})"
+            for _, _, condition in candidates[start : start + 400]
+        )
+        counts += query(connection, f"select {terms} from {table.relation}")[0]
+    return [
+        _loss(table, column.name, column.type, dms_type(column), words, count)
+        for (column, words, _), count in zip(candidates, counts, strict=True)
+        if count
+    ]
+
+
+def _loss(
+    table: Table, column: str, type_name: str, arrives_as: str, loses: str, rows: int
+) -> dict[str, Any]:
+    return {
+        "table": table.full_name,
+        "column": column,
+        "type": type_name,
+        "arrives_as": arrives_as,
+        "loses": loses,
+        "rows_affected": rows,
+    }
+
+
+def _not_carried(connection: Any, tables: list[Table]) -> list[dict[str, Any]]:
+    """Views and the like in the schemas of the tables, and the database's large objects."""
+    schemas = ", ".join(sorted({literal(table.schema) for table in tables})) or "''"
+    rows = [
+        {
+            "table": name,
+            "column": "",
+            "type": kind,
+            "arrives_as": "nothing",
+            "loses": f"the {kind}: it is not carried",
+            "rows_affected": 0,
+        }
+        for name, kind in query(connection, _VIEWS % schemas)
+    ]
+    objects = query(connection, "select count(*) from pg_largeobject_metadata")[0][0]
+    words = "the objects: only the numbers that refer to them arrive"
+    large = {
+        "table": "pg_largeobject",
+        "column": "",
+        "type": "large object",
+        "arrives_as": "nothing",
+        "loses": words,
+        "rows_affected": objects,
+    }
+    return [*rows, large] if objects else rows
+
+
+def _definition(connection: Any, table: Table) -> list[Any]:
+    return query(connection, _DEFINITION % table.oid)[0]
+
+
+def _contents(connection: Any, table: Table) -> list[Any]:
+    """Evidence of the rows, ending in their number and a hash."""
+    if table.bytes > SCANNED_BYTES:
+        return query(connection, _COUNTERS % table.oid)[0]
+    sql = (
+        "select count(*), coalesce(sum(hashtext(xmin::text)::bigint), 0)::text from"
+        f" {table.relation}"
+    )
+    return query(connection, sql)[0]
+
+
+_ROLE = """
+select rolsuper, rolreplication or exists (
+    select from pg_roles g where g.rolname = 'rds_replication' and pg_has_role(current_user, g.oid, 'MEMBER')),
+  (select count(*) from pg_replication_slots) from pg_roles where rolname = current_user
+"""
+
+_VIEWS = """
+select n.nspname || '.' || c.relname, case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'foreign table' end
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('v', 'm', 'f') and n.nspname in (%s) order by 1
+"""
+
+_MEMBERS = """
+with recursive member(oid) as (
+  select %s::oid union select i.inhrelid from member m join pg_inherits i on i.inhparent = m.oid
+)
+"""
+
+_DEFINITION = f"""
+{_MEMBERS} select md5(string_agg(concat_ws(' ', c.oid, c.relname, pg_relation_filenode(c.oid)), ',' order by c.oid)),
+  md5(string_agg((select string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attisdropped), ','
+    order by a.attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), ';' order by c.oid))
+from member m join pg_class c on c.oid = m.oid
+"""
+
+_COUNTERS = f"""
+{_MEMBERS} select sum(n_tup_upd)::bigint, sum(n_tup_del)::bigint, sum(pg_relation_size(m.oid))::bigint, sum(n_tup_ins)::bigint,
+  coalesce(sum(n_live_tup), 0)::bigint, ''
+from member m left join pg_stat_all_tables s on s.relid = m.oid
+"""

@@ -1,0 +1,160 @@
+"""What DMS should deliver of a PostgreSQL column, and which of its values do not survive, as
+PostgreSQL expressions.
+
+`docs/types.md` as SQL; the session needs the settings that `lakebook.postgresql.connect` makes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakebook.source.column_types import SIMPLE, decimal_of, dms_type
+from lakebook.source.postgresql.connection import quote
+
+if TYPE_CHECKING:
+    from lakebook.source.postgresql.catalog import Column
+
+RANGE_CHARACTERS = 255
+PLAIN_TEXT = {
+    "varchar",
+    "bpchar",
+    "text",
+    "citext",
+    "name",
+    "json",
+    "jsonb",
+    "hstore",
+    "array",
+    "composite",
+    "uuid",
+    "enum",
+}
+PLAIN_TEXT |= {
+    "time",
+    "timetz",
+    "bit",
+    "varbit",
+    "range",
+    "multirange",
+    "tsvector",
+    "tsquery",
+    "xml",
+    "numeric",
+    "macaddr",
+}
+LAST = {"date": "date '9999-12-31'", "timestamp": "timestamp '9999-12-31 23:59:59'"}
+FIRST = {"date": "date '4713-01-01 BC'", "timestamp": "timestamp '4713-01-01 00:00:00 BC'"}
+NEXT = {"date": "date '10000-01-01'", "timestamp": "timestamp '10000-01-01'"}  # after what fits
+
+
+def delivered(column: Column, lob_max_kilobytes: int) -> str:
+    """The value that arrives, in the type it arrives in (text for every type that arrives as text)."""
+    c = quote(column.name)
+    if column.kind == "money":
+        return f"{c}::numeric(38,4)"
+    if column.kind == "numeric" and column.precision is None:
+        # NaN is more than any number
+        return f"case when abs(round({c}, 6)) < 1e22 then {c}::numeric(28,6) end"
+    if decimal_of(column):
+        return f"nullif({c}, 'NaN')"
+    if column.kind in ("date", "timestamp", "timestamptz"):
+        return _clamped(column)
+    if column.kind in SIMPLE:
+        return c
+    if column.kind == "bytea":
+        return f"substring({c} from 1 for {lob_max_kilobytes * 1024})"
+    if column.kind == "interval":
+        return _interval(c)
+    if column.kind in ("range", "multirange"):
+        return f"left({text(column)}, {RANGE_CHARACTERS})"
+    return _cut(text(column), lob_max_kilobytes * 1024) if column.is_lob else text(column)
+
+
+def text(column: Column) -> str:
+    """The column's text by its type's output function; a char(n) without its trailing blanks."""
+    c = quote(column.name)
+    if column.kind in PLAIN_TEXT:
+        return f"{c}::text"  # for these the same, and faster
+    return f"case when {c} is distinct from null then format('%s', {c}) end"
+
+
+def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
+    """What a column loses in words, and the condition that finds the values that lose it; None when
+    nothing can be lost.
+    """
+    c = quote(column.name)
+    if column.kind == "money":
+        return "the currency sign", f"{c} is not null"
+    if column.kind == "numeric" and column.precision is None:
+        words = "decimals after the sixth; NaN, infinity and 10^22 and beyond become NULL"
+        return words, f"not (abs(round({c}, 6)) < 1e22 and round({c}, 6) = {c})"
+    if decimal_of(column):
+        return "NaN becomes NULL", f"{c} = 'NaN'"
+    if column.kind in ("date", "timestamp", "timestamptz"):
+        kind, value = _in_utc(column)
+        words = (
+            "infinity and years after 9999 become the last day of 9999, -infinity the first of"
+            " 4713 BC"
+        )
+        return words, f"({value} >= {NEXT[kind]} or {value} = '-infinity')"
+    if column.kind == "bpchar" and column.length:
+        return "trailing blanks", f"length({c}) < {column.length}"
+    if column.kind == "interval":
+        return (
+            f"PostgreSQL's wording ({dms_type(column)} spells the parts); infinity becomes NULL",
+            f"{c} is not null",
+        )
+    if column.kind in ("range", "multirange"):
+        return (
+            f"what is beyond {RANGE_CHARACTERS} characters",
+            f"length({text(column)}) > {RANGE_CHARACTERS}",
+        )
+    if column.is_lob:
+        value = c if column.kind == "bytea" else text(column)
+        return (
+            f"what is beyond {lob_max_kilobytes} KB (LobMaxSize)",
+            f"octet_length({value}) > {lob_max_kilobytes * 1024}",
+        )
+    return None
+
+
+def _in_utc(column: Column) -> tuple[str, str]:
+    """`date` or `timestamp`, and the value as such, in UTC."""
+    if column.kind == "timestamptz":
+        return "timestamp", f"({quote(column.name)} at time zone 'UTC')"
+    return column.kind, quote(column.name)
+
+
+def _clamped(column: Column) -> str:
+    kind, c = _in_utc(column)
+    return (
+        f"case when {c} >= {NEXT[kind]} then {LAST[kind]} when {c} = '-infinity' then {FIRST[kind]}"
+        f" else {c} end"
+    )
+
+
+def _cut(value: str, longest_bytes: int) -> str:
+    """The text cut to so many bytes of UTF-8, less the bytes of a character that would be cut in
+    two.
+    """
+    encoded = f"convert_to({value}, 'UTF8')"
+    part_of_next = [
+        f"get_byte({encoded}, {longest_bytes - n}) & 192 <> 128 then {n}" for n in range(3)
+    ]
+    split = "case when " + " when ".join(part_of_next) + " else 3 end"
+    cut = f"convert_from(substring({encoded} from 1 for {longest_bytes} - {split}), 'UTF8')"
+    return f"case when octet_length({value}) > {longest_bytes} then {cut} else {value} end"
+
+
+def _interval(c: str) -> str:
+    """`1 YEAR, 2 MONTHS, 3 DAYS, 4 HOURS, 5 MINUTES, 6.5 SECONDS`; NULL for infinity."""
+    parts = ", ".join(
+        f"case when date_part('{unit}', {c}) <> 0 then date_part('{unit}', {c})::numeric || case"
+        f" when date_part('{unit}', {c}) in (1, -1) then ' {unit.upper()}' else ' {unit.upper()}S'"
+        " end end"
+        for unit in ("year", "month", "day", "hour", "minute", "second")
+    )
+    return (
+        f"case when isfinite({c}) then coalesce(nullif(concat_ws(', ', {parts}), ''), '0"
+        " SECONDS') end"
+    )

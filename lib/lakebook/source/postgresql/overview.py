@@ -1,0 +1,54 @@
+"""The source's tables as people look at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lakebook.source.postgresql.connection import query
+
+if TYPE_CHECKING:
+    from lakebook.source.postgresql.catalog import Table
+
+
+def overview(tables: list[Table]) -> pd.DataFrame:
+    """One line a table: rows, MiB, primary key, columns, which of them are LOBs, and the comment."""
+    return pd.DataFrame(
+        {
+            "table": each.full_name,
+            "rows": each.rows,
+            "rows are": "estimated" if each.rows_estimated else "counted",
+            "MiB": round(each.bytes / 2**20, 1),
+            "primary key": ", ".join(each.primary_key) or "none",
+            "columns": len(each.columns),
+            "LOB columns": ", ".join(column.name for column in each.columns if column.is_lob),
+            "comment": each.comment,
+        }
+        for each in tables
+    )
+
+
+def unmet(prerequisites: pd.DataFrame, purpose: str) -> list[str]:
+    """What is missing for a purpose (`full load` or `CDC`), each with what to do."""
+    missing = prerequisites[(prerequisites["for"] == purpose) & ~prerequisites["ok"].astype(bool)]
+    return [
+        f"{row['setting']} is {row['found']}, needed is {row['needed']}: {row['do']}"
+        for _, row in missing.iterrows()
+    ]
+
+
+def database(connection: Any) -> str:
+    """The name of the database that a connection is to."""
+    return str(query(connection, "select current_database()")[0][0])
+
+
+def plot_bytes(tables: list[Table]) -> Any:
+    """A bar for each table's size on disk, the largest on top."""
+    frame = overview(tables).sort_values("MiB").set_index("table")
+    axes = frame["MiB"].plot.barh(
+        figsize=(8, 0.35 * len(frame) + 1), color="#2a6f97", title="Size in the source"
+    )
+    axes.set(xlabel="MiB", ylabel="")
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes.figure
