@@ -12,7 +12,7 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from local_aws.dms import records
+from local_aws import settings
 
 DMS, REGION = "dms.amazonaws.com", "eu-west-1"
 INCLUDE_ALL = [{"schema-name": "nasty", "table-name": "%"}]
@@ -238,8 +238,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(stand_in, server):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "SETTLING_SECONDS", 0.2)
+    with settings.settling(0.2):
         yield Place(server)
 
 

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import local_aws
-from local_aws import coverage, server
+from local_aws import coverage, server, settings
 from local_aws.s3.objects import Objects
 
 REFUSED = [
@@ -171,3 +171,41 @@ def test_a_full_disk_is_one_clear_sentence_and_changes_nothing(bucket, monkeypat
     with pytest.raises(ClientError, match="disk of the stand-in's directory is full"):
         bucket.put_object(Bucket="object-tests", Key="k", Body=b"x")
     assert "Contents" not in bucket.list_objects_v2(Bucket="object-tests")
+
+
+def connection_state(directconnect):
+    """A new Direct Connect connection's state when it is described at once."""
+    made = directconnect.create_connection(
+        location="EqDB1", bandwidth="1Gbps", connectionName="settles"
+    )
+    try:
+        described = directconnect.describe_connections(connectionId=made["connectionId"])
+        return described["connections"][0]["connectionState"]
+    finally:
+        directconnect.delete_connection(connectionId=made["connectionId"])
+
+
+def namespace_status(serverless):
+    """The status of a Redshift Serverless namespace right after it was deleted."""
+    serverless.create_namespace(namespaceName="settles")
+    serverless.delete_namespace(namespaceName="settles")
+    listed = serverless.list_namespaces()["namespaces"]
+    return [each["status"] for each in listed if each["namespaceName"] == "settles"]
+
+
+@pytest.mark.parametrize(
+    ("service", "state", "unsettled", "settled"),
+    [
+        ("directconnect", connection_state, "requested", "available"),
+        ("redshift-serverless", namespace_status, ["DELETING"], []),
+    ],
+)
+def test_one_switch_says_how_long_everything_takes_to_settle(
+    aws, service, state, unsettled, settled
+):
+    before = settings.settle_seconds
+    with settings.settling(0):
+        assert state(aws(service)) == settled
+    with settings.settling(10):
+        assert state(aws(service)) == unsettled
+    assert settings.settle_seconds == before

@@ -29,7 +29,7 @@ def hand_over(direct_connect: DirectConnect) -> None:
     gateway = {"directConnectGatewayName": "acme-headquarters", "amazonSideAsn": 64513}
     direct_connect.add_gateway(DIRECT_CONNECT_GATEWAY, gateway)
     line = {"connectionName": "acme-headquarters", "location": "EqDB1", "bandwidth": "10Gbps"}
-    direct_connect.add_connection(CONNECTION, line)["made"] = 0.0
+    direct_connect.add_connection(CONNECTION, line)["settled_at"] = 0.0
     interface = {
         "virtualInterfaceName": "acme-headquarters",
         "vlan": 101,
@@ -38,9 +38,11 @@ def hand_over(direct_connect: DirectConnect) -> None:
         "directConnectGatewayId": DIRECT_CONNECT_GATEWAY,
     }
     direct_connect.ground.routers[VIRTUAL_INTERFACE] = [ON_PREMISES_CIDR]
-    direct_connect.add_interface(VIRTUAL_INTERFACE, CONNECTION, "transit", interface)["made"] = 0.0
+    direct_connect.add_interface(VIRTUAL_INTERFACE, CONNECTION, "transit", interface)[
+        "settled_at"
+    ] = 0.0
     kept = direct_connect.gateways[DIRECT_CONNECT_GATEWAY]
-    direct_connect.associate(kept, TRANSIT_GATEWAY, [CLOUD_CIDR])["made"] = 0.0
+    direct_connect.associate(kept, TRANSIT_GATEWAY, [CLOUD_CIDR])["settled_at"] = 0.0
 
 
 def _transit_gateway(region: str) -> None:

@@ -1,8 +1,8 @@
 """Trails at work: log files and signed digests, delivered to a trail's bucket as CloudTrail does.
 
 On AWS a log file comes after about five minutes and a digest every hour; here after
-`DELIVERY_SECONDS`, and a digest once `DIGEST_SECONDS` are over and there is something to put in it:
-the hour of an idle stand-in does not end.
+`settings.log_delivery_seconds`, and a digest once `settings.digest_delivery_seconds` are over and
+there is something to put in it: the hour of an idle stand-in does not end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from local_aws import settings
 from local_aws.cloudtrail.selectors import DEFAULT, wanted
 from local_aws.service import ACCOUNT
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from local_aws.cloudtrail.store import Store
 
-DELIVERY_SECONDS, DIGEST_SECONDS = 2.0, 10.0
 MOST_RECORDS_IN_A_FILE = 5000
 ALGORITHM = "SHA256withRSA"
 
@@ -139,7 +139,9 @@ class Delivery:
             trail.chains.pop(region, None)
             return
         chain = trail.chain(region)
-        if digest or (chain.log_files and time.time() - chain.since >= DIGEST_SECONDS):
+        if digest or (
+            chain.log_files and time.time() - chain.since >= settings.digest_delivery_seconds
+        ):
             try:
                 self._digest(trail, region, chain)
             except (ClientError, BotoCoreError) as error:

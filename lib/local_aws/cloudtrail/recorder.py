@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from local_aws.cloudtrail.delivery import DELIVERY_SECONDS, Delivery, Signer, Trail
+from local_aws import settings
+from local_aws.cloudtrail.delivery import Delivery, Signer, Trail
 from local_aws.cloudtrail.events import Finished, record, request, service_record
 from local_aws.cloudtrail.identity import identity, invoked_by
 from local_aws.cloudtrail.store import Store
@@ -167,7 +168,7 @@ class Recorder:
             return self._key
 
     def _run(self) -> None:
-        due = time.monotonic() + DELIVERY_SECONDS
+        due = time.monotonic() + settings.log_delivery_seconds
         while True:
             work = self._take(due - time.monotonic())
             try:
@@ -177,7 +178,7 @@ class Recorder:
             except Exception as bug:  # noqa: BLE001 - a full disk: said here, and tried again
                 print(f"cloudtrail: {bug!r}", file=sys.stderr, flush=True)
             if time.monotonic() >= due:
-                due = time.monotonic() + DELIVERY_SECONDS
+                due = time.monotonic() + settings.log_delivery_seconds
             if None in work:
                 return
 

@@ -11,16 +11,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from local_aws.directconnect.lines import (
-    DEVICE,
-    SETTLING_SECONDS,
-    Lines,
-    Record,
-    client_error,
-    find,
-    new_id,
-    page,
-)
+from local_aws import settings
+from local_aws.directconnect.lines import DEVICE, Lines, Record, client_error, find, new_id, page
 from local_aws.service import ACCOUNT
 
 if TYPE_CHECKING:
@@ -91,7 +83,7 @@ class Interfaces(Lines):
                 "region": self.stand_in.region,
                 "siteLinkEnabled": told.get("enableSiteLink", False),
                 **{name: DEVICE[name] for name in ("awsDeviceV2", "awsLogicalDeviceId")},
-                "made": time.monotonic(),
+                "settled_at": time.monotonic() + settings.settle_seconds,
             }
             record["peers"] = [_peer(told)]
             self.interfaces[identity] = record
@@ -320,7 +312,7 @@ class Interfaces(Lines):
         """`pending` at first, `testing` during a test, `down` when no peer is up."""
         if record["virtualInterfaceState"] != "available":
             return str(record["virtualInterfaceState"])
-        if time.monotonic() - record["made"] < SETTLING_SECONDS:
+        if time.monotonic() < record["settled_at"]:
             return "pending"
         if self._test_of(record):
             return "testing"
@@ -340,7 +332,9 @@ class Interfaces(Lines):
         peers = [{**each, "bgpStatus": self.peer_status(record, each)} for each in record["peers"]]
         return {
             **first,
-            **{name: value for name, value in record.items() if name not in ("made", "peers")},
+            **{
+                name: value for name, value in record.items() if name not in ("settled_at", "peers")
+            },
             "virtualInterfaceState": self.interface_state(record),
             "bgpPeers": peers,
             "tags": self.tags_of(self.arn("dxvif", record["virtualInterfaceId"])),

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from local_aws import settings
 from local_aws.service import ACCOUNT, ApiError, Service
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 Record = dict[str, Any]
-SETTLING_SECONDS = 0.5  # how long a thing is `requested`, `pending`, `associating`
 LOCATION = {
     "locationCode": "EqDB1",
     "locationName": "Equinix DB1, Dublin, Ireland",
@@ -95,7 +95,7 @@ class Lines(Service):
                 "macSecCapable": False,
                 "portEncryptionStatus": "Encryption Down",
                 **DEVICE,
-                "made": time.monotonic(),
+                "settled_at": time.monotonic() + settings.settle_seconds,
             }
             self.connections[identity] = record
             self.keep_tags(self.arn("dxcon", identity), told)
@@ -133,10 +133,7 @@ class Lines(Service):
 
     def connection_state(self, record: Record) -> str:
         """`requested` at first, `down` when the line is cut."""
-        if (
-            record["connectionState"] == "available"
-            and time.monotonic() - record["made"] < SETTLING_SECONDS
-        ):
+        if record["connectionState"] == "available" and time.monotonic() < record["settled_at"]:
             return "requested"
         down = (
             record["connectionState"] == "available"
@@ -145,7 +142,7 @@ class Lines(Service):
         return "down" if down else str(record["connectionState"])
 
     def _shown_connection(self, record: Record) -> Record:
-        shown = {name: value for name, value in record.items() if name != "made"}
+        shown = {name: value for name, value in record.items() if name != "settled_at"}
         tags = self.tags_of(self.arn("dxcon", record["connectionId"]))
         return {**shown, "connectionState": self.connection_state(record), "tags": tags}
 

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.transit_gateway_attachments import TransitGatewayAttachment
 
-from local_aws import ec2_gaps
+from local_aws import ec2_gaps, settings
 from local_aws.directconnect.interfaces import AMAZON_ASN, Interfaces
-from local_aws.directconnect.lines import SETTLING_SECONDS, Record, client_error, find, page
+from local_aws.directconnect.lines import Record, client_error, find, page
 from local_aws.service import ACCOUNT
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class DirectConnect(Interfaces):
             "directConnectGatewayId": gateway["directConnectGatewayId"],
             "target": target,
             "prefixes": prefixes or self._networks_behind(target),
-            "made": time.monotonic(),
+            "settled_at": time.monotonic() + settings.settle_seconds,
         }
         self.routes_changed()
         return self.associations[identity]
@@ -202,7 +202,7 @@ class DirectConnect(Interfaces):
                 _check_network(prefix)
             kept = [each for each in record["prefixes"] if each not in removed]
             record["prefixes"] = kept + [each for each in added if each not in kept]
-            record["updated"] = time.monotonic()
+            record["update_settled_at"] = time.monotonic() + settings.settle_seconds
         return {"directConnectGatewayAssociation": self.shown_association(record)}
 
     def DeleteDirectConnectGatewayAssociation(self, call: Call) -> Record:
@@ -312,8 +312,8 @@ class DirectConnect(Interfaces):
     def shown_association(self, record: Record) -> Record:
         """An association as Direct Connect describes it."""
         now, kind = time.monotonic(), KINDS.get(record["target"][:3], "")
-        state = "updating" if now - record.get("updated", -1e9) < SETTLING_SECONDS else "associated"
-        state = "associating" if now - record["made"] < SETTLING_SECONDS else state
+        state = "updating" if now < record.get("update_settled_at", 0) else "associated"
+        state = "associating" if now < record["settled_at"] else state
         target = {
             "id": record["target"],
             "type": kind,

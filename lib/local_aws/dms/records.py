@@ -9,6 +9,7 @@ import string
 import threading
 from typing import TYPE_CHECKING, Any
 
+from local_aws import settings
 from local_aws.service import ACCOUNT, ApiError, Service
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 DMS = "dms.amazonaws.com"  # the service principal; secrets are read by that of the Region
 MARKER = "page-"
-SETTLING_SECONDS = 0.5  # how long a thing is `creating`, `modifying`, `deleting`
 
 
 class Records(Service):
@@ -58,7 +58,7 @@ class Records(Service):
             with self.lock:
                 act()
 
-        timer = threading.Timer(SETTLING_SECONDS, locked)
+        timer = threading.Timer(settings.settle_seconds, locked)
         timer.daemon = True
         self._timers.add(timer)
         timer.start()

@@ -10,6 +10,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+from local_aws import settings
 from local_aws.quicksight.checks import check_form, errors
 from local_aws.quicksight.data_sets import DataSets
 from local_aws.quicksight.definition import Definition
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from local_aws.service import Call
     from local_aws.stand_in import StandIn
 
-SETTLING_SECONDS = 0.2
 ID = re.compile(r"[\w-]{1,512}")
 NOT_HERE = (
     "SourceEntity",
@@ -131,7 +131,7 @@ class Dashboards(DataSets):
         return version
 
     def _judge(self, version: Record, what: str) -> None:
-        time.sleep(SETTLING_SECONDS)
+        time.sleep(settings.settle_seconds)
         found = errors(self.definition(version["definition"]))
         with self.lock:
             version |= (

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
+from local_aws import settings
 from local_aws.redshift.copy import PRINCIPALS
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
-SECONDS = 0.5  # that a change takes
 CLUSTER_NAME = re.compile(r"[a-z](-?[a-z0-9]){0,62}")
 USER_NAME = re.compile(r"[a-z][a-z0-9_+.@-]{0,127}")
 # nodes a cluster may have;
@@ -339,7 +339,7 @@ class RedshiftClusters(Service):
 
     def _begin(self, name: str, status: str) -> None:
         self.clusters[name] |= {"ClusterStatus": status, "ClusterAvailabilityStatus": "Modifying"}
-        self.ready[name] = time.monotonic() + SECONDS
+        self.ready[name] = time.monotonic() + settings.settle_seconds
 
     def _shown(self, name: str) -> dict[str, Any]:
         cluster = dict(self._cluster(name))

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
+from local_aws import settings
 from local_aws.redshift.copy import PRINCIPALS
 from local_aws.service import ACCOUNT, ApiError, Call, Service
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
-SECONDS = 0.5  # that a change takes
 NAME = re.compile(r"[a-z0-9-]{3,64}")
 NAMESPACE_MEMBERS = frozenset(
     [
@@ -346,7 +346,7 @@ class RedshiftServerless(Service):
 
     def _begin(self, kind: str, name: str, record: dict[str, Any], status: str) -> None:
         record["status"] = status
-        self.ready[kind, name] = time.monotonic() + SECONDS
+        self.ready[kind, name] = time.monotonic() + settings.settle_seconds
 
     def _idle(self, kind: str, name: str, record: dict[str, Any]) -> None:
         if record["status"] != "AVAILABLE":

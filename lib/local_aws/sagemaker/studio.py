@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from local_aws import settings
 from local_aws.sagemaker.jobs import PRINCIPAL, now
 from local_aws.service import ACCOUNT, ApiError, Service
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from local_aws.service import Call
     from local_aws.stand_in import StandIn
 
-SECONDS = 0.5  # that making one takes; minutes on AWS
 DOMAIN_MEMBERS = frozenset(
     [
         "DomainName",
@@ -162,7 +162,7 @@ def _begun(record: dict[str, Any]) -> dict[str, Any]:
         **record,
         "CreationTime": moment,
         "LastModifiedTime": moment,
-        "ready": time.monotonic() + SECONDS,
+        "ready": time.monotonic() + settings.settle_seconds,
     }
 
 
