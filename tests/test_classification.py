@@ -42,10 +42,48 @@ def test_only_who_is_named_has_a_condition_on_rows():
     assert conditions == ["newsletter = true", ""]
 
 
-def test_what_fits_nothing_in_the_source_is_named():
-    idle = AIRLINE.idle([PASSENGERS])
-    assert "customers.passengers.*" not in idle
-    assert {"operations.*", "customers.bookings"} <= set(idle)
+KNOWN = {
+    "customers.passengers": ["passenger_id", "newsletter"],
+    "operations.flights": ["id"],
+    "models.late_predictions": ["id", "probability"],
+}
+
+
+def unmatched(**changes):
+    """The names that match nothing in a small file with these changes."""
+    told = {
+        "classes": {"public": "", "personal": ""},
+        "otherwise": "public",
+        "columns": {"public": ["operations.*", "models.*"], "personal": ["customers.*.newsletter"]},
+        "personas": {"analyst": ["public"]},
+        "rows": {"customers.passengers": {"analyst": "newsletter = true"}},
+        "files": {"analyst": ["operations.*"]},
+    }
+    return classification.Classification("f.yaml", **{**told, **changes}).unmatched_patterns(KNOWN)
+
+
+def test_a_file_whose_names_all_match_something_is_complete():
+    assert unmatched() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"columns": {"personal": ["customers.passengers.newsleter"]}},
+            "customers.passengers.newsleter",
+        ),
+        ({"columns": {"personal": ["customers.passengers"]}}, "customers.passengers"),
+        ({"columns": {"personal": ["models.early_predictions.*"]}}, "models.early_predictions.*"),
+        (
+            {"rows": {"customers.passenger": {"analyst": "newsletter = true"}}},
+            "customers.passenger",
+        ),
+        ({"files": {"analyst": ["operation.*"]}}, "operation.*"),
+    ],
+)
+def test_a_name_that_matches_no_table_or_column_is_found(changes, named):
+    assert unmatched(**changes) == [named]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ NASTY = [
     "-p",
     "warehouse_keys",
     "{}",
+    "-p",
+    "classification_file",
+    "tests/nasty_classification.yaml",
 ]
 
 SPINE = ["--only", "01,02,03,04,05,06"]  # dashboards and models are the demo's

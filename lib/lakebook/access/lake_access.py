@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from lakebook.layers import lake
+from lakebook.layers import documents, lake, models
 from lakebook.people.personas import OPERATOR
 from lakebook.services import glue, lakeformation
 
@@ -52,6 +52,33 @@ def tables(names: Names, classification: Classification) -> list[LakeTable]:
     made from.
     """
     return [_table(each, classification) for each in glue.tables(names.database("curated"))]
+
+
+def unmatched_patterns(
+    names: Names, classification: Classification | None, model_files: list[str]
+) -> list[str]:
+    """The patterns and tables of the classification that match nothing: neither a raw table, nor
+    the table of documents that 05 makes, nor those of predictions that 08 makes of `model_files`.
+    None without a classification.
+    """
+    if classification is None:
+        return []
+    sources = [each.source for each in lake.raw_tables(names)]
+    known = {each.full_name: [column.name for column in each.columns] for each in sources}
+    known[documents.FULL_NAME] = list(documents.COLUMNS)
+    known.update(map(models.predictions_columns, model_files))
+    return classification.unmatched_patterns(known)
+
+
+def permissions(names: Names, classification: Classification | None) -> list[Resource]:
+    """All tags, grants and filters that a classification asks for; nothing without one."""
+    if classification is None:
+        return []
+    return [
+        *foundation(names, classification),
+        *readers(names, classification),
+        *classified(names, classification),
+    ]
 
 
 def foundation(names: Names, classification: Classification) -> list[Resource]:
@@ -104,13 +131,16 @@ def classified(
 
 
 def enforced(
-    names: Names, classification: Classification, *, hybrid: bool = False
+    names: Names, classification: Classification | None, *, hybrid: bool = False
 ) -> list[Resource]:
     """The end of IAM's say over the three databases, tables first, and of whatever our readers hold
     beyond what is declared.
 
-    With `hybrid` IAM's say ends for the classification's roles only, which are opted in.
+    With `hybrid` IAM's say ends for the classification's roles only, which are opted in. Nothing
+    without a classification.
     """
+    if classification is None:
+        return []
     ours = {names.database(layer) for layer in LAYERS}
     readers = {names.role_arn(each) for each in _readers(classification)}
     declared = _declared(names, classification)
@@ -139,10 +169,12 @@ def personal(names: Names, classification: Classification | None) -> list[str]:
     return [each.name for each in found if any(one in closed for one in each.classes.values())]
 
 
-def overview(names: Names, classification: Classification) -> list[dict[str, Any]]:
+def overview(names: Names, classification: Classification | None) -> list[dict[str, Any]]:
     """A line for each role: the classes it sees, how many columns that is, of which tables it sees
     some rows, whose files it reads.
     """
+    if classification is None:
+        return []
     found = tables(names, classification)
     return [
         {
@@ -172,10 +204,12 @@ def released(names: Names) -> list[Resource]:
     ]
 
 
-def past_lake_formation(names: Names, classification: Classification) -> list[str]:
+def past_lake_formation(names: Names, classification: Classification | None) -> list[str]:
     """Files that the classification opens to roles which may see only a part of their table:
     `data-scientist: customers.passengers`.
     """
+    if classification is None:
+        return []
     return [
         f"{role}: {table.full_name}"
         for role, patterns in classification.files.items()

@@ -50,6 +50,7 @@ ROWS_PER_FILE = 10_000
 CERTAIN = 0.5  # puremagic's confidence from which the content, and not only the name, has spoken
 ATTRIBUTE = re.compile(r"(\w+)=([^/]+)/")
 WRITTEN_TEXT = re.compile(r"text/.*|message/rfc822|image/svg\+xml|application/(.*\+)?(json|xml)")
+FULL_NAME = "landing.documents"  # as the classification names the table
 COLUMNS = {  # name: (Parquet type, Hive type, comment)
     "address": (pyarrow.string(), "string", "Where the document is: s3://bucket/key"),
     "name": (pyarrow.string(), "string", "Last part of the key"),

@@ -477,18 +477,7 @@ def read(file: str, names: Names, image: str, instance_type: str, place: dict[st
     """The model of a file of this repository; raises LakebookError where the file or its script
     cannot be read.
     """
-    try:
-        told = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or set(told) != MEMBERS:
-            raise LakebookError(
-                f"{file} is not a model's file: it must have {', '.join(sorted(MEMBERS))}, and"
-                " nothing else."
-            )
-        script = (project() / told["script"]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LakebookError(
-            f"{file} cannot be read: {' '.join(str(error).split())}; correct it."
-        ) from error
+    told, script = _content(file)
     found = Model(names, told, script, image, instance_type, place)
     if len(found.job_name) > LONGEST_JOB_NAME:
         raise LakebookError(
@@ -496,6 +485,16 @@ def read(file: str, names: Names, image: str, instance_type: str, place: dict[st
             f" {len(found.job_name) - LONGEST_JOB_NAME} characters: choose a shorter one."
         )
     return found
+
+
+def predictions_columns(file: str) -> tuple[str, list[str]]:
+    """The table that a model of this file fills, and its columns, as the classification names them:
+    `("models.flight_delay_predictions", ["flight_id", "probability"])`.
+
+    Raises LakebookError where the file or its script cannot be read.
+    """
+    told, _ = _content(file)
+    return f"{SCHEMA}.{told['name']}_predictions", [told["key"], "probability"]
 
 
 def scores(chosen: list[Model]) -> pd.DataFrame:
@@ -560,3 +559,19 @@ def _packed(name: str, text: str) -> bytes:
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.addfile(entry, io.BytesIO(content))
     return gzip.compress(packed.getvalue(), mtime=0)
+
+
+def _content(file: str) -> tuple[dict[str, Any], str]:
+    """What a model's file says, and the script that it names."""
+    try:
+        told = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or set(told) != MEMBERS:
+            raise LakebookError(
+                f"{file} is not a model's file: it must have {', '.join(sorted(MEMBERS))}, and"
+                " nothing else."
+            )
+        return told, (project() / told["script"]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise LakebookError(
+            f"{file} cannot be read: {' '.join(str(error).split())}; correct it."
+        ) from error

@@ -14,6 +14,8 @@ from lakebook.errors import LakebookError
 from lakebook.project import project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from lakebook.source.postgresql import Table
 
 
@@ -54,19 +56,18 @@ class Classification:
         """What a row must meet for a role to see it: `newsletter = true`; empty for every row."""
         return self.rows.get(table.full_name, {}).get(role, "")
 
-    def idle(self, tables: list[Table]) -> list[str]:
-        """The patterns and tables of the file that fit nothing in the source: most likely misspelt."""
-        names = {f"{table.full_name}.{column.name}" for table in tables for column in table.columns}
+    def unmatched_patterns(self, columns: Mapping[str, Iterable[str]]) -> list[str]:
+        """The patterns and tables of the file that match none of the tables, `{"schema.table":
+        its columns}`, by the names of the source: most likely they are misspelt.
+        """
+        names = [f"{table}.{column}" for table, those in columns.items() for column in those]
         patterns = [each for listed in self.columns.values() for each in listed]
-        unused = [each for each in patterns if not any(fnmatchcase(name, each) for name in names)]
-        known = {table.full_name for table in tables}
-        files = [
-            each
-            for listed in self.files.values()
-            for each in listed
-            if not any(fnmatchcase(name, each) for name in known)
+        files = [each for listed in self.files.values() for each in listed]
+        return [
+            *(each for each in patterns if not any(fnmatchcase(name, each) for name in names)),
+            *sorted(set(self.rows) - set(columns)),
+            *(each for each in files if not any(fnmatchcase(table, each) for table in columns)),
         ]
-        return unused + sorted(set(self.rows) - known) + files
 
 
 def read(file: str) -> Classification | None:
