@@ -123,13 +123,13 @@ def rain(place, **told):
 
 
 def steps(model):
-    return [*model.datasets(), *model.training(120), *model.registered(), *model.predicted(120)]
+    return [*model.datasets(), *model.jobs(120)]
 
 
 def applied(model):
     """Everything of 08 for one model, up to the switch."""
     ensure(steps(model), apply=True)
-    ensure(model.published(gates.predictions_answer_all(NAMES, model, 63, apply=True)), apply=True)
+    ensure(model.published(gates.predictions_answer_all(NAMES, 63, model, apply=True)), apply=True)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def test_the_registry_and_the_card_say_what_the_model_is(trained):
 
 def test_nothing_is_done_twice(trained, place):
     again = rain(place)
-    proved = gates.predictions_answer_all(NAMES, again, 63, apply=True)
+    proved = gates.predictions_answer_all(NAMES, 63, again, apply=True)
     assert calls([*steps(again), *again.published(proved)]) == []
 
 
@@ -259,7 +259,7 @@ def test_answers_that_are_not_whole_never_reach_readers(trained, place, damage):
     }[damage]
     boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=told.to_parquet(index=False))
     with pytest.raises(CheckError, match="predictions of rain"):
-        gates.predictions_answer_all(NAMES, model, 63, apply=True)
+        gates.predictions_answer_all(NAMES, 63, model, apply=True)
     assert trained.proof()
 
 

@@ -3,7 +3,7 @@ notebooks import.
 """
 
 from lakebook.account import connect
-from lakebook.ensure import calls, ensure, plan, wait
+from lakebook.ensure import calls, check_converged, ensure, plan, wait
 from lakebook.errors import CheckError, LakebookError
 from lakebook.evidence import check, result, table
 from lakebook.names import Names
@@ -14,6 +14,7 @@ __all__ = [
     "Names",
     "calls",
     "check",
+    "check_converged",
     "connect",
     "ensure",
     "plan",

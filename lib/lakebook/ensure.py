@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lakebook.errors import LakebookError
-from lakebook.evidence import record, table
+from lakebook.evidence import check, record, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -105,6 +105,14 @@ def calls(resources: Iterable[Resource]) -> list[tuple[str, Call]]:
 def plan(resources: Iterable[Resource]) -> pd.DataFrame:
     """The calls still needed as a table (resource, call, arguments), recorded; makes none of them."""
     return _table("plan", calls(resources))
+
+
+def check_converged(resources: Iterable[Resource], *, when: bool) -> None:
+    """Check that AWS needs no more calls for these resources; raises CheckError where it does.
+
+    `when` is False for a plan, in which nothing was made.
+    """
+    check("calls still needed", 0, lambda: len(calls(resources)), when=when)
 
 
 def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> pd.DataFrame:

@@ -59,8 +59,8 @@ def raw_equals_source(
     """Compare every raw table with the source as DMS should deliver it; the proofs to record, by
     catalog name.
 
-    `expected` is what `measuring` began; where it is None the same comparison was proved before,
-    and no proof is new. Raises CheckError on any difference.
+    `expected` is what `measuring` began; where it is None the same comparison was verified
+    before, and nothing is newly verified. Raises CheckError on any difference.
     """
     name, carried = "raw = source", [each for each in tables if each.carried]
     if not apply:
@@ -70,7 +70,7 @@ def raw_equals_source(
             each.source.catalog_name: Measure.from_json(each.proof["measure"])
             for each in lake.raw_tables(names)
         }
-        reconcile.gate(f"{name}, proved before", _results(tables, known, known, None), losses)
+        reconcile.gate(f"{name}, verified before", _results(tables, known, known, None), losses)
         return {}
     source, raw = (
         partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes),
@@ -117,9 +117,9 @@ def warehouse_equals_curated(
     apply: bool,
 ) -> list[str]:
     """Compare the warehouse with the curated layer: row for row what was loaded since, by count
-    what was proved before.
+    what was verified before.
 
-    The names of the tables newly proved; raises CheckError on any difference.
+    The names of the tables newly verified; raises CheckError on any difference.
     """
     if not apply:
         _later("warehouse = curated")
@@ -148,12 +148,12 @@ def warehouse_equals_curated(
 
 
 def predictions_answer_all(
-    names: Names, model: Model, lob_max_kilobytes: int, *, apply: bool
+    names: Names, lob_max_kilobytes: int, model: Model, *, apply: bool
 ) -> Measure | None:
     """Measure the new predictions, still in the staging database: one probability for each row that
     was asked, and none besides.
 
-    None unless `apply`; what was proved before is not measured again. Raises CheckError where an
+    None unless `apply`; what was verified before is not measured again. Raises CheckError where an
     answer is missing or too many.
     """
     name = f"predictions of {model.name}"
@@ -161,7 +161,7 @@ def predictions_answer_all(
         _later(name)
         return None
     if proof := model.proof():
-        evidence.check(f"{name}, proved before", proof["rows"], model.rows_asked)
+        evidence.check(f"{name}, verified before", proof["rows"], model.rows_asked)
         return Measure.from_json(proof["measure"])
     measure = reconcile.measure(
         _layer(names, "staging")(model.table), model.table, lob_max_kilobytes

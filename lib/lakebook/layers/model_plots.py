@@ -1,6 +1,4 @@
-"""What a model is worth, as pictures: what it finds, whether its probabilities can be believed, and
-what it goes by.
-"""
+"""The evaluation of a model as plots: ROC curve, calibration, permutation importance."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ STRONGEST = 10  # features shown
 
 
 def evaluations(chosen: list[Model]) -> None:
-    """Show of each model ROC curve, calibration and importance, as the training job found them on
-    rows the model never saw.
-    """
+    """Show the three plots of each model, as the training job measured them on validation rows."""
     for each in chosen:
         _evaluation(each, each.evaluation())
 
@@ -25,7 +21,7 @@ def evaluations(chosen: list[Model]) -> None:
 def _evaluation(model: Model, found: dict[str, Any]) -> None:
     figure, (roc, calibration, importance) = plt.subplots(1, 3, figsize=(13, 3.8), dpi=110)
     figure.suptitle(
-        f"{model.told['question']}   {found['rows']['validation']:,} rows never seen before",
+        f"{model.told['question']}   {found['rows']['validation']:,} validation rows",
         x=0.01,
         ha="left",
     )
@@ -34,8 +30,8 @@ def _evaluation(model: Model, found: dict[str, Any]) -> None:
     roc.plot(*zip(*found["roc"], strict=True), color="#2a6f97")
     roc.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
     roc.set(
-        xlabel="false alarms",
-        ylabel="found",
+        xlabel="false positive rate",
+        ylabel="true positive rate",
         title=f"ROC curve: {found['auc']:.3f} (baseline {found['baseline_auc']:.3f})",
     )
     calibration.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
@@ -50,12 +46,12 @@ def _evaluation(model: Model, found: dict[str, Any]) -> None:
     calibration.set(
         xlabel="predicted",
         ylabel="observed",
-        title="Calibration, tenths of the rows",
+        title="Calibration, by deciles of the rows",
         xlim=(0, top),
         ylim=(0, top),
     )
     strongest = sorted(found["importance"].items(), key=lambda each: each[1])[-STRONGEST:]
     importance.barh(*zip(*strongest, strict=True), color="#2a6f97")
-    importance.set(title="What it loses without", xlabel="area under the ROC curve")
+    importance.set(title="Permutation importance", xlabel="loss of area under the ROC curve")
     figure.tight_layout()
     plt.show()

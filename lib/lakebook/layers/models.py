@@ -193,6 +193,13 @@ class Model:
         )
         return [archive, sagemaker.trained(self.job_name, want, timeout_seconds)]
 
+    def jobs(self, timeout_seconds: int) -> list[Resource]:
+        """All that is made of the data sets: training job, registered model, batch transform job;
+        each of the two jobs may take `timeout_seconds`.
+        """
+        training, predicted = self.training(timeout_seconds), self.predicted(timeout_seconds)
+        return [*training, *self.registered(), *predicted]
+
     def registered(self) -> list[Resource]:
         """The trained model, its version in the registry and its card."""
         rest = {
@@ -495,6 +502,16 @@ def predictions_columns(file: str) -> tuple[str, list[str]]:
     """
     told, _ = _content(file)
     return f"{SCHEMA}.{told['name']}_predictions", [told["key"], "probability"]
+
+
+def missing(chosen: list[Model]) -> list[str]:
+    """The tables that the models' queries read and the curated layer does not have."""
+    return [each for model in chosen for each in model.missing()]
+
+
+def too_large(chosen: list[Model]) -> list[str]:
+    """The files of the models' data sets that batch transform would refuse, by URI."""
+    return [each for model in chosen for each in model.too_large()]
 
 
 def scores(chosen: list[Model]) -> pd.DataFrame:

@@ -367,7 +367,7 @@ def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> l
 
 
 @resource
-def proved(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Call]:
+def verified(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Call]:
     """A note in `lakebook.loads` that these tables were compared with the curated layer, row for
     row.
     """

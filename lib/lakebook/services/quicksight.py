@@ -76,8 +76,8 @@ class Account:
         )
         return f"arn:aws:quicksight:{region}:{self.names.account}:{kind}/{name}"
 
-    def edition(self) -> str:
-        """`ENTERPRISE`; raises LakebookError where there is no subscription, or one without groups."""
+    def is_enterprise(self) -> bool:
+        """True; raises LakebookError where there is no subscription, or one without groups."""
         asked = people(self).describe_account_subscription
         found = current(asked, GONE, AwsAccountId=self.names.account)
         edition = (found or {}).get("AccountInfo", {}).get("Edition", "")
@@ -87,7 +87,7 @@ class Account:
                 f" {f'QuickSight {edition}' if edition else 'no QuickSight subscription'}; an"
                 " administrator subscribes it to the Enterprise edition once, in the console."
             )
-        return str(edition)
+        return True
 
 
 def roles(names: Names) -> list[Resource]:
