@@ -107,7 +107,9 @@ def compare(
 def _bare(
     server: Server, database: str, schemas: list[str], partition_by: dict[str, str], target: Path
 ) -> float:
-    """Seconds of COPY out to Parquet, a Spark job, and a DuckDB load, each in a process of its own."""
+    """Seconds of COPY out to Parquet, a Spark job, and a DuckDB load, each in a process of its
+    own.
+    """
     (target / "curated").mkdir(parents=True)
     with server.connect(database) as connection:
         query = (

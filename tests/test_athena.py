@@ -595,7 +595,8 @@ def test_columns_are_named_as_trino_names_them(athena):
 
 def test_joins_with_windows_and_subqueries_run(lake):
     sql = """with q as (select part, sum(amount) as total from t group by part)
-        select t.id, q.total, row_number() over (order by t.id desc) as place from t join q on q.part = t.part
+        select t.id, q.total, row_number() over (order by t.id desc) as place
+        from t join q on q.part = t.part
         where exists (select 1 from t z where z.id = t.id) order by t.id limit 2"""
     assert rows(sql) == [["1", "1.50", "3"], ["2", "1.50", "2"]]
 

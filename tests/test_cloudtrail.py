@@ -59,7 +59,9 @@ def bucket(stand_in):
 
 @pytest.fixture
 def trails(bucket):
-    """Make a trail that logs, with its files below a prefix of its own; all are deleted in the end."""
+    """Make a trail that logs, with its files below a prefix of its own; all are deleted in the
+    end.
+    """
     client, made = boto3.client("cloudtrail"), []
 
     def make(name, **settings):

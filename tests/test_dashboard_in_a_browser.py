@@ -371,7 +371,10 @@ def drawn(browser, sheet):
     script = """
         const sheet = document.getElementById("sheet-" + arguments[0]);
         if (!sheet || sheet.dataset.refreshed != latest[arguments[0]]) return null;
-        return Object.fromEntries([...sheet.querySelectorAll(".visual")].map(each => [each.id, each.innerText.trim() + (each.querySelector("svg.main-svg") ? " (chart)" : "")]));
+        const shown = each => each.querySelector("svg.main-svg") ? " (chart)" : "";
+        const visuals = [...sheet.querySelectorAll(".visual")];
+        return Object.fromEntries(
+            visuals.map(each => [each.id, each.innerText.trim() + shown(each)]));
     """
     return wait.until(lambda one: one.execute_script(script, sheet))
 

@@ -444,10 +444,12 @@ def test_csv_is_the_default_format(place, admin):
         target=place.target(BucketFolder="csv", DataFormat="csv", IncludeOpForFullLoad=True),
     )
     text = place.bytes("csv/nasty/text/LOAD00000001.csv").decode()
-    assert (
-        text == 'I,1,"a,""b",00ff,2024-02-29'
-        ' 10:00:00.000000,true\nI,2,,NULL,NULL,false\nI,3,"NULL",NULL,NULL,NULL\nI,4,"x\ny",NULL,NULL,NULL\n'
-    )
+    assert text.split("\nI,") == [
+        'I,1,"a,""b",00ff,2024-02-29 10:00:00.000000,true',
+        "2,,NULL,NULL,false",
+        '3,"NULL",NULL,NULL,NULL',
+        '4,"x\ny",NULL,NULL,NULL\n',
+    ]
     place.load(
         only("text"),
         target=place.target(

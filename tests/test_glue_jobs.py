@@ -27,11 +27,15 @@ context = GlueContext(SparkContext())
 job = Job(context)
 job.init(args["JOB_NAME"], args)
 frame = context.create_dynamic_frame.from_options(
-    "s3", {"paths": [args["src"]]}, "csv", {"withHeader": True, "separator": ";"}, transformation_ctx="flights")
-frame = ApplyMapping.apply(frame=frame, mappings=[("id", "string", "flight_id", "long"), ("Month", "string", "month", "string")])
+    "s3", {"paths": [args["src"]]}, "csv", {"withHeader": True, "separator": ";"},
+    transformation_ctx="flights")
+mappings = [("id", "string", "flight_id", "long"), ("Month", "string", "month", "string")]
+frame = ApplyMapping.apply(frame=frame, mappings=mappings)
 context.write_dynamic_frame.from_options(
-    frame=frame, connection_type="s3", connection_options={"path": args["dst"], "partitionKeys": ["month"]}, format="parquet")
-context.spark_session.read.parquet(args["dst"]).write.mode("overwrite").parquet(args["dst"].replace("out", "copy"))
+    frame=frame, connection_type="s3", format="parquet",
+    connection_options={"path": args["dst"], "partitionKeys": ["month"]})
+copy = context.spark_session.read.parquet(args["dst"]).write.mode("overwrite")
+copy.parquet(args["dst"].replace("out", "copy"))
 context.get_logger().warn("a word in the log")
 print("rows:", frame.count(), context.spark_session.conf.get("spark.sql.session.timeZone"))
 import boto3

@@ -169,7 +169,9 @@ def cells(table_name, name, rows, **which):
 
 @pytest.fixture(scope="module")
 def lake(stand_in):
-    """A database of tables of the same people, in a registered location, where only grants count."""
+    """A database of tables of the same people, in a registered location, where only grants
+    count.
+    """
     s3 = boto3.client("s3")
     for bucket in (BUCKET, OUT):
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -553,7 +555,9 @@ class Spectrum:
 
 @pytest.fixture(scope="module")
 def warehouse(lake):
-    """x0 sees Germany without ssn, x1 the names only, x2 nothing; nobody has a right to the files."""
+    """x0 sees Germany without ssn, x1 the names only, x2 nothing; nobody has a right to the
+    files.
+    """
     may = policy((["glue:Get*", "lakeformation:GetDataAccess"], "*"))
     trust = SERVICE_TRUST.replace("lakeformation.", "redshift.")
     roles = [role(f"lf-spectrum-{number}", may, trust) for number in range(3)]

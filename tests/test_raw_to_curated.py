@@ -365,7 +365,8 @@ def tries_each():
     for table in json.loads(_object(options["manifest"]).get()["Body"].read()):
         one = options["manifest"] + "." + table["name"]
         _object(one).put(Body=json.dumps({"compression": "snappy", "tables": [table]}).encode())
-        sys.argv[1:] = ["--JOB_NAME", "x", "--manifest", one, "--result", options["result"] + "." + table["name"]]
+        result = options["result"] + "." + table["name"]
+        sys.argv[1:] = ["--JOB_NAME", "x", "--manifest", one, "--result", result]
         try:
             main()
         except Exception as error:

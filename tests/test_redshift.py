@@ -86,7 +86,9 @@ def describe(statement_id):
 
 
 def run(sql, **arguments):
-    """The rows of a statement or a batch's last one; raises AssertionError with Redshift's error."""
+    """The rows of a statement or a batch's last one; raises AssertionError with Redshift's
+    error.
+    """
     data = boto3.client("redshift-data")
     where = {} if "SessionId" in arguments else {"WorkgroupName": NAME, "Database": "warehouse"}
     if isinstance(sql, list):

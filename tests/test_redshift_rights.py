@@ -24,7 +24,9 @@ def opened(name):
 
 
 def person(name):
-    """A session of an IAM role that may use the Data API and was granted nothing in any database."""
+    """A session of an IAM role that may use the Data API and was granted nothing in any
+    database.
+    """
     iam = boto3.client("iam")
     trust = {
         "Effect": "Allow",
@@ -180,15 +182,13 @@ def test_documents_are_navigated(place, schema):
     d = f"{schema}.d"
     for sql, expected in {
         f"select x.doc.card.last4 from {d} x where x.doc.method = 'card'": [['"0007"']],
-        f"select doc.card.last4::varchar, doc.fee::decimal(5,2), doc.tries[1] from {d} where doc.fee > 1": [
-            ["0007", "1.25", "2"]
-        ],
+        "select doc.card.last4::varchar, doc.fee::decimal(5,2), doc.tries[1]"
+        f" from {d} where doc.fee > 1": [["0007", "1.25", "2"]],
         f"select id from {d} where doc.note is null and doc.method is not null": [[1]],
         f"select id from {d} where doc.method in ('card', 'cash')": [[1]],
         f"select doc.fee * 2 from {d} where id = 1": [[2.5]],
-        f"select json_typeof(doc), json_typeof(doc.tries), json_serialize(doc.card) from {d} where id = 1": [
-            ["object", "array", '{"last4":"0007"}']
-        ],
+        "select json_typeof(doc), json_typeof(doc.tries), json_serialize(doc.card)"
+        f" from {d} where id = 1": [["object", "array", '{"last4":"0007"}']],
         f"select json_typeof(doc) from {d} where id = 2": [[None]],
         f"select t::int from {d} x, x.doc.tries t where x.id = 1 order by 1": [[1], [2]],
         f"select doc.absent.deeper from {d} where id = 1": [[None]],

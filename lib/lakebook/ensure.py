@@ -103,7 +103,9 @@ def calls(resources: Iterable[Resource]) -> list[tuple[str, Call]]:
 
 
 def plan(resources: Iterable[Resource]) -> pd.DataFrame:
-    """The calls still needed as a table (resource, call, arguments), recorded; makes none of them."""
+    """The calls still needed as a table (resource, call, arguments), recorded; makes none of
+    them.
+    """
     return _table("plan", calls(resources))
 
 

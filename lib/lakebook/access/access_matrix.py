@@ -1,4 +1,6 @@
-"""Proof by trying: every role at every door of the lake, for every column, expected against seen."""
+"""Proof by trying: every role at every door of the lake, for every column, expected against
+seen.
+"""
 
 from __future__ import annotations
 
@@ -266,7 +268,9 @@ class Matrix:
         return [[next(iter(field.values())) for field in record] for record in records]
 
     def _opens(self, role: str, table: LakeTable) -> bool:
-        """Whether the role can read the first byte of the table's first file, past Lake Formation."""
+        """Whether the role can read the first byte of the table's first file, past Lake
+        Formation.
+        """
         files = s3.objects(table.location)
         if not files:
             # nothing to be read by anybody

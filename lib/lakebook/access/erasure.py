@@ -160,7 +160,9 @@ def purged(request: Request) -> list[Resource]:
 
 @resource
 def documents_removed(_name: str, request: Request) -> Iterator[Call]:
-    """The documents that somebody put below the person's folders; 05 takes them out of the table."""
+    """The documents that somebody put below the person's folders; 05 takes them out of the
+    table.
+    """
     found = _documents(request)
     for start in range(0, len(found), 1000):
         keys = [{"Key": s3.split(each)[1]} for each in found[start : start + 1000]]

@@ -34,7 +34,8 @@ PERSONAL, SENSITIVE = -2, -1  # where these stand among the classes, which go fr
 WORDS = {
     SENSITIVE: (
         "passport|ssn|social"
-        " security|birth|born|iban|salary|wage|religion|ethnicity|health|diagnosis|disability|biometric|tax"
+        " security|birth|born|iban|salary|wage|religion|ethnicity|health|diagnosis|disability"
+        "|biometric|tax"
         " id|credit card|card number|password|criminal"
     ),
     PERSONAL: (

@@ -27,12 +27,17 @@ Fact = tuple[str, ...]  # what holds, as HELD says it: kind, who, where, which
 HELD = """SELECT 'role', role_name, '', '' FROM svv_roles
 UNION ALL SELECT 'user', user_name, '', '' FROM svv_user_info
 UNION ALL SELECT 'member', user_name, role_name, '' FROM svv_user_grants
-UNION ALL SELECT privilege_scope, identity_name, namespace_name, privilege_type FROM svv_schema_privileges WHERE identity_type = 'role'
-UNION ALL SELECT 'RELATION', identity_name, namespace_name || '.' || relation_name, privilege_type FROM svv_relation_privileges WHERE identity_type = 'role'
-UNION ALL SELECT 'COLUMN', identity_name, namespace_name || '.' || relation_name, column_name FROM svv_column_privileges WHERE identity_type = 'role' AND privilege_type = 'SELECT'
+UNION ALL SELECT privilege_scope, identity_name, namespace_name, privilege_type
+    FROM svv_schema_privileges WHERE identity_type = 'role'
+UNION ALL SELECT 'RELATION', identity_name, namespace_name || '.' || relation_name, privilege_type
+    FROM svv_relation_privileges WHERE identity_type = 'role'
+UNION ALL SELECT 'COLUMN', identity_name, namespace_name || '.' || relation_name, column_name
+    FROM svv_column_privileges WHERE identity_type = 'role' AND privilege_type = 'SELECT'
 UNION ALL SELECT 'policy', polname, '', '' FROM svv_rls_policy
-UNION ALL SELECT 'attached', grantee, relschema || '.' || relname, polname FROM svv_rls_attached_policy WHERE granteekind = 'role'
-UNION ALL SELECT 'rows', '', relschema || '.' || relname, '' FROM svv_rls_relation WHERE is_rls_on"""
+UNION ALL SELECT 'attached', grantee, relschema || '.' || relname, polname
+    FROM svv_rls_attached_policy WHERE granteekind = 'role'
+UNION ALL SELECT 'rows', '', relschema || '.' || relname, ''
+    FROM svv_rls_relation WHERE is_rls_on"""
 EVERY_ROW = "every_row"
 STATEMENTS = 40  # the Data API takes in one batch
 

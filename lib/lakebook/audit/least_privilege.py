@@ -31,7 +31,9 @@ Condition = tuple[tuple[str, str], ...]
 
 
 def used(folder: Path) -> list[Right]:
-    """The rights that the copies of a run recorded; raises LakebookError when they recorded none."""
+    """The rights that the copies of a run recorded; raises LakebookError when they recorded
+    none.
+    """
     found: set[Right] = set()
     for copy in folder.glob("*.ipynb"):
         for each in evidence_pack.records(copy):

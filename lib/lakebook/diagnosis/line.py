@@ -108,7 +108,9 @@ def bgp_peers(path: Path) -> str:
 
 
 def received_routes(path: Path) -> str:
-    """The routes that the customer's router announces: AWS says that BGP up alone proves no route."""
+    """The routes that the customer's router announces: AWS says that BGP up alone proves no
+    route.
+    """
     wanted = _network(path)
     accepted = {"routeDirection": "accepted"}
     routes = [
@@ -280,7 +282,9 @@ def _associated(path: Path) -> list[dict[str, Any]]:
 
 
 def _route_table(path: Path, gateway: dict[str, Any]) -> str:
-    """The transit gateway's table that the VPC uses, or before it is attached the one it will get."""
+    """The transit gateway's table that the VPC uses, or before it is attached the one it will
+    get.
+    """
     try:
         filters = [
             {"Name": "transit-gateway-id", "Values": [path.gateway_id]},

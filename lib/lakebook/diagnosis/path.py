@@ -23,7 +23,9 @@ DEFAULT_PORT = 5432
 
 @dataclass(eq=False)
 class Path:
-    """What is empty is not on the path. What was seen of AWS is kept: make a new one to look again."""
+    """What is empty is not on the path. What was seen of AWS is kept: make a new one to look
+    again.
+    """
 
     place: ec2.Place  # the VPC and subnets of DMS
     secret: str  # the source's secret, by name

@@ -21,7 +21,9 @@ READS = ("Describe*", "Get*", "List*", "*")  # proved by the hops, which make su
 
 
 def permissions(path: Path) -> str:
-    """Whether the caller may do what the operator's policy lists, each on the resources it names."""
+    """Whether the caller may do what the operator's policy lists, each on the resources it
+    names.
+    """
     arn = principal(aws.client("sts").get_caller_identity()["Arn"])
     names, file = path.names, project() / path.operator_policy
     if not file.exists():

@@ -34,7 +34,9 @@ def quotas(path: Path) -> str:
 
 
 def _needs(path: Path) -> Iterator[tuple[str, str, str, int, int]]:
-    """Service, quota code, what it counts, how many there are, and how many more the runbook makes."""
+    """Service, quota code, what it counts, how many there are, and how many more the runbook
+    makes.
+    """
     name = path.names.resource
     interfaces = _interface_endpoints(path)
     yield "vpc", "L-F678F1CE", "VPCs", _count("ec2", "vpcs"), int(not _vpc(path))

@@ -104,7 +104,9 @@ def security_groups(path: Path) -> str:
 
 
 def network_acls(path: Path) -> str:
-    """Whether the subnets' network ACLs let requests out and answers in: they know no connections."""
+    """Whether the subnets' network ACLs let requests out and answers in: they know no
+    connections.
+    """
     port, target = path.source_port, path.source_network
     found = described(
         "ec2",
@@ -130,7 +132,9 @@ def network_acls(path: Path) -> str:
 
 
 def endpoints(path: Path) -> str:
-    """The endpoints by which DMS reaches S3, Secrets Manager, KMS and logs out of a private subnet."""
+    """The endpoints by which DMS reaches S3, Secrets Manager, KMS and logs out of a private
+    subnet.
+    """
     wanted = [f"com.amazonaws.{path.names.region}.{each}" for each in ("s3", *INTERFACE_ENDPOINTS)]
     have = {each["ServiceName"]: each for each in path.endpoints}
     states = {each: have[each]["State"] if each in have else "missing" for each in wanted}

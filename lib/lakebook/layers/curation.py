@@ -321,4 +321,5 @@ def _manifest_entry(each: Conversion) -> dict[str, Any]:
 
 
 def _uri(names: Names, kind: str, due: list[Conversion]) -> str:
-    return f"s3://{names.jobs_bucket}/curation/{kind}/{lake.fingerprint(sorted(each.inputs for each in due))}.json"
+    inputs = lake.fingerprint(sorted(each.inputs for each in due))
+    return f"s3://{names.jobs_bucket}/curation/{kind}/{inputs}.json"

@@ -112,7 +112,9 @@ def raw_is_proved(names: Names, tables: list[Table], position: str) -> bool:
 
 
 def unproved(raw: list[RawTable]) -> list[str]:
-    """The raw tables that were never found equal to the source, or whose files have changed since."""
+    """The raw tables that were never found equal to the source, or whose files have changed
+    since.
+    """
     return [
         each.source.full_name for each in raw if each.proof.get("files") != fingerprint(each.files)
     ]

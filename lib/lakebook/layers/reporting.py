@@ -35,7 +35,8 @@ NOTES = """CREATE TABLE IF NOT EXISTS lakebook.views (
 HELD = """SELECT 'role', role_name, '', '' FROM svv_roles
 UNION ALL SELECT 'user', user_name, '', '' FROM svv_user_info
 UNION ALL SELECT 'member', user_name, role_name, '' FROM svv_user_grants
-UNION ALL SELECT privilege_scope, identity_name, namespace_name, privilege_type FROM svv_schema_privileges WHERE identity_type = 'role'"""
+UNION ALL SELECT privilege_scope, identity_name, namespace_name, privilege_type
+    FROM svv_schema_privileges WHERE identity_type = 'role'"""
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,9 @@ def write(run: Run) -> Path:
 
 
 def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
-    """The result in one word for the style (good, bad, waiting), in a headline, and in a sentence."""
+    """The result in one word for the style (good, bad, waiting), in a headline, and in a
+    sentence.
+    """
     stopped = next((each for each in run.phases if each.status in ("failed", "interrupted")), None)
     if run.status == "succeeded" and run.mode == "plan":
         return (

@@ -1,4 +1,6 @@
-"""What a bucket must be besides existing: who reaches it, how it is encrypted, how long it keeps."""
+"""What a bucket must be besides existing: who reaches it, how it is encrypted, how long it
+keeps.
+"""
 
 from __future__ import annotations
 

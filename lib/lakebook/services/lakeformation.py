@@ -225,7 +225,9 @@ def revoked(_name: str, unwanted: Callable[[dict[str, Any]], set[str]]) -> Itera
 
 @resource
 def lf_tag(key: str, values: list[str]) -> Iterator[Call]:
-    """An LF-Tag that has these values; values that it has besides stay, as somebody may use them."""
+    """An LF-Tag that has these values; values that it has besides stay, as somebody may use
+    them.
+    """
     lake = aws.client("lakeformation")
     have = current(lake.get_lf_tag, "EntityNotFoundException", TagKey=key)
     if have is None:

@@ -320,7 +320,9 @@ def permitted(
 
 
 def newest_ingestion(account: Account, name: str) -> dict[str, Any] | None:
-    """The newest completed ingestion of a data set as AWS describes it; None while there is none."""
+    """The newest completed ingestion of a data set as AWS describes it; None while there is
+    none.
+    """
     found = _all(account, "list_ingestions", "Ingestions", DataSetId=name)
     done = [each for each in found if each["IngestionStatus"] == "COMPLETED"]
     return max(done, key=lambda each: each["CreatedTime"], default=None)

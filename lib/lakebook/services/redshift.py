@@ -193,7 +193,9 @@ def workgroup(
     security_group_ids: list[str],
     base_capacity_rpus: int,
 ) -> Iterator[Call]:
-    """The warehouse's compute: private, in the given subnets, billed by the second while it works."""
+    """The warehouse's compute: private, in the given subnets, billed by the second while it
+    works.
+    """
     redshift = aws.client("redshift-serverless")
     have = current(redshift.get_workgroup, GONE, workgroupName=name)
     want: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}

@@ -166,7 +166,9 @@ def version(group: str, fact: str) -> dict[str, Any] | None:
 
 @resource
 def card(name: str, content: Callable[[], dict[str, Any]], tags: dict[str, str]) -> Iterator[Call]:
-    """A model card, a draft until somebody approves it; another content is another version of it."""
+    """A model card, a draft until somebody approves it; another content is another version of
+    it.
+    """
     sagemaker, want = aws.client("sagemaker"), content()
     have = current(sagemaker.describe_model_card, NOT_FOUND, ModelCardName=name)
     if have is None:

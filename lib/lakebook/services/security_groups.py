@@ -73,7 +73,9 @@ def security_group(name: str, place: Place) -> Iterator[Call]:
 
 @resource
 def rules_of(name: str, wanted: list[Rule]) -> Iterator[Call]:
-    """A group open for exactly these rules: what is missing is authorized, everything else revoked."""
+    """A group open for exactly these rules: what is missing is authorized, everything else
+    revoked.
+    """
     client, group_id = aws.client("ec2"), ec2.group_id(name)
     methods = {
         "in": (client.authorize_security_group_ingress, client.revoke_security_group_ingress),
