@@ -84,7 +84,7 @@ def lakeside(stand_in):
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     boto3.setup_default_session(**dict(zip(names, [*keys.values()][:3], strict=True)))
     parts["people"] = personas.roles(NAMES, [], CLASSES)
-    for part in ("services", "people", "key", "buckets", "workgroups", "network", "groups"):
+    for part in ("services", "people", "data", "network"):
         ensure(parts[part], apply=True)
     results = f"s3://{NAMES.jobs_bucket}/athena/lakebook/"
     ensure([athena.workgroup(NAMES.resource("lakebook"), results, kms.alias(NAMES))], apply=True)

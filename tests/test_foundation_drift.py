@@ -378,39 +378,35 @@ DRIFTS = [
     ("services", delete_role, ["iam:CreateRole", "iam:PutRolePolicy"]),
     ("bootstrap", widen_boundary, ["iam:CreatePolicyVersion"]),
     ("bootstrap", widen_operator, ["iam:DeleteRolePolicy"]),
-    ("key", open_key, ["kms:PutKeyPolicy"]),
+    ("data", open_key, ["kms:PutKeyPolicy"]),
     (
-        "key",
+        "data",
         lambda: boto3.client("kms").disable_key_rotation(KeyId=key()),
         ["kms:EnableKeyRotation"],
     ),
     (
-        "buckets",
+        "data",
         lambda: s3("delete_public_access_block", Bucket=NAMES.raw_bucket),
         ["s3:PutPublicAccessBlock"],
     ),
-    ("buckets", open_bucket_policy, ["s3:PutBucketPolicy"]),
+    ("data", open_bucket_policy, ["s3:PutBucketPolicy"]),
+    ("data", lambda: s3("delete_bucket_policy", Bucket=NAMES.audit_bucket), ["s3:PutBucketPolicy"]),
+    ("data", weaken_encryption, ["s3:PutBucketEncryption"]),
+    ("data", other_key, ["s3:PutBucketEncryption"]),
     (
-        "buckets",
-        lambda: s3("delete_bucket_policy", Bucket=NAMES.audit_bucket),
-        ["s3:PutBucketPolicy"],
-    ),
-    ("buckets", weaken_encryption, ["s3:PutBucketEncryption"]),
-    ("buckets", other_key, ["s3:PutBucketEncryption"]),
-    (
-        "buckets",
+        "data",
         lambda: s3("delete_bucket_encryption", Bucket=NAMES.audit_bucket),
         ["s3:PutBucketEncryption"],
     ),
     (
-        "buckets",
+        "data",
         lambda: s3("delete_bucket_lifecycle", Bucket=NAMES.jobs_bucket),
         ["s3:PutBucketLifecycleConfiguration"],
     ),
-    ("buckets", shorter_lock, ["s3:PutObjectLockConfiguration"]),
-    ("buckets", suspend_versions, ["s3:PutBucketVersioning"]),
-    ("buckets", allow_acls, ["s3:PutBucketOwnershipControls"]),
-    ("workgroups", shorten_results, ["athena:UpdateWorkGroup"]),
+    ("data", shorter_lock, ["s3:PutObjectLockConfiguration"]),
+    ("data", suspend_versions, ["s3:PutBucketVersioning"]),
+    ("data", allow_acls, ["s3:PutBucketOwnershipControls"]),
+    ("data", shorten_results, ["athena:UpdateWorkGroup"]),
     (
         "trail",
         lambda: boto3.client("cloudtrail").stop_logging(Name=NAMES.resource("trail")),
@@ -425,30 +421,30 @@ DRIFTS = [
     ),
     ("network", open_default_group, ["ec2:RevokeSecurityGroupIngress"]),
     (
-        "groups",
+        "network",
         lambda: client().authorize_security_group_ingress(
             GroupId=ec2.group_id(NAMES.resource("dms")), IpPermissions=OPEN
         ),
         ["ec2:RevokeSecurityGroupIngress"],
     ),
     (
-        "groups",
+        "network",
         lambda: client().authorize_security_group_egress(
             GroupId=ec2.group_id(NAMES.resource("redshift")), IpPermissions=OPEN
         ),
         ["ec2:RevokeSecurityGroupEgress"],
     ),
-    ("routes", to_the_internet, ["ec2:DeleteRoute"]),
+    ("network", to_the_internet, ["ec2:DeleteRoute"]),
     (
-        "routes",
+        "network",
         lambda: client().delete_route(
             RouteTableId=route_table_id(), DestinationCidrBlock=foundation.ON_PREMISES
         ),
         ["ec2:CreateRoute"],
     ),
-    ("routes", other_way_to_source, ["ec2:ReplaceRoute"]),
-    ("routes", lose_association, ["ec2:AssociateRouteTable"]),
-    ("routes", delete_attachment, ["ec2:CreateTransitGatewayVpcAttachment"]),
+    ("network", other_way_to_source, ["ec2:ReplaceRoute"]),
+    ("network", lose_association, ["ec2:AssociateRouteTable"]),
+    ("network", delete_attachment, ["ec2:CreateTransitGatewayVpcAttachment"]),
     ("network", lambda: open_acl(50, "create"), ["ec2:DeleteNetworkAclEntry"]),
     ("network", lambda: open_acl(100, "replace"), ["ec2:ReplaceNetworkAclEntry"]),
     (
@@ -485,46 +481,46 @@ DRIFTS = [
         lambda: client().delete_vpc_endpoints(VpcEndpointIds=[endpoint_id("kms")]),
         ["ec2:CreateVpcEndpoint"],
     ),
-    ("flow logs", delete_flow_logs, ["ec2:CreateFlowLogs"]),
+    ("network", delete_flow_logs, ["ec2:CreateFlowLogs"]),
     (
-        "flow logs",
+        "network",
         lambda: boto3.client("logs").delete_retention_policy(
             logGroupName=f"/aws/vpc-flow-logs/{NAMES.resource('vpc')}"
         ),
         ["logs:PutRetentionPolicy"],
     ),
-    ("alarms", open_topic, ["sns:SetTopicAttributes"]),
+    ("alerts", open_topic, ["sns:SetTopicAttributes"]),
     (
-        "alarms",
+        "alerts",
         lambda: boto3.client("sns").set_topic_attributes(
             TopicArn=topic(), AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns"
         ),
         ["sns:SetTopicAttributes"],
     ),
-    ("alarms", unsubscribe, ["sns:Subscribe"]),
-    ("alarms", silence_alarm, ["monitoring:PutMetricAlarm"]),
+    ("alerts", unsubscribe, ["sns:Subscribe"]),
+    ("alerts", silence_alarm, ["monitoring:PutMetricAlarm"]),
     (
-        "alarms",
+        "alerts",
         lambda: boto3.client("cloudwatch").delete_alarms(
             AlarmNames=[NAMES.resource("cdc-latency-target")]
         ),
         ["monitoring:PutMetricAlarm"],
     ),
     (
-        "alarms",
+        "alerts",
         lambda: boto3.client("events").disable_rule(Name=NAMES.resource("dms-task-failed")),
         ["events:EnableRule"],
     ),
-    ("alarms", other_pattern, ["events:PutRule"]),
-    ("alarms", remove_target, ["events:PutTargets"]),
-    ("budget", larger_budget, ["budgets:UpdateBudget"]),
+    ("alerts", other_pattern, ["events:PutRule"]),
+    ("alerts", remove_target, ["events:PutTargets"]),
+    ("alerts", larger_budget, ["budgets:UpdateBudget"]),
     (
-        "budget",
+        "alerts",
         lambda: budget("delete_notification", Notification=ACTUAL),
         ["budgets:CreateNotification"],
     ),
     (
-        "budget",
+        "alerts",
         lambda: budget(
             "delete_subscriber",
             Notification=ACTUAL,
@@ -544,8 +540,10 @@ def test_damage_is_planned_as_exactly_the_calls_that_mend_it_and_apply_mends_it(
     made, part, drift, mended_by
 ):
     drift()
-    assert [call.action for _, call in calls(made[part])] == mended_by
-    ensure(made[part], apply=True)
+    needed = calls(made[part])
+    assert [call.action for _, call in needed] == mended_by
+    damaged = {name for name, _ in needed}
+    ensure([each for each in made[part] if each.name in damaged], apply=True)
     assert calls(made[part]) == []
 
 

@@ -54,7 +54,7 @@ def place(stand_in):
     work.
     """
     parts = foundation.parts(NAMES, services=())
-    wanted = ("services", "people", "key", "buckets", "network", "groups")
+    wanted = ("services", "people", "data", "network")
     ensure(foundation.bootstrap(NAMES), apply=True)
     session = {"RoleArn": NAMES.role_arn("migration-operator"), "RoleSessionName": "models"}
     keys = boto3.client("sts").assume_role(**session)["Credentials"]

@@ -16,7 +16,10 @@ NAMES = foundation.names("cluster")
 def place(stand_in):
     parts = foundation.parts(NAMES, services=())
     ensure(foundation.bootstrap(NAMES), apply=True)
-    ensure([each for part in ("services", "network", "groups") for each in parts[part]], apply=True)
+    ensure(
+        [each for part in ("services", "people", "data", "network") for each in parts[part]],
+        apply=True,
+    )
     return ec2.subnets(NAMES, [])
 
 
