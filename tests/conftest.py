@@ -1,13 +1,16 @@
-"""What all tests share: one stand-in for the session, and no way to any address outside the
-machine.
+"""What all tests share: an AWS account for each module, nothing left behind by one for the next,
+and no way to any address outside the machine.
 """
 
+import os
 import socket
+from pathlib import Path
 
 import boto3
 import pytest
 
 import local_aws
+from lakebook.ensure import role_propagation
 
 _connect = socket.socket.connect
 
@@ -22,10 +25,22 @@ def pytest_configure():
     socket.socket.connect = _connect_to_loopback_only
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def _as_found():
+    """Environment, working directory and default session are after a module as they were before."""
+    environment, directory = dict(os.environ), Path.cwd()
+    with role_propagation(0):
+        yield
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(directory)
+    boto3.DEFAULT_SESSION = None
+
+
+@pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
     """The environment variables of a running stand-in without a source database; they are set in
-    this process too.
+    this process too. Each module has one of its own, so an empty account.
     """
     with local_aws.running(tmp_path_factory.mktemp("stand-in")) as environment:
         yield environment

@@ -4,6 +4,7 @@ kind of value.
 
 import json
 import time
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -125,15 +126,9 @@ def test_redshift_measures_what_the_source_should_deliver(loaded, curated, sourc
 def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, curated, source):
     table = curated["parts"]
     in_warehouse = loaded["parts"].relation(Warehouse(NAME, "warehouse"))
-    data = boto3.client("redshift-data")
-    data.execute_statement(
-        WorkgroupName=NAME,
-        Database="warehouse",
-        Sql=f"delete from {in_warehouse.name} where id = 77",
-        WaitTimeSeconds=20,
-    )
+    one_less = f"(select * from {in_warehouse.name} where id <> 77) as parts"
     ours = relations.source(source, table, LOB_MAX_KILOBYTES)
-    found = differing_keys(ours, in_warehouse, table, LOB_MAX_KILOBYTES)
+    found = differing_keys(ours, replace(in_warehouse, name=one_less), table, LOB_MAX_KILOBYTES)
     assert found.missing == ["77, 2020-08-17"]
     lake = relations.athena(
         DATABASE, table.catalog_name, table, "primary", f"s3://{BUCKET}/results/"

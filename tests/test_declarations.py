@@ -9,7 +9,7 @@ import pytest
 from moto.s3.models import s3_backends
 
 from lakebook import LakebookError, ensure
-from lakebook.ensure import Call, Resource, calls, wait
+from lakebook.ensure import Call, Resource, calls, role_propagation, wait
 from lakebook.names import Names
 from lakebook.services import ec2, glue, iam, lakeformation, s3
 
@@ -177,7 +177,8 @@ def test_a_call_is_repeated_while_a_new_role_is_not_yet_usable(stand_in):
                 )
             return {}
 
-    Call(Client().create_endpoint, {}, retry_on="AccessDeniedFault").run()
+    with role_propagation(seconds=30):
+        Call(Client().create_endpoint, {}, retry_on="AccessDeniedFault").run()
     assert next(answers, "both used") == "both used"
 
 

@@ -4,6 +4,7 @@ and see none.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 
 SIGN_OF_LIFE_SECONDS = 10
 COMPARED_AT_ONCE = 8  # resources; AWS answers many questions at a time
-ROLE_PROPAGATION_SECONDS = 30  # IAM is eventually consistent: a new role is usable within seconds
+role_propagation_seconds = 30.0  # IAM is eventually consistent: a new role is usable within seconds
+
+
+@contextlib.contextmanager
+def role_propagation(seconds: float) -> Iterator[None]:
+    """Inside the block IAM spreads new roles within these seconds: tests need not wait for it."""
+    global role_propagation_seconds  # noqa: PLW0603 - the one switch, of a whole process
+    before, role_propagation_seconds = role_propagation_seconds, seconds
+    try:
+        yield
+    finally:
+        role_propagation_seconds = before
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class Call:
     def run(self) -> None:
         """Make the call and wait for what it started; raises LakebookError on a timeout."""
         answers: list[dict[str, Any]] = []
-        wait(self.action, lambda: self._attempt(answers), ROLE_PROPAGATION_SECONDS)
+        wait(self.action, lambda: self._attempt(answers), role_propagation_seconds)
         if self.until:
             wait(self.action, partial(self.until, answers[0]), self.timeout_seconds)
 

@@ -46,6 +46,8 @@ SERVICE_MODULES = (
 )
 
 
+STOP_POLL_SECONDS = 0.05  # how often the gateway looks whether it is to stop
+
 # boto3 prefers these to a profile
 OVERRIDING = (
     "AWS_ACCESS_KEY_ID",
@@ -96,6 +98,8 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     os.environ.update(
         environment(f"http://127.0.0.1:{port}", directory), MOTO_IAM_LOAD_MANAGED_POLICIES="true"
     )
+    from moto.iam import models as moto_iam  # noqa: PLC0415
+    from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - moto reads its environment when it is imported
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -116,6 +120,8 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
         def log(self, *_: Any) -> None:
             """Say nothing: calls.jsonl has every call."""
 
+    moto_iam.PARTITION_NAMES = ["aws"]  # else it reads AWS's policies for each of five partitions
+    moto_api_backend.reset()  # its state is the process's: an earlier stand-in's account
     objects = Objects(directory / "s3")
     stand_in = StandIn(directory, objects, f"http://127.0.0.1:{port}", REGION)
     moto = DomainDispatcherApplication(create_backend_app)
@@ -132,7 +138,9 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     landing_zone.hand_over(lines)
     gateway.scenarios = Scenarios(stand_in, gateway.services).answer
     server = make_server("127.0.0.1", port, gateway, threaded=True, request_handler=Quiet)
-    threading.Thread(target=server.serve_forever, name="gateway", daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, args=(STOP_POLL_SECONDS,), name="gateway", daemon=True
+    ).start()
     try:
         yield stand_in
     finally:
