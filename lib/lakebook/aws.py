@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import botocore.session
+from botocore.exceptions import NoCredentialsError
 
 _making = threading.Lock()  # a session makes one client at a time
 
@@ -30,7 +31,10 @@ def environment() -> dict[str, str]:
     """The variables for a program that is to act as this session does; its own profile might be
     another's, or cached.
     """
-    keys = (boto3.DEFAULT_SESSION or session()).get_credentials().get_frozen_credentials()
+    found = (boto3.DEFAULT_SESSION or session()).get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    keys = found.get_frozen_credentials()
     own = {
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
@@ -44,16 +48,26 @@ def environment() -> dict[str, str]:
     return {**others, **{name: value for name, value in own.items() if value}}
 
 
-def client(service: str, region: str | None = None) -> Any:
-    """The boto3 client of a service, in the session that `account.connect` has set and its Region
-    or another; safe in any thread.
-    """
-    with _making:
-        if boto3.DEFAULT_SESSION is None:
-            boto3.DEFAULT_SESSION = session()
-        return _client(boto3.DEFAULT_SESSION, service, region)
+if TYPE_CHECKING:
+    # types-boto3 knows the class of each service's client
+    from boto3 import client as client  # noqa: PLC0414 - exported
+else:
+
+    def client(service_name: str, region_name: str | None = None) -> Any:
+        """The boto3 client of a service, in the session that `account.connect` has set and its
+        Region or another; safe in any thread.
+        """
+        with _making:
+            if boto3.DEFAULT_SESSION is None:
+                boto3.DEFAULT_SESSION = session()
+            return _client(boto3.DEFAULT_SESSION, service_name, region_name)
+
+
+def client_named(service_name: str) -> Any:
+    """The same for a service whose name is known only at run time."""
+    return cast("Any", client)(service_name)
 
 
 @cache
-def _client(within: boto3.session.Session, service: str, region: str | None) -> Any:
+def _client(within: Any, service: str, region: str | None) -> Any:
     return within.client(service, region_name=region)

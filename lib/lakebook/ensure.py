@@ -17,7 +17,7 @@ from lakebook.errors import LakebookError
 from lakebook.evidence import check, record, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pandas as pd
 
@@ -159,11 +159,11 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
 
 
 def current(
-    method: Callable[..., dict[str, Any]], missing: str, **arguments: Any
+    method: Callable[..., Mapping[str, Any]], missing: str, **arguments: Any
 ) -> dict[str, Any] | None:
     """What AWS describes now, or None where it answers with the error code `missing`."""
     try:
-        return method(**arguments)
+        return dict(method(**arguments))
     except ClientError as error:
         if error.response["Error"]["Code"] == missing:
             return None

@@ -74,7 +74,7 @@ class StandIn:
         if (service, key) not in self._clients:
             core = botocore.session.get_session()
             core.register_component("data_loader", MODELS)
-            session = boto3.session.Session(
+            session: Any = boto3.session.Session(
                 botocore_session=core,
                 aws_access_key_id=key,
                 aws_secret_access_key="engine",  # noqa: S106 - not checked by anyone

@@ -133,7 +133,7 @@ def _of_json(
 def _of_cbor(
     known: botocore.model.ServiceModel, operation: str, body: bytes
 ) -> tuple[str, dict[str, Any]]:
-    parser = botocore.parsers.create_parser("smithy-rpc-v2-cbor")
+    parser: Any = botocore.parsers.create_parser("smithy-rpc-v2-cbor")
     if operation not in known.operation_names:
         raise ApiError(
             "UnknownOperationException", f"{known.service_name} has no operation {operation}."
@@ -216,7 +216,7 @@ def parse_answer(
     operation: botocore.model.OperationModel, status: int, headers: dict[str, str], body: bytes
 ) -> dict[str, Any]:
     """Moto's answer as boto3 would return it; raises ApiError where boto3 would raise."""
-    parser = botocore.parsers.create_parser(operation.service_model.protocol)
+    parser: Any = botocore.parsers.create_parser(operation.service_model.protocol)
     parsed = parser.parse(
         {"status_code": status, "headers": headers, "body": body}, operation.output_shape
     )

@@ -324,7 +324,7 @@ class Matrix:
         return {}
 
     @cached_property
-    def _sessions(self) -> dict[str, boto3.Session]:
+    def _sessions(self) -> dict[str, Any]:
         return {
             role: boto3.DEFAULT_SESSION if role == OPERATOR else _assumed(self.names, role)
             for role in ROLES

@@ -129,14 +129,13 @@ def dms_connection(path: Path) -> str:
             if k in ("ReplicationInstanceArn", "EndpointArn")
         },
     )
-    filters = [
+    filters: list[Any] = [
         {"Name": "endpoint-arn", "Values": [arns["EndpointArn"]]},
         {"Name": "replication-instance-arn", "Values": [arns["ReplicationInstanceArn"]]},
     ]
 
     def state() -> dict[str, Any]:
-        found: dict[str, Any] = client.describe_connections(Filters=filters)["Connections"][0]
-        return found
+        return dict(client.describe_connections(Filters=filters)["Connections"][0])
 
     client.test_connection(**arns)
     wait(

@@ -47,7 +47,7 @@ class Absent(Exception):  # noqa: N818
 
 def described(service: str, operation: str, member: str, **arguments: Any) -> list[dict[str, Any]]:
     """All that AWS lists, over all pages."""
-    client = aws.client(service)
+    client = aws.client_named(service)
     if client.can_paginate(operation):
         pages = client.get_paginator(operation).paginate(**arguments)
         return [each for page in pages for each in page.get(member, [])]

@@ -198,7 +198,7 @@ def transit_gateway_routes(path: Path) -> str:
             " routes"
         )
     table = _route_table(path, found[0])
-    active = [{"Name": "state", "Values": ["active"]}]
+    active: list[Any] = [{"Name": "state", "Values": ["active"]}]
     routes = aws.client("ec2").search_transit_gateway_routes(
         TransitGatewayRouteTableId=table, Filters=active
     )

@@ -125,5 +125,5 @@ def _named(action: str) -> list[str]:
         return [action]
     if pattern in READS or service not in _services():
         return []
-    operations = aws.client(service).meta.service_model.operation_names
+    operations = aws.client_named(service).meta.service_model.operation_names
     return [f"{service}:{each}" for each in operations if fnmatchcase(each, pattern)]

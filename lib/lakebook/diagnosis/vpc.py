@@ -157,7 +157,7 @@ def private_names(path: Path) -> str:
     interfaces = [each for each in path.endpoints if each["VpcEndpointType"] == "Interface"]
     if not interfaces:
         raise Absent("there are no interface endpoints: names lead to public addresses")
-    ec2 = aws.client("ec2")
+    ec2: Any = aws.client("ec2")
     for attribute in ("enableDnsSupport", "enableDnsHostnames"):
         answer = ec2.describe_vpc_attribute(VpcId=path.vpc_id, Attribute=attribute)
         if not answer[attribute[0].upper() + attribute[1:]]["Value"]:

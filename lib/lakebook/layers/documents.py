@@ -231,7 +231,7 @@ def _rows(location: str) -> pyarrow.Table:
     )
 
 
-def _named(uri: str) -> dict[str, str]:
+def _named(uri: str) -> dict[str, Any]:
     bucket, key = s3.split(uri)
     return {"Bucket": bucket, "Key": key}
 

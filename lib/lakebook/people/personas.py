@@ -160,7 +160,7 @@ def roles(
 def overview(names: Names) -> list[dict[str, Any]]:
     """Our roles, a line each: role, who may take it, boundary."""
     pages = aws.client("iam").get_paginator("list_roles").paginate()
-    ours = [
+    ours: list[Any] = [
         each
         for page in pages
         for each in page["Roles"]

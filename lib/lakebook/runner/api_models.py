@@ -5,6 +5,7 @@ read before a notebook waits for them.
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
@@ -30,6 +31,6 @@ NOBODY = {"aws_access_key_id": "-", "aws_secret_access_key": "-", "region_name":
 
 # of a profile or endpoint that is wrong the preflight tells
 with contextlib.suppress(BotoCoreError, ValueError):
-    _session = aws.session(**NOBODY)
+    _session: Any = aws.session(**NOBODY)
     for _each in SERVICES:
         _session.client(_each)

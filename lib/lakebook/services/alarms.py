@@ -129,7 +129,7 @@ def latency_alarm(
     asked = {"Id": "latency", "Expression": query, "Period": 300, "ReturnData": True}
     found = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     as_wanted = found and all(found[0].get(key) == each for key, each in want.items())
-    if not (as_wanted and asked.items() <= (found[0].get("Metrics") or [{}])[0].items()):
+    if not (as_wanted and asked.items() <= dict(*(found[0].get("Metrics") or [])[:1]).items()):
         made = {} if found else {"Tags": iam.as_list(tags)}
         yield Call(
             cloudwatch.put_metric_alarm, {"AlarmName": name, **want, "Metrics": [asked], **made}

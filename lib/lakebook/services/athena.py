@@ -70,14 +70,16 @@ def answer(sql: str, database: str, workgroup: str, output: str | None = None) -
     Raises LakebookError when the query fails.
     """
     athena = aws.client("athena")
-    results = {"ResultConfiguration": {"OutputLocation": output}} if output else {}
-    context = {"Database": database}
+    results: dict[str, Any] = {"ResultConfiguration": {"OutputLocation": output}} if output else {}
     started = athena.start_query_execution(
-        QueryString=sql, QueryExecutionContext=context, WorkGroup=workgroup, **results
+        QueryString=sql,
+        QueryExecutionContext={"Database": database},
+        WorkGroup=workgroup,
+        **results,
     )
     wait(
         "Athena query",
-        lambda: _awaits_query(started),
+        lambda: _awaits_query(dict(started)),
         DML_TIMEOUT_SECONDS,
         silent_seconds=SILENT_SECONDS,
     )

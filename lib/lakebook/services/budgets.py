@@ -25,7 +25,8 @@ def monthly_budget(
     It counts the whole account, since tags count for nothing before somebody activates them for
     cost allocation.
     """
-    budgets, who = aws.client("budgets"), {"AccountId": account, "BudgetName": name}
+    budgets = aws.client("budgets")
+    who: dict[str, Any] = {"AccountId": account, "BudgetName": name}
     want: dict[str, Any] = {
         "BudgetLimit": {"Amount": str(float(amount_usd)), "Unit": "USD"},
         "TimeUnit": "MONTHLY",
@@ -75,7 +76,7 @@ def _usd(budget: dict[str, Any]) -> float:
     return float(budget.get("BudgetLimit", {}).get("Amount", "nan"))
 
 
-def _addresses(who: dict[str, str], notification: dict[str, Any]) -> list[str]:
+def _addresses(who: dict[str, Any], notification: Any) -> list[str]:
     found = aws.client("budgets").describe_subscribers_for_notification(
         **who, Notification=notification
     )

@@ -20,7 +20,7 @@ from lakebook.errors import LakebookError
 from lakebook.services import kms, s3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 GLOBAL_REGION = "us-east-1"  # where calls of IAM and other global services are recorded
 LOOKUPS_PER_SECOND = 2
@@ -102,7 +102,7 @@ def history(since: datetime.datetime, until: datetime.datetime, regions: list[st
 
     Takes half a second for every 50 events and Region: AWS allows two look-ups a second.
     """
-    changing = [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]
+    changing: list[Any] = [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]
     records = []
     for region in regions:
         cloudtrail = boto3.client("cloudtrail", region_name=region)
@@ -278,7 +278,7 @@ def _equals(field: str, value: str) -> dict[str, Any]:
     return {"Field": field, "Equals": [value]}
 
 
-def _plain(found: list[dict[str, Any]]) -> list[Any]:
+def _plain(found: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Selectors without the order of their fields and values."""
     return sorted(
         sorted(

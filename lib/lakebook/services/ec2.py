@@ -57,7 +57,7 @@ class Place:
         subnet has none of its own.
         """
         ids = [each["SubnetId"] for each in self.subnets()]
-        filters = [{"Name": "vpc-id", "Values": [self.vpc()]}]
+        filters: list[Any] = [{"Name": "vpc-id", "Values": [self.vpc()]}]
         tables = (
             aws.client("ec2").describe_route_tables(Filters=filters)["RouteTables"] if ids else []
         )
@@ -127,7 +127,7 @@ def security_group_ids(names: Names, phase: str) -> list[str]:
 
 def group_id(name: str) -> str:
     """The id of the security group of that name."""
-    filters = [{"Name": "group-name", "Values": [name]}]
+    filters: list[Any] = [{"Name": "group-name", "Values": [name]}]
     found = aws.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
     return str(found[0]["GroupId"]) if found else f"<the security group {name}>"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
@@ -152,7 +153,7 @@ def tables(database: str) -> list[dict[str, Any]]:
         return []
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
     return sorted(
-        (each for page in pages for each in page["TableList"]), key=lambda each: str(each["Name"])
+        (dict(each) for page in pages for each in page["TableList"]), key=itemgetter("Name")
     )
 
 
@@ -212,7 +213,7 @@ def _partitions(database: str, table_name: str) -> list[dict[str, Any]]:
         .get_paginator("get_partitions")
         .paginate(DatabaseName=database, TableName=table_name)
     )
-    return [each for page in pages for each in page["Partitions"]]
+    return [dict(each) for page in pages for each in page["Partitions"]]
 
 
 def _chunks(values: list[Any], size: int = PARTITIONS_PER_CALL) -> list[list[Any]]:

@@ -118,11 +118,12 @@ def held() -> list[dict[str, Any]]:
     """Every grant there is, as ListPermissions shows it; AWS lists by principal only together with
     a resource.
     """
-    lake, found = aws.client("lakeformation"), []
-    more: dict[str, str] | None = {}
+    lake = aws.client("lakeformation")
+    found: list[dict[str, Any]] = []
+    more: dict[str, Any] | None = {}
     while more is not None:  # botocore has no paginator here
         page = lake.list_permissions(**more)
-        found += page["PrincipalResourcePermissions"]
+        found += map(dict, page["PrincipalResourcePermissions"])
         more = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
     return found
 
@@ -133,7 +134,7 @@ def administrator(arn: str) -> Iterator[Call]:
     replaces the whole.
     """
     lake = aws.client("lakeformation")
-    settings: dict[str, Any] = lake.get_data_lake_settings()["DataLakeSettings"]
+    settings: dict[str, Any] = {**lake.get_data_lake_settings()["DataLakeSettings"]}
     who = {"DataLakePrincipalIdentifier": arn}
     if who not in settings["DataLakeAdmins"]:
         yield Call(

@@ -28,7 +28,10 @@ def network_acl(name: str, place: Place, open_to: list[str]) -> Iterator[Call]:
     """
     del name
     client = aws.client("ec2")
-    filters = [{"Name": "vpc-id", "Values": [place.vpc()]}, {"Name": "default", "Values": ["true"]}]
+    filters: list[Any] = [
+        {"Name": "vpc-id", "Values": [place.vpc()]},
+        {"Name": "default", "Values": ["true"]},
+    ]
     for acl in client.describe_network_acls(Filters=filters)["NetworkAcls"]:
         inbound = [
             each

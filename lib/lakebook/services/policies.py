@@ -5,7 +5,10 @@ spells them.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MANAGED_CHARACTERS = 6_144  # of a managed policy, without white space; a role takes ten of them
 
@@ -33,7 +36,7 @@ def parts(
     return [document(*some) for some in found]
 
 
-def same(have: str | dict[str, Any] | None, want: dict[str, Any]) -> bool:
+def same(have: str | Mapping[str, Any] | None, want: dict[str, Any]) -> bool:
     """Whether two documents say the same: one value or a list of one, and the order of lists, do
     not matter to AWS.
     """
@@ -41,7 +44,7 @@ def same(have: str | dict[str, Any] | None, want: dict[str, Any]) -> bool:
     return found is not None and _plain(found) == _plain(want)
 
 
-def _plain(policy: dict[str, Any]) -> list[str]:
+def _plain(policy: Mapping[str, Any]) -> list[str]:
     statements = policy.get("Statement", [])
     return sorted(
         json.dumps(_values(each))

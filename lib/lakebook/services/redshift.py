@@ -16,7 +16,7 @@ from lakebook.errors import LakebookError
 from lakebook.services import ec2, iam
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lakebook.names import Names
 
@@ -233,7 +233,7 @@ class Warehouse:
     database: str
 
     @property
-    def where(self) -> dict[str, str]:
+    def where(self) -> dict[str, Any]:
         """How the Data API names it: by workgroup, or by cluster and the secret of its
         administrator; raises LakebookError where there is none.
         """
@@ -247,7 +247,12 @@ class Warehouse:
         """
         data = aws.client("redshift-data")
         answer = data.execute_statement(**self.where, Database=self.database, Sql=sql)
-        wait("query", partial(_awaits_statement, answer), timeout_seconds=3600, silent_seconds=2)
+        wait(
+            "query",
+            partial(_awaits_statement, dict(answer)),
+            timeout_seconds=3600,
+            silent_seconds=2,
+        )
         pages = list(data.get_paginator("get_statement_result").paginate(Id=answer["Id"]))
         names = [each["name"] for each in pages[0]["ColumnMetadata"]]
         rows = [[_value(field) for field in record] for page in pages for record in page["Records"]]
@@ -351,5 +356,5 @@ def _awaits_statement(answer: dict[str, Any]) -> str | None:
     return None if have["Status"] == "FINISHED" else str(have["Status"])
 
 
-def _value(field: dict[str, Any]) -> Any:
+def _value(field: Mapping[str, Any]) -> Any:
     return None if field.get("isNull") else next(iter(field.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -14,7 +14,7 @@ from lakebook.services import bucket_settings
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @resource
@@ -136,9 +136,9 @@ def earlier(uri: str, current: str) -> list[dict[str, str]]:
         .get_paginator("list_object_versions")
         .paginate(Bucket=bucket, Prefix=prefix)
     )
-    found = [
+    found: list[tuple[str, Any]] = [
         (kind, each)
-        for page in pages
+        for page in cast("Iterable[dict[str, Any]]", pages)
         for kind in ("Versions", "DeleteMarkers")
         for each in page.get(kind, [])
     ]

@@ -14,7 +14,7 @@ from lakebook.errors import LakebookError
 from lakebook.services import iam, s3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lakebook.names import Names
 
@@ -156,9 +156,8 @@ def version(group: str, fact: str) -> dict[str, Any] | None:
         return None
     pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
     for each in (one for page in pages for one in page["ModelPackageSummaryList"]):
-        found: dict[str, Any] = sagemaker.describe_model_package(
-            ModelPackageName=each["ModelPackageArn"]
-        )
+        arn = each["ModelPackageArn"]
+        found: dict[str, Any] = {**sagemaker.describe_model_package(ModelPackageName=arn)}
         if found.get("CustomerMetadataProperties", {}).get("inputs") == fact:
             return found
     return None
@@ -276,9 +275,8 @@ def _job(
 def _jobs(kind: str, base_name: str) -> list[dict[str, Any]]:
     """The jobs of a name with any number behind it, the newest first."""
     member = _member(kind)
-    pages = (
-        aws.client("sagemaker").get_paginator(f"list_{kind}_jobs").paginate(NameContains=base_name)
-    )
+    client: Any = aws.client("sagemaker")
+    pages = client.get_paginator(f"list_{kind}_jobs").paginate(NameContains=base_name)
     found = [each for page in pages for each in page[f"{member}Summaries"]]
     ours = [each for each in found if str(each[f"{member}Name"]).rpartition("-")[0] == base_name]
     return sorted(
@@ -310,8 +308,12 @@ def _awaits_job(kind: str, name: str) -> str | None:
 
 
 def _awaits_domain(name: str) -> str | None:
-    found = aws.client("sagemaker").describe_domain(DomainId=domain_id(name))
-    return _awaits_service(f"domain {name}", found)
+    domain = domain_id(name)
+    if domain is None:
+        return "not listed yet"
+    return _awaits_service(
+        f"domain {name}", aws.client("sagemaker").describe_domain(DomainId=domain)
+    )
 
 
 def _awaits_profile(where: dict[str, str]) -> str | None:
@@ -321,7 +323,7 @@ def _awaits_profile(where: dict[str, str]) -> str | None:
     )
 
 
-def _awaits_service(what: str, found: dict[str, Any]) -> str | None:
+def _awaits_service(what: str, found: Mapping[str, Any]) -> str | None:
     if "Failed" in found["Status"]:
         raise LakebookError(
             f"The Studio {what} is {found['Status']}:"

@@ -107,7 +107,7 @@ def vpc(name: str, cidr: str, tags: dict[str, str]) -> Iterator[Call]:
         yield Call(client.create_vpc, arguments, until=partial(_awaits_vpc, name))
     vpc_id = ec2.find("Vpcs", name) or f"<the VPC {name}>"
     for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
-        asked = attribute[0].lower() + attribute[1:]
+        asked: Any = attribute[0].lower() + attribute[1:]
         if (
             not have
             or not client.describe_vpc_attribute(VpcId=vpc_id, Attribute=asked)[attribute]["Value"]
@@ -153,7 +153,7 @@ def empty_default_group(name: str, place: Place) -> Iterator[Call]:
     """
     del name
     client, vpc_id = aws.client("ec2"), place.vpc()
-    filters = [
+    filters: list[Any] = [
         {"Name": "vpc-id", "Values": [vpc_id]},
         {"Name": "group-name", "Values": ["default"]},
     ]
@@ -312,7 +312,7 @@ def _awaits_vpc(name: str, _answer: dict[str, Any]) -> str | None:
 def _attachment(transit_gateway_id: str, place: Place) -> str | None:
     """The state of our attachment, or None."""
     values = {"vpc-id": [place.vpc()], "transit-gateway-id": [transit_gateway_id], "state": ALIVE}
-    filters = [{"Name": name, "Values": each} for name, each in values.items()]
+    filters: list[Any] = [{"Name": name, "Values": each} for name, each in values.items()]
     found = aws.client("ec2").describe_transit_gateway_vpc_attachments(Filters=filters)[
         "TransitGatewayVpcAttachments"
     ]

@@ -122,13 +122,18 @@ def endpoint(service_name: str, place: Place, kind: str) -> dict[str, Any] | Non
     """The endpoint of the VPC for a service, as EC2 describes it, or None; one that is going does
     not count.
     """
-    filters = [
+    filters: list[Any] = [
         {"Name": "vpc-id", "Values": [place.vpc()]},
         {"Name": "service-name", "Values": [service_name]},
     ]
     found = aws.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
     return next(
-        (each for each in found if each["State"] in ALIVE and each["VpcEndpointType"] == kind), None
+        (
+            dict(each)
+            for each in found
+            if each["State"] in ALIVE and each["VpcEndpointType"] == kind
+        ),
+        None,
     )
 
 

@@ -421,7 +421,8 @@ def encryption(settings: Record) -> dict[str, Any]:
 
 def _check_values(member: str, settings: dict[str, Any]) -> None:
     """Refuse values that are not among those of the API model; boto3 lets them pass."""
-    for name, shape in wire.model("dms").shape_for(member).members.items():
+    structure: Any = wire.model("dms").shape_for(member)
+    for name, shape in structure.members.items():
         allowed = getattr(shape, "enum", None)
         if name in settings and allowed and settings[name] not in allowed:
             raise invalid(

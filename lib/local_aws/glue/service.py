@@ -438,7 +438,8 @@ def _check_arguments(arguments: dict[str, str]) -> None:
 
 def _check_list_lengths(call: Call) -> None:
     """Refuse lists longer than the API model allows: 100 partitions to create, 25 to delete."""
-    members = wire.model(call.service).operation_model(call.operation).input_shape.members
+    shape: Any = wire.model(call.service).operation_model(call.operation).input_shape
+    members = shape.members
     for name, value in call.parameters.items():
         longest = members[name].metadata.get("max")
         if isinstance(value, list) and longest and len(value) > longest:
