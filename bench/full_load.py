@@ -19,7 +19,7 @@ from lakebook import Names, ensure
 from lakebook.people import personas
 from lakebook.services import dms, ec2, kms, security_groups, storage, vpc
 from lakebook.services.dms_table_mapping import table_mapping
-from lakebook.source import postgresql
+from lakebook.source.engines import connect_source
 from local_aws import SOURCE_SECRET
 
 if TYPE_CHECKING:
@@ -90,13 +90,16 @@ def _ours(url: str, target: Path) -> Cost:
     the idle stand-in.
     """
     with StandInProcess(target / "stand-in", url) as process:
-        tables = postgresql.tables(postgresql.connect(SOURCE_SECRET), ["public"])
-        source = {"secret": SOURCE_SECRET, "database": "tpch", "ssl_mode": "none"}
+        source = connect_source(SOURCE_SECRET)
+        tables = source.tables(["public"])
+        endpoint = source.dms_endpoint(NAMES.role_arn("dms-secret"), "none")
         place = ec2.Place(NAMES)
         ensure(_foundation(place), apply=True)
         mapping, subnet_ids = table_mapping(tables), place.ids()
         ensure(
-            dms.replication(NAMES, source, mapping, subnet_ids, "dms.t3.medium", 50, 63, 8, "none"),
+            dms.replication(
+                NAMES, endpoint, mapping, subnet_ids, "dms.t3.medium", 50, 63, 8, "none"
+            ),
             apply=True,
         )
         with Watch(process.pid) as watch:

@@ -10,7 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lakebook.source import postgresql
+from lakebook.source.engines import connect_source
 from local_aws.postgresql import Server
 
 SCHEMAS = ["nasty", 'Sché"ma']
@@ -43,15 +43,15 @@ def secrets(stand_in, server):
 
 @pytest.fixture(scope="module")
 def source(secrets):
-    connection = postgresql.connect(SECRET)
-    yield connection
-    connection.close()
+    source = connect_source(SECRET)
+    yield source
+    source.close()
 
 
 @pytest.fixture(scope="module")
 def tables(source):
     """The tables by name."""
-    return {table.name: table for table in postgresql.tables(source, SCHEMAS)}
+    return {table.name: table for table in source.tables(SCHEMAS)}
 
 
 @pytest.fixture

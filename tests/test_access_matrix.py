@@ -23,7 +23,8 @@ from lakebook.people.classification import Classification
 from lakebook.reconcile import relations
 from lakebook.reconcile.measure import measure
 from lakebook.services import athena, ec2, glue, kms, lakeformation, redshift, s3
-from lakebook.source.postgresql import Column, Table
+from lakebook.source import table_json
+from lakebook.source.model import Column, LakeType, Table
 
 NAMES = foundation.names("access")
 CLASSES = Classification(
@@ -57,15 +58,10 @@ ON_PEOPLE = {"DatabaseName": DATABASE, "Name": "hr_people"}
 
 
 def columns(frame):
-    kinds = {"int32": ("integer", "int4")}
+    types = {"int32": ("integer", LakeType("int32"))}
+    text = ("character varying(20)", LakeType("string", longest_bytes=80))
     return tuple(
-        Column(
-            each,
-            each,
-            *kinds.get(str(kind), ("character varying(20)", "varchar")),
-            length=None if str(kind) == "int32" else 20,
-        )
-        for each, kind in frame.dtypes.items()
+        Column(each, each, *types.get(str(kind), text)) for each, kind in frame.dtypes.items()
     )
 
 
@@ -116,7 +112,7 @@ def lakeside(stand_in):
 
 def curated(name, frame):
     """One table of the curated layer with its proof."""
-    table = Table(0, "hr", name, f"hr_{name}", len(frame), False, 0, columns(frame), ("id",))
+    table = Table("hr", name, f"hr_{name}", len(frame), False, 0, columns(frame), ("id",))
     location, packed = f"s3://{NAMES.curated_bucket}/hr/{name}/snapshot=1/", io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), packed)
     bucket, key = s3.split(location)
@@ -133,7 +129,7 @@ def curated(name, frame):
         relations.athena(DATABASE, f"hr_{name}", table, NAMES.resource("lakebook")), table, 63
     )
     proof = {"inputs": "1", "files": "", "measure": found.to_json(), "rows": len(frame)}
-    parameters = {lake.SOURCE: lake.model(table), lake.PROOF: json.dumps(proof)}
+    parameters = {lake.SOURCE: table_json.to_json(table), lake.PROOF: json.dumps(proof)}
     ensure(
         [
             glue.table(

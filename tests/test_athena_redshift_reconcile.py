@@ -17,8 +17,8 @@ from lakebook.reconcile import relations
 from lakebook.reconcile.differing_keys import differing_keys
 from lakebook.services import glue
 from lakebook.services.redshift import Warehouse
-from lakebook.source import postgresql
-from lakebook.source.column_types import curated_type
+from lakebook.source.engines import connect_source
+from lakebook.source.types import glue_type
 
 # ruff: noqa: F811 - fixtures
 
@@ -29,14 +29,14 @@ BUCKET, DATABASE, NAME = "reconcile-engines", "reconcile_engines", "reconcile-en
 def source(stand_in, server):
     content = json.dumps(server.source("postgres", "nasty").to_secret())
     boto3.client("secretsmanager").create_secret(Name=NAME, SecretString=content)
-    connection = postgresql.connect(NAME)
-    yield connection
-    connection.close()
+    source = connect_source(NAME)
+    yield source
+    source.close()
 
 
 @pytest.fixture(scope="module")
 def tables(source):
-    return {table.name: table for table in postgresql.tables(source, SCHEMAS)}
+    return {table.name: table for table in source.tables(SCHEMAS)}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def curated(stand_in, lake, tables, tmp_path_factory):
         file = tmp_path_factory.mktemp("curated") / "1.parquet"
         lake.duckdb.execute(f"copy \"{table.catalog_name}\" to '{file}' (format parquet)")
         boto3.client("s3").upload_file(str(file), BUCKET, f"{table.catalog_name}/1.parquet")
-        columns = [(column.catalog_name, curated_type(column), "") for column in table.columns]
+        columns = [(column.catalog_name, glue_type(column.type), "") for column in table.columns]
         described = glue.parquet_table(columns, f"s3://{BUCKET}/{table.catalog_name}/", "", {})
         boto3.client("glue").create_table(
             DatabaseName=DATABASE, TableInput={"Name": table.catalog_name, **described}

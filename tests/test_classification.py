@@ -4,17 +4,14 @@ import pytest
 
 from lakebook.errors import LakebookError
 from lakebook.people import classification
-from lakebook.source.postgresql import Column, Table
+from lakebook.source.model import Column, LakeType, Table
 
 AIRLINE = classification.read("classification/airline.yaml")
 
 
 def table(name, *columns):
-    found = tuple(
-        Column(name=each, catalog_name=each.lower(), type="text", kind="text", nullable=True)
-        for each in columns
-    )
-    return Table(1, *name.split("."), name.replace(".", "_").lower(), 0, False, 0, found)
+    found = tuple(Column(each, each.lower(), "text", LakeType("string")) for each in columns)
+    return Table(*name.split("."), name.replace(".", "_").lower(), 0, False, 0, found)
 
 
 PASSENGERS = table("customers.passengers", "passenger_id", "passport_number", "newsletter")

@@ -15,7 +15,9 @@ from dms_tasks import included, place, transformed, wait  # noqa: F401 - fixture
 from nasty_source import LOB_MAX_KILOBYTES, server  # noqa: F401 - fixtures
 from test_source import DELIVERED
 
-from lakebook.source import postgresql
+from lakebook.source.postgresql import catalog
+from lakebook.source.postgresql.connection import SETTINGS
+from lakebook.source.postgresql.delivered import delivered
 from local_aws.dms.types import MICROSECONDS
 from local_aws.postgresql import Server
 
@@ -215,18 +217,18 @@ def test_a_value_arrives_as_the_type_table_says(everything, admin, name, row):
 @pytest.mark.parametrize("row", range(7))
 def test_every_value_is_what_an_independent_program_expects(everything, admin, row):
     """The expressions with which the runbook measures the source, evaluated in the source."""
-    for name, setting in postgresql.connection.SETTINGS.items():
+    for name, setting in SETTINGS.items():
         admin.execute(f"set {name} = '{setting}'")
     columns = next(
         table for table in postgresql_tables(admin) if table.name == "everything"
     ).columns
     differing = {}
     for column in columns:
-        expression = postgresql.delivered(column, LOB_MAX_KILOBYTES)
-        if column.kind in ("date", "timestamp", "timestamptz"):
+        expression = delivered(column, LOB_MAX_KILOBYTES)
+        if column.type.name in ("date", "timestamp"):
             expression = (
                 f"({expression}) - date '1970-01-01'"
-                if column.kind == "date"
+                if column.type.name == "date"
                 else f"(extract(epoch from {expression}) * 1000000)::bigint"
             )
         expected = admin.execute(
@@ -234,10 +236,10 @@ def test_every_value_is_what_an_independent_program_expects(everything, admin, r
         ).fetchone()[0]
         found = (
             value(everything, column.name, row)
-            if column.kind not in ("date", "timestamp", "timestamptz")
+            if column.type.name not in ("date", "timestamp")
             else integer(everything, column.name, row)
         )
-        if column.kind == "float4" and found is not None:
+        if column.type.name == "float" and found is not None:
             found, expected = pa.scalar(found, pa.float32()), pa.scalar(expected, pa.float32())
         if found != expected and not (found != found and expected != expected):
             differing[column.name] = (found, expected)
@@ -256,14 +258,12 @@ def postgresql_tables(admin):
         def cursor(self):
             return admin.cursor()
 
-    original = postgresql.catalog.query
-    postgresql.catalog.query = lambda _, sql: [
-        list(row) for row in admin.execute(sql.encode()).fetchall()
-    ]
+    original = catalog.query
+    catalog.query = lambda _, sql: [list(row) for row in admin.execute(sql.encode()).fetchall()]
     try:
-        return postgresql.tables(Connection(), ["nasty"])
+        return catalog.tables(Connection(), ["nasty"])
     finally:
-        postgresql.catalog.query = original
+        catalog.query = original
 
 
 def test_bytes_arrive_as_they_are(everything):

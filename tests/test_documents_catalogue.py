@@ -217,7 +217,7 @@ def test_a_plan_reads_no_document_and_makes_no_call(landing, monkeypatch):
     monkeypatch.setattr(documents, "_described", lambda each: pytest.fail(f"{each} was read"))
     found = documents.landing(NAMES)
     assert calls(documents.catalogued(NAMES, found, documents.read(found, apply=False))) == []
-    assert [each["uri"] for each in found.due] == [f"s3://{NAMES.raw_bucket}/landing/a.txt"]
+    assert [each["uri"] for each in found.pending] == [f"s3://{NAMES.raw_bucket}/landing/a.txt"]
 
 
 @pytest.mark.parametrize("change", ["replaced", "deleted"])

@@ -16,7 +16,8 @@ import pytest
 from lakebook import CheckError, LakebookError, calls, ensure, gates
 from lakebook.layers import lake, models
 from lakebook.services import athena, ec2, glue, kms, s3, sagemaker
-from lakebook.source.postgresql import Column, Table
+from lakebook.source import table_json
+from lakebook.source.model import Column, LakeType, Table
 
 NAMES = foundation.names("models")
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
@@ -39,13 +40,13 @@ TOLD = {
     "card": {"intended_uses": {"purpose_of_model": "To carry an umbrella or not."}},
 }
 COLUMNS = (
-    Column("day_id", "day_id", "bigint", "int8", nullable=False),
-    Column("day", "day", "timestamp without time zone", "timestamp"),
-    Column("pressure", "pressure", "double precision", "float8"),
-    Column("wind", "wind", "character varying(10)", "varchar", length=10),
-    Column("rain", "rain", "integer", "int4"),
+    Column("day_id", "day_id", "bigint", LakeType("int64"), nullable=False),
+    Column("day", "day", "timestamp without time zone", LakeType("timestamp")),
+    Column("pressure", "pressure", "double precision", LakeType("double")),
+    Column("wind", "wind", "character varying(10)", LakeType("string", longest_bytes=40)),
+    Column("rain", "rain", "integer", LakeType("int32")),
 )
-DAYS = Table(0, "sky", "days", "sky_days", ROWS, False, 0, COLUMNS, ("day_id",))
+DAYS = Table("sky", "days", "sky_days", ROWS, False, 0, COLUMNS, ("day_id",))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def curated(snapshot, frame):
     kinds = ["bigint", "timestamp", "double", "string", "int"]
     columns = [(each.catalog_name, kind, "") for each, kind in zip(COLUMNS, kinds, strict=True)]
     proof = {"inputs": snapshot, "files": "", "measure": "", "rows": len(frame)}
-    parameters = {lake.SOURCE: lake.model(DAYS), lake.PROOF: json.dumps(proof)}
+    parameters = {lake.SOURCE: table_json.to_json(DAYS), lake.PROOF: json.dumps(proof)}
     ensure(
         [
             glue.table(

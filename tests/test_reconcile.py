@@ -16,12 +16,14 @@ from lakebook import evidence
 from lakebook.errors import CheckError
 from lakebook.reconcile import measure as reconcile
 from lakebook.reconcile import relations
-from lakebook.reconcile.canonical_sql import ATHENA, POSTGRESQL, REDSHIFT, row_text
+from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT, row_text
 from lakebook.reconcile.differing_keys import Keys, differing_keys
 from lakebook.reconcile.measure import Measure, Result
-from lakebook.reconcile.relations import Relation
-from lakebook.source import postgresql
-from lakebook.source.column_types import curated_type
+from lakebook.source.postgresql.connection import SETTINGS
+from lakebook.source.postgresql.delivered import delivered
+from lakebook.source.postgresql.dialect import POSTGRESQL, quote
+from lakebook.source.relation import Relation
+from lakebook.source.types import glue_type
 
 # ruff: noqa: F811 - fixtures
 
@@ -56,14 +58,16 @@ class Lake:
         """Copy through COPY … TO STDOUT as csv, which every type survives; binary as hexadecimal
         digits.
         """
-        types = [DUCKDB.get(curated_type(column), curated_type(column)) for column in table.columns]
+        types = [
+            DUCKDB.get(glue_type(column.type), glue_type(column.type)) for column in table.columns
+        ]
         columns = ", ".join(
-            f"{postgresql.quote(column.catalog_name)} {kind}"
+            f"{quote(column.catalog_name)} {kind}"
             for column, kind in zip(table.columns, types, strict=True)
         )
-        name = postgresql.quote(table.catalog_name)
+        name = quote(table.catalog_name)
         self.duckdb.execute(f"create or replace table {name} ({columns})")
-        values = [postgresql.delivered(column, LOB_MAX_KILOBYTES) for column in table.columns]
+        values = [delivered(column, LOB_MAX_KILOBYTES) for column in table.columns]
         texts = [
             f"encode({value}, 'hex')" if kind == "blob" else f"({value})::text"
             for value, kind in zip(values, types, strict=True)
@@ -72,9 +76,11 @@ class Lake:
             f"unhex(c{n})" if kind == "blob" else f"c{n}::{kind}" for n, kind in enumerate(types)
         ]
         with server.connect("nasty") as connection:
-            for setting, value in postgresql.connection.SETTINGS.items():
+            for setting, value in SETTINGS.items():
                 connection.execute(f"set {setting} = '{value}'")
-            rows = connection.execute(f"select {', '.join(texts)} from {table.relation}").fetchall()
+            rows = connection.execute(
+                f"select {', '.join(texts)} from {quote(table.schema)}.{quote(table.name)}"
+            ).fetchall()
         texts = pd.DataFrame(
             [list(map(self.plain, row)) for row in rows],
             columns=[f"c{n}" for n in range(len(types))],
@@ -90,12 +96,9 @@ class Lake:
         )
 
     def relation(self, dialect, table, name=None):
-        names = tuple(postgresql.quote(column.catalog_name) for column in table.columns)
+        names = tuple(quote(column.catalog_name) for column in table.columns)
         return Relation(
-            dialect,
-            postgresql.quote(name or table.catalog_name),
-            names,
-            lambda sql: self.ask(dialect, sql),
+            dialect, quote(name or table.catalog_name), names, lambda sql: self.ask(dialect, sql)
         )
 
     def ask(self, dialect, sql):
@@ -113,8 +116,8 @@ class Lake:
         for table, column, kind in self.duckdb.execute(
             "select table_name, column_name, data_type from information_schema.columns"
         ).fetchall():
-            if postgresql.quote(table) in sql:
-                schema.setdefault(table, {})[postgresql.quote(column)] = kind
+            if quote(table) in sql:
+                schema.setdefault(table, {})[quote(column)] = kind
         tree = qualify(
             sqlglot.parse_one(sql, read=dialect.name.lower()), schema=schema, dialect="duckdb"
         )
@@ -157,7 +160,7 @@ def measured(relation, table):
 
 
 def measured_source(source, table):
-    return measured(relations.source(source, table, LOB_MAX_KILOBYTES), table)
+    return measured(source.relation(table, LOB_MAX_KILOBYTES), table)
 
 
 @pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
@@ -182,7 +185,7 @@ def test_every_value_has_the_same_canonical_text_in_each_engine(lake, source, ev
             )
         ]
         for each in (
-            relations.source(source, everything, LOB_MAX_KILOBYTES),
+            source.relation(everything, LOB_MAX_KILOBYTES),
             lake.relation(dialect, everything),
         )
     )
@@ -249,10 +252,7 @@ def test_changing_any_single_value_changes_the_measure_and_names_the_key(
     assert reconcile.compare(expected, measured(relation, everything))
     assert measured(relation, everything).row_hash != expected.row_hash
     keys = differing_keys(
-        relations.source(source, everything, LOB_MAX_KILOBYTES),
-        relation,
-        everything,
-        LOB_MAX_KILOBYTES,
+        source.relation(everything, LOB_MAX_KILOBYTES), relation, everything, LOB_MAX_KILOBYTES
     )
     assert keys == Keys([], [], ["1"])
 
@@ -277,7 +277,7 @@ def test_missing_extra_and_changed_rows_are_told_apart_by_key(lake, source, tabl
     table = tables["parts"]
     lake.duckdb.execute("create or replace table changed as from nasty_parts")
     lake.duckdb.execute(change)
-    ours = relations.source(source, table, LOB_MAX_KILOBYTES)
+    ours = source.relation(table, LOB_MAX_KILOBYTES)
     found = differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
     assert [sorted(kind) for kind in (found.missing, found.extra, found.changed)] == list(keys)
 
@@ -289,7 +289,7 @@ def test_no_more_than_a_few_buckets_of_rows_are_fetched(lake, source, tables, mo
         """create or replace table changed as select id, k || '!' as k, "at" from nasty_parts"""
     )
     found = differing_keys(
-        relations.source(source, table, LOB_MAX_KILOBYTES),
+        source.relation(table, LOB_MAX_KILOBYTES),
         lake.relation(REDSHIFT, table, "changed"),
         table,
         LOB_MAX_KILOBYTES,
@@ -303,7 +303,7 @@ def test_rows_of_a_table_without_a_key_are_told_by_their_hash_and_number(lake, s
     table = tables["no_key"]
     lake.duckdb.execute("create or replace table changed as from nasty_no_key")
     lake.duckdb.execute("delete from changed where a = 1; insert into changed values (9, 'new')")
-    ours = relations.source(source, table, LOB_MAX_KILOBYTES)
+    ours = source.relation(table, LOB_MAX_KILOBYTES)
     found = differing_keys(ours, lake.relation(ATHENA, table, "changed"), table, LOB_MAX_KILOBYTES)
     assert [line.partition(" ")[2] for line in found.missing] == ["(2 times)", "(2 times)"]
     assert [line.partition(" ")[2] for line in found.extra] == ["(1 times)"]
@@ -348,9 +348,7 @@ def test_milliseconds_are_exact_for_every_timestamp_postgresql_knows(source):
         " g * interval '0.0001 seconds' from generate_series(0, 2000) g"
     )
     fast = POSTGRESQL.milliseconds.format(c="c")
-    assert postgresql.query(
-        source, f"select count(*) from ({timestamps}) t where {fast} <> {exact}"
-    ) == [[0]]
+    assert source.query(f"select count(*) from ({timestamps}) t where {fast} <> {exact}") == [[0]]
 
 
 def test_a_measure_survives_json(source, tables):
@@ -371,14 +369,12 @@ def test_the_source_is_measured_by_parallel_workers(source, admin):
             " interval '1 s', g / 3.0 from generate_series(1, 200000) g"
         )
         admin.execute("analyze nasty.many")
-        table = {each.name: each for each in postgresql.tables(source, ["nasty"])}["many"]
-        relation = relations.source(source, table, LOB_MAX_KILOBYTES)
+        table = {each.name: each for each in source.tables(["nasty"])}["many"]
+        relation = source.relation(table, LOB_MAX_KILOBYTES)
         plans = []
         recording = dataclasses.replace(
             relation,
-            run=lambda sql: (
-                plans.append(postgresql.query(source, "explain " + sql)) or relation.run(sql)
-            ),
+            run=lambda sql: plans.append(source.query("explain " + sql)) or relation.run(sql),
         )
         reconcile.measure(recording, table, LOB_MAX_KILOBYTES)
         assert "Gather" in str(plans[0])
@@ -390,7 +386,7 @@ def test_the_source_is_measured_by_parallel_workers(source, admin):
 def test_many_tables_are_measured_at_once_over_one_source_connection(source, tables, capsys):
     found = reconcile.measure_all(
         list(tables.values()),
-        lambda table: relations.source(source, table, LOB_MAX_KILOBYTES),
+        lambda table: source.relation(table, LOB_MAX_KILOBYTES),
         LOB_MAX_KILOBYTES,
         4,
     )
@@ -428,12 +424,12 @@ def records(monkeypatch):
     return kept
 
 
-def test_the_gate_tells_match_known_loss_and_what_is_not_carried(source, tables, records):
-    losses = postgresql.losses(source, list(tables.values()), LOB_MAX_KILOBYTES)
+def test_the_gate_tells_match_known_loss_and_what_is_not_replicated(source, tables, records):
+    losses = source.losses(list(tables.values()), LOB_MAX_KILOBYTES)
     results = []
     for table in tables.values():
         found = measured_source(source, table)
-        results.append(Result(table, found, found if found.rows and table.carried else None))
+        results.append(Result(table, found, found if found.rows and table.replicated else None))
     verdict = reconcile.gate("raw = source", results, losses).set_index("table")
     assert verdict["status"].to_dict() == {
         'Sché"ma.表': "match",
@@ -458,7 +454,7 @@ def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_know
     lake.duckdb.execute("create or replace table changed as from nasty_everything")
     lake.duckdb.execute("delete from changed where id = 4")
     ours, theirs = (
-        relations.source(source, everything, LOB_MAX_KILOBYTES),
+        source.relation(everything, LOB_MAX_KILOBYTES),
         lake.relation(ATHENA, everything, "changed"),
     )
     result = Result(
@@ -467,7 +463,7 @@ def test_the_gate_names_tables_and_keys_on_a_mismatch_even_where_losses_are_know
         measured(theirs, everything),
         lambda: differing_keys(ours, theirs, everything, LOB_MAX_KILOBYTES),
     )
-    losses = postgresql.losses(source, [everything], LOB_MAX_KILOBYTES)
+    losses = source.losses([everything], LOB_MAX_KILOBYTES)
     with pytest.raises(CheckError, match=r"nasty.everything: 7 rows expected, 6 found.*missing: 4"):
         reconcile.gate("raw = source", [result], losses)
     assert records[-1]["ok"] is False

@@ -15,6 +15,7 @@ import pytest
 from lakebook import CheckError, calls, diagnosis, ensure
 from lakebook.people import personas
 from lakebook.services import dms, ec2, kms, security_groups, vpc, vpc_endpoints
+from lakebook.source.engines import connect_source
 from local_aws.postgresql import Server
 
 SECRET, PREFIXES = "acme-rehearsal-source", "10.60.0.0/16"
@@ -105,7 +106,6 @@ def running(tmp_path_factory):
 def _build(server):
     """What 02 and 03 make along the path, and no more."""
     place = ec2.Place(NAMES)
-    source = {"secret": SECRET, "database": "postgres", "ssl_mode": "none"}
     made = [
         *foundation.bootstrap(NAMES),
         *dms.roles(NAMES, SECRET),
@@ -117,6 +117,7 @@ def _build(server):
     ensure(security_groups.groups(place, ON_PREMISES, server.port), apply=True)
     ensure(vpc_endpoints.endpoints(place, ["secretsmanager", "kms", "logs"]), apply=True)
     subnets = ec2.subnets(NAMES, [])
+    source = connect_source(SECRET).dms_endpoint(NAMES.role_arn("dms-secret"), "none")
     ensure(
         dms.replication(NAMES, source, {"rules": []}, subnets, "dms.t3.medium", 50, 32, 1, "none")[
             :3

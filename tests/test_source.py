@@ -8,8 +8,11 @@ from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, SECRET, admin, secrets, ser
 
 from lakebook.errors import LakebookError
 from lakebook.services.dms_table_mapping import table_mapping
-from lakebook.source import postgresql
+from lakebook.source.engines import connect_source
+from lakebook.source.model import ForeignKey
 from lakebook.source.names import catalog_name, catalog_names
+from lakebook.source.postgresql.delivered import delivered
+from lakebook.source.postgresql.types import PostgreSQLType, type_of
 
 # ruff: noqa: F811 - fixtures
 
@@ -34,7 +37,11 @@ def free_port():
         ({"username": None}, "needs username, password, host, port, engine"),
         ({"dbname": None}, "needs username, password, host, port, engine"),
         ({"port": "many"}, "needs username, password, host, port, engine"),
-        ({"engine": "mysql"}, "set its engine to postgresql"),
+        (
+            {"engine": "mysql"},
+            "engine 'mysql', which .* does not know; set its engine to one of postgresql",
+        ),
+        ({"engine": None}, "needs username, password, host, port, engine"),
         ({"password": "wr0ng-pa%ss"}, "correct username and password"),
         ({"dbname": "nowhere"}, "correct dbname"),
         ({"port": 1}, "does not answer at 127.0.0.1 port 1"),
@@ -46,7 +53,7 @@ def test_a_wrong_secret_is_explained_in_one_sentence_without_the_password(
 ):
     name, content = put_secret(secrets, **changed)
     with pytest.raises(LakebookError, match=message) as caught:
-        postgresql.connect(name, connect_timeout_seconds=5)
+        connect_source(name, connect_timeout_seconds=5)
     assert content["password"] not in repr(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert str(caught.value).count(". ") == 0
@@ -54,19 +61,19 @@ def test_a_wrong_secret_is_explained_in_one_sentence_without_the_password(
 
 def test_a_secret_that_is_not_there_is_named(secrets):
     with pytest.raises(LakebookError, match="There is no secret 'nothing'"):
-        postgresql.connect("nothing")
+        connect_source("nothing")
 
 
 def test_a_server_that_accepts_but_never_speaks_does_not_hold_us_up(secrets):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         name, _ = put_secret(secrets, port=silent.getsockname()[1])
         with pytest.raises(LakebookError, match="does not answer"):
-            postgresql.connect(name, connect_timeout_seconds=1)
+            connect_source(name, connect_timeout_seconds=1)
 
 
 def test_the_connection_cannot_write_and_shows_no_password(source, server):
     with pytest.raises(Exception, match="read-only transaction"):
-        postgresql.query(source, "create table nasty.forbidden (a int)")
+        source.query("create table nasty.forbidden (a int)")
     assert server.password("postgres") not in repr(source)
 
 
@@ -75,7 +82,7 @@ def test_the_session_gives_texts_the_form_that_the_type_table_prescribes(source)
         "select now()::text ~ '[+]00$', interval '1 day'::text, '\\x01'::bytea::text,"
         " 0.1::float8::text, current_setting('application_name')"
     )
-    assert postgresql.query(source, sql) == [[True, "1 day", "\\x01", "0.1", "lakebook"]]
+    assert source.query(sql) == [[True, "1 day", "\\x01", "0.1", "lakebook"]]
 
 
 def test_tables_are_listed_in_order_without_partitions_views_and_other_schemas(tables):
@@ -108,16 +115,12 @@ def test_keys_comments_and_kinds_are_read_from_the_catalog(tables):
     assert tables["no_key"].comment == "without a key"
     assert tables["no_key"].columns[0].comment == "a column"
     assert tables["Order items"].foreign_keys == (
-        postgresql.ForeignKey(('we"ird',), "nasty", "everything", ("id",)),
+        ForeignKey(('we"ird',), "nasty", "everything", ("id",)),
     )
     by_name = {column.name: column for column in tables["everything"].columns}
-    assert (by_name["dom"].kind, by_name["dom"].precision, by_name["dom"].scale) == (
-        "numeric",
-        12,
-        3,
-    )
-    assert (by_name["n_neg"].precision, by_name["n_neg"].scale) == (5, -2)
-    assert by_name["tags"].kind == by_name["ta"].kind == "array"
+    assert type_of(by_name["dom"]) == PostgreSQLType("numeric", 12, 3)
+    assert type_of(by_name["n_neg"]) == PostgreSQLType("numeric", 5, -2)
+    assert type_of(by_name["tags"]) == type_of(by_name["ta"]) == PostgreSQLType("array")
     assert by_name["total"].generated
     assert not by_name["id"].nullable
     assert len(tables["wide"].columns) == 200
@@ -126,12 +129,12 @@ def test_keys_comments_and_kinds_are_read_from_the_catalog(tables):
 def test_an_analyzed_big_table_is_estimated_and_says_so(admin, source, monkeypatch):
     monkeypatch.setattr("lakebook.source.postgresql.catalog.COUNTED_BYTES", 0)
     admin.execute("analyze nasty.parts")
-    parts = {table.name: table for table in postgresql.tables(source, ["nasty"])}["parts"]
+    parts = {table.name: table for table in source.tables(["nasty"])}["parts"]
     assert (parts.rows, parts.rows_estimated) == (500, True)
 
 
 def test_excluded_tables_are_left_out_by_either_name(source):
-    found = postgresql.tables(source, ["nasty"], ["wide", "nasty.parts"])
+    found = source.tables(["nasty"], ["wide", "nasty.parts"])
     assert not {"wide", "parts"} & {table.name for table in found}
 
 
@@ -146,7 +149,7 @@ def test_excluded_tables_are_left_out_by_either_name(source):
 )
 def test_a_wrong_schema_or_excluded_table_is_named(source, schemas, excluded, message):
     with pytest.raises(LakebookError, match=message):
-        postgresql.tables(source, schemas, excluded)
+        source.tables(schemas, excluded)
 
 
 def test_a_role_without_rights_is_told_the_grant_that_mends_it(secrets, server, admin):
@@ -154,21 +157,21 @@ def test_a_role_without_rights_is_told_the_grant_that_mends_it(secrets, server, 
     admin.execute(
         f"create role reader login password '{password}'; grant select on nasty.no_key to reader"
     )
-    connection = postgresql.connect(put_secret(secrets, username="reader", password=password)[0])
+    connection = connect_source(put_secret(secrets, username="reader", password=password)[0])
     try:
         with pytest.raises(LakebookError, match=r"may not read nasty\.Order items") as caught:
-            postgresql.tables(connection, ["nasty"])
+            connection.tables(["nasty"])
         grants = str(caught.value).partition("let the owner run: ")[2]
         assert '"nasty"."wide"' in grants
         admin.execute(grants.encode())
-        assert len(postgresql.tables(connection, ["nasty"])) == 7
+        assert len(connection.tables(["nasty"])) == 7
     finally:
         connection.close()
         admin.execute("drop owned by reader; drop role reader")
 
 
 def test_prerequisites_tell_full_load_from_cdc(source, tables):
-    found = postgresql.prerequisites(source, list(tables.values())).set_index("setting")
+    found = source.prerequisites(list(tables.values())).set_index("setting")
     assert found[found["for"] == "full load"]["ok"].all()
     assert found.loc["wal_level", "found"] == "logical"
     assert found.loc["tables without primary key", "found"] == "nasty.array_no_key, nasty.no_key"
@@ -176,7 +179,7 @@ def test_prerequisites_tell_full_load_from_cdc(source, tables):
 
 
 def test_losses_are_counted_in_the_source(source, tables):
-    found = postgresql.losses(source, list(tables.values()), LOB_MAX_KILOBYTES)
+    found = source.losses(list(tables.values()), LOB_MAX_KILOBYTES)
     affected = {
         (row.table, row.column): row.rows_affected
         for row in found.itertuples()
@@ -203,7 +206,7 @@ def test_losses_are_counted_in_the_source(source, tables):
 
 
 def test_the_zone_of_a_timestamptz_is_named_but_affects_no_row(source, tables):
-    found = postgresql.losses(source, [tables["everything"]], LOB_MAX_KILOBYTES)
+    found = source.losses([tables["everything"]], LOB_MAX_KILOBYTES)
     assert ((found["column"] == "tstz") & (found["rows_affected"] == 0)).any()
 
 
@@ -253,20 +256,19 @@ DELIVERED = {  # of the row with this id; docs/types.md
 def test_a_value_is_delivered_as_the_type_table_says(source, tables, name, row):
     column = next(column for column in tables["everything"].columns if column.name == name)
     sql = (
-        f"select ({postgresql.delivered(column, LOB_MAX_KILOBYTES)})::text from nasty.everything"
+        f"select ({delivered(column, LOB_MAX_KILOBYTES)})::text from nasty.everything"
         f" where id = {row}"
     )
-    assert postgresql.query(source, sql)[0][0] == DELIVERED[name, row]
+    assert source.query(sql)[0][0] == DELIVERED[name, row]
 
 
 @pytest.mark.parametrize("column", ["t", "pr", "ip", "pg"])
 def test_null_stays_null_as_text(source, tables, column):
     found = next(each for each in tables["everything"].columns if each.name == column)
     sql = (
-        f"select ({postgresql.delivered(found, LOB_MAX_KILOBYTES)}) is null from nasty.everything"
-        " where id = 0"
+        f"select ({delivered(found, LOB_MAX_KILOBYTES)}) is null from nasty.everything where id = 0"
     )
-    assert postgresql.query(source, sql) == [[True]]
+    assert source.query(sql) == [[True]]
 
 
 @pytest.mark.parametrize(
@@ -280,25 +282,27 @@ def test_null_stays_null_as_text(source, tables, column):
         "truncate nasty.array_no_key",
     ],
 )
-def test_the_position_changes_with_any_change_and_with_nothing_else(source, server, tables, change):
+def test_the_fingerprint_changes_with_any_change_and_with_nothing_else(
+    source, server, tables, change
+):
     some = [tables[name] for name in ("no_key", "parts", "array_no_key")]
-    before = postgresql.position(source, some)
-    assert postgresql.position(source, some) == before
+    before = source.fingerprint(some)
+    assert source.fingerprint(some) == before
     with server.connect("nasty") as other:
         other.autocommit = False
         other.execute("create table nasty.unrelated as select 1 as a")
         other.execute("select * from nasty.no_key for update")
-        assert postgresql.position(source, some) == before
+        assert source.fingerprint(some) == before
         other.execute("savepoint s; " + change)
         if not change.startswith(("truncate", "alter")):  # these would lock us out until they end
-            assert postgresql.position(source, some) == before
+            assert source.fingerprint(some) == before
         other.rollback()
-        assert postgresql.position(source, some) == before
+        assert source.fingerprint(some) == before
     with server.connect("nasty") as other:
         other.execute("begin")
         other.execute(change)
         other.execute("commit")
-    assert postgresql.position(source, some) != before
+    assert source.fingerprint(some) != before
     assert set(json.loads(before)) == {"tables", "rows", "sha256"}
 
 

@@ -26,31 +26,32 @@ if TYPE_CHECKING:
     from lakebook.layers.models import Model
     from lakebook.layers.warehouse import WarehouseTable
     from lakebook.names import Names
-    from lakebook.reconcile.relations import Relation
     from lakebook.services.redshift import Warehouse
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
+    from lakebook.source.relation import Relation
+    from lakebook.source.source import Source
 
 NO_LOSSES = pd.DataFrame(columns=["table", "column", "loses", "rows_affected"])
 
 
 def measuring(
-    connection: Any, tables: list[Table], lob_max_kilobytes: int, *, when: bool
+    source: Source, tables: list[Table], lob_max_kilobytes: int, *, when: bool
 ) -> Future[dict[str, Measure]] | None:
     """Begin to measure the source, in a thread, so that it is measured while DMS copies it; None
     unless `when`.
     """
     if not when:
         return None
-    source = partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes)
-    return ThreadPoolExecutor(1, "source").submit(measure_all, tables, source, lob_max_kilobytes)
+    relation = partial(source.relation, lob_max_kilobytes=lob_max_kilobytes)
+    return ThreadPoolExecutor(1, "source").submit(measure_all, tables, relation, lob_max_kilobytes)
 
 
 def raw_equals_source(
     names: Names,
-    connection: Any,
+    source: Source,
     tables: list[Table],
     losses: pd.DataFrame,
-    position: str,
+    fingerprint: str,
     lob_max_kilobytes: int,
     expected: Future[dict[str, Measure]] | None,
     *,
@@ -62,7 +63,7 @@ def raw_equals_source(
     `expected` is what `measuring` began; where it is None the same comparison was verified
     before, and nothing is newly verified. Raises CheckError on any difference.
     """
-    name, carried = "raw = source", [each for each in tables if each.carried]
+    name, replicated = "raw = source", [each for each in tables if each.replicated]
     if not apply:
         return _later(name)
     if expected is None:
@@ -72,34 +73,32 @@ def raw_equals_source(
         }
         reconcile.gate(f"{name}, verified before", _results(tables, known, known, None), losses)
         return {}
-    source, raw = (
-        partial(relations.source, connection, lob_max_kilobytes=lob_max_kilobytes),
-        _layer(names, "raw"),
-    )
-    measured = measure_all(carried, raw, lob_max_kilobytes)
-    keys = partial(_keys, source, raw, lob_max_kilobytes)
+    relation = partial(source.relation, lob_max_kilobytes=lob_max_kilobytes)
+    raw = _layer(names, "raw")
+    measured = measure_all(replicated, raw, lob_max_kilobytes)
+    keys = partial(_keys, relation, raw, lob_max_kilobytes)
     reconcile.gate(name, _results(tables, expected.result(), measured, keys), losses)
     return {
         each.catalog_name: lake.raw_proof(
-            names, each, position, measured[each.catalog_name].to_json()
+            names, each, fingerprint, measured[each.catalog_name].to_json()
         )
-        for each in carried
+        for each in replicated
     }
 
 
 def curated_equals_raw(
-    names: Names, due: list[Conversion], lob_max_kilobytes: int, *, apply: bool
+    names: Names, pending: list[Conversion], lob_max_kilobytes: int, *, apply: bool
 ) -> dict[str, str]:
     """Compare the new snapshots, still in the staging database, with what the raw layer was found
     to hold; measures by catalog name.
 
     Raises CheckError on any difference.
     """
-    if not apply or not due:
+    if not apply or not pending:
         return _later("curated = raw") if not apply else {}
     tables, expected = (
-        [each.table for each in due],
-        {each.table.catalog_name: Measure.from_json(each.measure) for each in due},
+        [each.table for each in pending],
+        {each.table.catalog_name: Measure.from_json(each.measure) for each in pending},
     )
     staged, raw = _layer(names, "staging"), _layer(names, "raw")
     measured = measure_all(tables, staged, lob_max_kilobytes)
@@ -196,7 +195,7 @@ def _results(
     measured: dict[str, Measure],
     keys: Callable[[Table], Any] | None,
 ) -> list[Result]:
-    nothing = Measure(0, 0, {})  # a table that DMS suspends is measured nowhere
+    nothing = Measure(0, 0, {})  # a table that DMS does not replicate is measured nowhere
     return [
         Result(
             each,

@@ -18,15 +18,17 @@ from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import documents, lake, models
+from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, s3
-from lakebook.source.postgresql import literal, query, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lakebook.names import Names
     from lakebook.services.redshift import Warehouse
-    from lakebook.source.postgresql import Table
+    from lakebook.source.dialect import Dialect
+    from lakebook.source.model import Table
+    from lakebook.source.source import Source
 
 LAYERS = ("raw", "staging", "curated")
 
@@ -48,12 +50,11 @@ class Request:
             f" {', '.join(each.full_name for each in self.tables)}"
         )
 
-    @property
-    def value(self) -> str:
+    def value(self, dialect: Dialect) -> str:
         """The key in SQL."""
         [name] = self.subject.primary_key
-        kind = next(each.kind for each in self.subject.columns if each.name == name)
-        return str(int(self.key)) if kind in ("int2", "int4", "int8") else literal(self.key)
+        found = next(each.type for each in self.subject.columns if each.name == name)
+        return str(int(self.key)) if found.is_integer else dialect.literal(self.key)
 
     def named_in(self) -> list[tuple[Table, str]]:
         """(table, column) of every table that names the person by the key itself."""
@@ -86,12 +87,13 @@ def read(names: Names, secret: str) -> Request:
     return Request(names, subject, str(told["key"]), tuple(_related(subject, list(known.values()))))
 
 
-def in_source(request: Request, connection: Any) -> dict[str, int]:
+def in_source(request: Request, source: Source) -> dict[str, int]:
     """Rows of the source that name the person, by table; they must be erased there first."""
-    found = {}
+    found, quote, value = {}, source.dialect.quote, request.value(source.dialect)
     for table, column in request.named_in():
-        sql = f"select count(*) from {table.relation} where {quote(column)} = {request.value}"
-        found[table.full_name] = int(query(connection, sql)[0][0])
+        name = f"{quote(table.schema)}.{quote(table.name)}"
+        sql = f"select count(*) from {name} where {quote(column)} = {value}"
+        found[table.full_name] = int(source.query(sql)[0][0])
     return {name: rows for name, rows in found.items() if rows}
 
 
@@ -104,7 +106,7 @@ def in_layers(request: Request, warehouse: Warehouse) -> list[dict[str, Any]]:
             if table.catalog_name in there:
                 sql = (
                     f'SELECT count(*) FROM "{table.catalog_name}" WHERE'
-                    f" {quote(_catalog(table, column))} = {request.value}"
+                    f" {ATHENA.quote(_catalog(table, column))} = {request.value(ATHENA)}"
                 )
                 rows = int(athena.answer(sql, names.database(layer), workgroup)[0][0])
                 found.append({"place": layer, "table": table.full_name, "rows": rows})
@@ -116,8 +118,8 @@ def in_layers(request: Request, warehouse: Warehouse) -> list[dict[str, Any]]:
         if name in loaded:
             where = '"' + name.replace(".", '"."') + '"'
             sql = (
-                f"SELECT count(*) FROM {where} WHERE {quote(_catalog(table, column))} ="
-                f" {request.value}"
+                f"SELECT count(*) FROM {where} WHERE"
+                f" {REDSHIFT.quote(_catalog(table, column))} = {request.value(REDSHIFT)}"
             )
             found.append(
                 {

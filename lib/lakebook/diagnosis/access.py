@@ -13,7 +13,8 @@ from lakebook.diagnosis.permissions import refused
 from lakebook.ensure import current, wait
 from lakebook.errors import LakebookError
 from lakebook.services import kms
-from lakebook.source import postgresql
+from lakebook.source.engines import connect_source
+from lakebook.source.overview import unmet
 
 if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path
@@ -155,12 +156,12 @@ def dms_connection(path: Path) -> str:
 def source(path: Path) -> str:
     """Whether the database lets us in and fulfils what DMS demands."""
     try:
-        connection = postgresql.connect(path.secret)
+        found = connect_source(path.secret)
     except LakebookError as error:
         raise Broken("no connection", str(error)) from None
     if not path.schemas:
         raise Absent("it answers; no schemas were named to look at")
-    tables = postgresql.tables(connection, path.schemas, path.excluded_tables)
-    if unmet := postgresql.unmet(postgresql.prerequisites(connection, tables), path.purpose):
-        raise Broken("; ".join(unmet), f"On the source: {unmet[0]}.")
+    tables = found.tables(path.schemas, path.excluded_tables)
+    if missing := unmet(found.prerequisites(tables), path.purpose):
+        raise Broken("; ".join(missing), f"On the source: {missing[0]}.")
     return f"{len(tables)} tables, ready for {path.purpose}"

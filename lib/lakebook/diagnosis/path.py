@@ -14,11 +14,10 @@ from lakebook import aws
 from lakebook.diagnosis.answers import Absent, described
 from lakebook.ensure import current
 from lakebook.services import ec2
+from lakebook.source.engines import default_port
 
 if TYPE_CHECKING:
     from lakebook.names import Names
-
-DEFAULT_PORT = 5432
 
 
 @dataclass(eq=False)
@@ -195,9 +194,15 @@ class Path:
 
     @property
     def source_port(self) -> int:
-        """The source's port, PostgreSQL's own where the secret does not say."""
+        """The source's port, its engine's own where the secret does not say; raises Absent where
+        that is not known.
+        """
         given = str(self.secret_content.get("port", ""))
-        return int(given) if given.isdigit() else DEFAULT_PORT
+        if given.isdigit():
+            return int(given)
+        if usual := default_port(str(self.secret_content.get("engine", ""))):
+            return usual
+        raise Absent("the secret does not say at which port the source listens")
 
     @property
     def source_network(self) -> str:

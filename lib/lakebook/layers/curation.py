@@ -1,4 +1,4 @@
-"""From raw to curated: which tables are due, the manifest the Glue job reads, its result, and the
+"""From raw to curated: which conversions are pending, the manifest the Glue job reads, its result, and the
 switch of the catalog.
 """
 
@@ -15,18 +15,24 @@ from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
+from lakebook.reconcile.measure import Measure, compare
 from lakebook.services import glue, s3, storage
-from lakebook.source import column_types
+from lakebook.source import table_json
+from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lakebook.layers.lake import RawTable
     from lakebook.names import Names
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
 
 TRANSFORM = re.compile(r"(year|month|day|value)\((\w+)\)")
 SCRIPT = (files("lakebook.layers.jobs") / "raw_to_curated.py").read_text()
+# One more whenever the script would write something else from the same manifest: all tables are
+# then converted anew. tests/test_kept_catalog.py notices a script that was changed.
+CONVERSION = 1
+EXTENSIONS = {"snappy": "snappy", "gzip": "gz", "zstd": "zstd"}  # of Spark's Parquet files
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Conversion:
     files: list[str]
     location: str  # s3://acme-rehearsal-curated/operations/flights/snapshot=<inputs>/
     partition_by: list[dict[str, str]]  # [{"name", "column", "transform"}]
-    inputs: str  # names everything the outcome depends on: files, columns, layout, script
+    inputs: str  # names everything the outcome depends on: files, columns, layout, CONVERSION
     # the catalog already shows a proved snapshot of these inputs, and its files are all there
     done: bool
     measure: str  # what the raw layer was found to hold, as reconcile.Measure writes it
@@ -46,8 +52,7 @@ class Conversion:
     def columns(self) -> list[tuple[str, str, str]]:
         """(name, Hive type, comment) in the source's order."""
         return [
-            (each.catalog_name, column_types.curated_type(each), each.comment)
-            for each in self.table.columns
+            (each.catalog_name, glue_type(each.type), each.comment) for each in self.table.columns
         ]
 
     @property
@@ -85,41 +90,41 @@ def conversions(
     ]
 
 
-def manifest(due: list[Conversion], compression: str) -> dict[str, Any]:
+def manifest(pending: list[Conversion], compression: str) -> dict[str, Any]:
     """What the job is told, table by table; see `jobs/raw_to_curated.py`."""
-    return {"compression": compression, "tables": [_manifest_entry(each) for each in due]}
+    return {"compression": compression, "tables": [_manifest_entry(each) for each in pending]}
 
 
 @resource
 def converted(
-    name: str, names: Names, due: list[Conversion], compression: str, timeout_seconds: float
+    name: str, names: Names, pending: list[Conversion], compression: str, timeout_seconds: float
 ) -> Iterator[Call]:
-    """One run of the job over the tables that are due; none where a run over the same inputs has
+    """One run of the job over the tables that are pending; none where a run over the same inputs has
     left its result.
     """
-    if due and result(names, due) is None:
+    if pending and result(names, pending) is None:
         told, (bucket, key), client = (
-            manifest(due, compression),
-            s3.split(_uri(names, "manifests", due)),
+            manifest(pending, compression),
+            s3.split(_uri(names, "manifests", pending)),
             aws.client("s3"),
         )
-        for each in due:
+        for each in pending:
             yield from s3.emptied(each.location)  # what a run that failed half-way has left
         yield Call(
             client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(told, indent=1)}
         )
         arguments = {
-            "--manifest": _uri(names, "manifests", due),
-            "--result": _uri(names, "results", due),
+            "--manifest": _uri(names, "manifests", pending),
+            "--result": _uri(names, "results", pending),
         }
         yield glue.run_job(name, arguments, timeout_seconds)
 
 
-def result(names: Names, due: list[Conversion]) -> dict[str, Any] | None:
+def result(names: Names, pending: list[Conversion]) -> dict[str, Any] | None:
     """What the job left for these inputs, table name to rows, bytes, files, partitions; None when
     any of it is not there.
     """
-    uri = _uri(names, "results", due)
+    uri = _uri(names, "results", pending)
     if not s3.objects(uri):
         return None
     bucket, key = s3.split(uri)
@@ -128,7 +133,9 @@ def result(names: Names, due: list[Conversion]) -> dict[str, Any] | None:
     )["tables"]
     written = {each["uri"]: each["bytes"] for table in outcome.values() for each in table["files"]}
     there = {
-        each["uri"]: each["bytes"] for conversion in due for each in s3.objects(conversion.location)
+        each["uri"]: each["bytes"]
+        for conversion in pending
+        for each in s3.objects(conversion.location)
     }
     return outcome if written == there else None
 
@@ -183,7 +190,7 @@ def overview(conversions: list[Conversion]) -> list[dict[str, Any]]:
             "files": len(each.files),
             "partitioned by": ", ".join(key["name"] for key in each.partition_by),
             "snapshot": each.inputs,
-            "due": not each.done,
+            "pending": not each.done,
         }
         for each in conversions
     ]
@@ -241,15 +248,14 @@ def _published(
     if not each.done and (measure is None or outcome is None):
         return []
     database, name = names.database("curated"), each.table.catalog_name
-    parameters = {lake.SOURCE: lake.model(each.table)}
+    parameters = {lake.SOURCE: table_json.to_json(each.table)}
     if measure is not None and outcome is not None:
-        proof = {
-            "inputs": each.inputs,
-            "files": lake.fingerprint(s3.objects(each.location)),
-            "measure": measure,
-            "rows": outcome["rows"],
-        }
-        parameters[lake.PROOF] = json.dumps(proof)
+        parameters[lake.PROOF] = lake.proof(
+            inputs=each.inputs,
+            files=lake.fingerprint(s3.objects(each.location)),
+            measure=measure,
+            rows=outcome["rows"],
+        )
     switched = glue.table(
         name,
         database,
@@ -270,15 +276,13 @@ def _published(
 
 
 def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str) -> Conversion:
-    table, layout = (
-        raw.source,
-        [_partition(raw.source, each) for each in partition_by.split(",") if each],
-    )
-    inputs = lake.fingerprint(
-        [raw.files, json.loads(lake.model(table)), layout, compression, SCRIPT]
-    )
+    table = raw.source
+    layout = [_partition(table, each) for each in partition_by.split(",") if each]
+    inputs = lake.fingerprint([CONVERSION, raw.files, _columns(table), layout, compression])
     have = glue.describe(names.database("curated"), table.catalog_name)
-    proof = json.loads(have["Parameters"].get(lake.PROOF, "{}")) if have else {}
+    proof = lake.proof_of(have)
+    if have and _converted_by_version_1(raw, have, proof, layout, compression):
+        inputs = proof["inputs"]
     location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
     done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(
         s3.objects(location)
@@ -294,6 +298,30 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
     )
 
 
+def _converted_by_version_1(
+    raw: RawTable,
+    have: dict[str, Any],
+    proof: dict[str, Any],
+    layout: list[dict[str, str]],
+    compression: str,
+) -> bool:
+    """Whether the catalog shows a snapshot from before names were made as today, which holds what
+    this conversion would write: it was proved equal to these raw files, and is laid out like this.
+    """
+    if not proof or "version" in proof or CONVERSION != 1:
+        return False
+    files = s3.objects(have["StorageDescriptor"]["Location"])
+    return (
+        raw.proof.get("files") == lake.fingerprint(raw.files)
+        and not compare(
+            Measure.from_json(raw.proof["measure"]), Measure.from_json(proof["measure"])
+        )
+        and table_json.to_json(lake.source_of(have)) == table_json.to_json(raw.source)
+        and [each["Name"] for each in have["PartitionKeys"]] == [each["name"] for each in layout]
+        and all(each["uri"].endswith(f".{EXTENSIONS[compression]}.parquet") for each in files)
+    )
+
+
 def _partition(table: Table, declared: str) -> dict[str, str]:
     """`month(scheduled_departure)` as the manifest has it."""
     found = TRANSFORM.fullmatch(declared.strip())
@@ -306,20 +334,23 @@ def _partition(table: Table, declared: str) -> dict[str, str]:
     return {"name": f"{found[2]}_{found[1]}", "column": found[2], "transform": found[1]}
 
 
-def _manifest_entry(each: Conversion) -> dict[str, Any]:
-    columns = [
-        {"raw": column.name, "name": column.catalog_name, "type": column_types.curated_type(column)}
-        for column in each.table.columns
+def _columns(table: Table) -> list[dict[str, str]]:
+    return [
+        {"raw": column.name, "name": column.catalog_name, "type": glue_type(column.type)}
+        for column in table.columns
     ]
+
+
+def _manifest_entry(each: Conversion) -> dict[str, Any]:
     return {
         "name": each.table.catalog_name,
         "files": each.files,
         "location": each.location,
-        "columns": columns,
+        "columns": _columns(each.table),
         "partition_by": each.partition_by,
     }
 
 
-def _uri(names: Names, kind: str, due: list[Conversion]) -> str:
-    inputs = lake.fingerprint(sorted(each.inputs for each in due))
+def _uri(names: Names, kind: str, pending: list[Conversion]) -> str:
+    inputs = lake.fingerprint(sorted(each.inputs for each in pending))
     return f"s3://{names.jobs_bucket}/curation/{kind}/{inputs}.json"

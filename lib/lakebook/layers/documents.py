@@ -98,7 +98,7 @@ class Landing:
     done: bool  # the catalog shows that snapshot, and its files are all there
 
     @property
-    def due(self) -> list[dict[str, Any]]:
+    def pending(self) -> list[dict[str, Any]]:
         """The objects that are new or were replaced."""
         known = set(self.known["address"].to_pylist())
         return [each for each in self.objects if each["uri"] not in known]
@@ -144,14 +144,14 @@ def overview(found: Landing) -> list[dict[str, int]]:
         {
             "documents": len(found.objects),
             "unchanged": len(found.known),
-            "to read": len(found.due),
+            "to read": len(found.pending),
             "no longer there": found.catalogued - len(found.known),
         }
     ]
 
 
 def read(found: Landing, *, apply: bool) -> pyarrow.Table | None:
-    """Every document's row, the due ones read now; None unless `apply`, and where nothing has
+    """Every document's row, the pending ones read now; None unless `apply`, and where nothing has
     changed.
 
     Raises LakebookError when an object goes or changes meanwhile.
@@ -159,7 +159,7 @@ def read(found: Landing, *, apply: bool) -> pyarrow.Table | None:
     if not apply or found.done:
         return None
     with ThreadPoolExecutor(READ_AT_ONCE) as readers:
-        new = pyarrow.Table.from_pylist(list(readers.map(_described, found.due)), SCHEMA)
+        new = pyarrow.Table.from_pylist(list(readers.map(_described, found.pending)), SCHEMA)
     return pyarrow.concat_tables([found.known, new]).sort_by("address")
 
 

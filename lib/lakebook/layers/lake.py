@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakebook.services import athena, glue, kms, s3
-from lakebook.source import column_types
-from lakebook.source.postgresql import Column, ForeignKey, Table
+from lakebook.source import table_json
+from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
     from lakebook.ensure import Resource
     from lakebook.names import Names
+    from lakebook.source.model import Table
 
 SOURCE = "lakebook.source"  # the source table as it was when it was copied
 PROOF = "lakebook.proof"  # what the reconciliation of this layer found, and of which data
+VERSION = 2  # of the JSON in PROOF; SOURCE has its own, in table_json
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class RawTable:
 
     source: Table
     files: list[dict[str, Any]]  # [{"uri", "bytes", "etag"}]
-    proof: dict[str, Any]  # {"position", "files", "measure"}, empty before the first reconciliation
+    # {"fingerprint" of the source, "files", "measure"}; empty before the first reconciliation
+    proof: dict[str, Any]
 
 
-def raw_table(names: Names, table: Table, proof: dict[str, Any] | None = None) -> Resource:
+def raw_table(names: Names, table: Table, verification: dict[str, Any] | None = None) -> Resource:
     """The catalog table over what DMS writes for one source table; its columns are read by
     position, under names every engine takes.
     """
@@ -42,10 +45,10 @@ def raw_table(names: Names, table: Table, proof: dict[str, Any] | None = None) -
         ("dms_timestamp", "string", "when DMS moved the row, UTC"),
     ]
     added_last = [("dms_change_seq", "string", "order of changes; NULL on full load")]
-    columns = [
-        (each.catalog_name, column_types.raw_type(each), each.comment) for each in table.columns
-    ]
-    parameters = {SOURCE: model(table), **({PROOF: json.dumps(proof)} if proof else {})}
+    columns = [(each.catalog_name, glue_type(each.type), each.comment) for each in table.columns]
+    parameters = {SOURCE: table_json.to_json(table)}
+    if verification:
+        parameters[PROOF] = proof(**verification)
     location, comment = raw_location(names, table), table.comment
     wanted = glue.parquet_table(
         [*added_first, *columns, *added_last], location, comment, parameters, by_position=True
@@ -63,9 +66,9 @@ def raw_tables(names: Names) -> list[RawTable]:
     found = [
         each for each in glue.tables(names.database("raw")) if SOURCE in each.get("Parameters", {})
     ]
-    tables = [(source_of(each), json.loads(each["Parameters"].get(PROOF, "{}"))) for each in found]
+    tables = [(source_of(each), proof_of(each)) for each in found]
     return [
-        RawTable(table, s3.objects(raw_location(names, table)), proof) for table, proof in tables
+        RawTable(table, s3.objects(raw_location(names, table)), proved) for table, proved in tables
     ]
 
 
@@ -86,32 +89,32 @@ def raw_layer(
     ]
 
 
-def raw_proof(names: Names, table: Table, position: str, measure: str) -> dict[str, Any]:
-    """What phase 03 records of a table whose raw files were found equal to the source at
-    `position`.
+def raw_proof(names: Names, table: Table, source_fingerprint: str, measure: str) -> dict[str, Any]:
+    """What phase 03 records of a table whose raw files were found equal to the source, while that
+    had this fingerprint.
     """
     return {
-        "position": position,
+        "fingerprint": source_fingerprint,
         "files": fingerprint(s3.objects(raw_location(names, table))),
         "measure": measure,
     }
 
 
-def raw_is_proved(names: Names, tables: list[Table], position: str) -> bool:
-    """Whether every table, as it is defined now, was found equal to the source at this very
-    position, and its files are still those.
+def raw_matches_source(names: Names, tables: list[Table], source_fingerprint: str) -> bool:
+    """Whether every table, as it is defined now, was found equal to the source with this very
+    fingerprint, and its files are still those.
     """
-    proved = {each.source.catalog_name: each for each in raw_tables(names)}
+    found = {each.source.catalog_name: each for each in raw_tables(names)}
     return bool(tables) and all(
-        (raw := proved.get(table.catalog_name)) is not None
-        and model(raw.source) == model(table)
-        and raw.proof.get("position") == position
+        (raw := found.get(table.catalog_name)) is not None
+        and table_json.to_json(raw.source) == table_json.to_json(table)
+        and raw.proof.get("fingerprint") == source_fingerprint
         and raw.proof["files"] == fingerprint(raw.files)
         for table in tables
     )
 
 
-def unproved(raw: list[RawTable]) -> list[str]:
+def unverified(raw: list[RawTable]) -> list[str]:
     """The raw tables that were never found equal to the source, or whose files have changed
     since.
     """
@@ -136,21 +139,19 @@ def fingerprint(content: Any) -> str:
 
 def source_of(catalogued: dict[str, Any]) -> Table:
     """The source table that a catalog table of ours was made from."""
-    found = json.loads(catalogued["Parameters"][SOURCE])
-    columns = tuple(Column(**each) for each in found.pop("columns"))
-    foreign_keys = tuple(ForeignKey(**each) for each in found.pop("foreign_keys"))
-    return Table(
-        **{
-            **found,
-            "columns": columns,
-            "foreign_keys": foreign_keys,
-            "primary_key": tuple(found["primary_key"]),
-        }
-    )
+    return table_json.from_json(catalogued["Parameters"][SOURCE])
 
 
-def model(table: Table) -> str:
-    """A source table as JSON, without what changes from day to day."""
-    return json.dumps(
-        asdict(replace(table, oid=0, rows=0, rows_estimated=False, bytes=0)), sort_keys=True
-    )
+def proof(**found: Any) -> str:
+    """What a reconciliation found, as a table's parameters keep it."""
+    return json.dumps({"version": VERSION, **found})
+
+
+def proof_of(catalogued: dict[str, Any] | None) -> dict[str, Any]:
+    """What was proved of a table that the catalog describes, in any version; empty where nothing
+    was.
+    """
+    found: dict[str, Any] = json.loads((catalogued or {}).get("Parameters", {}).get(PROOF, "{}"))
+    if "position" in found:  # version 1
+        found["fingerprint"] = found.pop("position")
+    return found

@@ -9,7 +9,7 @@ import io
 import json
 import string
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,12 @@ from lakebook import aws, evidence
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.project import project
+from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, kms, s3, sagemaker
-from lakebook.source import column_types
+from lakebook.source import table_json
+from lakebook.source.model import Column, LakeType, Table
 from lakebook.source.names import catalog_name
-from lakebook.source.postgresql import Column, Table, quote
+from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
     from lakebook.ensure import Resource
@@ -112,7 +114,7 @@ class Model:
     @property
     def asked_in_warehouse(self) -> str:
         """The table that predictions are made for, as the warehouse names it."""
-        return f"{quote(catalog_name(self._asked.schema))}.{quote(catalog_name(self._asked.name))}"
+        return f"{REDSHIFT.quote(catalog_name(self._asked.schema))}.{REDSHIFT.quote(catalog_name(self._asked.name))}"
 
     def missing(self) -> list[str]:
         """The tables that the query reads and the curated layer does not have."""
@@ -123,7 +125,7 @@ class Model:
         rows from then on to be asked.
         """
         known, split = (
-            f"{quote(self.told['label'])} IS NOT NULL",
+            f"{ATHENA.quote(self.told['label'])} IS NOT NULL",
             f"timestamp '{self.told['split_at']}'",
         )
         told, answer = [self.key, *self.told["features"]], self.told["label"]
@@ -136,7 +138,7 @@ class Model:
         return [
             athena.unloaded(
                 f"{self.name} {channel}",
-                f"SELECT {', '.join(map(quote, columns))} FROM ({self._query}) AS known WHERE"
+                f"SELECT {', '.join(map(ATHENA.quote, columns))} FROM ({self._query}) AS known WHERE"
                 f" {condition}",
                 self._uri(channel),
                 database,
@@ -245,14 +247,13 @@ class Model:
         """
         if measure is None:
             return []
-        files = lake.fingerprint(s3.objects(self.location))
-        proof = {
-            "inputs": self.inputs,
-            "files": files,
-            "measure": measure.to_json(),
-            "rows": measure.rows,
-        }
-        parameters = {lake.SOURCE: lake.model(self.table), lake.PROOF: json.dumps(proof)}
+        proof = lake.proof(
+            inputs=self.inputs,
+            files=lake.fingerprint(s3.objects(self.location)),
+            measure=measure.to_json(),
+            rows=measure.rows,
+        )
+        parameters = {lake.SOURCE: table_json.to_json(self.table), lake.PROOF: proof}
         described = glue.parquet_table(self._columns, self.location, self.table.comment, parameters)
         return [glue.table(self.table.catalog_name, self.names.database("curated"), described)]
 
@@ -261,7 +262,7 @@ class Model:
         "rows"}; empty while there are none.
         """
         have = glue.describe(self.names.database("curated"), self.table.catalog_name)
-        found: dict[str, Any] = json.loads((have or {}).get("Parameters", {}).get(lake.PROOF, "{}"))
+        found = lake.proof_of(have)
         there = found.get("inputs") == self.inputs and found["files"] == lake.fingerprint(
             s3.objects(self.location)
         )
@@ -279,14 +280,13 @@ class Model:
         """The table of predictions, as if the source had it; no foreign key, by which the warehouse
         would lay out the other table anew.
         """
-        key = Column(**{**vars(self._key), "nullable": False, "generated": False})
+        key = replace(self._key, nullable=False, generated=False)
         comment = "The model's probability that the answer is yes"
         columns = (
             key,
-            Column("probability", "probability", "double precision", "float8", comment=comment),
+            Column("probability", "probability", "double", LakeType("double"), comment=comment),
         )
         return Table(
-            0,
             SCHEMA,
             self.table_name,
             f"{SCHEMA}_{self.table_name}",
@@ -377,10 +377,10 @@ class Model:
 
     def rows_answered(self) -> int:
         """How many of those rows have one prediction in the staging database, counted anew."""
-        key = quote(self.key)
+        key = ATHENA.quote(self.key)
         answers = (
             f"SELECT {key} FROM"
-            f" {quote(self.names.database('staging'))}.{quote(self.table.catalog_name)} GROUP BY"
+            f" {ATHENA.quote(self.names.database('staging'))}.{ATHENA.quote(self.table.catalog_name)} GROUP BY"
             f" {key} HAVING count(*) = 1"
         )
         sql = (
@@ -404,8 +404,7 @@ class Model:
     @property
     def _columns(self) -> list[tuple[str, str, str]]:
         return [
-            (each.catalog_name, column_types.curated_type(each), each.comment)
-            for each in self.table.columns
+            (each.catalog_name, glue_type(each.type), each.comment) for each in self.table.columns
         ]
 
     @cached_property
@@ -421,9 +420,7 @@ class Model:
 
     @cached_property
     def _snapshots(self) -> dict[str, str]:
-        proofs = {
-            name: json.loads(each["Parameters"][lake.PROOF]) for name, each in self._curated.items()
-        }
+        proofs = {name: lake.proof_of(each) for name, each in self._curated.items()}
         return {name: proofs[name]["inputs"] for name in self._tables if name in proofs}
 
     @property
@@ -441,7 +438,7 @@ class Model:
         """The table that predictions are made for."""
         found = self._curated.get(self.told["table"])
         schema, _, name = self.told["table"].partition(".")
-        return lake.source_of(found) if found else Table(0, schema, name, "", 0, False, 0, ())
+        return lake.source_of(found) if found else Table(schema, name, "", 0, False, 0, ())
 
     @property
     def _key(self) -> Column:
@@ -451,7 +448,7 @@ class Model:
             raise LakebookError(
                 f"{self.told['table']} has no column {name}: correct key in the model's file."
             )
-        return found or Column(name, name, "bigint", "int8")
+        return found or Column(name, name, "bigint", LakeType("int64"))
 
     def _container(self) -> dict[str, Any]:
         job = sagemaker.completed("training", self.job_name) or {}
@@ -560,7 +557,7 @@ def overview(warehouse: Warehouse, chosen: list[Model]) -> pd.DataFrame:
     parts = [
         f"SELECT '{each.name}' AS model, floor(probability * 10) / 10 AS \"from probability\","
         f' count(*) AS "rows" FROM "{SCHEMA}"."{each.table_name}" JOIN {each.asked_in_warehouse} AS'
-        f" asked USING ({quote(each.key)}) GROUP BY 1, 2"
+        f" asked USING ({REDSHIFT.quote(each.key)}) GROUP BY 1, 2"
         for each in chosen
     ]
     return (

@@ -92,25 +92,26 @@ def views(_name: str, warehouse: Warehouse, wanted: list[View]) -> Iterator[Call
         else {}
     )
     wanted = [each for each in wanted if not each.absent]
-    due = [
+    pending = [
         each
         for each in wanted
         if noted.get(each.name) != each.definition or f"{SCHEMA}.{each.name}" not in present
     ]
     gone = sorted(set(noted) - {each.name for each in wanted})
-    if not due and not gone:
+    if not pending and not gone:
         return
-    names = ", ".join(literal(each) for each in [*(each.name for each in due), *gone])
+    names = ", ".join(literal(each) for each in [*(each.name for each in pending), *gone])
     notes = [
         f"INSERT INTO lakebook.views VALUES ({literal(each.name)}, '{each.definition}', getdate())"
-        for each in due
+        for each in pending
     ]
     remove = [
-        f'DROP VIEW IF EXISTS {SCHEMA}."{each}"' for each in [*gone, *(each.name for each in due)]
+        f'DROP VIEW IF EXISTS {SCHEMA}."{each}"'
+        for each in [*gone, *(each.name for each in pending)]
     ]
     make = [
         sql
-        for each in due
+        for each in pending
         for sql in (each.sql, f'COMMENT ON VIEW {SCHEMA}."{each.name}" IS {literal(each.comment)}')
     ]
     first = [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", "CREATE SCHEMA IF NOT EXISTS lakebook", NOTES]

@@ -14,11 +14,11 @@ from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.layers.warehouse_layout import layouts
 from lakebook.reconcile.canonical_sql import REDSHIFT
-from lakebook.reconcile.relations import Relation
 from lakebook.services import s3
 from lakebook.services.redshift import literal
-from lakebook.source import column_types
 from lakebook.source.names import catalog_name, catalog_names
+from lakebook.source.relation import Relation
+from lakebook.source.types import redshift_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lakebook.names import Names
     from lakebook.services.redshift import Warehouse
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Column, Table
 
 KEYS = re.compile(
     r"(diststyle +\w+)? *(distkey *\(\"?\w+\"?\))? *((compound|interleaved)? *sortkey *\([\w,"
@@ -47,7 +47,6 @@ LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
     loaded_at timestamp NOT NULL,
     proved_at timestamp
 )"""
-DOCUMENTS = ("json", "jsonb")  # kinds of columns that become SUPER
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class WarehouseTable:
         is what is compared and never lost.
         """
         names = [each.catalog_name for each in self.table.columns]
-        found = [each.catalog_name for each in self.table.columns if each.kind in DOCUMENTS]
+        found = [each.catalog_name for each in self.table.columns if each.type.name == "document"]
         texts = catalog_names([f"{each}_text" for each in found], taken=tuple(names))
         return dict(zip(found, texts, strict=True))
 
@@ -106,7 +105,7 @@ class WarehouseTable:
         """
         found = []
         for each in self.table.columns:
-            kind = column_types.redshift_type(each, self.lob_max_kilobytes)
+            kind = redshift_type(each.type, self.lob_max_kilobytes)
             text = self.documents.get(each.catalog_name)
             found += (
                 [(each.catalog_name, "super"), (text, kind)]
@@ -187,8 +186,8 @@ class WarehouseTable:
             f"ANALYZE {self.identifier}",  # which COPY into the table itself would have done
         ]
 
-    def _column(self, column: Any, name: str) -> str:
-        kind = column_types.redshift_type(column, self.lob_max_kilobytes)
+    def _column(self, column: Column, name: str) -> str:
+        kind = redshift_type(column.type, self.lob_max_kilobytes)
         return f'"{name}" {kind}' + ("" if column.nullable else " NOT NULL")
 
 
@@ -213,7 +212,7 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
                 f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column),"
                 " and sortkey(column, …)."
             )
-    proofs = {each["Name"]: json.loads(each["Parameters"][lake.PROOF]) for each in found}
+    proofs = {each["Name"]: lake.proof_of(each) for each in found}
     sizes = {
         f"{table.schema}.{table.name}": (table, int(proofs[name]["rows"]))
         for name, table in sources.items()

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakebook.source.model import LakeType
+
 if TYPE_CHECKING:
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
 
 SMALL_ROWS = 100_000  # a table up to this size that others refer to is copied to every node
-TIMES = ("timestamptz", "timestamp", "date")  # what rows are filtered by, the best first
+# what rows are filtered by, the best first
+TIMES = (LakeType("timestamp", utc=True), LakeType("timestamp"), LakeType("date"))
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,6 @@ def _catalog_name(table: Table, column: str) -> str:
 def _time(table: Table) -> str:
     """The first moment that every row has, "" where there is none."""
     found = [
-        each for kind in TIMES for each in table.columns if each.kind == kind and not each.nullable
+        each for time in TIMES for each in table.columns if each.type == time and not each.nullable
     ]
     return found[0].catalog_name if found else ""

@@ -16,7 +16,7 @@ from lakebook.project import project
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
 
 
 @dataclass(frozen=True)

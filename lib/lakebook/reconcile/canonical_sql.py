@@ -1,4 +1,4 @@
-"""One text for every row, the same in PostgreSQL, Athena and Redshift, and the SQL that sums up a
+"""One text for every row, the same in the source, Athena and Redshift, and the SQL that sums up a
 table from it.
 
 A row's canonical text joins its values' texts by chr(31), with chr(30) for NULL:
@@ -19,16 +19,17 @@ https://docs.aws.amazon.com/redshift/latest/dg/c_SQL_functions.html .
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakebook.source.column_types import curated_type, decimal_of, longest_bytes
+from lakebook.source.dialect import Dialect
+from lakebook.source.types import longest_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lakebook.source.postgresql import Column
+    from lakebook.source.model import Column, LakeType
 
+SEPARATOR, NULL = 31, 30  # characters between values, and in the place of NULL
 CHUNK_BYTES = 30_000  # of binary: its hexadecimal digits fit Redshift's longest varchar
 PLAIN_BYTES = 800  # strings up to this size are hashed as they are
 GROUP_BYTES = (
@@ -36,7 +37,7 @@ GROUP_BYTES = (
     # 65,535 bytes
     60_000
 )
-GROUP_COLUMNS = 90  # PostgreSQL's functions take 100 arguments
+GROUP_COLUMNS = 90  # functions of some engines take 100 arguments
 SHOWN_CHARACTERS = 60  # of a string's minimum and maximum
 SUMMED_DIGITS = 28  # decimals up to this precision can be summed in decimal(38) over 10^10 rows
 LARGE = "1e30"  # floats from here on are only counted
@@ -48,51 +49,10 @@ FLOAT_SCALES = (
 )  # below, times, letter
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """What differs between the engines; `{c}` is a column or an expression."""
-
-    name: str
-    text: str
-    double: str
-    md5: str
-    hash: str  # of an md5's text: its first 15 digits as a bigint
-    sum: str  # exact, as {type}
-    join: str  # "operator" or "function"
-    days: str
-    milliseconds: str
-    hexadecimal: str  # of {length} bytes from {start}
-    bytes: str
-    ordered: str  # a string that is ordered by code points
-    longest_statement_bytes: int
-    subquery: str = "{rows}"  # what FROM takes of a SELECT
-
-
-POSTGRESQL = Dialect(
-    name="PostgreSQL",
-    text="({c})::text",
-    double="({c})::float8",
-    md5="md5({c})",
-    hash="('x' || left({c}, 15))::bit(60)::bigint",
-    sum="sum({c})",
-    join="function",
-    days="({c}) - date '1970-01-01'",
-    # exact for every timestamp, and much faster than extract(epoch from …), which is numeric
-    milliseconds=(
-        "(({c})::date - date '1970-01-01')::bigint * 86400000"
-        " + ((date_part('epoch', ({c})::time) * 1000000)::bigint + 500) / 1000"
-    ),
-    hexadecimal="encode(substring({c} from {start} for {length}), 'hex')",
-    bytes="octet_length({c})",
-    ordered='({c}) collate "C"',
-    longest_statement_bytes=100_000_000,
-    # as a branch of a UNION its expressions are computed once a row, else once for each of their
-    # uses; still in parallel
-    subquery="{rows} union all {rows} where false",
-)
 ATHENA = Dialect(
     name="Athena",
     text="cast({c} as varchar)",
+    integer="cast({c} as bigint)",
     double="cast({c} as double)",
     md5="lower(to_hex(md5(to_utf8({c}))))",
     hash="from_base(substr({c}, 1, 15), 16)",
@@ -111,6 +71,7 @@ ATHENA = Dialect(
 REDSHIFT = Dialect(
     name="Redshift",
     text="cast({c} as varchar)",
+    integer="cast({c} as bigint)",
     double="cast({c} as double precision)",
     md5="md5({c})",
     hash="strtol(substring({c}, 1, 15), 16)",
@@ -136,17 +97,16 @@ def row_text(
     groups: list[list[str]] = [[]]
     room = 0
     for column, name in zip(columns, names, strict=True):
-        size = _text_bytes(column, lob_max_kilobytes) + 1
+        size = _text_bytes(column.type, lob_max_kilobytes) + 1
         if groups[-1] and (size > room or len(groups[-1]) == GROUP_COLUMNS):
             groups.append([])
         room = (room if groups[-1] else GROUP_BYTES) - size
-        groups[-1].append(
-            f"coalesce({value_text(dialect, column, name, lob_max_kilobytes)}, chr(30))"
-        )
-    texts = [_joined(dialect, group) for group in groups]
-    return (
-        texts[0] if len(texts) == 1 else " || ".join(dialect.md5.format(c=text) for text in texts)
-    )
+        value = value_text(dialect, column.type, name, lob_max_kilobytes)
+        groups[-1].append(f"coalesce({value}, {dialect.character.format(code=NULL)})")
+    texts = [dialect.joined(group, SEPARATOR) if group else "''" for group in groups]
+    if len(texts) == 1:
+        return texts[0]
+    return dialect.concatenated([dialect.md5.format(c=text) for text in texts])
 
 
 def row_hash(dialect: Dialect, text: str) -> str:
@@ -161,68 +121,55 @@ def hash_sum(dialect: Dialect, text: str) -> str:
     )
 
 
-def value_text(dialect: Dialect, column: Column, c: str, lob_max_kilobytes: int) -> str:
+def value_text(dialect: Dialect, each: LakeType, c: str, lob_max_kilobytes: int) -> str:
     """The canonical text of one value, NULL for NULL."""
-    kind = curated_type(column)
-    if kind == "boolean":
+    if each.name == "boolean":
         return f"case when {c} then 't' when not {c} then 'f' end"
-    if kind in ("float", "double"):
+    if each.name in ("float", "double"):
         return _float_text(dialect, c)
-    if kind == "binary":
+    if each.name == "binary":
         return _binary_text(dialect, c, lob_max_kilobytes)
-    if kind == "date":
+    if each.name == "date":
         return dialect.text.format(c=dialect.days.format(c=c))
-    if kind == "timestamp":
+    if each.name == "timestamp":
         return dialect.text.format(c=dialect.milliseconds.format(c=c))
-    if kind == "string":
-        return dialect.md5.format(c=c) if _is_long(column, lob_max_kilobytes) else c
-    return dialect.text.format(c=_with_leading_zero(column, c))
+    if each.is_text:
+        return dialect.md5.format(c=c) if _is_long(each, lob_max_kilobytes) else c
+    return dialect.text.format(c=_with_leading_zero(each, c))
 
 
-def totals(dialect: Dialect, column: Column, c: str, lob_max_kilobytes: int) -> list[str]:
+def totals(dialect: Dialect, each: LakeType, c: str, lob_max_kilobytes: int) -> list[str]:
     """Four aggregates as texts: values that are not NULL, sum, minimum, maximum (`null` where there
     is none).
     """
-    kind, text = curated_type(column), dialect.text
+    text = dialect.text
     low, high, total = f"min({c})", f"max({c})", "null"
-    if kind == "boolean":
+    if each.name == "boolean":
         total, low, high = f"sum(case when {c} then 1 else 0 end)", "null", "null"
-    elif kind == "binary":
+    elif each.name == "binary":
         total, low, high = f"sum({dialect.bytes.format(c=c)})", "null", "null"
-    elif kind in ("float", "double"):
+    elif each.name in ("float", "double"):
         finite = (
             f"case when abs({c}) < {_number(dialect, LARGE)} then {dialect.double.format(c=c)} end"
         )
         total, low, high = (f"{aggregate}({finite})" for aggregate in ("sum", "min", "max"))
-    elif kind == "string":
+    elif each.is_text:
         shown = (
             c
-            if longest_bytes(column, lob_max_kilobytes) <= SHOWN_CHARACTERS
-            else f"substr({c}, 1, {SHOWN_CHARACTERS})"
+            if longest_bytes(each, lob_max_kilobytes) <= SHOWN_CHARACTERS
+            else dialect.start.format(c=c, length=SHOWN_CHARACTERS)
         )
         low, high = (
             f"{aggregate}({dialect.ordered.format(c=shown)})" for aggregate in ("min", "max")
         )
-    elif kind in ("date", "timestamp"):
-        since = dialect.days if kind == "date" else dialect.milliseconds
+    elif each.name in ("date", "timestamp"):
+        since = dialect.days if each.name == "date" else dialect.milliseconds
         low, high = since.format(c=low), since.format(c=high)
     else:
-        low, high = (
-            f"{aggregate}({_with_leading_zero(column, c)})" for aggregate in ("min", "max")
-        )
-        if (decimal_of(column) or (0,))[0] <= SUMMED_DIGITS or column.kind == "money":
-            total = dialect.sum.format(c=c, type=f"decimal(38,{(decimal_of(column) or (0, 0))[1]})")
+        low, high = (f"{aggregate}({_with_leading_zero(each, c)})" for aggregate in ("min", "max"))
+        if (each.digits or each.precision or 0) <= SUMMED_DIGITS:
+            total = dialect.sum.format(c=c, type=f"decimal(38,{each.scale or 0})")
     return [text.format(c=aggregate) for aggregate in (f"count({c})", total, low, high)]
-
-
-def _joined(dialect: Dialect, texts: list[str]) -> str:
-    if not texts:
-        return "''"
-    return (
-        f"concat_ws(chr(31), {', '.join(texts)})"
-        if dialect.join == "function"
-        else " || chr(31) || ".join(texts)
-    )
 
 
 def _float_text(dialect: Dialect, c: str) -> str:
@@ -230,14 +177,14 @@ def _float_text(dialect: Dialect, c: str) -> str:
     not.
     """
     value = dialect.double.format(c=c)
+
+    def scaled(scale: str) -> str:
+        rounded = f"floor({value} * {_number(dialect, scale)} + {_number(dialect, '0.5')})"
+        return dialect.integer.format(c=rounded)
+
     cases = [
-        f"when abs({c}) < {_number(dialect, limit)} then '{letter}' || "
-        + dialect.text.format(
-            c=(
-                f"cast(floor({value} * {_number(dialect, scale)} + {_number(dialect, '0.5')}) as"
-                " bigint)"
-            )
-        )
+        f"when abs({c}) < {_number(dialect, limit)} then "
+        + dialect.concatenated([f"'{letter}'", dialect.text.format(c=scaled(scale))])
         for limit, scale, letter in FLOAT_SCALES
     ]
     words = [
@@ -261,30 +208,27 @@ def _binary_text(dialect: Dialect, c: str, lob_max_kilobytes: int) -> str:
         dialect.md5.format(c=dialect.hexadecimal.format(c=c, start=start, length=CHUNK_BYTES))
         for start in starts
     ]
-    return " || ".join([*chunks, "':'", dialect.text.format(c=dialect.bytes.format(c=c))])
+    length = dialect.text.format(c=dialect.bytes.format(c=c))
+    return dialect.concatenated([*chunks, "':'", length])
 
 
-def _with_leading_zero(column: Column, c: str) -> str:
+def _with_leading_zero(each: LakeType, c: str) -> str:
     """A decimal(p,p) as decimal(p+1,p): engines disagree on whether 0.5 of type decimal(1,1) has a
     zero in its text.
     """
-    decimal = decimal_of(column)
-    if decimal and decimal[0] == decimal[1] and decimal[0] < 38:
-        return f"cast({c} as decimal({decimal[0] + 1},{decimal[1]}))"
+    if each.precision is not None and each.precision == each.scale and each.precision < 38:
+        return f"cast({c} as decimal({each.precision + 1},{each.scale}))"
     return c
 
 
-def _is_long(column: Column, lob_max_kilobytes: int) -> bool:
-    return longest_bytes(column, lob_max_kilobytes) > PLAIN_BYTES
+def _is_long(each: LakeType, lob_max_kilobytes: int) -> bool:
+    return longest_bytes(each, lob_max_kilobytes) > PLAIN_BYTES
 
 
-def _text_bytes(column: Column, lob_max_kilobytes: int) -> int:
+def _text_bytes(each: LakeType, lob_max_kilobytes: int) -> int:
     """The most bytes that a value's canonical text can have."""
-    kind = curated_type(column)
-    if kind == "binary":
+    if each.name == "binary":
         return 32 * math.ceil(lob_max_kilobytes * 1024 / CHUNK_BYTES) + 11
-    if kind == "string":
-        return (
-            32 if _is_long(column, lob_max_kilobytes) else longest_bytes(column, lob_max_kilobytes)
-        )
+    if each.is_text:
+        return 32 if _is_long(each, lob_max_kilobytes) else longest_bytes(each, lob_max_kilobytes)
     return 41  # the longest decimal: 38 digits, sign, zero and point

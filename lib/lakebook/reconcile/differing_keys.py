@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lakebook.reconcile.canonical_sql import hash_sum, row_hash, row_text
 
 if TYPE_CHECKING:
-    from lakebook.reconcile.relations import Relation
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
+    from lakebook.source.relation import Relation
 
 FETCHED_ROWS = 5_000  # about as many rows are fetched from each side at the end
 FOLLOWED = 4  # differing buckets that are looked into
@@ -87,7 +87,7 @@ class _Side:
         """Number of rows and sum of hashes by the first digits of the key's md5, below the
         prefixes.
         """
-        bucket = f"substr({self.digest}, 1, {digits})"
+        bucket = self._start_of_digest(digits)
         count = self.relation.dialect.text.format(c="count(*)")
         wanted = [bucket, count, hash_sum(self.relation.dialect, self.text)]
         rows = self.relation.select(
@@ -112,7 +112,10 @@ class _Side:
         if not prefixes[0]:
             return ""
         some = ", ".join(f"'{prefix}'" for prefix in prefixes)
-        return f"where substr({self.digest}, 1, {len(prefixes[0])}) in ({some})"
+        return f"where {self._start_of_digest(len(prefixes[0]))} in ({some})"
+
+    def _start_of_digest(self, digits: int) -> str:
+        return self.relation.dialect.start.format(c=self.digest, length=digits)
 
 
 def _difference(

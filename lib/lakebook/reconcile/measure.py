@@ -18,14 +18,14 @@ import pandas as pd
 from lakebook import evidence
 from lakebook.errors import CheckError
 from lakebook.reconcile.canonical_sql import hash_sum, row_text, totals
-from lakebook.source.column_types import curated_type
+from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lakebook.reconcile.differing_keys import Keys
-    from lakebook.reconcile.relations import Relation
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
+    from lakebook.source.relation import Relation
 
 COLUMNS_AT_ONCE = 80  # four aggregates each: an answer's row stays below the Data API's 64 KB
 # of the largest value times the number of rows: the order of a sum is not defined
@@ -38,7 +38,7 @@ class ColumnMeasure:
     timestamps.
     """
 
-    type: str  # as in the curated layer
+    type: str  # Glue's
     nulls: int
     sum: str | None = None  # of a boolean: how many are true; of a binary: bytes
     min: str | None = None
@@ -90,7 +90,7 @@ def measure(relation: Relation, table: Table, lob_max_kilobytes: int) -> Measure
         wanted += [
             part
             for column, name in some
-            for part in totals(dialect, column, name, lob_max_kilobytes)
+            for part in totals(dialect, column.type, name, lob_max_kilobytes)
         ]
         count, total, *figures = relation.select(
             wanted, [name for _, name in some] if start else names
@@ -100,10 +100,10 @@ def measure(relation: Relation, table: Table, lob_max_kilobytes: int) -> Measure
         for column, *values in zip(
             (column for column, _ in some), *(figures[n::4] for n in range(4)), strict=True
         ):
-            kind, (filled, total_of, *extremes) = curated_type(column), values
-            low, high = map(_veiled, extremes) if kind == "string" else extremes
+            filled, total_of, *extremes = values
+            low, high = map(_veiled, extremes) if column.type.is_text else extremes
             columns[column.name] = ColumnMeasure(
-                kind, int(count) - int(filled), total_of, low, high
+                glue_type(column.type), int(count) - int(filled), total_of, low, high
             )
     return Measure(rows, row_hash, columns)
 
@@ -192,22 +192,14 @@ def gate(name: str, results: Iterable[Result], losses: pd.DataFrame) -> pd.DataF
 
 def _verdict(result: Result, losses: pd.DataFrame) -> dict[str, Any]:
     table, measured = result.table, result.measured
-    row = {"table": table.full_name, "expected": result.expected.rows if table.carried else 0}
+    row = {"table": table.full_name, "expected": result.expected.rows if table.replicated else 0}
     row["measured"] = measured.rows if measured else 0
-    if not table.carried:
+    if not table.replicated:
         if row["measured"]:
-            return {
-                **row,
-                "status": "MISMATCH",
-                "detail": (
-                    "DMS suspends a table with an array and no primary key, yet there are rows"
-                ),
-            }
-        return {
-            **row,
-            "status": "known loss",
-            "detail": "not carried: it has an array and no primary key",
-        }
+            detail = f"DMS does not replicate it ({table.not_replicated}), yet there are rows"
+            return {**row, "status": "MISMATCH", "detail": detail}
+        detail = f"not replicated: {table.not_replicated}"
+        return {**row, "status": "known loss", "detail": detail}
     empty = Measure(
         0,
         0,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lakebook.names import Names
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
 
 GONE = "ResourceNotFoundFault"
 ROLE_NOT_READY = "AccessDeniedFault"
@@ -90,14 +90,14 @@ def replication_instance(
 
 
 @resource
-def endpoint(name: str, kind: str, engine: str, **settings: Any) -> Iterator[Call]:
-    """A `source` or `target` endpoint; `settings` are members of the API, e.g. `SslMode="require"`,
-    `S3Settings={…}`.
+def endpoint(name: str, kind: str, **settings: Any) -> Iterator[Call]:
+    """A `source` or `target` endpoint; `settings` are members of the API, e.g. `EngineName="s3"`,
+    `SslMode="require"`, `S3Settings={…}`.
     """
     dms = aws.client("dms")
     have = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
     if have is None:
-        want = {"EndpointIdentifier": name, "EndpointType": kind, "EngineName": engine, **settings}
+        want = {"EndpointIdentifier": name, "EndpointType": kind, **settings}
         yield Call(dms.create_endpoint, want, retry_on=ROLE_NOT_READY)
     elif not all(_holds(have.get(member), each) for member, each in settings.items()):
         yield Call(dms.modify_endpoint, {"EndpointArn": have["EndpointArn"], **settings})
@@ -221,7 +221,7 @@ def roles(names: Names, source_secret: str) -> list[Resource]:
 
 def replication(
     names: Names,
-    source: dict[str, str],
+    source_endpoint: dict[str, Any],
     table_mapping: dict[str, Any],
     subnet_ids: list[str],
     instance_class: str,
@@ -233,8 +233,7 @@ def replication(
     """All that a full load needs, in order: subnet group, instance, endpoints with tested
     connections, task.
 
-    `source` is `{"secret": its name, "database": …, "ssl_mode": none, require, verify-ca or
-    verify-full}`.
+    `source_endpoint` is what `Source.dms_endpoint` says.
     """
     instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
     settings = task_settings(lob_max_kilobytes, tables_at_once)
@@ -250,16 +249,8 @@ def replication(
             instance,
             ec2.security_group_ids(names, "dms"),
         ),
-        endpoint(
-            ends[0],
-            "source",
-            "postgres",
-            SslMode=source["ssl_mode"],
-            PostgreSQLSettings=source_settings(
-                source["secret"], names.role_arn("dms-secret"), source["database"]
-            ),
-        ),
-        endpoint(ends[1], "target", "s3", S3Settings=target),
+        endpoint(ends[0], "source", **source_endpoint),
+        endpoint(ends[1], "target", EngineName="s3", S3Settings=target),
         *(tested_connection(each, instance) for each in ends),
         full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
     ]
@@ -346,20 +337,6 @@ def s3_settings(bucket: str, role_arn: str, key_arn: str, compression: str) -> d
         "TimestampColumnName": "dms_timestamp",
         "UseTaskStartTimeForFullLoadTimestamp": True,
         "ParquetTimestampInMillisecond": False,
-    }
-
-
-def source_settings(secret: str, role_arn: str, database: str) -> dict[str, Any]:
-    """Settings of the PostgreSQL source: credentials by the secret's name, nothing written to the
-    source.
-    """
-    return {
-        "DatabaseName": database,
-        "SecretsManagerSecretId": secret,
-        "SecretsManagerAccessRoleArn": role_arn,
-        "MapBooleanAsBoolean": True,
-        "CaptureDdls": False,
-        "HeartbeatEnable": False,
     }
 
 

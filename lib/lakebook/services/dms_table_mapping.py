@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lakebook.source.postgresql import Table
+    from lakebook.source.model import Table
 
-TEXT_INSTEAD = {"time", "timetz"}  # DMS's own TIME32 can be read neither by Spark nor by Athena
 CHANGE_SEQUENCE = "dms_change_seq"
 
 
@@ -32,7 +31,7 @@ def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
         | {"rule-target": "column", "data-type": {"type": "string", "length": 32}}
         for table in tables
         for column in table.columns
-        if column.kind in TEXT_INSTEAD
+        if column.type.name == "time"  # DMS's own TIME32 can be read neither by Spark nor by Athena
     ]
     change_sequence = {
         "rule-target": "column",

@@ -3,92 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakebook.errors import LakebookError
-from lakebook.source import column_types
+from lakebook.source.model import Column, ForeignKey, Table
 from lakebook.source.names import RAW_COLUMNS, catalog_names
-from lakebook.source.postgresql.connection import literal, query, quote
+from lakebook.source.postgresql.connection import query
+from lakebook.source.postgresql.dialect import literal, quote
+from lakebook.source.postgresql.types import PostgreSQLType, not_replicated, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # tables up to this size are counted, larger ones estimated when analyzed
 COUNTED_BYTES = 64 * 1024**2
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column as the source declares it; `kind` is its type's own name after domains: `int4`,
-    `numeric`, `array`, ...
-    """
-
-    name: str
-    catalog_name: str
-    type: str  # as format_type spells it: "numeric(15,2)", "timestamp with time zone"
-    kind: str
-    precision: int | None = None
-    scale: int | None = None
-    length: int | None = None  # characters, or bits
-    nullable: bool = True
-    comment: str = ""
-    generated: bool = False
-
-    @property
-    def is_lob(self) -> bool:
-        """Whether DMS cuts its values at LobMaxSize."""
-        return column_types.is_lob(self)
-
-
-@dataclass(frozen=True)
-class ForeignKey:
-    """Columns of a table that refer to the columns of another one."""
-
-    columns: tuple[str, ...]
-    schema: str
-    table: str
-    referenced: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the source, or one partitioned table with all its partitions; `catalog_name` is
-    its name in the lake.
-    """
-
-    oid: int
-    schema: str
-    name: str
-    catalog_name: str
-    rows: int
-    rows_estimated: bool  # from the last ANALYZE instead of counted
-    bytes: int
-    columns: tuple[Column, ...]
-    primary_key: tuple[str, ...] = ()
-    foreign_keys: tuple[ForeignKey, ...] = field(default=(), repr=False)
-    comment: str = ""
-    partitioned: bool = False
-
-    @property
-    def full_name(self) -> str:
-        """`schema.name`, for people."""
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def has_array(self) -> bool:
-        """Whether a column is an array."""
-        return any(column.kind == "array" for column in self.columns)
-
-    @property
-    def carried(self) -> bool:
-        """Whether DMS carries the table: it suspends one with an array and no primary key."""
-        return bool(self.primary_key) or not self.has_array
-
-    @property
-    def relation(self) -> str:
-        """`"schema"."name"`, for SQL."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
 
 
 def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) -> list[Table]:
@@ -113,7 +41,6 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
     rows = _exact_rows(connection, kept)
     return [
         Table(
-            oid=oid,
             schema=schema,
             name=name,
             catalog_name=catalog_name,
@@ -125,6 +52,9 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
             foreign_keys=foreign_keys[oid],
             comment=comment or "",
             partitioned=partitioned,
+            not_replicated=not_replicated(
+                [type_of(each).kind for each in columns[oid]], keys.get(oid, ())
+            ),
         )
         for (oid, schema, name, partitioned, comment, size, estimate, *_), catalog_name in zip(
             kept, names, strict=True
@@ -215,18 +145,20 @@ def _column(
         length = modifier - 4
     elif kind in ("bit", "varbit") and modifier >= 0:
         length = modifier
+    native = PostgreSQLType(kind, precision, scale, length)
     return Column(
-        name,
-        catalog_name,
-        type_name,
-        kind,
-        precision,
-        scale,
-        length,
-        nullable,
-        comment or "",
-        generated,
+        name, catalog_name, type_name, native.lake_type, nullable, comment or "", generated, native
     )
+
+
+def relation_name(table: Table) -> str:
+    """`"schema"."name"`, for SQL."""
+    return f"{quote(table.schema)}.{quote(table.name)}"
+
+
+def oid(table: Table) -> str:
+    """The table's oid, for SQL."""
+    return f"{literal(relation_name(table))}::regclass::oid"
 
 
 def _keys(connection: Any, oids: str) -> dict[int, tuple[str, ...]]:

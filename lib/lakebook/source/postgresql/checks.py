@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook.source.column_types import dms_type
-from lakebook.source.postgresql.connection import literal, query
+from lakebook.source.postgresql.catalog import oid, relation_name
+from lakebook.source.postgresql.connection import query
 from lakebook.source.postgresql.delivered import loss
+from lakebook.source.postgresql.dialect import literal
+from lakebook.source.postgresql.types import type_of
 
 if TYPE_CHECKING:
-    from lakebook.source.postgresql.catalog import Table
+    from lakebook.source.model import Table
 
-SCANNED_BYTES = 1024**3  # up to this size position() reads a table, above it asks the statistics
+SCANNED_BYTES = 1024**3  # up to this size fingerprint() reads a table, above it asks the statistics
 # the DMS engine version that a PostgreSQL version needs
 DMS_ENGINES = {15: "3.5.1", 16: "3.5.3", 17: "3.6.1"}
 
@@ -33,7 +35,7 @@ def prerequisites(connection: Any, tables: list[Table]) -> pd.DataFrame:
     version = int(found["server_version_num"]) // 10_000
     known = version <= max(DMS_ENGINES)
     engine = DMS_ENGINES.get(version if known else max(DMS_ENGINES), "of any version")
-    oids = ", ".join(str(table.oid) for table in tables) or "0"
+    oids = ", ".join(oid(table) for table in tables) or "0"
     readable = query(
         connection,
         f"select count(*) from pg_class where oid in ({oids}) and has_table_privilege(oid,"
@@ -162,43 +164,35 @@ def losses(connection: Any, tables: list[Table], lob_max_kilobytes: int) -> pd.D
 
     Where it depends on values they are counted in the source, in one pass per table over the
     columns that can lose something; columns of which no value does are left out. A row with
-    `rows_affected` 0 loses nothing in any value (a timestamptz's zone, a view that is not carried).
+    `rows_affected` 0 loses nothing in any value (a timestamptz's zone, a view that is not replicated).
     """
     found: list[dict[str, Any]] = []
     for table in tables:
-        if not table.carried:
-            found.append(
-                _loss(
-                    table,
-                    "",
-                    "table",
-                    "nothing",
-                    "the whole table: DMS suspends one with an array and no primary key",
-                    table.rows,
-                )
-            )
+        if not table.replicated:
+            words = f"the whole table: DMS suspends it, as {table.not_replicated}"
+            found.append(_loss(table, "", "table", "nothing", words, table.rows))
             continue
         found += _measured_losses(connection, table, lob_max_kilobytes)
         found += [
             _loss(
                 table,
                 column.name,
-                column.type,
-                dms_type(column),
+                column.source_type,
+                type_of(column).dms_type,
                 "the zone: it arrives as the instant in UTC",
                 0,
             )
             for column in table.columns
-            if column.kind == "timestamptz"
+            if column.type.utc
         ]
     return pd.DataFrame(
-        [*found, *_not_carried(connection, tables)],
+        [*found, *_not_replicated(connection, tables)],
         columns=["table", "column", "type", "arrives_as", "loses", "rows_affected"],
     )
 
 
-def position(connection: Any, tables: list[Table]) -> str:
-    """A fingerprint as short JSON that differs when a committed change to these tables or their
+def fingerprint(connection: Any, tables: list[Table]) -> str:
+    """Short JSON that differs when a committed change to these tables or their
     definition lies between two calls.
 
     A table of up to 1 GiB, with its partitions, is read for the number of its rows and the
@@ -230,9 +224,9 @@ def _measured_losses(connection: Any, table: Table, lob_max_kilobytes: int) -> l
             f"count(*) filter (where {condition})"
             for _, _, condition in candidates[start : start + 400]
         )
-        counts += query(connection, f"select {terms} from {table.relation}")[0]
+        counts += query(connection, f"select {terms} from {relation_name(table)}")[0]
     return [
-        _loss(table, column.name, column.type, dms_type(column), words, count)
+        _loss(table, column.name, column.source_type, type_of(column).dms_type, words, count)
         for (column, words, _), count in zip(candidates, counts, strict=True)
         if count
     ]
@@ -251,7 +245,7 @@ def _loss(
     }
 
 
-def _not_carried(connection: Any, tables: list[Table]) -> list[dict[str, Any]]:
+def _not_replicated(connection: Any, tables: list[Table]) -> list[dict[str, Any]]:
     """Views and the like in the schemas of the tables, and the database's large objects."""
     schemas = ", ".join(sorted({literal(table.schema) for table in tables})) or "''"
     rows = [
@@ -260,7 +254,7 @@ def _not_carried(connection: Any, tables: list[Table]) -> list[dict[str, Any]]:
             "column": "",
             "type": kind,
             "arrives_as": "nothing",
-            "loses": f"the {kind}: it is not carried",
+            "loses": f"the {kind}: it is not replicated",
             "rows_affected": 0,
         }
         for name, kind in query(connection, _VIEWS % schemas)
@@ -279,16 +273,16 @@ def _not_carried(connection: Any, tables: list[Table]) -> list[dict[str, Any]]:
 
 
 def _definition(connection: Any, table: Table) -> list[Any]:
-    return query(connection, _DEFINITION % table.oid)[0]
+    return query(connection, _DEFINITION % oid(table))[0]
 
 
 def _contents(connection: Any, table: Table) -> list[Any]:
     """Evidence of the rows, ending in their number and a hash."""
     if table.bytes > SCANNED_BYTES:
-        return query(connection, _COUNTERS % table.oid)[0]
+        return query(connection, _COUNTERS % oid(table))[0]
     sql = (
         "select count(*), coalesce(sum(hashtext(xmin::text)::bigint), 0)::text from"
-        f" {table.relation}"
+        f" {relation_name(table)}"
     )
     return query(connection, sql)[0]
 
@@ -306,7 +300,7 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in
 
 _MEMBERS = """
 with recursive member(oid) as (
-  select %s::oid union select i.inhrelid from member m join pg_inherits i on i.inhparent = m.oid
+  select %s union select i.inhrelid from member m join pg_inherits i on i.inhparent = m.oid
 )
 """
 

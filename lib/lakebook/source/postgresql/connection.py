@@ -1,6 +1,4 @@
-"""A read-only connection to the source database that a secret describes, and the SQL text that is
-safe to build for it.
-"""
+"""A read-only connection to the PostgreSQL database that a secret describes."""
 
 from __future__ import annotations
 
@@ -9,11 +7,12 @@ import threading
 from typing import Any
 
 import awswrangler as wr
-from awswrangler.exceptions import InvalidConnection, InvalidDatabaseType
-from botocore.exceptions import ClientError
+from awswrangler.exceptions import InvalidConnection
 from pg8000.exceptions import DatabaseError, InterfaceError  # type: ignore[import-untyped]
 
 from lakebook.errors import LakebookError
+from lakebook.source.postgresql.dialect import literal
+from lakebook.source.secret import incomplete
 
 SETTINGS = {  # docs/types.md: the text form of every type depends on these
     "TimeZone": "UTC",
@@ -24,24 +23,11 @@ SETTINGS = {  # docs/types.md: the text form of every type depends on these
     "default_transaction_read_only": "on",
     "application_name": "lakebook",
 }
-SECRET_KEYS = "username, password, host, port, engine (postgresql) and dbname"  # noqa: S105 - names, not a secret
 # a pg8000 connection serves one thread; the source is asked one thing at a time
 ONE_AT_A_TIME = threading.Lock()
 
 
-def quote(name: str) -> str:
-    """An identifier in SQL: `"or""der"`."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text in PostgreSQL's SQL, whatever it contains."""
-    return " E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def connect(
-    secret: str, statement_timeout_seconds: int = 6 * 3600, connect_timeout_seconds: int = 15
-) -> Any:
+def connect(secret: str, *, statement_timeout_seconds: int, connect_timeout_seconds: int) -> Any:
     """A read-only pg8000 connection to the database that a Secrets Manager secret describes, one
     transaction a statement.
 
@@ -58,13 +44,11 @@ def connect(
             ";".join(f"set {name} = {literal(value)}" for name, value in settings.items()),
         )
     except (
-        ClientError,
         KeyError,
         ValueError,
         TypeError,
         OSError,
         InvalidConnection,
-        InvalidDatabaseType,
         DatabaseError,
         InterfaceError,
     ) as error:
@@ -99,18 +83,6 @@ def _own_words(error: DatabaseError) -> str:
 
 def _refusal(secret: str, error: Exception) -> str:
     """One sentence about why there is no connection, without the password."""
-    if isinstance(error, ClientError):
-        code = error.response["Error"]["Code"]
-        if code == "ResourceNotFoundException":
-            return (
-                f"There is no secret '{secret}' in Secrets Manager; create it with {SECRET_KEYS}."
-            )
-        return (
-            f"The secret '{secret}' cannot be read ({code}); allow this role"
-            " secretsmanager:GetSecretValue on it."
-        )
-    if isinstance(error, InvalidDatabaseType):
-        return f"The secret '{secret}' is not for PostgreSQL; set its engine to postgresql."
     if isinstance(error, InterfaceError | OSError):
         place = re.search(r"host (\S+) and port (\d+)", str(error))
         where = f"{place[1]} port {place[2]}" if place else "its host and port"
@@ -130,4 +102,4 @@ def _refusal(secret: str, error: Exception) -> str:
             f"The database of secret '{secret}' refuses the connection ({_own_words(error)});"
             f" {remedy}."
         )
-    return f"The secret '{secret}' is not complete JSON; it needs {SECRET_KEYS}."
+    return incomplete(secret)

@@ -1,18 +1,18 @@
 """What DMS should deliver of a PostgreSQL column, and which of its values do not survive, as
 PostgreSQL expressions.
 
-`docs/types.md` as SQL; the session needs the settings that `lakebook.postgresql.connect` makes.
+`docs/types.md` as SQL; the session needs the settings that `connect` makes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakebook.source.column_types import SIMPLE, decimal_of, dms_type
-from lakebook.source.postgresql.connection import quote
+from lakebook.source.postgresql.dialect import quote
+from lakebook.source.postgresql.types import PostgreSQLType, type_of
 
 if TYPE_CHECKING:
-    from lakebook.source.postgresql.catalog import Column
+    from lakebook.source.model import Column
 
 RANGE_CHARACTERS = 255
 PLAIN_TEXT = {
@@ -49,31 +49,31 @@ NEXT = {"date": "date '10000-01-01'", "timestamp": "timestamp '10000-01-01'"}  #
 
 def delivered(column: Column, lob_max_kilobytes: int) -> str:
     """The value that arrives, in the type it arrives in (text for every type that arrives as text)."""
-    c = quote(column.name)
-    if column.kind == "money":
+    c, of = quote(column.name), type_of(column)
+    if of.kind == "money":
         return f"{c}::numeric(38,4)"
-    if column.kind == "numeric" and column.precision is None:
+    if of.kind == "numeric" and of.precision is None:
         # NaN is more than any number
         return f"case when abs(round({c}, 6)) < 1e22 then {c}::numeric(28,6) end"
-    if decimal_of(column):
+    if column.type.name == "decimal":
         return f"nullif({c}, 'NaN')"
-    if column.kind in ("date", "timestamp", "timestamptz"):
-        return _clamped(column)
-    if column.kind in SIMPLE:
-        return c
-    if column.kind == "bytea":
+    if column.type.name in ("date", "timestamp"):
+        return _clamped(c, of)
+    if of.kind == "bytea":
         return f"substring({c} from 1 for {lob_max_kilobytes * 1024})"
-    if column.kind == "interval":
+    if not column.type.is_text:
+        return c
+    if of.kind == "interval":
         return _interval(c)
-    if column.kind in ("range", "multirange"):
+    if of.kind in ("range", "multirange"):
         return f"left({text(column)}, {RANGE_CHARACTERS})"
-    return _cut(text(column), lob_max_kilobytes * 1024) if column.is_lob else text(column)
+    return _cut(text(column), lob_max_kilobytes * 1024) if column.type.is_lob else text(column)
 
 
 def text(column: Column) -> str:
     """The column's text by its type's output function; a char(n) without its trailing blanks."""
     c = quote(column.name)
-    if column.kind in PLAIN_TEXT:
+    if type_of(column).kind in PLAIN_TEXT:
         return f"{c}::text"  # for these the same, and faster
     return f"case when {c} is distinct from null then format('%s', {c}) end"
 
@@ -82,35 +82,35 @@ def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
     """What a column loses in words, and the condition that finds the values that lose it; None when
     nothing can be lost.
     """
-    c = quote(column.name)
-    if column.kind == "money":
+    c, of = quote(column.name), type_of(column)
+    if of.kind == "money":
         return "the currency sign", f"{c} is not null"
-    if column.kind == "numeric" and column.precision is None:
+    if of.kind == "numeric" and of.precision is None:
         words = "decimals after the sixth; NaN, infinity and 10^22 and beyond become NULL"
         return words, f"not (abs(round({c}, 6)) < 1e22 and round({c}, 6) = {c})"
-    if decimal_of(column):
+    if column.type.name == "decimal":
         return "NaN becomes NULL", f"{c} = 'NaN'"
-    if column.kind in ("date", "timestamp", "timestamptz"):
-        kind, value = _in_utc(column)
+    if column.type.name in ("date", "timestamp"):
+        kind, value = _in_utc(c, of)
         words = (
             "infinity and years after 9999 become the last day of 9999, -infinity the first of"
             " 4713 BC"
         )
         return words, f"({value} >= {NEXT[kind]} or {value} = '-infinity')"
-    if column.kind == "bpchar" and column.length:
-        return "trailing blanks", f"length({c}) < {column.length}"
-    if column.kind == "interval":
+    if of.kind == "bpchar" and of.length:
+        return "trailing blanks", f"length({c}) < {of.length}"
+    if of.kind == "interval":
         return (
-            f"PostgreSQL's wording ({dms_type(column)} spells the parts); infinity becomes NULL",
+            f"PostgreSQL's wording ({of.dms_type} spells the parts); infinity becomes NULL",
             f"{c} is not null",
         )
-    if column.kind in ("range", "multirange"):
+    if of.kind in ("range", "multirange"):
         return (
             f"what is beyond {RANGE_CHARACTERS} characters",
             f"length({text(column)}) > {RANGE_CHARACTERS}",
         )
-    if column.is_lob:
-        value = c if column.kind == "bytea" else text(column)
+    if column.type.is_lob:
+        value = c if of.kind == "bytea" else text(column)
         return (
             f"what is beyond {lob_max_kilobytes} KB (LobMaxSize)",
             f"octet_length({value}) > {lob_max_kilobytes * 1024}",
@@ -118,18 +118,18 @@ def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
     return None
 
 
-def _in_utc(column: Column) -> tuple[str, str]:
+def _in_utc(c: str, of: PostgreSQLType) -> tuple[str, str]:
     """`date` or `timestamp`, and the value as such, in UTC."""
-    if column.kind == "timestamptz":
-        return "timestamp", f"({quote(column.name)} at time zone 'UTC')"
-    return column.kind, quote(column.name)
+    if of.kind == "timestamptz":
+        return "timestamp", f"({c} at time zone 'UTC')"
+    return of.kind, c
 
 
-def _clamped(column: Column) -> str:
-    kind, c = _in_utc(column)
+def _clamped(c: str, of: PostgreSQLType) -> str:
+    kind, value = _in_utc(c, of)
     return (
-        f"case when {c} >= {NEXT[kind]} then {LAST[kind]} when {c} = '-infinity' then {FIRST[kind]}"
-        f" else {c} end"
+        f"case when {value} >= {NEXT[kind]} then {LAST[kind]} when {value} = '-infinity' then"
+        f" {FIRST[kind]} else {value} end"
     )
 
 

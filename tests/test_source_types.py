@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
 
-from lakebook.source import column_types
-from lakebook.source.postgresql import Column
+from lakebook.source.model import LakeType
+from lakebook.source.postgresql.types import PostgreSQLType, type_of
+from lakebook.source.types import glue_type, redshift_type
 
 ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
     "i2": ("INT2", "smallint", "smallint"),
@@ -50,13 +51,8 @@ ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
 @pytest.mark.parametrize("name", ARRIVES)
 def test_a_column_arrives_as_the_type_table_says(tables, name):  # noqa: F811
     column = next(column for column in tables["everything"].columns if column.name == name)
-    found = (
-        column_types.dms_type(column),
-        column_types.curated_type(column),
-        column_types.redshift_type(column, 32),
-    )
+    found = (type_of(column).dms_type, glue_type(column.type), redshift_type(column.type, 32))
     assert found == ARRIVES[name]
-    assert column_types.raw_type(column) == column_types.curated_type(column)
 
 
 def test_the_type_table_in_the_documentation_names_no_type_that_the_code_treats_as_unknown():
@@ -74,14 +70,11 @@ def test_the_type_table_in_the_documentation_names_no_type_that_the_code_treats_
         ("money", "decimal"),
     ):
         assert curated[kind] == glue
-        assert column_types.curated_type(Column("c", "c", kind, kind)).startswith(glue)
+        assert glue_type(PostgreSQLType(kind).lake_type).startswith(glue)
 
 
 def test_a_warehouse_column_is_never_wider_than_redshift_allows():
-    text, binary = (Column("c", "c", kind, kind) for kind in ("text", "bytea"))
-    assert column_types.redshift_type(text, 102_400) == "varchar(65535)"
-    assert column_types.redshift_type(binary, 102_400) == "varbyte(16777216)"
-    assert (
-        column_types.redshift_type(Column("c", "c", "varchar(20000)", "varchar", length=20_000), 32)
-        == "varchar(65535)"
-    )
+    text, binary = LakeType("string"), LakeType("binary")
+    assert redshift_type(text, 102_400) == "varchar(65535)"
+    assert redshift_type(binary, 102_400) == "varbyte(16777216)"
+    assert redshift_type(PostgreSQLType("varchar", length=20_000).lake_type, 32) == "varchar(65535)"

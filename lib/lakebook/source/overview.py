@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lakebook.source.postgresql.connection import query
-
 if TYPE_CHECKING:
-    from lakebook.source.postgresql.catalog import Table
+    from lakebook.source.model import Table
 
 
 def overview(tables: list[Table]) -> pd.DataFrame:
@@ -22,7 +20,7 @@ def overview(tables: list[Table]) -> pd.DataFrame:
             "MiB": round(each.bytes / 2**20, 1),
             "primary key": ", ".join(each.primary_key) or "none",
             "columns": len(each.columns),
-            "LOB columns": ", ".join(column.name for column in each.columns if column.is_lob),
+            "LOB columns": ", ".join(column.name for column in each.columns if column.type.is_lob),
             "comment": each.comment,
         }
         for each in tables
@@ -36,11 +34,6 @@ def unmet(prerequisites: pd.DataFrame, purpose: str) -> list[str]:
         f"{row['setting']} is {row['found']}, needed is {row['needed']}: {row['do']}"
         for _, row in missing.iterrows()
     ]
-
-
-def database(connection: Any) -> str:
-    """The name of the database that a connection is to."""
-    return str(query(connection, "select current_database()")[0][0])
 
 
 def plot_bytes(tables: list[Table]) -> Any:

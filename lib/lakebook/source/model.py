@@ -1,0 +1,112 @@
+"""The source's tables as the lake knows them, whichever engine they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+TypeName = Literal[
+    "int16",
+    "int32",
+    "int64",
+    "decimal",
+    "float",
+    "double",
+    "boolean",
+    "string",
+    "time",
+    "document",
+    "binary",
+    "date",
+    "timestamp",
+]
+
+
+@dataclass(frozen=True)
+class LakeType:
+    """What the values of a column are when they have arrived: one of a few types that every engine's
+    own types become.
+
+    A `time` is a time of day, which arrives as text; a `document` is JSON as text; a `timestamp`
+    has microseconds, as DMS writes it.
+    """
+
+    name: TypeName
+    precision: int | None = None  # digits of a decimal
+    scale: int | None = None  # of them after the point
+    # of a decimal: the most digits of any value, where the source's type has fewer than `precision`
+    digits: int | None = None
+    # of string, time, document and binary in UTF-8; None: unlimited, a LOB that DMS cuts
+    longest_bytes: int | None = None
+    utc: bool = False  # a timestamp that is an instant; others say what a clock on the wall said
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is one of the integers."""
+        return self.name in ("int16", "int32", "int64")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether values arrive as text."""
+        return self.name in ("string", "time", "document")
+
+    @property
+    def is_lob(self) -> bool:
+        """Whether DMS takes it for a LOB and cuts its values at LobMaxSize."""
+        return self.longest_bytes is None and (self.is_text or self.name == "binary")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a source table."""
+
+    name: str
+    catalog_name: str  # its name in the lake and in the warehouse
+    source_type: str  # as the source declares it, for people: "timestamp with time zone"
+    type: LakeType
+    nullable: bool = True
+    comment: str = ""
+    generated: bool = False
+    # what the engine itself needs to know of the type; no other module looks into it, no catalog
+    # keeps it
+    native: object = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """Columns of a table that refer to the columns of another one."""
+
+    columns: tuple[str, ...]
+    schema: str
+    table: str
+    referenced: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the source, or one partitioned table with all its partitions; `catalog_name` is
+    its name in the lake.
+    """
+
+    schema: str
+    name: str
+    catalog_name: str
+    rows: int
+    rows_estimated: bool  # from the engine's statistics instead of counted
+    bytes: int
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = field(default=(), repr=False)
+    comment: str = ""
+    partitioned: bool = False
+    not_replicated: str = ""  # why DMS does not replicate it: "it has …"; "" where it does
+
+    @property
+    def full_name(self) -> str:
+        """`schema.name`, for people."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def replicated(self) -> bool:
+        """Whether DMS replicates the table."""
+        return not self.not_replicated
