@@ -104,7 +104,7 @@ def _ours(url: str, target: Path) -> Cost:
         )
         with Watch(process.pid) as watch:
             ensure(
-                [dms.full_load(NAMES.resource("full-load"), proved=False, timeout_seconds=600)],
+                [dms.full_load(NAMES.resource("full-load"), verified=False, timeout_seconds=600)],
                 apply=True,
             )
         return Cost(watch.cost.wall_seconds, watch.cost.cpu_seconds, watch.added_mib)

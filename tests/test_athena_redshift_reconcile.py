@@ -127,7 +127,7 @@ def test_differing_keys_are_found_between_the_source_and_each_engine(loaded, cur
     table = curated["parts"]
     in_warehouse = loaded["parts"].relation(Warehouse(NAME, "warehouse"))
     one_less = f"(select * from {in_warehouse.name} where id <> 77) as parts"
-    ours = relations.source(source, table, LOB_MAX_KILOBYTES)
+    ours = source.relation(table, LOB_MAX_KILOBYTES)
     found = differing_keys(ours, replace(in_warehouse, name=one_less), table, LOB_MAX_KILOBYTES)
     assert found.missing == ["77, 2020-08-17"]
     lake = relations.athena(

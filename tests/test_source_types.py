@@ -1,11 +1,12 @@
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
 
-from lakebook.source.model import LakeType
-from lakebook.source.postgresql.types import PostgreSQLType, type_of
+from lakebook.source.model import LakeType, TypeName
+from lakebook.source.postgresql.types import SIMPLE, PostgreSQLType, type_of
 from lakebook.source.types import glue_type, redshift_type
 
 ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
@@ -55,22 +56,53 @@ def test_a_column_arrives_as_the_type_table_says(tables, name):  # noqa: F811
     assert found == ARRIVES[name]
 
 
-def test_the_type_table_in_the_documentation_names_no_type_that_the_code_treats_as_unknown():
-    rows = re.findall(
-        r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| ([a-z]+)[^|]* \| [^|]+ \|",
-        Path("docs/types.md").read_text(),
-        re.MULTILINE,
-    )
-    curated = {kind: glue for names, glue in rows for kind in re.findall(r"[a-z_]+", names)}
-    for kind, glue in (
-        ("uuid", "string"),
-        ("bytea", "binary"),
-        ("date", "date"),
-        ("timestamptz", "timestamp"),
-        ("money", "decimal"),
-    ):
-        assert curated[kind] == glue
-        assert glue_type(PostgreSQLType(kind).lake_type).startswith(glue)
+def rows(columns):
+    """The cells of the rows of the documentation's table with so many columns, without remarks."""
+    text = Path("docs/types.md").read_text()
+    found = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [
+        [re.sub(r" \(.*|, (in|of|with) .*| of .*", "", cell.strip()) for cell in row]
+        for row in found
+        if len(row) == columns
+    ][1:]
+
+
+def test_the_documentation_has_every_type_of_the_lake_with_its_names_in_glue_and_redshift():
+    documented = {
+        name: (glue, redshift)
+        for lake, glues, redshifts, _ in rows(4)
+        for name, glue, redshift in zip(
+            *(cell.split(", ") for cell in (lake, glues, redshifts)), strict=True
+        )
+    }
+    documented["document"] = documented["document"][0], "varchar"  # of the text beside SUPER
+    found = {}
+    for name in get_args(TypeName):
+        each = LakeType(name, 15, 2, longest_bytes=20)
+        types = glue_type(each), redshift_type(each, 32)
+        found[name] = tuple(re.sub(r"\(.*", "", one) for one in types)
+    assert {name.partition("(")[0]: each for name, each in documented.items()} == {
+        name: each if name != "decimal" else ("decimal(p,s)", "decimal(p,s)")
+        for name, each in found.items()
+    }
+
+
+KINDS = {"smallint": "int2", "integer": "int4", "bigint": "int8", "real": "float4"}
+KINDS |= {"double precision": "float8", "boolean": "bool", "numeric without precision": "numeric"}
+
+
+def test_the_documentation_says_what_each_type_of_postgresql_becomes():
+    seen = 0
+    for names, _, _, lake, _ in rows(5):
+        kinds, becomes = names.split(", "), lake.split(", ")
+        if len(becomes) == 1:
+            becomes *= len(kinds)
+        for name, expected in zip(kinds, becomes, strict=True):
+            kind = KINDS.get(name, name)
+            if kind in SIMPLE or kind in ("numeric", "text", "hstore", "xml", "bit", "polygon"):
+                assert PostgreSQLType(kind).lake_type.name == expected.partition("(")[0]
+                seen += 1
+    assert seen == len(SIMPLE) - 2 + 5  # range and multirange are there in the plural
 
 
 def test_a_warehouse_column_is_never_wider_than_redshift_allows():

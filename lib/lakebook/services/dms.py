@@ -161,11 +161,11 @@ def full_load_task(
 
 
 @resource
-def full_load(name: str, *, proved: bool, timeout_seconds: float) -> Iterator[Call]:
+def full_load(name: str, *, verified: bool, timeout_seconds: float) -> Iterator[Call]:
     """One run of the task, from the first row of every table; none is needed where what it would
-    deliver is `proved`.
+    deliver is `verified`.
     """
-    if proved:
+    if verified:
         return
     dms, have = aws.client("dms"), task(name)
     fresh = have is None or not have.get("ReplicationTaskStats", {}).get("FreshStartDate")
