@@ -91,7 +91,7 @@ def in_source(request: Request, source: Source) -> dict[str, int]:
     """Rows of the source that name the person, by table; they must be erased there first."""
     found, quote, value = {}, source.dialect.quote, request.value(source.dialect)
     for table, column in request.named_in():
-        name = f"{quote(table.schema)}.{quote(table.name)}"
+        name = quote(table.schema, table.name)
         sql = f"select count(*) from {name} where {quote(column)} = {value}"
         found[table.full_name] = int(source.query(sql)[0][0])
     return {name: rows for name, rows in found.items() if rows}

@@ -1,5 +1,5 @@
-"""From raw to curated: which conversions are pending, the manifest the Glue job reads, its result, and the
-switch of the catalog.
+"""From raw to curated: which conversions are pending, the manifest the Glue job reads, its result,
+and the switch of the catalog.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def manifest(pending: list[Conversion], compression: str) -> dict[str, Any]:
 def converted(
     name: str, names: Names, pending: list[Conversion], compression: str, timeout_seconds: float
 ) -> Iterator[Call]:
-    """One run of the job over the tables that are pending; none where a run over the same inputs has
-    left its result.
+    """One run of the job over the pending tables; none where a run over the same inputs has left
+    its result.
     """
     if pending and result(names, pending) is None:
         told, (bucket, key), client = (

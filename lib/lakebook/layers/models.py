@@ -114,7 +114,7 @@ class Model:
     @property
     def asked_in_warehouse(self) -> str:
         """The table that predictions are made for, as the warehouse names it."""
-        return f"{REDSHIFT.quote(catalog_name(self._asked.schema))}.{REDSHIFT.quote(catalog_name(self._asked.name))}"
+        return REDSHIFT.quote(catalog_name(self._asked.schema), catalog_name(self._asked.name))
 
     def missing(self) -> list[str]:
         """The tables that the query reads and the curated layer does not have."""
@@ -138,8 +138,8 @@ class Model:
         return [
             athena.unloaded(
                 f"{self.name} {channel}",
-                f"SELECT {', '.join(map(ATHENA.quote, columns))} FROM ({self._query}) AS known WHERE"
-                f" {condition}",
+                f"SELECT {', '.join(map(ATHENA.quote, columns))} FROM ({self._query}) AS known"
+                f" WHERE {condition}",
                 self._uri(channel),
                 database,
                 workgroup,
@@ -378,11 +378,8 @@ class Model:
     def rows_answered(self) -> int:
         """How many of those rows have one prediction in the staging database, counted anew."""
         key = ATHENA.quote(self.key)
-        answers = (
-            f"SELECT {key} FROM"
-            f" {ATHENA.quote(self.names.database('staging'))}.{ATHENA.quote(self.table.catalog_name)} GROUP BY"
-            f" {key} HAVING count(*) = 1"
-        )
+        table = ATHENA.quote(self.names.database("staging"), self.table.catalog_name)
+        answers = f"SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) = 1"
         sql = (
             f"SELECT count(*) FROM ({self._query}) AS known JOIN ({answers}) AS answers ON"
             f" answers.{key} = known.{key} WHERE known_at >= timestamp '{self.told['split_at']}'"

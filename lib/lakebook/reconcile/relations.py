@@ -19,22 +19,18 @@ def athena(
     database: str, catalog_table: str, table: Table, workgroup: str, output: str | None = None
 ) -> Relation:
     """A table of any layer of the lake, by the catalog's names."""
-    quote = ATHENA.quote
-    name = f"{quote(database)}.{quote(catalog_table)}"
     run = partial(athena_answers.answer, database=database, workgroup=workgroup, output=output)
-    return Relation(
-        ATHENA, name, tuple(quote(column.catalog_name) for column in table.columns), run
-    )
+    expressions = tuple(ATHENA.quote(column.catalog_name) for column in table.columns)
+    return Relation(ATHENA, ATHENA.quote(database, catalog_table), expressions, run)
 
 
 def redshift(
     workgroup: str, database: str, schema: str, catalog_table: str, table: Table
 ) -> Relation:
     """A table of the warehouse."""
-    quote = REDSHIFT.quote
-    expressions = tuple(quote(column.catalog_name) for column in table.columns)
+    expressions = tuple(REDSHIFT.quote(column.catalog_name) for column in table.columns)
     run = partial(_ask_redshift, workgroup=workgroup, database=database)
-    return Relation(REDSHIFT, f"{quote(schema)}.{quote(catalog_table)}", expressions, run)
+    return Relation(REDSHIFT, REDSHIFT.quote(schema, catalog_table), expressions, run)
 
 
 def _ask_redshift(sql: str, workgroup: str, database: str) -> list[list[Any]]:

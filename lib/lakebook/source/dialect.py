@@ -38,10 +38,10 @@ class Dialect:
     literal_mark: str = "'"  # what a text in SQL begins with
     escapes_backslash: bool = False  # whether a backslash in such a text must be doubled
 
-    def quote(self, name: str) -> str:
-        """An identifier: `"or""der"`."""
+    def quote(self, *names: str) -> str:
+        """An identifier: `"or""der"`; of several names the path: `"schema"."table"`."""
         mark = self.quote_mark
-        return mark + name.replace(mark, mark * 2) + mark
+        return ".".join(mark + name.replace(mark, mark * 2) + mark for name in names)
 
     def literal(self, text: str) -> str:
         """A text, whatever it contains."""

@@ -1,19 +1,22 @@
-"""Convert raw Parquet files into curated snapshots: an AWS Glue 5.1 job, all tables of a manifest in one run.
+"""Convert raw Parquet files into curated snapshots: an AWS Glue 5.1 job, all tables of a manifest
+in one run.
 
-Arguments: `--manifest s3://….json`, what to convert; `--result s3://….json`, where to write what was measured.
-Manifest:
+Arguments: `--manifest s3://….json`, what to convert; `--result s3://….json`, where to write what
+was measured. Manifest:
 
     {"compression": "snappy", "tables": [{
         "name": "operations_flights",
         "files": ["s3://raw/operations/flights/LOAD00000001.parquet"],
         "location": "s3://curated/operations/flights/snapshot=1f2e/",
         "columns": [{"raw": "Flight ID", "name": "flight_id", "type": "bigint"}],
-        "partition_by": [{"name": "departure_month", "column": "departure", "transform": "month"}]}]}
+        "partition_by": [
+            {"name": "departure_month", "column": "departure", "transform": "month"}]}]}
 
-Files get the declared columns in the declared order and types; partition columns are in the path alone. A file that is
-cut short or has another schema, a value that does not fit and a location that is in use fail the whole job; nothing is
-turned into NULL. The result is written last: {"tables": {name: {"rows", "bytes", "files", "partitions", "seconds"}}},
-with rows and bytes as the written files have them. A "snapshot" in the manifest is repeated in the result.
+Files get the declared columns in the declared order and types; partition columns are in the path
+alone. A file that is cut short or has another schema, a value that does not fit and a location that
+is in use fail the whole job; nothing is turned into NULL. The result is written last: {"tables":
+{name: {"rows", "bytes", "files", "partitions", "seconds"}}}, with rows and bytes as the written
+files have them. A "snapshot" in the manifest is repeated in the result.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ SETTINGS = {
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.files.maxRecordsPerFile": "10000000",
-    "spark.sql.maxConcurrentOutputFileWriters": "100",  # partitions written side by side need no sorting
+    # partitions written side by side need no sorting
+    "spark.sql.maxConcurrentOutputFileWriters": "100",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
@@ -52,7 +56,8 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
 }
 INTEGERS = ("tinyint", "smallint", "int", "bigint")
-READABLE_AS = {  # declared type -> types in the file that lose nothing (integers that do not fit fail when cast)
+# declared type -> types in the file that lose nothing (integers that do not fit fail when cast)
+READABLE_AS = {
     "smallint": INTEGERS,
     "int": INTEGERS,
     "bigint": INTEGERS,
@@ -64,7 +69,8 @@ READABLE_AS = {  # declared type -> types in the file that lose nothing (integer
     "date": ("date",),
     "timestamp": ("timestamp", "timestamp_ntz"),
 }
-PARQUET_TYPES = {  # (physical type, logical type) -> Spark's; those with parameters are in `spark_type`
+# (physical type, logical type) -> Spark's; those with parameters are in `spark_type`
+PARQUET_TYPES = {
     ("BOOLEAN", "NONE"): "boolean",
     ("INT32", "NONE"): "int",
     ("INT64", "NONE"): "bigint",
@@ -91,19 +97,27 @@ def main() -> None:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     tables = convert_all(Storage(spark), manifest["tables"], manifest["compression"])
-    result = {**{name: manifest[name] for name in ("snapshot",) if name in manifest}, "tables": tables}
+    result = {
+        **{name: manifest[name] for name in ("snapshot",) if name in manifest},
+        "tables": tables,
+    }
     _object(options["result"]).put(Body=json.dumps(result, indent=1).encode())
 
 
 def convert_all(storage: Storage, tables: list[dict[str, Any]], compression: str) -> dict[str, Any]:
-    """What was written, by table; every file and location is checked before anything is. Raises ConversionError."""
+    """What was written, by table; every file and location is checked before anything is. Raises
+    ConversionError.
+    """
     files = [(table, uri) for table in tables for uri in table["files"]]
     with ThreadPoolExecutor(FOOTERS_AT_A_TIME) as readers:
         list(readers.map(storage.check_is_empty, [table["location"] for table in tables]))
         found = list(readers.map(lambda each: RawFile(storage, *each), files))
     with ThreadPoolExecutor(TABLES_AT_A_TIME) as converters:
         raw = [[file for file in found if file.table is table] for table in tables]
-        pending = [converters.submit(convert, storage, *each, compression) for each in zip(tables, raw, strict=True)]
+        pending = [
+            converters.submit(convert, storage, *each, compression)
+            for each in zip(tables, raw, strict=True)
+        ]
         try:
             written = [each.result() for each in pending]
         except ConversionError:
@@ -134,7 +148,9 @@ class Storage:
     def check_is_empty(self, location: str) -> None:
         """Raise ConversionError when there are objects below a location."""
         if self.files(location):
-            raise ConversionError(f"{location} already holds objects; a snapshot needs a location of its own.")
+            raise ConversionError(
+                f"{location} already holds objects; a snapshot needs a location of its own."
+            )
 
     def size(self, uri: str) -> int:
         """The bytes of an object; raises ConversionError when there is none."""
@@ -144,11 +160,15 @@ class Storage:
         return int(system.getFileStatus(path).getLen())
 
     def footer(self, uri: str, size: int) -> Any:
-        """The Parquet footer of a file as pyarrow's FileMetaData; raises ConversionError when it has none."""
+        """The Parquet footer of a file as pyarrow's FileMetaData; raises ConversionError when it
+        has none.
+        """
         tail = self._tail(uri, size, FOOTER_BYTES)
         wanted = int.from_bytes(tail[-8:-4], "little") + 8
         if tail[-4:] != b"PAR1" or wanted > size:
-            raise ConversionError(f"{uri} ({size} bytes) is cut short or no Parquet file: it does not end as one.")
+            raise ConversionError(
+                f"{uri} ({size} bytes) is cut short or no Parquet file: it does not end as one."
+            )
         if wanted > len(tail):
             tail = self._tail(uri, size, wanted)
         try:
@@ -174,7 +194,9 @@ class Storage:
 
 
 class RawFile:
-    """A raw file, checked against the columns its table declares; raises ConversionError when they do not fit."""
+    """A raw file, checked against the columns its table declares; raises ConversionError when they
+    do not fit.
+    """
 
     def __init__(self, storage: Storage, table: dict[str, Any], uri: str) -> None:
         footer = storage.footer(uri, storage.size(uri))
@@ -183,15 +205,23 @@ class RawFile:
         for column in table["columns"]:
             found, declared = types.get(column["raw"]), column["type"]
             if found is None:
-                raise ConversionError(f"{uri} has no column {column['raw']!r}; it has {', '.join(types)}.")
+                raise ConversionError(
+                    f"{uri} has no column {column['raw']!r}; it has {', '.join(types)}."
+                )
             if not can_become(found, declared):
-                raise ConversionError(f"{uri}: the column {column['raw']!r} is {found}, but {declared} was expected.")
+                raise ConversionError(
+                    f"{uri}: the column {column['raw']!r} is {found}, but {declared} was expected."
+                )
         self.table, self.uri, self.rows, self.types = table, uri, footer.num_rows, types
-        self.schema = ", ".join(f"{_quoted(column['raw'])} {types[column['raw']]}" for column in table["columns"])
+        self.schema = ", ".join(
+            f"{_quoted(column['raw'])} {types[column['raw']]}" for column in table["columns"]
+        )
 
 
 def spark_type(column: Any) -> str:
-    """The Spark type of a column of a Parquet schema (pyarrow's ColumnSchema); what Spark cannot read keeps Parquet's name."""
+    """The Spark type of a column of a Parquet schema (pyarrow's ColumnSchema); what Spark cannot
+    read keeps Parquet's name.
+    """
     logical = json.loads(column.logical_type.to_json())
     kind = column.logical_type.type
     if kind == "DECIMAL":
@@ -200,18 +230,24 @@ def spark_type(column: Any) -> str:
         return {8: "tinyint", 16: "smallint", 32: "int", 64: "bigint"}[logical["bitWidth"]]
     if kind == "TIMESTAMP" and logical["timeUnit"] != "nanoseconds":
         return "timestamp" if logical["isAdjustedToUTC"] else "timestamp_ntz"
-    return PARQUET_TYPES.get((column.physical_type, kind), f"{column.physical_type} {kind} {logical}")
+    return PARQUET_TYPES.get(
+        (column.physical_type, kind), f"{column.physical_type} {kind} {logical}"
+    )
 
 
 def can_become(found: str, declared: str) -> bool:
-    """Whether every value of a type either keeps all it says in the declared type or fails to be cast."""
+    """Whether every value of a type either keeps all it says in the declared type or fails to be
+    cast.
+    """
     have, want = (re.fullmatch(r"decimal\((\d+),(\d+)\)", each) for each in (found, declared))
     if want:
         return have is not None and int(have[2]) <= int(want[2])
     return found in READABLE_AS.get(declared, ())
 
 
-def convert(storage: Storage, table: dict[str, Any], raw: list[RawFile], compression: str) -> dict[str, Any]:
+def convert(
+    storage: Storage, table: dict[str, Any], raw: list[RawFile], compression: str
+) -> dict[str, Any]:
     """Write one table's snapshot and return what its files hold; raises ConversionError."""
     started = time.monotonic()
     storage.spark.sparkContext.setLocalProperty("spark.scheduler.pool", table["name"])
@@ -224,44 +260,60 @@ def convert(storage: Storage, table: dict[str, Any], raw: list[RawFile], compres
     outcome = _measured(storage, table)
     if outcome["rows"] != (expected := sum(file.rows for file in raw)):
         raise ConversionError(
-            f"{table['name']} has {outcome['rows']} rows in {table['location']}, but {expected} in its raw files."
+            f"{table['name']} has {outcome['rows']} rows in {table['location']}, but {expected} in"
+            " its raw files."
         )
     outcome["seconds"] = round(time.monotonic() - started, 3)
     print(f"{table['name']}: {outcome['rows']} rows in {outcome['seconds']} s", flush=True)
     return outcome
 
 
-def _write(spark: SparkSession, table: dict[str, Any], raw: list[RawFile], compression: str) -> None:
-    """Files of equal schema are read together; partitions are gathered so that each gets few files."""
+def _write(
+    spark: SparkSession, table: dict[str, Any], raw: list[RawFile], compression: str
+) -> None:
+    """Files of equal schema are read together; partitions are gathered so that each gets few
+    files.
+    """
     schemas = dict.fromkeys(file.schema for file in raw)
-    frames = [_read(spark, table, [file for file in raw if file.schema == schema]) for schema in schemas]
+    frames = [
+        _read(spark, table, [file for file in raw if file.schema == schema]) for schema in schemas
+    ]
     names = [each["name"] for each in table["partition_by"]]
     derived = {each["name"]: _partition(each) for each in table["partition_by"]}
     frame = reduce(DataFrame.unionAll, frames).withColumns(derived)
     if names:
         frame = frame.repartition(*names)
-    options = {"compression": compression, "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false"}
+    options = {
+        "compression": compression,
+        "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    }
     writer = frame.write.mode("append").options(**options)  # the location is known to be empty
     writer.partitionBy(*names).parquet(table["location"])
 
 
 def _read(spark: SparkSession, table: dict[str, Any], files: list[RawFile]) -> DataFrame:
     names = [re.sub(r"([\\{}\[\]*?])", r"\\\1", file.uri) for file in files]  # names, not patterns
-    columns = [_converted(files[0].types[each["raw"]], each).alias(each["name"]) for each in table["columns"]]
+    columns = [
+        _converted(files[0].types[each["raw"]], each).alias(each["name"])
+        for each in table["columns"]
+    ]
     return spark.read.schema(files[0].schema).parquet(*names).select(*columns)
 
 
 def _converted(found: str, column: dict[str, str]) -> Column:
     """The column in its declared type; a value that does not fit fails the job.
 
-    Not left to Spark's ANSI mode: a cast takes the mode from its thread's session, which other threads do not have.
+    Not left to Spark's ANSI mode: a cast takes the mode from its thread's session, which other
+    threads do not have.
     """
     raw = F.col(_quoted(column["raw"]))
     if found == column["type"]:
         return raw
     cast = F.expr(f"try_cast({_quoted(column['raw'])} AS {column['type']})")
     complaint = F.concat(
-        F.lit(f"the column {column['raw']!r} holds "), raw.cast("string"), F.lit(f", which is no {column['type']}")
+        F.lit(f"the column {column['raw']!r} holds "),
+        raw.cast("string"),
+        F.lit(f", which is no {column['type']}"),
     )
     return F.when(raw.isNotNull(), F.coalesce(cast, F.raise_error(complaint)))
 
@@ -277,10 +329,20 @@ def _measured(storage: Storage, table: dict[str, Any]) -> dict[str, Any]:
     """Rows and bytes of every file below the table's location, and its partitions."""
     location = table["location"]
     sizes = storage.files(location)
-    files = [{"uri": uri, "bytes": size, "rows": storage.footer(uri, size).num_rows} for uri, size in sizes]
-    folders = {uri.removeprefix(location).rpartition("/")[0] for uri, _ in sizes} if table["partition_by"] else set()
+    files = [
+        {"uri": uri, "bytes": size, "rows": storage.footer(uri, size).num_rows}
+        for uri, size in sizes
+    ]
+    folders = (
+        {uri.removeprefix(location).rpartition("/")[0] for uri, _ in sizes}
+        if table["partition_by"]
+        else set()
+    )
     partitions = [
-        {"values": [unquote(part.partition("=")[2]) for part in folder.split("/")], "location": f"{location}{folder}/"}
+        {
+            "values": [unquote(part.partition("=")[2]) for part in folder.split("/")],
+            "location": f"{location}{folder}/",
+        }
         for folder in sorted(folders)
     ]
     totals = {total: sum(each[total] for each in files) for total in ("rows", "bytes")}
@@ -298,7 +360,12 @@ def _reason(error: Exception) -> str:
         said.append(str(cause.getMessage()))
         cause = cause.getCause()
     lines = [each.partition("\n")[0] for each in said[1:] or said]
-    return " ".join(each for each in lines if not each.startswith(("Job aborted", "[TASK_WRITE_FAILED]"))) or lines[-1]
+    return (
+        " ".join(
+            each for each in lines if not each.startswith(("Job aborted", "[TASK_WRITE_FAILED]"))
+        )
+        or lines[-1]
+    )
 
 
 def _object(uri: str) -> Any:

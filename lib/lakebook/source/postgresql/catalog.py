@@ -153,7 +153,7 @@ def _column(
 
 def relation_name(table: Table) -> str:
     """`"schema"."name"`, for SQL."""
-    return f"{quote(table.schema)}.{quote(table.name)}"
+    return quote(table.schema, table.name)
 
 
 def oid(table: Table) -> str:
