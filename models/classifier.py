@@ -1,8 +1,6 @@
-"""The chance that the answer is yes: boosted trees in Amazon SageMaker's scikit-learn container,
-trained by script mode.
+"""The chance that the answer is yes: boosted trees in Amazon SageMaker's scikit-learn container, trained by script mode.
 
-Rows are Parquet: a key, features (texts are categories, all else numbers), and in the training
-channels the label, 0 or 1.
+Rows are Parquet: a key, features (texts are categories, all else numbers), and in the training channels the label, 0 or 1.
 https://sagemaker.readthedocs.io/en/stable/frameworks/sklearn/using_sklearn.html
 """
 
@@ -40,12 +38,8 @@ def channel(folder: str) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(each) for each in files], ignore_index=True)
 
 
-def untrained(
-    rows: pd.DataFrame, features: list[str], iterations: int, learning_rate: float
-) -> Pipeline:
-    """Gradient boosted trees for these columns; categories not seen in training count as missing,
-    as do columns without a value.
-    """
+def untrained(rows: pd.DataFrame, features: list[str], iterations: int, learning_rate: float) -> Pipeline:
+    """Gradient boosted trees for these columns; categories not seen in training count as missing, as do columns without a value."""
     known = [each for each in features if rows[each].notna().any()]
     categories = [each for each in known if not pd.api.types.is_numeric_dtype(rows[each])]
     numbers = [each for each in known if each not in categories]
@@ -66,12 +60,8 @@ def untrained(
     return Pipeline([("columns", ColumnTransformer(columns)), ("trees", trees)])
 
 
-def evaluated(
-    model: dict[str, Any], train: pd.DataFrame, validation: pd.DataFrame, by: list[str]
-) -> dict[str, Any]:
-    """How good the model is on rows it never saw, beside a baseline: the share of yes in each group
-    of a few columns.
-    """
+def evaluated(model: dict[str, Any], train: pd.DataFrame, validation: pd.DataFrame, by: list[str]) -> dict[str, Any]:
+    """How good the model is on rows it never saw, beside a baseline: the share of yes in each group of a few columns."""
     answer, score = validation[model["label"]], probability(model, validation)
     base = baseline(train, validation, model["label"], by)
     rate, found, _ = roc_curve(answer, score)
@@ -82,10 +72,7 @@ def evaluated(
         "log_loss": log_loss(answer, score),
         "baseline_auc": roc_auc_score(answer, base),
         "baseline_log_loss": log_loss(answer, base),
-        "roc": (
-            [[float(x), float(y)] for x, y in zip(rate[::every], found[::every], strict=True)]
-            + [[1.0, 1.0]]
-        ),
+        "roc": [[float(x), float(y)] for x, y in zip(rate[::every], found[::every], strict=True)] + [[1.0, 1.0]],
         "calibration": calibration(answer.to_numpy(), score),
         "importance": importance(model, validation),
     }
@@ -96,33 +83,19 @@ def probability(model: dict[str, Any], rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(model["pipeline"].predict_proba(rows[model["features"]])[:, 1])
 
 
-def baseline(
-    train: pd.DataFrame, validation: pd.DataFrame, label: str, by: list[str]
-) -> np.ndarray:
-    """What a table of shares would say: yes by group in training, drawn to the mean where a group
-    is small.
-    """
+def baseline(train: pd.DataFrame, validation: pd.DataFrame, label: str, by: list[str]) -> np.ndarray:
+    """What a table of shares would say: yes by group in training, drawn to the mean where a group is small."""
     mean = train[label].mean()
     counted = train.groupby(by)[label].agg(["sum", "count"])
-    share = (
-        ((counted["sum"] + SMOOTHING * mean) / (counted["count"] + SMOOTHING))
-        .rename("share")
-        .reset_index()
-    )
+    share = ((counted["sum"] + SMOOTHING * mean) / (counted["count"] + SMOOTHING)).rename("share").reset_index()
     return np.asarray(validation[by].merge(share, on=by, how="left")["share"].fillna(mean))
 
 
 def calibration(answer: np.ndarray, score: np.ndarray) -> list[dict[str, float]]:
-    """Of rows with about the same probability, how many were yes: predicted, observed, rows; in
-    tenths of the rows.
-    """
+    """Of rows with about the same probability, how many were yes: predicted, observed, rows; in tenths of the rows."""
     parts = np.array_split(np.argsort(score, kind="stable"), BINS)
     return [
-        {
-            "predicted": float(score[each].mean()),
-            "observed": float(answer[each].mean()),
-            "rows": len(each),
-        }
+        {"predicted": float(score[each].mean()), "observed": float(answer[each].mean()), "rows": len(each)}
         for each in parts
         if len(each)
     ]
@@ -130,44 +103,25 @@ def calibration(answer: np.ndarray, score: np.ndarray) -> list[dict[str, float]]
 
 def importance(model: dict[str, Any], validation: pd.DataFrame) -> dict[str, float]:
     """How much the area under the ROC curve falls when a feature's values are shuffled."""
-    few, features = (
-        validation.sample(min(len(validation), IMPORTANCE_ROWS), random_state=0),
-        model["features"],
-    )
+    few, features = validation.sample(min(len(validation), IMPORTANCE_ROWS), random_state=0), model["features"]
     found = permutation_importance(
-        model["pipeline"],
-        few[features],
-        few[model["label"]],
-        scoring="roc_auc",
-        n_repeats=2,
-        random_state=0,
+        model["pipeline"], few[features], few[model["label"]], scoring="roc_auc", n_repeats=2, random_state=0
     )
     return dict(zip(features, found.importances_mean.tolist(), strict=True))
 
 
 def main() -> None:
-    """Train, print the metrics as the job's metric definitions find them, and write model and
-    evaluation.
-    """
+    """Train, print the metrics as the job's metric definitions find them, and write model and evaluation."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--key", required=True)
     parser.add_argument("--label", required=True)
-    parser.add_argument(
-        "--baseline",
-        required=True,
-        help="columns by which the baseline groups, with commas between",
-    )
+    parser.add_argument("--baseline", required=True, help="columns by which the baseline groups, with commas between")
     parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--learning-rate", type=float, default=0.1)
     told = parser.parse_args()
-    train, validation = (
-        channel(os.environ["SM_CHANNEL_TRAIN"]),
-        channel(os.environ["SM_CHANNEL_VALIDATION"]),
-    )
+    train, validation = channel(os.environ["SM_CHANNEL_TRAIN"]), channel(os.environ["SM_CHANNEL_VALIDATION"])
     features = [each for each in train.columns if each not in (told.key, told.label)]
-    pipeline = untrained(train, features, told.iterations, told.learning_rate).fit(
-        train[features], train[told.label]
-    )
+    pipeline = untrained(train, features, told.iterations, told.learning_rate).fit(train[features], train[told.label])
     model = {"pipeline": pipeline, "features": features, "key": told.key, "label": told.label}
     measured = evaluated(model, train, validation, told.baseline.split(","))
     for name in ("auc", "log_loss", "baseline_auc", "baseline_log_loss"):

@@ -4,10 +4,10 @@ table from it.
 A row's canonical text joins its values' texts by chr(31), with chr(30) for NULL:
 
     integers, decimals   their own text, with all decimals of the type
-    float, double        the number scaled by a power of ten to an integer, with a letter for the power
+    float, double        the number scaled by a power of ten to an integer, with a letter for it
     boolean              t or f
     strings              themselves, or their md5 where the column may hold more than 800 bytes
-    binary               md5 of the hexadecimal digits of every 30,000 bytes, then `:` and the number of bytes
+    binary               md5 of the hexadecimal digits of every 30,000 bytes, `:`, number of bytes
     date, timestamp      days, milliseconds (half up, as Athena knows no more) since 1970
 
 The hash of a row is the first 60 bits of the text's md5; a table's is the exact sum over its rows,

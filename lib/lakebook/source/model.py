@@ -24,8 +24,8 @@ TypeName = Literal[
 
 @dataclass(frozen=True)
 class LakeType:
-    """What the values of a column are when they have arrived: one of a few types that every engine's
-    own types become.
+    """What the values of a column are when they have arrived: one of a few types, which the types
+    of every engine become.
 
     A `time` is a time of day, which arrives as text; a `document` is JSON as text; a `timestamp`
     has microseconds, as DMS writes it.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def overview(tables: list[Table]) -> pd.DataFrame:
-    """One line a table: rows, MiB, primary key, columns, which of them are LOBs, and the comment."""
+    """One line a table: rows, MiB, primary key, columns, which of them are LOBs, the comment."""
     return pd.DataFrame(
         {
             "table": each.full_name,

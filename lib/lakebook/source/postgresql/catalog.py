@@ -88,7 +88,7 @@ def _check_schemas(connection: Any, schemas: list[str], rows: list[list[Any]]) -
 
 
 def _check_permission(connection: Any, rows: list[list[Any]]) -> None:
-    """Refuse tables that the role may not read, all of them at once, with the GRANT that mends it."""
+    """Refuse tables that the role may not read, all at once, with the GRANT that mends it."""
     denied = [row for row in rows if not row[-1]]
     if not denied:
         return
@@ -137,7 +137,7 @@ def _column(
     comment: str | None,
     generated: bool,
 ) -> Column:
-    """One column from its row of the catalog; the type modifier means something else for each type."""
+    """One column from its row of the catalog; what the type modifier means depends on the type."""
     precision = scale = length = None
     if kind == "numeric" and modifier >= 0:
         precision, scale = ((modifier - 4) >> 16) & 0xFFFF, (((modifier - 4) & 0x7FF) ^ 1024) - 1024
@@ -180,15 +180,19 @@ _SCHEMAS = (
 _TABLES = """
 with recursive root as (
   select c.*, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't' and n.nspname in (%s)
+  where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+    and n.nspname in (%s)
 ), member(root, oid) as (
-  select oid, oid from root union select m.root, i.inhrelid from member m join pg_inherits i on i.inhparent = m.oid
+  select oid, oid from root
+  union select m.root, i.inhrelid from member m join pg_inherits i on i.inhparent = m.oid
 ), size as (
   select m.root, sum(pg_table_size(m.oid))::bigint as bytes,
-    case when bool_and(c.reltuples > 0 or c.relpages > 0 or c.relkind = 'p') then sum(greatest(c.reltuples, 0)) filter (where c.relkind = 'r') end as rows
+    case when bool_and(c.reltuples > 0 or c.relpages > 0 or c.relkind = 'p')
+      then sum(greatest(c.reltuples, 0)) filter (where c.relkind = 'r') end as rows
   from member m join pg_class c on c.oid = m.oid group by 1
 )
-select r.oid::bigint, r.nspname::text, r.relname::text, r.relkind = 'p', obj_description(r.oid, 'pg_class'), s.bytes, s.rows::bigint,
+select r.oid::bigint, r.nspname::text, r.relname::text, r.relkind = 'p',
+  obj_description(r.oid, 'pg_class'), s.bytes, s.rows::bigint,
   has_schema_privilege(r.relnamespace, 'USAGE') and has_table_privilege(r.oid, 'SELECT')
 from root r join size s on s.root = r.oid order by r.nspname collate "C", r.relname collate "C"
 """
@@ -199,10 +203,12 @@ with recursive a as (
 ), base(start, oid, modifier) as (
   select distinct atttypid, atttypid, null::int from a
   union all
-  select b.start, d.typbasetype, d.typtypmod from base b join pg_type d on d.oid = b.oid where d.typtype = 'd'
+  select b.start, d.typbasetype, d.typtypmod
+  from base b join pg_type d on d.oid = b.oid where d.typtype = 'd'
 )
 select a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
-  case t.typtype when 'c' then 'composite' when 'e' then 'enum' when 'r' then 'range' when 'm' then 'multirange'
+  case t.typtype when 'c' then 'composite' when 'e' then 'enum' when 'r' then 'range'
+    when 'm' then 'multirange'
     else case t.typcategory when 'A' then 'array' else t.typname::text end end,
   coalesce(b.modifier, a.atttypmod), not a.attnotnull, col_description(a.attrelid, a.attnum),
   coalesce(to_jsonb(a) ->> 'attgenerated', '') <> ''
@@ -214,15 +220,19 @@ _KEYS = """
 select i.indrelid::bigint, array_agg(a.attname::text order by k.position)
 from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-where i.indisprimary and i.indrelid in (%s) and k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts) group by 1
+where i.indisprimary and i.indrelid in (%s)
+  and k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::int, i.indnatts)
+group by 1
 """
 
 _FOREIGN_KEYS = """
-select c.conrelid::bigint, array_agg(a.attname::text order by k.position), n.nspname::text, r.relname::text,
-  array_agg(f.attname::text order by k.position)
-from pg_constraint c cross join unnest(c.conkey, c.confkey) with ordinality as k(attnum, fattnum, position)
+select c.conrelid::bigint, array_agg(a.attname::text order by k.position),
+  n.nspname::text, r.relname::text, array_agg(f.attname::text order by k.position)
+from pg_constraint c
+cross join unnest(c.conkey, c.confkey) with ordinality as k(attnum, fattnum, position)
 join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum
 join pg_attribute f on f.attrelid = c.confrelid and f.attnum = k.fattnum
 join pg_class r on r.oid = c.confrelid join pg_namespace n on n.oid = r.relnamespace
-where c.contype = 'f' and not r.relispartition and c.conrelid in (%s) group by c.oid, 1, 3, 4 order by c.oid
+where c.contype = 'f' and not r.relispartition and c.conrelid in (%s)
+group by c.oid, 1, 3, 4 order by c.oid
 """

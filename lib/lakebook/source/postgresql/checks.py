@@ -164,7 +164,8 @@ def losses(connection: Any, tables: list[Table], lob_max_kilobytes: int) -> pd.D
 
     Where it depends on values they are counted in the source, in one pass per table over the
     columns that can lose something; columns of which no value does are left out. A row with
-    `rows_affected` 0 loses nothing in any value (a timestamptz's zone, a view that is not replicated).
+    `rows_affected` 0 loses nothing in any value (a timestamptz's zone, a view that is not
+    replicated).
     """
     found: list[dict[str, Any]] = []
     for table in tables:
@@ -289,13 +290,16 @@ def _contents(connection: Any, table: Table) -> list[Any]:
 
 _ROLE = """
 select rolsuper, rolreplication or exists (
-    select from pg_roles g where g.rolname = 'rds_replication' and pg_has_role(current_user, g.oid, 'MEMBER')),
+    select from pg_roles g
+    where g.rolname = 'rds_replication' and pg_has_role(current_user, g.oid, 'MEMBER')),
   (select count(*) from pg_replication_slots) from pg_roles where rolname = current_user
 """
 
 _VIEWS = """
-select n.nspname || '.' || c.relname, case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'foreign table' end
-from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('v', 'm', 'f') and n.nspname in (%s) order by 1
+select n.nspname || '.' || c.relname,
+  case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'foreign table' end
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('v', 'm', 'f') and n.nspname in (%s) order by 1
 """
 
 _MEMBERS = """
@@ -305,14 +309,21 @@ with recursive member(oid) as (
 """
 
 _DEFINITION = f"""
-{_MEMBERS} select md5(string_agg(concat_ws(' ', c.oid, c.relname, pg_relation_filenode(c.oid)), ',' order by c.oid)),
-  md5(string_agg((select string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attisdropped), ','
-    order by a.attnum) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), ';' order by c.oid))
+{_MEMBERS} select
+  md5(string_agg(
+    concat_ws(' ', c.oid, c.relname, pg_relation_filenode(c.oid)), ',' order by c.oid)),
+  md5(string_agg(
+    (select string_agg(
+      concat_ws(
+        ' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attisdropped),
+      ',' order by a.attnum)
+     from pg_attribute a where a.attrelid = c.oid and a.attnum > 0), ';' order by c.oid))
 from member m join pg_class c on c.oid = m.oid
 """
 
 _COUNTERS = f"""
-{_MEMBERS} select sum(n_tup_upd)::bigint, sum(n_tup_del)::bigint, sum(pg_relation_size(m.oid))::bigint, sum(n_tup_ins)::bigint,
+{_MEMBERS} select sum(n_tup_upd)::bigint, sum(n_tup_del)::bigint,
+  sum(pg_relation_size(m.oid))::bigint, sum(n_tup_ins)::bigint,
   coalesce(sum(n_live_tup), 0)::bigint, ''
 from member m left join pg_stat_all_tables s on s.relid = m.oid
 """

@@ -48,7 +48,7 @@ NEXT = {"date": "date '10000-01-01'", "timestamp": "timestamp '10000-01-01'"}  #
 
 
 def delivered(column: Column, lob_max_kilobytes: int) -> str:
-    """The value that arrives, in the type it arrives in (text for every type that arrives as text)."""
+    """The value that arrives, in the type it arrives in: text for all types that arrive as text."""
     c, of = quote(column.name), type_of(column)
     if of.kind == "money":
         return f"{c}::numeric(38,4)"
