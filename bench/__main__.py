@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench import full_load, notebooks, tpch
 from local_aws import demo
-from local_aws.postgresql import Server
+from local_aws.engines.postgresql import Server
 
 GOALS = """Goals: the full load has at least 1.5 times the rows/s of dlt's fastest backend, at most 1.3 times the CPU of the bare copy, and
 stays under 300 MB; the notebooks take at most 1.5 times the bare engines; a second run at most 0.2 times the first.

@@ -20,11 +20,11 @@ from lakebook.people import personas
 from lakebook.services import dms, ec2, kms, security_groups, storage, vpc
 from lakebook.services.dms_table_mapping import table_mapping
 from lakebook.source.engines import connect_source
-from local_aws import SOURCE_SECRET
+from local_aws.names import SOURCE_SECRET
 
 if TYPE_CHECKING:
     from lakebook.ensure import Resource
-    from local_aws.postgresql import Server
+    from local_aws.engines.postgresql import Server
 
 ROUNDS = 3
 NAMES = Names("acme", "bench", "123456789012", "eu-west-1")

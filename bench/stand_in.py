@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import boto3
 
-from local_aws.server import environment
+from local_aws.environment import environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local_aws.postgresql import Server
+    from local_aws.engines.postgresql import Server
 
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
 BENCH_BIN = Path(__file__).parents[1] / ".venv-bench" / "bin"

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from lakebook.source.engines import connect_source
-from local_aws.postgresql import Server
+from local_aws.engines.postgresql import Server
 
 SCHEMAS = ["nasty", 'Sché"ma']
 SECRET = "nasty"

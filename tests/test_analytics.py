@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from test_rehearsal import Rehearsal
 
-from local_aws.postgresql import Server
+from local_aws.engines.postgresql import Server
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks" / "analytics").glob("*.ipynb"))

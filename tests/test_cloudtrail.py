@@ -24,7 +24,7 @@ from lakebook.services import cloudtrail
 from local_aws.cloudtrail import identity as cloudtrail_identity
 from local_aws.cloudtrail.delivery import Trail
 from local_aws.cloudtrail.recorder import Recorder
-from local_aws.principals import Principal
+from local_aws.principal import Principal
 
 BUCKET = "acme-trails-audit"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -325,9 +325,9 @@ def test_what_a_service_does_as_a_role_names_the_service(stand_in):
     assert who["sessionContext"]["sessionIssuer"]["userName"] == "acme-dms-s3"
     assert who["sessionContext"]["attributes"]["creationDate"] == "2026-11-23T00:00:00Z"
     assert "accessKeyId" not in who
-    assert cloudtrail_identity.invoked_by(dms) == "dms.amazonaws.com"
+    assert dms.invoked_by == "dms.amazonaws.com"
     athena = replace(dms, access_key="ASIAVIAATHENA", called_via=("athena.amazonaws.com",))
-    assert cloudtrail_identity.invoked_by(athena) == "athena.amazonaws.com"
+    assert athena.invoked_by == "athena.amazonaws.com"
     assert cloudtrail_identity.identity(athena)["accessKeyId"] == "ASIA"
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from local_aws import demo
-from local_aws.postgresql import Server, ServerError
+from local_aws.engines.postgresql import Server, ServerError
 
 SCALE = 0.01
 TABLES = {

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.ec2.models import ec2_backends
 
-from local_aws import ec2_gaps
+from local_aws.ec2 import moto_gaps
 
 CONNECTION, INTERFACE, TRANSIT_GATEWAY = "dxcon-acme0001", "dxvif-acme0001", "tgw-0ace0000000000001"
 
@@ -269,7 +269,7 @@ def test_a_route_table_takes_the_routes_its_virtual_private_gateway_learns(direc
     ec2.enable_vgw_route_propagation(RouteTableId=table, GatewayId=made)
     seen = lambda: ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]  # noqa: E731
     assert seen()["PropagatingVgws"] == [{"GatewayId": made}]
-    ec2_gaps.learn(
+    moto_gaps.learn(
         ec2_backends["123456789012"]["eu-west-1"], made, {"10.20.0.0/16"}
     )  # no router here announces anything
     routes = {

@@ -19,7 +19,7 @@ from lakebook.source.postgresql import catalog
 from lakebook.source.postgresql.connection import SETTINGS
 from lakebook.source.postgresql.delivered import delivered
 from local_aws.dms.types import MICROSECONDS
-from local_aws.postgresql import Server
+from local_aws.engines.postgresql import Server
 
 # ruff: noqa: F811 - fixtures
 

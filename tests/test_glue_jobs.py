@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.engines import script_log
 from local_aws.glue import runs
 
 WRITES_PARQUET = """
@@ -325,8 +326,8 @@ def test_the_last_exception_is_the_one_that_ended_the_script():
         "Traceback (most recent call last):\n  File\nKeyError: 1\n\nDuring\n\nTraceback (most"
         " recent call last):\n  File\n    x\npkg.errors.MyError: two\nlines\n26/11/23 WARN x\n"
     )
-    assert runs.last_exception(log) == "MyError: two"
-    assert runs.last_exception("nothing of that kind") == ""
+    assert script_log.last_exception(log) == "MyError: two"
+    assert script_log.last_exception("nothing of that kind") == ""
 
 
 def _processes_of(run_id):

@@ -585,7 +585,7 @@ def test_an_unknown_access_key_is_refused(stand_in, service, operation, code):
 
 
 def test_a_session_ends(make, monkeypatch):
-    from local_aws import principals  # noqa: PLC0415 - after the stand-in has started
+    from local_aws.iam import principals  # noqa: PLC0415 - after the stand-in has started
 
     who = make({"Action": "*", "Resource": "*"})
 
@@ -1032,7 +1032,7 @@ def test_another_accounts_bucket_needs_both_accounts_consent(make, lake):
 def test_authorization_costs_well_under_a_millisecond(make, lake):
     from local_aws.iam import context as iam_context  # noqa: PLC0415 - after the stand-in has started
     from local_aws.iam import evaluation  # noqa: PLC0415 - after the stand-in has started
-    from local_aws.principals import Principal  # noqa: PLC0415 - after the stand-in has started
+    from local_aws.principal import Principal  # noqa: PLC0415 - after the stand-in has started
     from service_authorization import required  # noqa: PLC0415 - after the stand-in has started
 
     policy = document(

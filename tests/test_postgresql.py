@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local_aws import postgresql
-from local_aws.postgresql import Server, ServerError, Source
+from local_aws.engines import postgresql
+from local_aws.engines.postgresql import Server, ServerError, Source
 
 ORDINARY = 1  # an account that every Linux has; initdb wants a real one
 as_root = pytest.mark.skipif(
@@ -174,7 +174,7 @@ def test_data_that_are_spoilt_are_told_with_the_log(server):
 
 def test_whoever_reads_the_output_of_the_starting_process_is_not_held_up(directory):
     start = (
-        "from pathlib import Path; from local_aws.postgresql import Server;"
+        "from pathlib import Path; from local_aws.engines.postgresql import Server;"
         f" Server(Path({str(directory)!r})).start()"
     )
     subprocess.run([sys.executable, "-c", start], check=True, capture_output=True, timeout=60)

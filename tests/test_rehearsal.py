@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.postgresql import Server
+from local_aws.engines.postgresql import Server
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

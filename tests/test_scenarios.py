@@ -16,7 +16,7 @@ from lakebook import CheckError, calls, diagnosis, ensure
 from lakebook.people import personas
 from lakebook.services import dms, ec2, kms, security_groups, vpc, vpc_endpoints
 from lakebook.source.engines import connect_source
-from local_aws.postgresql import Server
+from local_aws.engines.postgresql import Server
 
 SECRET, PREFIXES = "acme-rehearsal-source", "10.60.0.0/16"
 LINE = {"connection_ids": ["dxcon-acme0001"], "virtual_interface_ids": ["dxvif-acme0001"]}

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOURCE_SECRET = "acme-rehearsal-source"  # noqa: S105 - the name that parameters/rehearsal.yaml gives, not a secret
-
-__all__ = ["SOURCE_SECRET", "running"]
+__all__ = ["running"]
 
 
 @contextlib.contextmanager
@@ -28,15 +26,15 @@ def running(
     `source` is the content of the source database's secret (username, password, host, port, engine,
     dbname). The variables are also set in this process until the block ends.
     """
-    from local_aws import server  # noqa: PLC0415 - clients that only read SOURCE_SECRET need no engines
+    from local_aws import environment, names, server  # noqa: PLC0415 - a module of ours alone needs no boto3
 
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="local_aws-", ignore_cleanup_errors=True) as scratch:
         try:
             with server.serving(directory or Path(scratch), port) as stand_in:
                 if source:
-                    server.put_secret(stand_in, SOURCE_SECRET, source)
-                yield server.environment(stand_in.endpoint, stand_in.directory)
+                    server.put_secret(stand_in, names.SOURCE_SECRET, source)
+                yield environment.environment(stand_in.endpoint, stand_in.directory)
         finally:
             os.environ.clear()
             os.environ.update(before)

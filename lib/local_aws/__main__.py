@@ -16,9 +16,11 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_aws import SOURCE_SECRET
-from local_aws.postgresql import Server, ServerError, Source
-from local_aws.server import OVERRIDING, LocalAwsError, environment, put_secret, serving
+from local_aws.engines.postgresql import Server, ServerError, Source
+from local_aws.environment import OVERRIDING, environment
+from local_aws.errors import LocalAwsError
+from local_aws.names import SOURCE_SECRET
+from local_aws.server import put_secret, serving
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn

@@ -7,7 +7,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from local_aws.service import ApiError, Call, Service
+from local_aws.errors import ApiError
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
@@ -20,8 +21,6 @@ MOST_NOTIFICATIONS, MOST_SUBSCRIBERS = 10, 11
 
 class Budgets(Service):
     """Budgets with notifications and their subscribers."""
-
-    name = "budgets"
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)

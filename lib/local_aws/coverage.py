@@ -7,8 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from local_aws import wire
-from local_aws.gateway import FROM_MOTO
-from local_aws.server import service_classes
+from local_aws.services import SERVICES, Entry
 
 HEAD = """# What the stand-in does
 
@@ -59,9 +58,9 @@ savepoints). CHAR columns are described as VARCHAR, as through the Data API.
 
 def coverage() -> str:
     """The page as text."""
-    services = sorted(service_classes(), key=lambda each: each.name)
-    parts = [HEAD, *(_section(each) for each in services), "## Answered by moto as a whole\n"]
-    rest = sorted(FROM_MOTO - {each.name for each in services})
+    sections = [_section(name, entry) for name, entry in sorted(SERVICES.items()) if entry.ours]
+    parts = [HEAD, *sections, "## Answered by moto as a whole\n"]
+    rest = sorted(name for name, entry in SERVICES.items() if entry.moto)
     parts.append(
         ", ".join(f"`{name}`" for name in rest)
         + ": records are kept, no engine stands behind them."
@@ -71,11 +70,11 @@ def coverage() -> str:
     return "\n".join(parts)
 
 
-def _section(service: type) -> str:
-    known = set(wire.model(service.name).operation_names)  # type: ignore[attr-defined]
-    ours = sorted(name for name in dir(service) if name in known)
-    moto = sorted(service.from_moto - set(ours))  # type: ignore[attr-defined]
-    listed = [f"### {service.name}: {len(ours) + len(moto)} of {len(known)} operations\n"]  # type: ignore[attr-defined]
+def _section(name: str, entry: Entry) -> str:
+    known = set(wire.model(name).operation_names)
+    ours = sorted(each for each in dir(entry.ours) if each in known)
+    moto = sorted(entry.from_moto - set(ours))
+    listed = [f"### {name}: {len(ours) + len(moto)} of {len(known)} operations\n"]
     listed += [f"- by us: {', '.join(ours)}"] if ours else []
     listed += [f"- by moto: {', '.join(moto)}"] if moto else []
     return "\n".join(listed) + "\n"

@@ -16,38 +16,23 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions
 
 from local_aws import wire
+from local_aws.engines.authorized_objects import AuthorizedObjects
+from local_aws.errors import ApiError
 from local_aws.iam import refusals
-from local_aws.iam.objects import ObjectsAs
-from local_aws.principals import ExpiredSessionError, Principal
+from local_aws.iam.principals import ExpiredSessionError
+from local_aws.principal import INTERNAL_ACCESS_KEY, Principal
 from local_aws.s3.requests import S3Requests, denied_keys, hide_absence
-from local_aws.service import ApiError, Call, Service
-from local_aws.stand_in import INTERNAL_ACCESS_KEY, StandIn
+from local_aws.service import Call, Service
+from local_aws.services import NOBODY_ANSWERS, SERVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-# What moto answers truthfully as a whole: it keeps the records and no engine stands behind them.
-FROM_MOTO = frozenset(
-    [
-        "budgets",
-        "cloudtrail",
-        "cloudwatch",
-        "directconnect",
-        "ec2",
-        "events",
-        "iam",
-        "kms",
-        "lakeformation",
-        "logs",
-        "s3",
-        "secretsmanager",
-        "sns",
-        "sqs",
-        "ssm",
-        "sts",
-        "resourcegroupstaggingapi",
-    ]
-)
+    from botocore.model import ServiceModel
+
+    from local_aws.services import Route
+    from local_aws.stand_in import StandIn
+
 READS = re.compile(
     r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate|Generate)\w*|(GET|HEAD) .*"
 )
@@ -64,6 +49,7 @@ class Asked:
     region: str
     service: str
     body: bytes = b""
+    model: ServiceModel = field(init=False)
     operation: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     principal: Principal | None = None  # None while nobody is known to have the key
@@ -72,12 +58,18 @@ class Asked:
 class Gateway:
     """A WSGI application in front of moto's; it authorizes every call and logs it to `calls.jsonl`."""
 
-    def __init__(self, moto: Callable[..., Iterable[bytes]], stand_in: StandIn) -> None:
-        self.moto, self.stand_in = moto, stand_in
+    def __init__(
+        self,
+        moto: Callable[..., Iterable[bytes]],
+        stand_in: StandIn,
+        services: Mapping[str, Service],
+        routes: Mapping[str, Route],
+        observe: Callable[..., None],
+    ) -> None:
+        self.moto, self.stand_in, self.services, self.observe = moto, stand_in, services, observe
         self.s3 = S3Requests(moto, stand_in.objects)
-        self.services: dict[str, Service] = {}
-        self.scenarios: Callable[..., Iterable[bytes]]  # breaks what is asked, for practice
-        self.observe: Callable[..., None] = lambda *_: None  # CloudTrail's, once it runs
+        # our own paths, which AWS does not have
+        self.routes = {"/_local_aws": self._identity, "/_local_aws/access": self._access, **routes}
         self.log_file = stand_in.directory / "calls.jsonl"
         self.log = self.log_file.open("a", buffering=1)
 
@@ -85,20 +77,8 @@ class Gateway:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request and log it (WSGI)."""
-        if environ["PATH_INFO"] == "/_local_aws":
-            return self._identity(start_response)
-        if environ["PATH_INFO"] == "/_local_aws/access":
-            return self._access(environ, start_response)
-        if environ["PATH_INFO"] == "/_local_aws/scenarios":
-            return self.scenarios(environ, start_response)
-        # "make the hour end now": not a call of AWS
-        if environ["PATH_INFO"] == "/_local_aws/cloudtrail":
-            return self.services["cloudtrail"].deliver(start_response)  # type: ignore[attr-defined,no-any-return]
-        if environ["PATH_INFO"] == "/_local_aws/glue":  # Spark's, of a job with fine-grained access
-            return self.services["glue"].filtered(environ, start_response)  # type: ignore[attr-defined,no-any-return]
-        # a dashboard's page: not a call of AWS
-        if environ["PATH_INFO"].startswith("/_quicksight/"):
-            return self.services["quicksight"].page(environ, start_response)  # type: ignore[attr-defined,no-any-return]
+        if route := self._route(environ["PATH_INFO"]):
+            return route(environ, start_response)
         asked = Asked(environ, *wire.caller(environ))
         service, request_id, started, error = asked.service, str(uuid.uuid4()), time.time(), ""
         try:
@@ -108,7 +88,7 @@ class Gateway:
             status, headers, data = 501, [], [b""]
             error = "NotInLocalAws"
         except ApiError as refusal:
-            status, headers, text = wire.error_answer(service, refusal, request_id)
+            status, headers, text = wire.error_answer(asked.model, refusal, request_id)
             data, error = [text if environ["REQUEST_METHOD"] != "HEAD" else b""], refusal.code
         self._record(started, asked.access_key, service, asked.operation, status, error)
         who, told = asked.principal, asked.parameters
@@ -132,7 +112,14 @@ class Gateway:
         )
         return data
 
-    def _identity(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _route(self, path: str) -> Route | None:
+        """What answers a path of our own."""
+        if route := self.routes.get(path):
+            return route
+        below = [each for each in self.routes if each.endswith("/") and path.startswith(each)]
+        return self.routes[below[0]] if below else None
+
+    def _identity(self, _: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Who serves here, for whoever looks for a stand-in that runs already."""
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps({"directory": str(self.log_file.parent)}).encode()]
@@ -149,7 +136,7 @@ class Gateway:
             self.stand_in.principals.of(told["access_key"]),
         )
         if principal is not None:
-            objects = ObjectsAs(self.stand_in, principal, lake_formation=False)
+            objects = AuthorizedObjects(self.stand_in, principal, lake_formation=False)
             refusal = objects.refusal(told["operation"], told["bucket"], told["key"])
         text = refusal.encode()
         headers = [
@@ -163,11 +150,11 @@ class Gateway:
         """Read what is asked, and by whom; raises ApiError for a key that nobody has or a session
         that is over.
         """
-        environ = asked.environ
+        environ, asked.model = asked.environ, wire.model(asked.service)
         if not wire.carries_object(asked.service, environ):
             asked.body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(asked.body)
-        asked.operation, asked.parameters = wire.request(asked.service, environ, asked.body)
+        asked.operation, asked.parameters = wire.request(asked.model, environ, asked.body)
         try:
             asked.principal = self.stand_in.principals.of(asked.access_key)
         except ExpiredSessionError:
@@ -177,15 +164,14 @@ class Gateway:
 
     def _answer(self, asked: Asked) -> Answer:
         service, operation = asked.service, asked.operation
-        if operation not in wire.model(service).operation_names:
+        if operation not in asked.model.operation_names:
             raise not_here(service, operation)
         if service == "s3":
             return self._s3(asked)
         self._authorize(asked)
-        ours = self.services.get(service)
-        if handler := getattr(ours, operation, None):
+        if handler := getattr(self.services.get(service), operation, None):
             return self._ours(asked, handler)
-        if (ours and operation not in ours.from_moto) or (not ours and service not in FROM_MOTO):
+        if not SERVICES.get(service, NOBODY_ANSWERS).answered_by_moto(operation):
             raise not_here(service, operation)
         status, headers, data = self._moto(asked)
         return status, headers, [data]
@@ -214,18 +200,20 @@ class Gateway:
         """
         assert asked.principal is not None
         if asked.operation == "DeleteObjects":
-            if denied := denied_keys(self.stand_in, asked.principal, asked.parameters):
+            if denied := denied_keys(
+                self.stand_in.authority, asked.principal, asked.parameters, self.stand_in.region
+            ):
                 return self.s3.delete(asked.environ, asked.parameters["Delete"]["Objects"], denied)
         else:
             self._authorize(asked)
         status, headers, data = self.s3.answer(asked.environ)
         if status == 404 and asked.operation in ("GetObject", "HeadObject"):
-            hide_absence(self.stand_in, asked.principal, asked.parameters)
+            hide_absence(self.stand_in.authority, asked.principal, asked.parameters)
         return status, headers, data
 
     def _ours(self, asked: Asked, handler: Callable[[Call], dict[str, Any]]) -> Answer:
         service, operation = asked.service, asked.operation
-        shape = wire.model(service).operation_model(operation)
+        shape = asked.model.operation_model(operation)
 
         def moto() -> dict[str, Any]:
             status, headers, data = self._moto(asked)

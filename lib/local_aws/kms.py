@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from moto.kms.models import kms_backends
 
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,35 +26,6 @@ class Kms(Service):
     """What moto answers truthfully, with keys that can be disabled and policies that are read
     before they are kept.
     """
-
-    name = "kms"
-    from_moto = frozenset(
-        [
-            "CreateAlias",
-            "DeleteAlias",
-            "DescribeKey",
-            "DisableKeyRotation",
-            "EnableKeyRotation",
-            "GenerateRandom",
-            "GetKeyPolicy",
-            "GetKeyRotationStatus",
-            "GetPublicKey",
-            "ListAliases",
-            "ListGrants",
-            "ListKeyPolicies",
-            "ListKeyRotations",
-            "ListKeys",
-            "ListResourceTags",
-            "ListRetirableGrants",
-            "RetireGrant",
-            "RevokeGrant",
-            "RotateKeyOnDemand",
-            "TagResource",
-            "UntagResource",
-            "UpdateAlias",
-            "UpdateKeyDescription",
-        ]
-    )
 
     def CreateKey(self, call: Call) -> dict[str, Any]:
         """A key; MalformedPolicyDocumentException where its policy names nobody that exists."""

@@ -5,23 +5,13 @@ names it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
     from local_aws.stand_in import StandIn
-
-ACCOUNT = "123456789012"  # moto's account, and so the one of every rehearsal
-
-
-class ApiError(Exception):
-    """An error as AWS answers it; `code` is the name botocore's service model gives it."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code, self.message, self.status = code, message, status
 
 
 @dataclass
@@ -42,16 +32,20 @@ class Service:
     """One AWS service with an engine behind it.
 
     Every public CamelCase method is an operation: it takes a `Call` and returns the response as
-    boto3 would (datetimes as datetime, no ResponseMetadata), or raises `ApiError`. `from_moto`
-    names the operations that moto answers truthfully; whatever is neither a method nor listed there
-    is refused with a loud 501.
+    boto3 would (datetimes as datetime, no ResponseMetadata), or raises `ApiError`. services.py has
+    the table of them.
     """
-
-    name: ClassVar[str]
-    from_moto: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, stand_in: StandIn) -> None:
         self.stand_in = stand_in
 
     def stop(self) -> None:
         """Stop what still runs for this service; called once when the stand-in goes down."""
+
+
+Kind = TypeVar("Kind", bound=Service)
+
+
+def service_of(services: Mapping[str, Service], kind: type[Kind]) -> Kind:
+    """The one service of a class."""
+    return next(each for each in services.values() if isinstance(each, kind))

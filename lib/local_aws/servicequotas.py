@@ -4,11 +4,13 @@ raised or lowered here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from moto.servicequotas.resources.default_quotas.vpc import VPC_DEFAULT_QUOTAS
 
-from local_aws.service import ACCOUNT, ApiError, Service
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.service import Service
 
 if TYPE_CHECKING:
     from local_aws.service import Call
@@ -37,8 +39,6 @@ DEFAULTS = {
 
 class ServiceQuotas(Service):
     """Quotas of the account; requests for an increase are refused, as nobody grants them here."""
-
-    name: ClassVar[str] = "service-quotas"
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)

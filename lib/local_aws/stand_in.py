@@ -12,18 +12,16 @@ import boto3
 import botocore.loaders
 import botocore.session
 
+from local_aws.principal import INTERNAL_ACCESS_KEY, aws_service
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from local_aws.cloudtrail.recorder import Recorder
-    from local_aws.iam.authority import Authority
-    from local_aws.lakeformation.access import Lake
-    from local_aws.principals import Principal, Principals
-    from local_aws.redshift.places import Places
+    from local_aws.ports import Decides, Identifies, Records, Vends
+    from local_aws.principal import Principal
     from local_aws.s3.objects import Objects
 
-INTERNAL_ACCESS_KEY = "LOCALAWSENGINE"  # signs what an engine asks of another service
 MODELS = botocore.loaders.create_loader()  # read once for all sessions
 
 
@@ -36,15 +34,13 @@ class StandIn:
     endpoint: str  # "http://127.0.0.1:4566"
     region: str
 
-    # takes every call for CloudTrail; CloudTrail itself makes it
-    recorder: Recorder = field(init=False, repr=False)
-
-    principals: Principals = field(init=False, repr=False)  # who has which access key
-    authority: Authority = field(init=False, repr=False)  # who may do what
-    # what Lake Formation lets whom see; Lake Formation itself makes it
-    lake: Lake = field(init=False, repr=False)
-
-    warehouses: Places = field(init=False, repr=False)  # the databases of Redshift
+    # who stands behind these, server.py says
+    principals: Identifies = field(init=False, repr=False)
+    authority: Decides = field(init=False, repr=False)
+    recorder: Records = field(init=False, repr=False)
+    lake: Vends = field(init=False, repr=False)
+    # (stand-in, principal, lake_formation=…): the objects as the principal may use them
+    objects_as: Callable[..., Objects] = field(init=False, repr=False)
 
     acting_key: str = INTERNAL_ACCESS_KEY  # signs what `client` makes when nobody else is named
     whole: StandIn | None = None  # what this is the view of a principal of
@@ -101,34 +97,30 @@ class StandIn:
         Raises AccessDeniedError when the role's trust policy does not let the service take it, or
         there is no such role.
         """
-        from local_aws.iam.authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
-
         given = {
             "aws:SourceAccount": role_arn.split(":")[4]
         }  # the resource that the service works for is this account's
-        self.authority.authorize(service(service_principal), "sts:AssumeRole", role_arn, given)
+        self.authority.authorize(aws_service(service_principal), "sts:AssumeRole", role_arn, given)
         return self.principals.service_session(role_arn, service_principal, self.recorder.assumed)
 
     def may_assume(self, role_arn: str, service_principal: str) -> bool:
         """Whether a role is there and its trust policy lets an AWS service take it."""
-        from local_aws.iam.authority import service  # noqa: PLC0415 - needs moto, which reads its environment when imported
-
         given = {"aws:SourceAccount": role_arn.split(":")[4] if role_arn.count(":") > 4 else ""}
-        return self.authority.allows(service(service_principal), "sts:AssumeRole", role_arn, given)
+        return self.authority.allows(
+            aws_service(service_principal), "sts:AssumeRole", role_arn, given
+        )
 
     def acting_as(self, principal: Principal, *, lake_formation: bool = False) -> StandIn:
         """The stand-in as a principal may use it: its clients make the principal's calls, its
         objects are those it may have.
 
-        With `lake_formation` registered locations are read as Lake Formation lends them.
+        With `lake_formation` registered locations are read with what Lake Formation vends.
         """
-        from local_aws.iam.objects import ObjectsAs  # noqa: PLC0415 - needs moto, which reads its environment when imported
-
         if principal.access_key == INTERNAL_ACCESS_KEY:
             return self
         seen = copy.copy(self)
         seen.whole = self.itself
-        seen.objects = ObjectsAs(self, principal, lake_formation=lake_formation)
+        seen.objects = self.objects_as(self, principal, lake_formation=lake_formation)
         seen.acting_key = principal.access_key
         return seen
 

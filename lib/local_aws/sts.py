@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
 
+from local_aws.errors import ApiError
 from local_aws.iam.context import request_tags
 from local_aws.iam.documents import statements
-from local_aws.principals import Principal, role, role_session
-from local_aws.service import ApiError, Call, Service
+from local_aws.iam.principals import role, role_session
+from local_aws.service import Call, Service
+
+if TYPE_CHECKING:
+    from local_aws.principal import Principal
 
 SHORTEST_SECONDS, CHAINED_SECONDS = 900, 3600
 LONGEST_TOKEN_SECONDS, DEFAULT_TOKEN_SECONDS = 129_600, 43_200
@@ -21,9 +25,6 @@ class Sts(Service):
     """Whether a caller may take a role, its trust policy and its own policies have said before: the
     gateway asks them.
     """
-
-    name: ClassVar[str] = "sts"
-    from_moto: ClassVar[frozenset[str]] = frozenset({"GetAccessKeyInfo"})
 
     def AssumeRole(self, call: Call) -> dict[str, Any]:
         """Credentials of a role's session

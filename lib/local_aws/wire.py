@@ -25,7 +25,7 @@ from moto.core.utils import get_service_model as moto_model
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import NotFound
 
-from local_aws.service import ApiError
+from local_aws.errors import ApiError
 
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 SIGNED_AS = {
@@ -60,20 +60,21 @@ def caller(environ: dict[str, Any]) -> tuple[str, str, str]:
     return found[1], found[2], SIGNED_AS.get(found[3], found[3])
 
 
-def request(service: str, environ: dict[str, Any], body: bytes) -> tuple[str, dict[str, Any]]:
+def request(
+    known: botocore.model.ServiceModel, environ: dict[str, Any], body: bytes
+) -> tuple[str, dict[str, Any]]:
     """The operation a request asks for and its parameters as boto3 takes them; no operation of AWS:
     method and path, and none.
 
     An S3 object's own bytes are not among the parameters.
     """
-    known = model(service)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return _of_json(known, str(target).rsplit(".", 1)[-1], body)
     if found := re.search(r"/service/[^/]+/operation/(\w+)$", environ.get("PATH_INFO", "")):
         return _of_cbor(known, found[1], body)
     asked = Request(environ)
     try:
-        operation, in_path = get_service_router(service).match(asked)
+        operation, in_path = get_service_router(known.service_name).match(asked)
     except (NotFound, NotImplementedError):
         query = environ.get("QUERY_STRING", "")
         return (
@@ -101,7 +102,8 @@ def request(service: str, environ: dict[str, Any], body: bytes) -> tuple[str, di
         given = parser.parse(raw | {"url_path": asked.path})
     except Exception as wrong:
         raise ApiError(
-            _malformed(service), f"The request is not what {operation.name} takes: {wrong}"
+            _malformed(known.service_name),
+            f"The request is not what {operation.name} takes: {wrong}",
         ) from wrong
     return operation.name, {name: value for name, value in given.items() if value is not None}
 
@@ -227,24 +229,23 @@ def parse_answer(
 
 
 def error_answer(
-    service: str, error: ApiError, request_id: str
+    known: botocore.model.ServiceModel, error: ApiError, request_id: str
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """An error as the service's protocol writes it: status, headers, body."""
-    declared = next(
-        (shape for shape in model(service).error_shapes if shape.name == error.code), None
-    )
+    declared = next((shape for shape in known.error_shapes if shape.name == error.code), None)
     status = (
         (declared.metadata.get("error") or {}).get("httpStatusCode", error.status)
         if declared
         else error.status
     )
-    if model(service).resolved_protocol == "smithy-rpc-v2-cbor":
+    if known.resolved_protocol == "smithy-rpc-v2-cbor":
         return (
             status,
             [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")],
             _cbor(error),
         )
-    if model(service).protocol in ("query", "ec2", "rest-xml"):
+    if known.protocol in ("query", "ec2", "rest-xml"):
+        service = known.service_name
         text = f"<Code>{error.code}</Code><Message>{_escape(str(error))}</Message>"
         wrapped = (
             f"<Error>{text}</Error>"

@@ -14,11 +14,10 @@ from botocore.exceptions import ClientError
 
 from local_aws.athena import queries as athena_queries
 from local_aws.athena import results
-from local_aws.duckdb_engine import confined
-from local_aws.iam.objects import ObjectDeniedError
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.lake_tables import LakeError
-from local_aws.service import ApiError
+from local_aws.engines.authorized_objects import ObjectDeniedError
+from local_aws.engines.duckdb import confined
+from local_aws.engines.lake_tables import LakeError
+from local_aws.errors import AccessDeniedError, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

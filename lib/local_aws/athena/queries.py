@@ -15,13 +15,14 @@ from sqlglot import exp
 
 from local_aws.athena import results as athena_results
 from local_aws.athena import trino_sql
-from local_aws.lake_tables import LakeError, duckdb_type, glue_type, lake_table, quote
+from local_aws.duckdb_sql import quote
+from local_aws.engines.lake_tables import LakeError, duckdb_type, glue_type, lake_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local_aws.lake_tables import LakeTable
+    from local_aws.engines.lake_tables import LakeTable
     from local_aws.stand_in import StandIn
 
 INFORMATION = {

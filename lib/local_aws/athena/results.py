@@ -14,7 +14,7 @@ import numpy
 import pyarrow
 import pyarrow.csv
 
-from local_aws.lake_tables import quote
+from local_aws.duckdb_sql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

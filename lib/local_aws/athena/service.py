@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -11,10 +11,13 @@ from local_aws.athena import trino_sql
 from local_aws.athena.execution import ENDED, Engine, Execution, now
 from local_aws.athena.queries import CATALOG
 from local_aws.athena.statements import kind_of
-from local_aws.lake_tables import LakeError
-from local_aws.service import ApiError, Call, Service
+from local_aws.engines.lake_tables import LakeError
+from local_aws.errors import ApiError
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from local_aws.stand_in import StandIn
 
 QUERIES_AT_ONCE = 4  # the others wait in the queue
@@ -40,11 +43,6 @@ SETTINGS = (
 class Athena(Service):
     """Queries really run; what is neither a method nor listed is refused."""
 
-    name: ClassVar[str] = "athena"
-    from_moto: ClassVar[frozenset[str]] = frozenset(
-        ["CreateNamedQuery", "GetNamedQuery", "ListNamedQueries"]
-    )
-
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
         self.engine = Engine(trino_sql.prepare, stand_in)
@@ -52,6 +50,15 @@ class Athena(Service):
         self.executions: dict[str, Execution] = {}
         self.tokens: dict[str, tuple[dict[str, Any], str]] = {}
         self.slots, self.lock = threading.Semaphore(QUERIES_AT_ONCE), threading.RLock()
+
+    def work_group_of(self, parameters: Mapping[str, Any], *_: str) -> str | None:
+        """The workgroup that a call is about where only its query says it."""
+        asked = parameters.get("QueryExecutionId") or next(
+            iter(parameters.get("QueryExecutionIds", [])), None
+        )
+        if execution := self.executions.get(str(asked)):
+            return str(execution.described["WorkGroup"])
+        return "primary" if "QueryString" in parameters or not parameters else None
 
     def stop(self) -> None:
         """Cancel what still runs."""

@@ -12,7 +12,7 @@ from sqlglot import exp
 from local_aws.athena import queries, trino_sql, writes
 from local_aws.athena.results import Result, column_info
 from local_aws.athena.writes import PARQUET, lake_table_exists
-from local_aws.lake_tables import LakeError
+from local_aws.engines.lake_tables import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

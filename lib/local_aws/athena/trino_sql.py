@@ -16,9 +16,18 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
-from local_aws import exact_sql
-from local_aws.exact_sql import call, cast, from_inside, is_binary, is_double, replace, type_name
-from local_aws.lake_tables import MILLISECONDS, LakeError, quote
+from local_aws.duckdb_sql import quote
+from local_aws.engines import exact_sql
+from local_aws.engines.exact_sql import (
+    call,
+    cast,
+    from_inside,
+    is_binary,
+    is_double,
+    replace,
+    type_name,
+)
+from local_aws.engines.lake_tables import MILLISECONDS, LakeError
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,16 +11,8 @@ from sqlglot import exp
 
 from local_aws.athena import trino_sql
 from local_aws.athena.queries import CATALOG, Job
-from local_aws.lake_tables import (
-    LakeError,
-    LakeTable,
-    duckdb_type,
-    files_below,
-    lake_table,
-    literal,
-    quote,
-)
-from local_aws.lakeformation.reading import may_create, may_write
+from local_aws.duckdb_sql import literal, quote
+from local_aws.engines.lake_tables import LakeError, LakeTable, duckdb_type, files_below, lake_table
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
@@ -68,7 +60,7 @@ def create_table_as(job: Job) -> None:
             "Partition keys must be the last columns in the table and in the same order as the"
             f" table properties: [{', '.join(keys)}]",
         )
-    may_create(job.stand_in, database, location)
+    job.stand_in.lake.may_create(job.stand_in.acting, database, location)
     if files_below(job.stand_in, location):
         raise LakeError(
             "HIVE_PATH_ALREADY_EXISTS",
@@ -79,7 +71,7 @@ def create_table_as(job: Job) -> None:
     written = (
         []
         if settings.get("no_data")
-        else write_files(job, sql, columns, location, len(keys), lent=True)
+        else write_files(job, sql, columns, location, len(keys), vended=True)
     )
     described = [
         {"Name": column.lower(), "Type": _hive_type(column, kind)} for column, kind in columns
@@ -110,7 +102,7 @@ def insert(job: Job) -> None:
             f"{trino_sql.position(target.this)}: Table '{CATALOG}.{database}.{name}' does not"
             " exist",
         )
-    may_write(job.stand_in, database, name)
+    job.stand_in.lake.may_write(job.stand_in.acting, database, name)
     sql, columns = job.query(tree.expression)
     wanted = (
         [each.name.lower() for each in schema.expressions]
@@ -133,7 +125,7 @@ def insert(job: Job) -> None:
     location = table.described["StorageDescriptor"]["Location"].rstrip("/") + "/"
     typed = [(column, duckdb_type(kind)) for column, kind in table.types.items()]
     written = write_files(
-        job, f"SELECT {casts} FROM ({sql})", typed, location, len(table.partition_keys), lent=True
+        job, f"SELECT {casts} FROM ({sql})", typed, location, len(table.partition_keys), vended=True
     )
     _register(job, database, name, table.described["StorageDescriptor"], written, known=table)
     job.manifest = [address for _, address in written]
@@ -171,7 +163,7 @@ def write_files(
     location: str,
     keys: int,
     *,
-    lent: bool = False,
+    vended: bool = False,
 ) -> list[tuple[list[str], str]]:
     """Write the rows of a query (c0, c1, …) as Parquet below a location; the partition values and
     address of each file.
@@ -197,7 +189,7 @@ def write_files(
             f"{prefix}{folder}/".replace("./", "")
             + f"{job.id.replace('-', '')}_{number:05}.parquet"
         )
-        job.stand_in.objects.put_file(bucket, key, file, lent=lent)
+        job.stand_in.objects.put_file(bucket, key, file, vended=vended)
         written.append(
             (
                 [urllib.parse.unquote(part.partition("=")[2]) for part in folder.parts],

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from local_aws import settings
 from local_aws.cloudtrail.selectors import DEFAULT, wanted
-from local_aws.service import ACCOUNT
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

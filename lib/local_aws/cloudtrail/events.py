@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local_aws import wire
-from local_aws.service import ACCOUNT, ApiError
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel

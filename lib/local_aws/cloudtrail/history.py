@@ -14,7 +14,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from local_aws.cloudtrail.store import Stored, resource_names, username
-from local_aws.service import ApiError, Call, Service
+from local_aws.errors import ApiError
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from local_aws.cloudtrail.recorder import Recorder

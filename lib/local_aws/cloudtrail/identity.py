@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local_aws.stand_in import INTERNAL_ACCESS_KEY
-
 if TYPE_CHECKING:
-    from local_aws.principals import Principal
-
-# what the keys of an AWS service's own sessions begin with
-SERVICE_KEY = INTERNAL_ACCESS_KEY.removesuffix("ENGINE")
+    from local_aws.principal import Principal
 
 
 def identity(principal: Principal) -> dict[str, Any]:
@@ -25,24 +20,11 @@ def identity(principal: Principal) -> dict[str, Any]:
     if principal.type == "AWSAccount":
         return found | {"accountId": "ANONYMOUS_PRINCIPAL"}
     found |= {"arn": principal.arn, "accountId": principal.account}
-    if not principal.access_key.startswith(SERVICE_KEY):
+    if not principal.of_service:
         found |= {"accessKeyId": principal.access_key.partition("VIA")[0]}
     if principal.type == "AssumedRole":
         return found | {"sessionContext": _session(principal)}
     return found | ({"userName": principal.user_name} if principal.user_name else {})
-
-
-def invoked_by(principal: Principal) -> str:
-    """The AWS service that makes the call, as itself or for the principal: `dms.amazonaws.com`;
-    empty when the principal does.
-    """
-    if principal.called_via:
-        return principal.called_via[-1]
-    return (
-        f"{principal.session_name}.amazonaws.com"
-        if principal.access_key.startswith(SERVICE_KEY)
-        else ""
-    )
 
 
 def _session(principal: Principal) -> dict[str, Any]:

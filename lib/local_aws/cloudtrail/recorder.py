@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from local_aws import settings
 from local_aws.cloudtrail.delivery import Delivery, Signer, Trail
 from local_aws.cloudtrail.events import Finished, record, request, service_record
-from local_aws.cloudtrail.identity import identity, invoked_by
+from local_aws.cloudtrail.identity import identity
 from local_aws.cloudtrail.store import Store
-from local_aws.service import ACCOUNT
-from local_aws.stand_in import INTERNAL_ACCESS_KEY
+from local_aws.names import ACCOUNT
+from local_aws.principal import INTERNAL_ACCESS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
     from local_aws.stand_in import StandIn
 
 MOST_EVENTS_AT_ONCE = 500
@@ -84,7 +84,7 @@ class Recorder:
             return
         # else it is a stream
         answer = data[0] if isinstance(data, list) and len(data) == 1 else None
-        who, service_name = identity(principal), invoked_by(principal)
+        who, service_name = identity(principal), principal.invoked_by
         call = Finished(
             started,
             request_id,
@@ -110,14 +110,21 @@ class Recorder:
         `PutObject`, `GetObject`, `DeleteObject`.
         """
         given = {"Bucket": bucket, "Key": key}
+        self.acted(principal, "s3", operation, parameters=given)
+
+    def acted(self, principal: Principal, service: str, operation: str, **details: Any) -> None:
+        """Take an event of what an AWS service did for a principal: `GetDataAccess`.
+
+        `details` as of `record_service_event`.
+        """
         self.record_service_event(
-            "s3", operation, invoked_by(principal), identity=identity(principal), parameters=given
+            service, operation, principal.invoked_by, identity=identity(principal), **details
         )
 
     def record_service_event(
         self, service: str, operation: str, invoked_by: str, **details: Any
     ) -> None:
-        """Take an event of what an AWS service did itself: `GetDataAccess`, `AssumeRole` by
+        """Take an event of what an AWS service did itself: `AssumeRole` by
         `dms.amazonaws.com`, its object writes.
 
         `details` as of `cloudtrail_events.service_record`: identity, parameters (as boto3 takes

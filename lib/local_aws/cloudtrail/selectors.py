@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local_aws.service import ApiError
+from local_aws.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

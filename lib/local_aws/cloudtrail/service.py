@@ -11,15 +11,17 @@ from local_aws.cloudtrail.delivery import Trail
 from local_aws.cloudtrail.history import History
 from local_aws.cloudtrail.recorder import Recorder
 from local_aws.cloudtrail.selectors import DEFAULT, checked
-from local_aws.iam.authority import service
-from local_aws.service import ACCOUNT, ApiError, Call
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.principal import aws_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from local_aws.service import Call
     from local_aws.stand_in import StandIn
 
-PRINCIPAL = service("cloudtrail.amazonaws.com")
+PRINCIPAL = aws_service("cloudtrail.amazonaws.com")
 MOST_TRAILS = 5  # per Region
 # parameter of CreateTrail and UpdateTrail: member of what DescribeTrails says, value when never
 # given
@@ -39,8 +41,6 @@ NOT_HERE = ("SnsTopicName", "CloudWatchLogsLogGroupArn", "CloudWatchLogsRoleArn"
 class CloudTrail(History):
     """Trails; the rest is in `History`."""
 
-    name = "cloudtrail"
-
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
         self.recorder = stand_in.recorder = Recorder(stand_in, self._may_write, self._may_encrypt)
@@ -50,7 +50,7 @@ class CloudTrail(History):
         """Deliver what is left."""
         self.recorder.stop()
 
-    def deliver(self, start_response: Callable[..., Any]) -> list[bytes]:
+    def deliver(self, _: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         """`POST /_local_aws/cloudtrail`, which AWS does not have: all log files and digests are
         delivered when it answers (WSGI).
         """

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_aws.service import ApiError
+from local_aws.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

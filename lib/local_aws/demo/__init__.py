@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from local_aws.postgresql import ServerError, Source
+from local_aws.engines.postgresql import ServerError, Source
 
 if TYPE_CHECKING:
     from typing import IO
 
-    from local_aws.postgresql import Server
+    from local_aws.engines.postgresql import Server
 
 DATABASE = "airline"
 READER = "dms"

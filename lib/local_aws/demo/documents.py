@@ -18,7 +18,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local_aws.postgresql import Server
+    from local_aws.engines.postgresql import Server
     from local_aws.stand_in import StandIn
 
 LANDING = "landing/"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_aws import settings
 from local_aws.directconnect.lines import DEVICE, Lines, Record, client_error, find, new_id, page
-from local_aws.service import ACCOUNT
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from local_aws.service import Call

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from local_aws import settings
-from local_aws.service import ACCOUNT, ApiError, Service
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,16 +7,17 @@ from __future__ import annotations
 import ipaddress
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.transit_gateway_attachments import TransitGatewayAttachment
 
-from local_aws import ec2_gaps, settings
+from local_aws import settings
 from local_aws.directconnect.interfaces import AMAZON_ASN, Interfaces
 from local_aws.directconnect.lines import Record, client_error, find, page
-from local_aws.service import ACCOUNT
+from local_aws.ec2 import moto_gaps
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from local_aws.service import Call
@@ -29,11 +30,6 @@ class DirectConnect(Interfaces):
     """Direct Connect; hosted and public interfaces, interconnects, association proposals and
     resiliency groups are refused.
     """
-
-    name: ClassVar[str] = "directconnect"
-    from_moto: ClassVar[frozenset[str]] = frozenset(
-        ["CreateLag", "DescribeLags", "UpdateLag", "DeleteLag"]
-    )
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
@@ -276,7 +272,7 @@ class DirectConnect(Interfaces):
                     }
                 )
         for gateway in backend.vpn_gateways:
-            ec2_gaps.learn(backend, gateway, self._learned_by(gateway))
+            moto_gaps.learn(backend, gateway, self._learned_by(gateway))
 
     def _learned_by(self, virtual_gateway: str) -> set[str]:
         """What a virtual private gateway learns, from interfaces of its own and through its

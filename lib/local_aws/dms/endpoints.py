@@ -26,8 +26,7 @@ from local_aws.dms.records import (
     not_here,
     page,
 )
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.service import ApiError
+from local_aws.errors import AccessDeniedError, ApiError
 
 if TYPE_CHECKING:
     from local_aws.service import Call

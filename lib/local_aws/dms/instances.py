@@ -21,7 +21,8 @@ from local_aws.dms.records import (
     page,
     role_arn,
 )
-from local_aws.service import ACCOUNT, ApiError
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from local_aws.service import Call

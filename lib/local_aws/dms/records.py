@@ -10,7 +10,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from local_aws import settings
-from local_aws.service import ACCOUNT, ApiError, Service
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,10 +4,10 @@ records.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from local_aws.dms.tasks import Tasks
-from local_aws.service import ApiError
+from local_aws.errors import ApiError
 
 if TYPE_CHECKING:
     from local_aws.service import Call
@@ -17,8 +17,6 @@ class Dms(Tasks):
     """All of DMS that is here; changes (CDC), serverless replication, assessments and validation
     are refused.
     """
-
-    name: ClassVar[str] = "dms"
 
     def AddTagsToResource(self, call: Call) -> dict[str, Any]:
         """Nothing."""

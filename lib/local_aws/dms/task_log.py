@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local_aws.dms.records import DMS, role_arn
-from local_aws.iam.refusals import AccessDeniedError
+from local_aws.errors import AccessDeniedError
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn

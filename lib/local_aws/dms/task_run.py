@@ -21,8 +21,7 @@ from local_aws.dms.full_load import Database, LostSourceError, StoppedError, Tab
 from local_aws.dms.plan import Plan, TablePlan
 from local_aws.dms.records import DMS
 from local_aws.dms.task_log import TaskLog
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.service import ApiError
+from local_aws.errors import AccessDeniedError, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

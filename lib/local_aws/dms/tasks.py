@@ -20,7 +20,7 @@ from local_aws.dms.records import (
     role_arn,
 )
 from local_aws.dms.task_run import Run
-from local_aws.service import ApiError
+from local_aws.errors import ApiError
 
 if TYPE_CHECKING:
     from local_aws.service import Call

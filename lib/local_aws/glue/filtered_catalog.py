@@ -16,11 +16,11 @@ import duckdb
 from botocore.exceptions import ClientError
 from sqlglot import exp
 
-from local_aws.duckdb_engine import confined
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.lake_tables import LakeError, LakeTable, lake_table, literal
+from local_aws.duckdb_sql import literal
+from local_aws.engines.duckdb import confined
+from local_aws.engines.lake_tables import LakeError, LakeTable, lake_table
+from local_aws.errors import AccessDeniedError, ApiError
 from local_aws.lakeformation.access import denied
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class NotThereError(Exception):
 
 class FilteredCatalog:
     """What the Spark of one run asks; `stand_in` acts as the job's role, with what Lake Formation
-    lends.
+    vends.
     """
 
     def __init__(self, stand_in: StandIn, folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,24 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from local_aws.engines.script_log import last_exception, log_events
+from local_aws.environment import environment
+from local_aws.errors import AccessDeniedError
 from local_aws.glue import filtered_catalog, spark
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.server import environment
-from local_aws.service import ACCOUNT
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
     from local_aws.stand_in import StandIn
 
 ENDED = frozenset(["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"])
 LOG_GROUP = "/aws-glue/jobs"
 MINUTE_SECONDS = 60.0  # of a run's Timeout
 JVM_END_SECONDS = 60
-LOG_EVENTS_PER_CALL = 1000
-LOG_EVENT_CHARACTERS = 60_000  # of at most 4 bytes each: an event is at most 256 KiB
-LOG_CALL_BYTES = 1_000_000  # an API limit too (1 MiB, with 26 bytes for each event)
 
 
 class ScriptError(Exception):
@@ -250,30 +247,8 @@ class Run:
             with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
                 logs.create_log_group(**group)
             logs.create_log_stream(**stream)
-            for events in _log_events(self._log(name)):
+            for events in log_events(self._log(name)):
                 logs.put_log_events(**stream, logEvents=events)
-
-
-def last_exception(error_output: str) -> str:
-    """The exception that ended a Python script, as its traceback names it: "ValueError: no such
-    column".
-    """
-    _, found, traceback = error_output.rpartition("Traceback (most recent call last):\n")
-    lines = (
-        [line for line in traceback.splitlines() if line and not line.startswith((" ", "\t"))]
-        if found
-        else []
-    )
-    if (
-        lines
-        and lines[0].startswith("py4j.")
-        and (causes := [each for each in lines[1:] if "Exception: " in each])
-    ):
-        # as Glue says it
-        return (
-            f"{lines[0].partition(': ')[2].rstrip('.')}. {causes[-1].partition('Exception: ')[2]}"
-        )
-    return re.sub(r"^(\w+\.)+(?=\w+:)", "", lines[0]) if lines else ""
 
 
 def role_arn(role: str) -> str:
@@ -284,22 +259,6 @@ def role_arn(role: str) -> str:
 def new_id() -> str:
     """An id as Glue gives to a run."""
     return f"jr_{uuid.uuid4().hex}{uuid.uuid4().hex}"
-
-
-def _log_events(text: str) -> Iterator[list[dict[str, Any]]]:
-    """The lines as log events, as many at a time as one PutLogEvents takes."""
-    now, size = int(time.time() * 1000), 0
-    events: list[dict[str, Any]] = []
-    for line in filter(str.strip, text.splitlines()):
-        event = {"timestamp": now, "message": line[:LOG_EVENT_CHARACTERS]}
-        cost = len(line.encode()) + 26
-        if events and (len(events) == LOG_EVENTS_PER_CALL or size + cost > LOG_CALL_BYTES):
-            yield events
-            events, size = [], 0
-        events.append(event)
-        size += cost
-    if events:
-        yield events
 
 
 def _now() -> datetime.datetime:

@@ -6,21 +6,24 @@ import datetime
 import functools
 import threading
 import urllib.parse
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from local_aws import wire
+from local_aws.errors import ApiError
 from local_aws.glue import filtered_catalog
 from local_aws.glue import versions as glue_versions
 from local_aws.glue.runs import LOG_GROUP, Run, new_id, role_arn
 from local_aws.lakeformation import glue as lakeformation_glue
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.names import ACCOUNT
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from local_aws.lakeformation.access import Lake
     from local_aws.stand_in import StandIn
 
 VERSIONS = ("5.0", "5.1")
@@ -83,20 +86,9 @@ PAGES = {
 class Glue(Service):
     """Catalog, jobs and their runs; crawlers, triggers, workflows and data quality are refused."""
 
-    name: ClassVar[str] = "glue"
-    from_moto: ClassVar[frozenset[str]] = frozenset(
-        [
-            "CreateConnection",
-            "GetConnection",
-            "GetConnections",
-            "GetTags",
-            "TagResource",
-            "UntagResource",
-        ]
-    )
-
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: StandIn, lake: Lake) -> None:
         super().__init__(stand_in)
+        self.lake = lake
         glue_versions.keep_moments()
         self.jobs: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, list[Run]] = {}  # by job, newest first
@@ -118,10 +110,10 @@ class Glue(Service):
         """
         _check_list_lengths(call)
         given, call.parameters = call.parameters, _in_lower_case(call.parameters)
-        lakeformation_glue.check(self.stand_in.lake, call)
+        lakeformation_glue.check(self.lake, call)
         answer = self._kept(call, as_given=given == call.parameters)
-        lakeformation_glue.happened(self.stand_in.lake, call)
-        return lakeformation_glue.shown(self.stand_in.lake, call, answer)
+        lakeformation_glue.happened(self.lake, call)
+        return lakeformation_glue.shown(self.lake, call, answer)
 
     def _kept(self, call: Call, *, as_given: bool) -> dict[str, Any]:
         if not as_given:

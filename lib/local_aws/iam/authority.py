@@ -8,20 +8,19 @@ import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from local_aws import principals
-from local_aws.iam import refusals
+from local_aws.errors import ApiError
+from local_aws.iam import principals, refusals
 from local_aws.iam.context import Context
 from local_aws.iam.evaluation import Decision, decide
-from local_aws.iam.records import Lookups, key_state, policies_on, secret_arn, tags_of
-from local_aws.principals import ENGINE, Principal
-from local_aws.service import ACCOUNT, ApiError
+from local_aws.iam.records import key_state, policies_on, secret_arn, tags_of
+from local_aws.names import ACCOUNT
+from local_aws.principal import ENGINE, Principal
 from service_authorization import Requirement, required
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from local_aws.service import Service
-    from local_aws.stand_in import StandIn
+    from local_aws.iam.records import Lookup
 
 KMS_STATES = {
     "Disabled": ("KMS.DisabledException", "disabled"),
@@ -33,8 +32,10 @@ NO_ENVIRON: dict[str, Any] = {}
 class Authority:
     """Answers for one stand-in; asks the policies as they are at this moment."""
 
-    def __init__(self, stand_in: StandIn, services: Mapping[str, Service]) -> None:
-        self._stand_in, self._services = stand_in, services
+    def __init__(
+        self, region: str, client: Callable[[str], Any], lookups: Mapping[tuple[str, str], Lookup]
+    ) -> None:
+        self._region, self._client, self._lookups = region, client, lookups
 
     def authorize_call(
         self,
@@ -50,8 +51,8 @@ class Authority:
         """
         if principal is ENGINE:
             return
-        lookups = Lookups(self._services, principal.account or ACCOUNT, region)
-        for need in required(service, operation, parameters, principal.account, region, lookups):
+        lookup = functools.partial(self._lookup, principal.account or ACCOUNT, region)
+        for need in required(service, operation, parameters, principal.account, region, lookup):
             self._check_key(need)
             for resource in need.resources:
                 context = self._context(principal, need, resource, region, parameters, environ)
@@ -99,12 +100,7 @@ class Authority:
         if principal is ENGINE:
             return Decision(allowed=True)
         context = Context(
-            principal,
-            action,
-            resource,
-            self._stand_in.region,
-            given=given or {},
-            tags_of=self._tags(),
+            principal, action, resource, self._region, given=given or {}, tags_of=self._tags()
         )
         return self._decision(context)
 
@@ -145,8 +141,20 @@ class Authority:
             self._tags(),
         )
 
+    def _lookup(
+        self,
+        account: str,
+        region: str,
+        service: str,
+        placeholder: str,
+        parameters: Mapping[str, Any],
+    ) -> str | None:
+        """What a request does not tell: `Lookup` of service_authorization, for one call."""
+        found = self._lookups.get((service, placeholder))
+        return found(parameters, account, region) if found else None
+
     def _tags(self) -> Any:
-        return functools.partial(tags_of, self._stand_in)
+        return functools.partial(tags_of, self._client)
 
     @staticmethod
     def _check_key(need: Requirement) -> None:
@@ -159,11 +167,6 @@ class Authority:
             and (known := KMS_STATES.get(key_state(need.resources[0])))
         ):
             raise ApiError(known[0], f"{need.resources[0]} is {known[1]}.", 400)
-
-
-def service(name: str) -> Principal:
-    """An AWS service as itself: "cloudtrail.amazonaws.com"."""
-    return Principal("AWSService", name, "", name)
 
 
 def _boundary_of(role_arn: str) -> dict[str, str]:

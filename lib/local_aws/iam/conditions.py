@@ -12,8 +12,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from local_aws.errors import ApiError
 from local_aws.iam.documents import Condition, Statement, fill, glob
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

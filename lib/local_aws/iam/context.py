@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from local_aws.service import ApiError
+from local_aws.errors import ApiError
 from service_authorization.reference import condition_keys
 
 if TYPE_CHECKING:
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
 
 # Keys of AWS that no request to the stand-in has: no organization, no MFA, no VPC endpoint, no
 # federation.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
 
 VARIABLE = re.compile(r"\$\{([^}]+)\}")
 ACCOUNT, EVERYBODY, ROLE, ITSELF = 1, 2, 3, 4  # how closely a statement names a principal

@@ -16,14 +16,12 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from local_aws.errors import ApiError
 from local_aws.iam.evaluation import Policies
-from local_aws.principals import role
-from local_aws.service import ApiError
+from local_aws.iam.principals import role
 
 if TYPE_CHECKING:
-    from local_aws.principals import Principal
-    from local_aws.service import Service
-    from local_aws.stand_in import StandIn
+    from local_aws.principal import Principal
 
 TAKING_ROLES = {"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}
 NO_TAGS: dict[str, str] = {}
@@ -107,7 +105,7 @@ def key_state(arn: str) -> str:
     return str(key.key_state) if key else ""
 
 
-def tags_of(stand_in: StandIn, arn: str) -> Mapping[str, str] | None:
+def tags_of(client: Callable[[str], Any], arn: str) -> Mapping[str, str] | None:
     """The tags of a resource; none of one that is not there (yet), None when they cannot be told."""
     if arn.endswith("*"):
         return NO_TAGS
@@ -115,90 +113,68 @@ def tags_of(stand_in: StandIn, arn: str) -> Mapping[str, str] | None:
     if len(parts) == 6 and parts[2] == "iam":
         return _iam_tags(parts[4], parts[5])
     if len(parts) == 6 and parts[2] == "s3":
-        return _s3_tags(stand_in, parts[5])
+        return _s3_tags(client, parts[5])
     if len(parts) < 6 or parts[2] not in READ_TAGS:
         return None
     try:
-        return _as_dict(READ_TAGS[parts[2]](stand_in.client(parts[2]), arn))
+        return _as_dict(READ_TAGS[parts[2]](client(parts[2]), arn))
     except (ClientError, IndexError):
         return NO_TAGS
 
 
-class Lookups:
-    """What a request does not tell: `Lookup` of service_authorization, for one call."""
+def _key_of_alias(parameters: Mapping[str, Any], account: str, region: str) -> str | None:
+    """The id of the KMS key that an alias names."""
+    alias = str(parameters.get("KeyId") or "").rpartition("alias/")
+    backend = kms_backends[account][region]
+    return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None
 
-    def __init__(self, services: Mapping[str, Service], account: str, region: str) -> None:
-        self.services, self.account, self.region = services, account, region
 
-    def __call__(self, prefix: str, placeholder: str, parameters: Mapping[str, Any]) -> str | None:
-        """The value of a placeholder of a resource's ARN."""
-        found = getattr(self, f"_{prefix.replace('-', '_')}_{placeholder}", None)
-        return found(parameters) if found else None
+def _key_of_bucket(parameters: Mapping[str, Any], account: str, region: str) -> str | None:
+    """The key that encrypts what is put into the bucket, the one that is named by any of its names
+    first; None for AWS's own key.
+    """
+    if named := parameters.get("SSEKMSKeyId"):
+        return _key_arn(named, account, region)
+    bucket = _bucket(str(parameters["Bucket"]))
+    wanted, configured = (
+        parameters.get("ServerSideEncryption"),
+        getattr(bucket, "encryption", None),
+    )
+    if wanted == "AES256" or not configured:
+        return None
+    default = configured["Rule"]["ApplyServerSideEncryptionByDefault"]
+    return (
+        _key_arn(default.get("KMSMasterKeyID"), account, region)
+        if default["SSEAlgorithm"] != "AES256"
+        else None
+    )
 
-    def _athena_WorkGroupName(self, parameters: Mapping[str, Any]) -> str | None:
-        asked = parameters.get("QueryExecutionId") or next(
-            iter(parameters.get("QueryExecutionIds", [])), None
-        )
-        execution = self.services["athena"].executions.get(asked)  # type: ignore[attr-defined]
-        if execution:
-            return str(execution.described["WorkGroup"])
-        return "primary" if "QueryString" in parameters or not parameters else None
 
-    def _redshift_serverless_WorkgroupId(self, parameters: Mapping[str, Any]) -> str | None:
-        serverless: Any = self.services["redshift-serverless"]
-        return _end(serverless.workgroups.get(parameters.get("workgroupName")), "workgroupArn")
+def _key_of_object(parameters: Mapping[str, Any], account: str, region: str) -> str | None:
+    """The key that an object is encrypted with; None for AWS's own key."""
+    bucket = _bucket(str(parameters["Bucket"]))
+    found = bucket.keys.get(parameters.get("Key")) if bucket else None
+    return _key_arn(getattr(found, "kms_key_id", None), account, region)
 
-    def _redshift_serverless_NamespaceId(self, parameters: Mapping[str, Any]) -> str | None:
-        serverless: Any = self.services["redshift-serverless"]
-        return _end(serverless.namespaces.get(parameters.get("namespaceName")), "namespaceArn")
 
-    def _redshift_data_WorkgroupId(self, parameters: Mapping[str, Any]) -> str | None:
-        return self._redshift_serverless_WorkgroupId(
-            {"workgroupName": parameters.get("WorkgroupName")}
-        )
+# (service, placeholder of a resource's ARN): its value, from parameters, account and Region; what
+# a service of ours must be asked is in services.py
+Lookup = Callable[[Mapping[str, Any], str, str], str | None]
+LOOKUPS: dict[tuple[str, str], Lookup] = {
+    ("kms", "KeyId"): _key_of_alias,
+    ("s3", "BucketKey"): _key_of_bucket,
+    ("s3", "ObjectKey"): _key_of_object,
+}
 
-    def _kms_KeyId(self, parameters: Mapping[str, Any]) -> str | None:
-        alias = str(parameters.get("KeyId") or "").rpartition("alias/")
-        backend = kms_backends[self.account][self.region]
-        return backend.get_key_id_from_alias(f"alias/{alias[2]}") if alias[1] else None
 
-    def _s3_BucketKey(self, parameters: Mapping[str, Any]) -> str | None:
-        """The key that encrypts what is put into the bucket, the one that is named by any of its
-        names first; None for AWS's own key.
-        """
-        if named := parameters.get("SSEKMSKeyId"):
-            return self._arn(named)
-        bucket = _bucket(str(parameters["Bucket"]))
-        wanted, configured = (
-            parameters.get("ServerSideEncryption"),
-            getattr(bucket, "encryption", None),
-        )
-        if wanted == "AES256" or not configured:
-            return None
-        default = configured["Rule"]["ApplyServerSideEncryptionByDefault"]
-        return (
-            self._arn(default.get("KMSMasterKeyID"))
-            if default["SSEAlgorithm"] != "AES256"
-            else None
-        )
-
-    def _s3_ObjectKey(self, parameters: Mapping[str, Any]) -> str | None:
-        bucket = _bucket(str(parameters["Bucket"]))
-        found = bucket.keys.get(parameters.get("Key")) if bucket else None
-        return self._arn(getattr(found, "kms_key_id", None))
-
-    def _arn(self, key: str | None) -> str | None:
-        """The ARN of a key of ours; none for AWS's own, which every caller may use through its
-        service.
-        """
-        if not key or "alias/aws/" in key:
-            return None
-        if "alias/" in key:
-            known = self._kms_KeyId({"KeyId": key})
-            return f"arn:aws:kms:{self.region}:{self.account}:key/{known}" if known else None
-        return (
-            key if key.startswith("arn:") else f"arn:aws:kms:{self.region}:{self.account}:key/{key}"
-        )
+def _key_arn(key: str | None, account: str, region: str) -> str | None:
+    """The ARN of a key of ours; none for AWS's own, which everybody may use through its service."""
+    if not key or "alias/aws/" in key:
+        return None
+    if "alias/" in key:
+        known = _key_of_alias({"KeyId": key}, account, region)
+        return f"arn:aws:kms:{region}:{account}:key/{known}" if known else None
+    return key if key.startswith("arn:") else f"arn:aws:kms:{region}:{account}:key/{key}"
 
 
 def secret_arn(arn: str) -> str:
@@ -276,14 +252,14 @@ def _iam_tags(account: str, rest: str) -> Mapping[str, str]:
     return _as_dict(iam.tagger.list_tags_for_resource(f"arn:aws:iam::{account}:{rest}")["Tags"])
 
 
-def _s3_tags(stand_in: StandIn, rest: str) -> Mapping[str, str]:
+def _s3_tags(client: Callable[[str], Any], rest: str) -> Mapping[str, str]:
     bucket, slash, key = rest.partition("/")
-    client = stand_in.client("s3")
+    s3 = client("s3")
     try:
         found = (
-            client.get_object_tagging(Bucket=bucket, Key=key)
+            s3.get_object_tagging(Bucket=bucket, Key=key)
             if slash
-            else client.get_bucket_tagging(Bucket=bucket)
+            else s3.get_bucket_tagging(Bucket=bucket)
         )
     except ClientError:
         return NO_TAGS
@@ -298,10 +274,6 @@ def _as_dict(tags: Any) -> dict[str, str]:
         for each in tags or []
     ]
     return {each["key"]: each.get("value", "") for each in lower}
-
-
-def _end(record: Mapping[str, Any] | None, member: str) -> str | None:
-    return str(record[member]).rpartition("/")[2] if record else None
 
 
 def _filter(arn: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from local_aws import wire
-from local_aws.service import ApiError
+from local_aws.errors import AccessDeniedError, ApiError
 
 if TYPE_CHECKING:
     from local_aws.iam.evaluation import Decision
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
 
 # Protocol: code of an unknown key and its status, code of an expired session.
 CODES = {
@@ -25,14 +25,6 @@ UNKNOWN = {
     "ec2": "AWS was not able to validate the provided access credentials",
 }
 EXPIRED = {"s3": "The provided token has expired.", "ec2": "Request has expired."}
-
-
-class AccessDeniedError(ApiError):
-    """A call that the policies do not allow; `sentence` says who may not do what, and why."""
-
-    def __init__(self, code: str, sentence: str, message: str, status: int = 403) -> None:
-        super().__init__(code, message, status)
-        self.sentence = sentence
 
 
 def unknown_key(service: str) -> ApiError:

@@ -5,18 +5,17 @@ about every call.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from botocore import xform_name
-from moto.iam.responses import IamResponse
-
-from local_aws import wire
+from local_aws.errors import ApiError
 from local_aws.iam.context import Context
 from local_aws.iam.documents import statements
 from local_aws.iam.evaluation import Policies, decide
+from local_aws.iam.principals import role
 from local_aws.iam.records import identity_policies
-from local_aws.principals import Principal, role
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.names import ACCOUNT
+from local_aws.principal import Principal
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +26,6 @@ DECISIONS = {True: "allowed", False: "implicitDeny"}
 
 class Iam(Service):
     """Users, roles, groups and policies."""
-
-    name: ClassVar[str] = "iam"
-    from_moto: ClassVar[frozenset[str]] = frozenset(
-        each for each in wire.model("iam").operation_names if hasattr(IamResponse, xform_name(each))
-    )
 
     def CreateUser(self, call: Call) -> dict[str, Any]:
         """A user, by moto, which would forget a permissions boundary."""

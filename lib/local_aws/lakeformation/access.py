@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local_aws.errors import ApiError
 from local_aws.lakeformation import filters
 from local_aws.lakeformation.catalog import Catalog, arn_of, covers
 from local_aws.lakeformation.grants import Grants
 from local_aws.lakeformation.resources import EVERY, EVERYBODY, On, not_found
 from local_aws.lakeformation.tags import Tags
-from local_aws.principals import ENGINE
-from local_aws.service import ApiError
+from local_aws.ports import WHOLE, Access
+from local_aws.principal import ENGINE
 
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
 
 CATALOG = On("Catalog")
 
@@ -48,25 +49,6 @@ class Location:
     hybrid: bool
     federated: bool
     modified: datetime.datetime
-
-
-@dataclass(frozen=True)
-class Access:
-    """What a principal may see of a table."""
-
-    permissions: frozenset[str] = frozenset()  # none: the table is as if it were not there
-    whole: bool = False  # all rows of all columns
-    cells: dict[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # by column, the filters one of which a row must pass; none: all rows
-
-    @property
-    def filters(self) -> set[tuple[str, ...]]:
-        """The different conditions on rows, by whatever column."""
-        return {each for each in self.cells.values() if each}
-
-
-WHOLE = Access(frozenset(["ALL"]), whole=True)
 
 
 class Lake:
@@ -130,10 +112,8 @@ class Lake:
         found = [each for each in list(self.locations.values()) if arn and covers(each.arn, arn)]
         return max(found, key=lambda each: len(each.arn), default=None)
 
-    def lender(self, principal: Principal, arn: str) -> str:
-        """The role with which Lake Formation reads an object for a principal; empty when it does
-        not.
-        """
+    def vending_role(self, principal: Principal, arn: str) -> str:
+        """The role whose credentials a principal is vended for an object; empty when none are."""
         location = self.location(arn)
         if location is None or (location.hybrid and not self._opted_in_below(principal, arn)):
             return ""

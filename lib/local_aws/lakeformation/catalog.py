@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.glue.models import glue_backends
 
-from local_aws.service import ACCOUNT
+from local_aws.names import ACCOUNT
 
 
 class Catalog:

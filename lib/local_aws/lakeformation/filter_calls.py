@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
+from local_aws.errors import ApiError
 from local_aws.lakeformation import filters
 from local_aws.lakeformation.pages import page
 from local_aws.lakeformation.resources import On, invalid, not_found, on
-from local_aws.service import ACCOUNT, ApiError, Call
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from local_aws.lakeformation.access import Lake
+    from local_aws.service import Call
 
 FILTERS_OF_A_TABLE = 100
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local_aws.lakeformation.access import denied
-from local_aws.principals import ENGINE
+from local_aws.principal import ENGINE
 
 if TYPE_CHECKING:
-    from local_aws.lakeformation.access import Access, Lake
+    from local_aws.lakeformation.access import Lake
+    from local_aws.ports import Access
     from local_aws.service import Call
 
 ON_DATABASE = {"GetDatabase": "DESCRIBE", "UpdateDatabase": "ALTER", "DeleteDatabase": "DROP"}

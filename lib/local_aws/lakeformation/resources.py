@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.service import ACCOUNT, ApiError
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 
 EVERY = "*"  # every table of a database
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"  # whoever IAM allows: the group that leaves Lake Formation out

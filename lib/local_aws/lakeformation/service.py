@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from local_aws import principals
+from local_aws.errors import ApiError
+from local_aws.iam import principals
 from local_aws.lakeformation.access import Lake, Location
 from local_aws.lakeformation.catalog import arn_of, covers
 from local_aws.lakeformation.filter_calls import FilterCalls
@@ -15,7 +16,7 @@ from local_aws.lakeformation.grants import entries
 from local_aws.lakeformation.pages import page
 from local_aws.lakeformation.resources import EVERY, EVERYBODY, On, invalid, not_found, on
 from local_aws.lakeformation.tag_calls import TagCalls
-from local_aws.service import ApiError, Call, Service
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
@@ -39,11 +40,9 @@ TYPES: dict[str, tuple[str, str]] = {
 class LakeFormation(TagCalls, FilterCalls, Service):
     """All of it but transactions, query planning and temporary credentials, which are refused."""
 
-    name: ClassVar[str] = "lakeformation"
-
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: StandIn, lake: Lake) -> None:
         super().__init__(stand_in)
-        self.lake = stand_in.lake = Lake(stand_in.region)
+        self.lake = lake
 
     def GetDataLakePrincipal(self, call: Call) -> dict[str, Any]:
         """Who asks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local_aws.errors import ApiError
 from local_aws.lakeformation.pages import page
 from local_aws.lakeformation.resources import (
     On,
@@ -14,13 +15,14 @@ from local_aws.lakeformation.resources import (
     shown_expression,
 )
 from local_aws.lakeformation.tags import places, shown
-from local_aws.service import ACCOUNT, ApiError, Call
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_aws.lakeformation.access import Lake
     from local_aws.lakeformation.tags import Place
+    from local_aws.service import Call
 
 TAGS_AT_MOST = 1000
 

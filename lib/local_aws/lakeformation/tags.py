@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from local_aws.lakeformation.resources import Expression, On, invalid, not_found
-from local_aws.service import ACCOUNT
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from local_aws import settings
+from local_aws.errors import ApiError
 from local_aws.quicksight.checks import check_form, errors
 from local_aws.quicksight.data_sets import DataSets
 from local_aws.quicksight.definition import Definition
@@ -25,7 +26,6 @@ from local_aws.quicksight.records import (
     now,
     page,
 )
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     from local_aws.service import Call

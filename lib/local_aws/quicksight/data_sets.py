@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from local_aws.errors import ApiError
 from local_aws.quicksight.columns import Column, Preparation, prepare
 from local_aws.quicksight.records import (
     Record,
@@ -25,7 +26,6 @@ from local_aws.quicksight.records import (
     page,
 )
 from local_aws.quicksight.sources import SourceError, Sources
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     from pathlib import Path

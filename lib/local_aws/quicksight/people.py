@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from local_aws.names import ACCOUNT
 from local_aws.quicksight.records import (
     Record,
     Records,
@@ -18,7 +19,6 @@ from local_aws.quicksight.records import (
     not_here,
     page,
 )
-from local_aws.service import ACCOUNT
 
 if TYPE_CHECKING:
     from local_aws.service import Call

@@ -9,7 +9,9 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

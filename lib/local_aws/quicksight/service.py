@@ -4,8 +4,6 @@ dashboards that open in a browser.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from local_aws.quicksight.page import Pages
 
 
@@ -13,5 +11,3 @@ class QuickSight(Pages):
     """All of QuickSight that is here; templates, analyses, themes, folders, topics and schedules
     are refused.
     """
-
-    name: ClassVar[str] = "quicksight"

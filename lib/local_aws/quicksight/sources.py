@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 from botocore.exceptions import ClientError
 
+from local_aws.errors import ApiError
 from local_aws.quicksight.people import People
 from local_aws.quicksight.records import (
     Record,
@@ -25,7 +26,6 @@ from local_aws.quicksight.records import (
     now,
     page,
 )
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     from local_aws.service import Call

@@ -11,15 +11,18 @@ import secrets
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from local_aws import settings
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 from local_aws.redshift.copy import PRINCIPALS
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
+    from local_aws.redshift.warehouses import Warehouses
     from local_aws.stand_in import StandIn
 
 CLUSTER_NAME = re.compile(r"[a-z](-?[a-z0-9]){0,62}")
@@ -60,10 +63,9 @@ CHANGEABLE = (
 class RedshiftClusters(Service):
     """The records of clusters and of the subnets they may be in."""
 
-    name: ClassVar[str] = "redshift"
-
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: StandIn, warehouses: Warehouses) -> None:
         super().__init__(stand_in)
+        self.warehouses = warehouses
         self.clusters: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, Any]] = {}
         self.ready: dict[str, float] = {}  # when a change under way is done
@@ -158,9 +160,9 @@ class RedshiftClusters(Service):
             if told.get("ManageMasterPassword"):
                 cluster["MasterPasswordSecretArn"] = self._secret(cluster)
             elif password := told.get("MasterUserPassword"):
-                self.stand_in.warehouses.passwords[
-                    cluster["ClusterNamespaceArn"].rpartition(":")[2]
-                ] = password
+                self.warehouses.passwords[cluster["ClusterNamespaceArn"].rpartition(":")[2]] = (
+                    password
+                )
             self.clusters[name] = cluster
             self._begin(name, "creating")
             self._tag(self._arn("cluster", name), told.get("Tags", []))
@@ -252,7 +254,7 @@ class RedshiftClusters(Service):
         is `IAM:<name>` or `IAMA:<name>`.
         """
         told, create = call.parameters, bool(call.parameters.get("AutoCreate"))
-        database = self.stand_in.warehouses.database(
+        database = self.warehouses.database(
             {"ClusterIdentifier": told["ClusterIdentifier"]}, told.get("DbName")
         )
         if told.get("DbGroups"):
@@ -271,8 +273,8 @@ class RedshiftClusters(Service):
     def GetClusterCredentialsWithIAM(self, call: Call) -> dict[str, Any]:
         """A password of the database user of the caller's IAM identity."""
         told, where = call.parameters, {"ClusterIdentifier": call.parameters["ClusterIdentifier"]}
-        database = self.stand_in.warehouses.database(where, told.get("DbName"))
-        user = self.stand_in.warehouses.user(where, call.principal, database)
+        database = self.warehouses.database(where, told.get("DbName"))
+        user = self.warehouses.user(where, call.principal, database)
         password, expires = database.lend_password(user, told.get("DurationSeconds", 900))
         return {
             "DbUser": user,
@@ -313,7 +315,7 @@ class RedshiftClusters(Service):
                 status = self.clusters[name]["ClusterStatus"]
                 if status == "deleting":
                     del self.clusters[name]
-                    self.stand_in.warehouses.close_endpoint({"ClusterIdentifier": name})
+                    self.warehouses.close_endpoint({"ClusterIdentifier": name})
                 else:
                     available = DONE[status] == "available"
                     changed = {
@@ -358,7 +360,7 @@ class RedshiftClusters(Service):
             ],
         }
         if cluster["ClusterStatus"] != "creating":  # a cluster has no address before it is there
-            shown["Endpoint"] = self.stand_in.warehouses.endpoint({"ClusterIdentifier": name})
+            shown["Endpoint"] = self.warehouses.endpoint({"ClusterIdentifier": name})
         return {**cluster, **shown}
 
     def _group(self, name: str) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from botocore.exceptions import ClientError
 
-from local_aws.iam.objects import ObjectDeniedError
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.lake_tables import literal, quote
-from local_aws.parquet_files import Field, NotParquetError, footer
+from local_aws.duckdb_sql import literal, quote
+from local_aws.engines.authorized_objects import ObjectDeniedError
+from local_aws.engines.parquet_files import Field, NotParquetError, footer
+from local_aws.errors import AccessDeniedError
 from local_aws.redshift.database import Database, definitions, keep_up, relation_exists, utc_now
 from local_aws.redshift.sql import RedshiftError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local_aws.redshift.statements import Session
+    from local_aws.redshift.session import Session
     from local_aws.s3.objects import Objects
     from local_aws.stand_in import StandIn
 

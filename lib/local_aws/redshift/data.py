@@ -7,18 +7,19 @@ from __future__ import annotations
 import fnmatch
 import re
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from local_aws.errors import ApiError
 from local_aws.redshift.database import definitions, relation_exists
-from local_aws.redshift.places import Places
 from local_aws.redshift.runs import OpenSession, Part, Statement
-from local_aws.redshift.statements import Session
+from local_aws.redshift.session import Session
 from local_aws.redshift.types import RedshiftType
 from local_aws.redshift.views import system_view
-from local_aws.service import ApiError, Call, Service
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from local_aws.redshift.database import Database
+    from local_aws.redshift.warehouses import Warehouses
     from local_aws.stand_in import StandIn
 
 ROWS_PER_PAGE = 1000
@@ -28,11 +29,9 @@ LONGEST_STATEMENT_BYTES, MOST_STATEMENTS, MOST_ACTIVE = 100 << 10, 40, 500
 class RedshiftData(Service):
     """Statements against the databases of Serverless workgroups and of clusters."""
 
-    name: ClassVar[str] = "redshift-data"
-
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: StandIn, warehouses: Warehouses) -> None:
         super().__init__(stand_in)
-        self.places = stand_in.warehouses = Places(stand_in)
+        self.warehouses = warehouses
         self.statements: dict[str, Statement] = {}
         self.sessions: dict[str, OpenSession] = {}
         self.tokens: dict[str, tuple[dict[str, Any], Statement]] = {}
@@ -44,7 +43,7 @@ class RedshiftData(Service):
             self._cancel(statement)
         for statement in self.statements.values():
             statement.thread.join(timeout=10)
-        self.places.close()
+        self.warehouses.close()
 
     # Statements
 
@@ -308,8 +307,8 @@ class RedshiftData(Service):
             raise ApiError(
                 "NotInLocalAws", "local_aws does not do redshift-data with WithEvent.", 501
             )
-        database = self.places.database(call.parameters, name)
-        return database, self.places.user(call.parameters, call.principal, database)
+        database = self.warehouses.database(call.parameters, name)
+        return database, self.warehouses.user(call.parameters, call.principal, database)
 
 
 def _check_request(told: dict[str, Any], sqls: list[str]) -> None:

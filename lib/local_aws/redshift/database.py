@@ -11,8 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from local_aws.duckdb_engine import confined
-from local_aws.lake_tables import quote
+from local_aws.duckdb_sql import quote
+from local_aws.engines.duckdb import confined
 from local_aws.redshift import late_views, rights
 from local_aws.redshift import sql as redshift_sql
 from local_aws.redshift.types import of_duckdb

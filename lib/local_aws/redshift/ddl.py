@@ -11,9 +11,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
-from local_aws.lake_tables import quote
+from local_aws.duckdb_sql import quote
 from local_aws.redshift import database as redshift_database
-from local_aws.redshift import late_views
+from local_aws.redshift import late_views, queries
 from local_aws.redshift import rights as redshift_rights
 from local_aws.redshift.database import Column, column_types, relation_exists, schema_exists
 from local_aws.redshift.sql import RedshiftError
@@ -22,7 +22,7 @@ from local_aws.redshift.types import declared, of_duckdb
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_aws.redshift.statements import Session
+    from local_aws.redshift.session import Session
 
 NAME = r'(?:"[^"]+"|\w+)'
 
@@ -273,7 +273,7 @@ def _create_table_as(session: Session, tree: exp.Create, text: str) -> int:
         raise RedshiftError(f'Relation "{name}" already exists')
     if not isinstance(tree.expression, exp.Query):
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
-    sql = session.query(tree.expression, text).sql(dialect="duckdb")
+    sql = queries.query(session, tree.expression, text).sql(dialect="duckdb")
     rows = session.connection.execute(
         f"CREATE {'TEMP ' if not schema else ''}TABLE {_identifier(schema, name)} AS {sql}"
     ).fetchall()[0][0]
@@ -307,7 +307,7 @@ def _create_view(session: Session, tree: exp.Create, text: str) -> int:
     if tree.args.get("no_schema_binding"):
         late_views.create(session.connection, schema, name, tree, text)
         return 0
-    query = session.query(tree.expression, text)
+    query = queries.query(session, tree.expression, text)
     if any(table.db == "temp" for table in query.find_all(exp.Table)):
         raise RedshiftError(
             "local_aws does not do views over system views, temporary or external tables"

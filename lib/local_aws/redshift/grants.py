@@ -16,7 +16,7 @@ from local_aws.redshift.sql import RedshiftError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_aws.redshift.statements import Session
+    from local_aws.redshift.session import Session
 
 NAME = r'(?:"[^"]+"|[\w$]+)'
 PRIVILEGES = {

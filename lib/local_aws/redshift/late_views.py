@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from local_aws.lake_tables import quote
+from local_aws.duckdb_sql import quote
 from local_aws.redshift import sql
 from local_aws.redshift.sql import RedshiftError
 

@@ -19,7 +19,7 @@ import sqlglot.errors
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from local_aws.lake_tables import quote
+from local_aws.duckdb_sql import quote
 from local_aws.redshift import sql as redshift_sql
 from local_aws.redshift.database import column_types, relation_exists
 from local_aws.redshift.grants import NAME, grantees, identifiers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from local_aws.redshift.statements import Session
+    from local_aws.redshift.session import Session
 
 TABLE = rf"{NAME}(?:\.{NAME})?"
 CREATE = re.compile(

@@ -14,7 +14,7 @@ from local_aws.redshift.sql import RedshiftError
 if TYPE_CHECKING:
     import duckdb
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
 
 REMEMBERED = (
     (

@@ -11,8 +11,9 @@ import uuid
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from local_aws.redshift.session import Session
 from local_aws.redshift.sql import RedshiftError
-from local_aws.redshift.statements import READS, Session
+from local_aws.redshift.statements import READS
 from local_aws.redshift.transactions import Transaction
 from local_aws.redshift.types import Outcome
 

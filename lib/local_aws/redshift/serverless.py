@@ -9,15 +9,20 @@ import secrets
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from local_aws import settings
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 from local_aws.redshift.copy import PRINCIPALS
-from local_aws.service import ACCOUNT, ApiError, Call, Service
+from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_aws.redshift.warehouses import Warehouses
     from local_aws.stand_in import StandIn
 
 NAME = re.compile(r"[a-z0-9-]{3,64}")
@@ -56,10 +61,9 @@ WORKGROUP_MEMBERS = frozenset(
 class RedshiftServerless(Service):
     """The records of the warehouse; SQL is the business of the Data API."""
 
-    name: ClassVar[str] = "redshift-serverless"
-
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: StandIn, warehouses: Warehouses) -> None:
         super().__init__(stand_in)
+        self.warehouses = warehouses
         self.namespaces: dict[str, dict[str, Any]] = {}
         self.workgroups: dict[str, dict[str, Any]] = {}
         self.ready: dict[tuple[str, str], float] = {}  # when a change under way is done
@@ -95,9 +99,9 @@ class RedshiftServerless(Service):
             if told.get("manageAdminPassword"):
                 namespace["adminPasswordSecretArn"] = self._secret(namespace)
             elif password := told.get("adminUserPassword"):
-                self.stand_in.warehouses.passwords[namespace_id] = password
+                self.warehouses.passwords[namespace_id] = password
             self.namespaces[name] = namespace
-            self.stand_in.warehouses.makers[namespace_id] = call.principal
+            self.warehouses.makers[namespace_id] = call.principal
             self._tag(namespace["namespaceArn"], told.get("tags", []))
         return {"namespace": _shown(namespace)}
 
@@ -261,7 +265,7 @@ class RedshiftServerless(Service):
         """The workgroup with its address, which it has once it is there."""
         workgroup = dict(self.workgroup(name))
         if workgroup["status"] != "CREATING":
-            found = self.stand_in.warehouses.endpoint({"WorkgroupName": workgroup["workgroupName"]})
+            found = self.warehouses.endpoint({"WorkgroupName": workgroup["workgroupName"]})
             workgroup["endpoint"] = {
                 "address": found["Address"],
                 "port": found["Port"],
@@ -281,9 +285,9 @@ class RedshiftServerless(Service):
         seconds = call.parameters.get("durationSeconds", 900)
         if not 900 <= seconds <= 3600:
             raise ApiError("ValidationException", "durationSeconds must be from 900 to 3600.")
-        where, places = {"WorkgroupName": name}, self.stand_in.warehouses
-        database = places.database(where, call.parameters.get("dbName"))
-        user = places.user(where, call.principal, database)
+        where, warehouses = {"WorkgroupName": name}, self.warehouses
+        database = warehouses.database(where, call.parameters.get("dbName"))
+        user = warehouses.user(where, call.principal, database)
         password, expires = database.lend_password(user, seconds)
         return {
             "dbUser": user,
@@ -318,6 +322,17 @@ class RedshiftServerless(Service):
 
     # For the Data API
 
+    def workgroup_id(self, parameters: Mapping[str, Any], *_: str) -> str | None:
+        """The id of the workgroup that a call names, its own or one of the Data API."""
+        name = parameters.get("workgroupName", parameters.get("WorkgroupName"))
+        found = self.workgroups.get(str(name))
+        return str(found["workgroupArn"]).rpartition("/")[2] if found else None
+
+    def namespace_id(self, parameters: Mapping[str, Any], *_: str) -> str | None:
+        """The id of the namespace that a call names."""
+        found = self.namespaces.get(str(parameters.get("namespaceName")))
+        return str(found["namespaceArn"]).rpartition("/")[2] if found else None
+
     def workgroup(self, name: str) -> dict[str, Any]:
         """A workgroup as it is now; raises ApiError ResourceNotFoundException."""
         if not self._there("workgroup", name):
@@ -339,7 +354,7 @@ class RedshiftServerless(Service):
                 if records[name]["status"] == "DELETING":
                     del records[name]
                     if kind == "workgroup":
-                        self.stand_in.warehouses.close_endpoint({"WorkgroupName": name})
+                        self.warehouses.close_endpoint({"WorkgroupName": name})
                 else:
                     records[name]["status"] = "AVAILABLE"
             return name in records

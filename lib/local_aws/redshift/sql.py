@@ -12,8 +12,9 @@ from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify import qualify
 
-from local_aws import exact_sql
-from local_aws.exact_sql import (
+from local_aws.duckdb_sql import quote
+from local_aws.engines import exact_sql
+from local_aws.engines.exact_sql import (
     call,
     cast,
     from_inside,
@@ -23,7 +24,6 @@ from local_aws.exact_sql import (
     replace,
     type_name,
 )
-from local_aws.lake_tables import quote
 from local_aws.redshift import super_values
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-from local_aws.exact_sql import call, cast, replace, type_name
+from local_aws.engines.exact_sql import call, cast, replace, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import pyarrow
 from sqlglot import exp
 
 from local_aws.redshift import copy as redshift_copy
-from local_aws.redshift import ddl, external, grants, protection, sql
+from local_aws.redshift import ddl, external, grants, protection, queries, sql, unload
 from local_aws.redshift.database import keep_up, relation_exists
 from local_aws.redshift.grants import NAME
 from local_aws.redshift.sql import RedshiftError
@@ -18,7 +18,7 @@ from local_aws.redshift.types import Outcome, of_duckdb
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_aws.redshift.statements import Session
+    from local_aws.redshift.session import Session
 
 
 KEEP_UP = re.compile(
@@ -27,22 +27,6 @@ KEEP_UP = re.compile(
     re.IGNORECASE,
 )
 
-# https://docs.aws.amazon.com/redshift/latest/dg/cm_chap_ConfigurationRef.html and what PostgreSQL's
-# clients ask for
-SETTINGS = {
-    "application_name": "",
-    "client_encoding": "UTF8",
-    "datestyle": "ISO, MDY",
-    "enable_case_sensitive_identifier": "off",
-    "extra_float_digits": "2",
-    "query_group": "default",
-    "search_path": '"$user", public',
-    "server_version": "8.0.2",
-    "standard_conforming_strings": "on",
-    "statement_timeout": "0",
-    "timezone": "UTC",
-    "transaction_isolation": "serializable",
-}
 # whatever they are, answers are the same
 FREE = ("application_name", "extra_float_digits", "query_group")
 
@@ -62,7 +46,7 @@ def _explain(session: Session, text: str, _query_id: int) -> Outcome:
     if not isinstance(tree, exp.Query):
         raise RedshiftError("local_aws does EXPLAIN of queries only")
     plan = session.connection.execute(
-        f"EXPLAIN {session.query(tree, text).sql(dialect='duckdb')}"
+        f"EXPLAIN {queries.query(session, tree, text).sql(dialect='duckdb')}"
     ).fetchall()[0][1]
     lines = pyarrow.table({"c0": plan.splitlines()})
     return Outcome(lines.num_rows, [("QUERY PLAN", of_duckdb("VARCHAR"))], lines)
@@ -153,7 +137,7 @@ TEXTS: list[tuple[str, Callable[[Session, str, int], Outcome]]] = [
     (r"(CREATE|DROP|ATTACH|DETACH|ALTER)\s+RLS\s+POLICY\b", _protection),
     (r"ALTER\s+TABLE\s.*\sROW\s+LEVEL\s+SECURITY\b", _protection),
     (r"COPY\b", _copy),
-    (r"UNLOAD\b", lambda session, text, _: Outcome(external.unload(session, text))),
+    (r"UNLOAD\b", lambda session, text, _: Outcome(unload.unload(session, text))),
     (
         r"CREATE\s+EXTERNAL\s+SCHEMA\b",
         lambda session, text, _: Outcome(external.create_schema(session, text)),

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from local_aws.redshift import copy
-from local_aws.redshift.statements import READS, without_comments
+from local_aws.redshift.statements import READS, run, without_comments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sqlglot import exp
 
-    from local_aws.redshift.statements import Session
+    from local_aws.redshift.session import Session
     from local_aws.redshift.types import Outcome
 
 POLL_SECONDS = 0.05
@@ -48,7 +48,7 @@ class Transaction:
             self.session.connection.execute("BEGIN")
             self.open = True
         self.numbers.append(number)
-        return self.session.run(sql, parameters, number)
+        return run(self.session, sql, parameters, number)
 
     def commit(self) -> None:
         """Make it count; raises duckdb.Error when it cannot."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local_aws.lake_tables import literal, quote
+from local_aws.duckdb_sql import literal, quote
 from local_aws.redshift.database import HIDDEN, records
 from local_aws.redshift.rights_views import rights_view
 

@@ -16,25 +16,27 @@ import struct
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
+from local_aws.errors import ApiError
 from local_aws.redshift import failures, wire_messages
 from local_aws.redshift.runs import numbers
+from local_aws.redshift.session import Session
 from local_aws.redshift.sql import RedshiftError
-from local_aws.redshift.statements import READS, Session, without_comments
+from local_aws.redshift.statements import READS, columns_of, without_comments
 from local_aws.redshift.transactions import CancelledError, Transaction
 from local_aws.redshift.types import Outcome
 from local_aws.redshift.wire_messages import Body, Columns, message, texts
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from sqlglot import exp
 
-    from local_aws.redshift.places import Places
+    from local_aws.redshift.database import Database
 
 PROTOCOL, CANCEL, SSL, GSSENC = 196608, 80877102, 80877103, 80877104
 ROWS_PER_BATCH, INTERRUPT_SECONDS, FAREWELL_SECONDS, STOP_SECONDS = 10_000, 0.05, 1, 10
@@ -58,15 +60,27 @@ STATUS = {
 }
 
 
+class OpensDatabases(Protocol):
+    """Where a connection finds its database and user."""
+
+    def database(self, told: dict[str, Any], name: str | None) -> Database:
+        """The database of a warehouse; raises ApiError unless it is available."""
+
+    def proven_user(self, database: Database, user: str, proves: Callable[[str], bool]) -> str:
+        """The database user who may log in as `user`, "" where no password of theirs is proven."""
+
+
 class Listener(socketserver.ThreadingTCPServer):
     """The port of one workgroup or cluster; a thread for each connection."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, places: Places, where: dict[str, str], context: ssl.SSLContext) -> None:
+    def __init__(
+        self, warehouses: OpensDatabases, where: dict[str, str], context: ssl.SSLContext
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Conversation)
-        self.places, self.where, self.context = places, where, context
+        self.warehouses, self.where, self.context = warehouses, where, context
         self.conversations: dict[tuple[int, int], Conversation] = {}
         name = f"redshift-{next(iter(where.values()))}"
         threading.Thread(
@@ -261,10 +275,10 @@ class Conversation(socketserver.BaseRequestHandler):
             return secrets.compare_digest(wanted, answer)
 
         try:
-            database = self.server.places.database(self.server.where, None)
+            database = self.server.warehouses.database(self.server.where, None)
         except ApiError as closed:
             raise FatalError("57P03", closed.message) from closed
-        found = self.server.places.proven_user(database, user, proves)
+        found = self.server.warehouses.proven_user(database, user, proves)
         if not found:
             raise FatalError("28000", f'password authentication failed for user "{user}"')
         if name.lower() != database.name:
@@ -381,7 +395,9 @@ class Conversation(socketserver.BaseRequestHandler):
                 f"p{place}": wire_messages.unknown(oid)
                 for place, oid in enumerate(prepared.oids, 1)
             }
-            columns = prepared.columns = self._transaction.session.columns(prepared.sql, unknown)
+            columns = prepared.columns = columns_of(
+                self._transaction.session, prepared.sql, unknown
+            )
         self.output += wire_messages.row_description(columns, formats) if columns else message(b"n")
 
     def _execute(self, body: Body) -> None:

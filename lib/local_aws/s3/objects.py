@@ -16,7 +16,8 @@ import moto.s3.models as moto_s3
 from moto.iam.access_control import PermissionResult
 from moto.s3.utils import _VersionedKeyStore
 
-from local_aws.service import ACCOUNT, ApiError
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ class Objects:
         key: str,
         file: Path,
         *,
-        lent: bool = False,  # noqa: ARG002 - for ObjectsAs
+        vended: bool = False,  # noqa: ARG002 - for AuthorizedObjects
         **_parameters: Any,
     ) -> None:
         """Move a finished file into the bucket as an object, all at once; raises ApiError

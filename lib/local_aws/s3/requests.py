@@ -11,16 +11,15 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.service import ApiError
+from local_aws.errors import AccessDeniedError, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from local_aws.principals import Principal
+    from local_aws.ports import Decides
+    from local_aws.principal import Principal
     from local_aws.s3.objects import Objects
-    from local_aws.stand_in import StandIn
 
     Answer = tuple[int, list[tuple[str, str]], Iterable[bytes]]
 
@@ -127,28 +126,26 @@ class S3Requests:
 
 
 def denied_keys(
-    stand_in: StandIn, principal: Principal, parameters: dict[str, Any]
+    authority: Decides, principal: Principal, parameters: dict[str, Any], region: str
 ) -> dict[str, str]:
     """The keys of a DeleteObjects that the principal may not delete, each with the reason."""
     denied = {}
     for each in parameters.get("Delete", {}).get("Objects", []):
         one = {"Bucket": parameters["Bucket"], "Delete": {"Objects": [each]}}
         try:
-            stand_in.authority.authorize_call(
-                principal, "s3", "DeleteObjects", one, stand_in.region
-            )
+            authority.authorize_call(principal, "s3", "DeleteObjects", one, region)
         except AccessDeniedError as refusal:
             denied[each["Key"]] = refusal.message
     return denied
 
 
-def hide_absence(stand_in: StandIn, principal: Principal, parameters: dict[str, Any]) -> None:
+def hide_absence(authority: Decides, principal: Principal, parameters: dict[str, Any]) -> None:
     """Raise AccessDeniedError for somebody who asks for an object that is not there and may not
     list the bucket.
 
     Source: "GetObject" of the S3 API reference, Permissions.
     """
-    stand_in.authorize(
+    authority.authorize(
         principal,
         "s3:ListBucket",
         f"arn:aws:s3:::{parameters['Bucket']}",

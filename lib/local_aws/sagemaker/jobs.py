@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from local_aws.glue.runs import _log_events
-from local_aws.iam.refusals import AccessDeniedError
-from local_aws.server import environment
-from local_aws.service import ApiError
+from local_aws.engines.script_log import log_events
+from local_aws.environment import environment
+from local_aws.errors import AccessDeniedError, ApiError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +183,7 @@ class Job:
         with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(**group)
         logs.create_log_stream(**group, logStreamName=self.stream)
-        for events in _log_events(self.log_text()):
+        for events in log_events(self.log_text()):
             logs.put_log_events(**group, logStreamName=self.stream, logEvents=events)
 
 

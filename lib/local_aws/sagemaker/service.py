@@ -6,20 +6,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local_aws.iam.refusals import AccessDeniedError
+from local_aws.errors import AccessDeniedError, ApiError
+from local_aws.names import ACCOUNT
 from local_aws.sagemaker import jobs as sagemaker_jobs
 from local_aws.sagemaker import training, transform
 from local_aws.sagemaker.jobs import ENDED, PRINCIPAL, Job
 from local_aws.sagemaker.studio import Studio
 from local_aws.sagemaker.training import Training
 from local_aws.sagemaker.transform import Transform
-from local_aws.service import ACCOUNT, ApiError, Call
 
 if TYPE_CHECKING:
+    from local_aws.service import Call
     from local_aws.stand_in import StandIn
 
 STOP_SECONDS = 10
@@ -39,25 +40,6 @@ PAGE = 100
 
 class SageMaker(Studio):
     """Jobs run; groups, packages, cards, domains and profiles are kept; everything else is refused."""
-
-    name: ClassVar[str] = "sagemaker"
-    from_moto: ClassVar[frozenset[str]] = frozenset(
-        [
-            "CreateModelPackageGroup",
-            "DescribeModelPackageGroup",
-            "ListModelPackageGroups",
-            "CreateModelPackage",
-            "DescribeModelPackage",
-            "ListModelPackages",
-            "UpdateModelPackage",
-            "CreateModelCard",
-            "DescribeModelCard",
-            "ListModelCards",
-            "ListModelCardVersions",
-            "UpdateModelCard",
-            "DeleteModelCard",
-        ]
-    )
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local_aws import settings
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
 from local_aws.sagemaker.jobs import PRINCIPAL, now
-from local_aws.service import ACCOUNT, ApiError, Service
+from local_aws.service import Service
 
 if TYPE_CHECKING:
     from local_aws.service import Call

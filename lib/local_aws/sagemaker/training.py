@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from local_aws.glue.runs import last_exception
+from local_aws.engines.script_log import last_exception
+from local_aws.errors import ApiError
 from local_aws.sagemaker import jobs
 from local_aws.sagemaker.jobs import Job, JobError, StoppedError
-from local_aws.service import ApiError
 
 STOP_SECONDS = 5  # between SIGTERM and SIGKILL; 120 on AWS
 PROGRAM, SUBMITTED = "sagemaker_program", "sagemaker_submit_directory"

@@ -11,10 +11,10 @@ import time
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from local_aws.glue.runs import last_exception
+from local_aws.engines.script_log import last_exception
+from local_aws.errors import ApiError
 from local_aws.sagemaker import jobs as sagemaker_jobs
 from local_aws.sagemaker.jobs import Job, JobError, StoppedError
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     import subprocess

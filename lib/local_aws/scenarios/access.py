@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from local_aws import SOURCE_SECRET, postgresql
+from local_aws.engines import postgresql
+from local_aws.names import SOURCE_SECRET
 from local_aws.scenarios.scenario import Scenario, ScenarioError, all_pages, first
+from local_aws.service import service_of
+from local_aws.servicequotas import ServiceQuotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_aws.service import Service
-    from local_aws.servicequotas import ServiceQuotas
     from local_aws.stand_in import StandIn
 
     Undo = Callable[[], object]
@@ -80,7 +82,7 @@ def _key_disabled(stand_in: StandIn, _: Services) -> Undo:
 
 
 def _quota_exceeded(_: StandIn, services: Services) -> Undo:
-    applied = cast("ServiceQuotas", services["service-quotas"]).applied
+    applied = service_of(services, ServiceQuotas).applied
     applied[REPLICATION_INSTANCES] = 0.0
     return partial(applied.pop, REPLICATION_INSTANCES)
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from moto.ec2.models import ec2_backends
 
-from local_aws.landing_zone import CONNECTION, TRANSIT_GATEWAY, VIRTUAL_INTERFACE
+from local_aws.directconnect.landing_zone import CONNECTION, TRANSIT_GATEWAY, VIRTUAL_INTERFACE
+from local_aws.directconnect.service import DirectConnect
+from local_aws.names import ACCOUNT
 from local_aws.scenarios.scenario import Scenario, first
-from local_aws.service import ACCOUNT
+from local_aws.service import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_aws.directconnect.service import DirectConnect
     from local_aws.service import Service
     from local_aws.stand_in import StandIn
 
@@ -164,7 +165,7 @@ def _private_dns_off(stand_in: StandIn, _: Services) -> Undo:
 
 
 def _direct_connect(services: Services) -> DirectConnect:
-    return cast("DirectConnect", services["directconnect"])
+    return service_of(services, DirectConnect)
 
 
 def _association(direct_connect: DirectConnect) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_aws.postgresql import ServerError
+from local_aws.engines.postgresql import ServerError
 from local_aws.scenarios import access, network
 from local_aws.scenarios.scenario import Scenario, ScenarioError
 

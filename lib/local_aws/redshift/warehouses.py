@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from local_aws.errors import ApiError
 from local_aws.redshift import wire, wire_certificate
 from local_aws.redshift.database import Database, utc_now
 from local_aws.redshift.grants import encoded
 from local_aws.redshift.rights import add_user, user_exists, user_name
-from local_aws.service import ApiError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
     from local_aws.stand_in import StandIn
 
 DATABASE_NAME = re.compile(r"[A-Za-z_][\w$-]{0,126}")
 
 
 @dataclass
-class Place:
+class WarehouseTarget:
     """A warehouse as its control plane describes it."""
 
     id: str  # of the namespace or the cluster: never used twice
@@ -41,7 +41,7 @@ class Place:
 
 
 @dataclass
-class Places:
+class Warehouses:
     """The databases of one stand-in that are open."""
 
     stand_in: StandIn
@@ -76,23 +76,23 @@ class Places:
                 "ValidationException",
                 "Either ClusterIdentifier or WorkgroupName must be given, not both.",
             )
-        place = (
+        target = (
             self._cluster(told["ClusterIdentifier"])
             if "ClusterIdentifier" in told
             else self._workgroup(told)
         )
-        name = (name or place.database).lower()
-        if not DATABASE_NAME.fullmatch(name) or name != place.database:
+        name = (name or target.database).lower()
+        if not DATABASE_NAME.fullmatch(name) or name != target.database:
             raise ApiError("ValidationException", f'FATAL: database "{name}" does not exist')
         with self.lock:
-            if place.id not in self.databases:
+            if target.id not in self.databases:
                 self._remove_deleted()
-                self.databases[place.id] = self._open(place)
-            database = self.databases[place.id]
+                self.databases[target.id] = self._open(target)
+            database = self.databases[target.id]
             database.where, database.iam_roles, database.default_role = (
-                place.where,
-                place.iam_roles,
-                place.default_role,
+                target.where,
+                target.iam_roles,
+                target.default_role,
             )
             return database
 
@@ -179,7 +179,7 @@ class Places:
                 "ValidationException", f"The secret {secret_arn} has no username and password."
             ) from wrong
 
-    def _workgroup(self, told: dict[str, Any]) -> Place:
+    def _workgroup(self, told: dict[str, Any]) -> WarehouseTarget:
         serverless, name = (
             self.stand_in.client("redshift-serverless"),
             told["WorkgroupName"].rpartition("/")[2],
@@ -196,7 +196,7 @@ class Places:
                 "ValidationException",
                 f"Redshift workgroup {name} is {workgroup['status']}; it must be AVAILABLE.",
             )
-        return Place(
+        return WarehouseTarget(
             namespace["namespaceId"],
             {"WorkgroupName": workgroup["workgroupName"]},
             namespace["dbName"],
@@ -206,7 +206,7 @@ class Places:
             namespace.get("defaultIamRoleArn", ""),
         )
 
-    def _cluster(self, name: str) -> Place:
+    def _cluster(self, name: str) -> WarehouseTarget:
         try:
             found = self.stand_in.client("redshift").describe_clusters(ClusterIdentifier=name)[
                 "Clusters"
@@ -218,7 +218,7 @@ class Places:
                 "ValidationException",
                 f"Redshift cluster {name} is {found['ClusterStatus']}; it must be available.",
             )
-        return Place(
+        return WarehouseTarget(
             found["ClusterNamespaceArn"].rpartition(":")[2],
             {"ClusterIdentifier": name},
             found.get("DBName", "dev"),
@@ -228,23 +228,23 @@ class Places:
             found.get("DefaultIamRoleArn", ""),
         )
 
-    def _open(self, place: Place) -> Database:
-        maker = self.makers.get(place.id)
+    def _open(self, target: WarehouseTarget) -> Database:
+        maker = self.makers.get(target.id)
         superusers = (
-            place.administrator,
-            *([user_name(maker, place.administrator)] if maker else []),
+            target.administrator,
+            *([user_name(maker, target.administrator)] if maker else []),
         )
         database = Database(
             self.stand_in,
-            place.database,
-            self.directory / place.id.rpartition("/")[2] / f"{place.database}.duckdb",
-            place.where,
+            target.database,
+            self.directory / target.id.rpartition("/")[2] / f"{target.database}.duckdb",
+            target.where,
             superusers,
-            place.secret_arn,
+            target.secret_arn,
         )
         database.open()
-        if password := self.passwords.get(place.id):
-            database.set_password(place.administrator, encoded(password, place.administrator))
+        if password := self.passwords.get(target.id):
+            database.set_password(target.administrator, encoded(password, target.administrator))
         return database
 
     def _remove_deleted(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pandas as pd  # noqa: F401 - which DuckDB imports at its first parameter, for half a second while somebody waits
 
-from local_aws.lake_tables import literal
+from local_aws.duckdb_sql import literal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local_aws.iam.refusals import AccessDeniedError
+from local_aws.errors import AccessDeniedError
 from local_aws.s3.objects import Objects
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local_aws.principals import Principal
+    from local_aws.principal import Principal
     from local_aws.stand_in import StandIn
 
 LAKE_FORMATION = "lakeformation.amazonaws.com"
@@ -26,7 +26,7 @@ class ObjectDeniedError(AccessDeniedError):
         self.operation, self.address = operation, address  # "GetObject", "s3://bucket/key"
 
 
-class ObjectsAs(Objects):
+class AuthorizedObjects(Objects):
     """The stand-in's objects for one principal; every method raises ObjectDeniedError for what it
     may not do.
 
@@ -54,14 +54,14 @@ class ObjectsAs(Objects):
         return self._real.keys(bucket, prefix)
 
     def put_file(
-        self, bucket: str, key: str, file: Path, *, lent: bool = False, **parameters: Any
+        self, bucket: str, key: str, file: Path, *, vended: bool = False, **parameters: Any
     ) -> None:
         """Make a file an object; `parameters` are those of PutObject that decide whether the
         principal may.
 
-        With `lent` a registered location is written with Lake Formation's role, too.
+        With `vended` a registered location is written with Lake Formation's role, too.
         """
-        self._check("PutObject", bucket, key, lent=lent, **parameters)
+        self._check("PutObject", bucket, key, vended=vended, **parameters)
         self._real.put_file(bucket, key, file)
 
     def delete(self, bucket: str, keys: list[str]) -> None:
@@ -85,13 +85,13 @@ class ObjectsAs(Objects):
         return ""
 
     def _check(
-        self, operation: str, bucket: str, key: str, *, lent: bool = False, **parameters: Any
+        self, operation: str, bucket: str, key: str, *, vended: bool = False, **parameters: Any
     ) -> None:
         name = "Prefix" if operation == "ListObjectsV2" else "Key"
         told = {"Bucket": bucket, name: key, **parameters}
         principal = (
             self._reader(bucket, key)
-            if lent or operation in ("GetObject", "ListObjectsV2")
+            if vended or operation in ("GetObject", "ListObjectsV2")
             else self._principal
         )
         try:
@@ -106,7 +106,9 @@ class ObjectsAs(Objects):
     def _reader(self, bucket: str, key: str) -> Principal:
         """Lake Formation's session for what is registered with it, else the principal itself."""
         arn = f"arn:aws:s3:::{bucket}/{key}"
-        role_arn = self._stand_in.lake.lender(self._principal, arn) if self._lake_formation else ""
+        role_arn = (
+            self._stand_in.lake.vending_role(self._principal, arn) if self._lake_formation else ""
+        )
         if role_arn and self._stand_in.authority.allows(
             self._principal, "lakeformation:GetDataAccess", "*"
         ):

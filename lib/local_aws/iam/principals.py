@@ -1,66 +1,20 @@
-"""Who makes a call: IAM users, sessions of roles, AWS's services, and nobody; from the access key
-alone.
-"""
+"""Who has an access key: IAM users, sessions of roles, AWS's services, and nobody."""
 
 from __future__ import annotations
 
 import datetime
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import iam_backends
 
-from local_aws.service import ACCOUNT, ApiError
-from local_aws.stand_in import INTERNAL_ACCESS_KEY
+from local_aws.errors import ApiError
+from local_aws.names import ACCOUNT
+from local_aws.principal import ENGINE, INTERNAL_ACCESS_KEY, NOBODY, Principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Somebody whom policies allow something."""
-
-    # as CloudTrail names it: IAMUser, AssumedRole, FederatedUser, AWSService, AWSAccount (nobody
-    # who signs)
-    type: str
-    # arn:aws:iam::…:user/ann, arn:aws:sts::…:assumed-role/NAME/SESSION; a service's name:
-    # glue.amazonaws.com
-    arn: str
-    account: str
-    id: str  # AIDA…, AROA…:SESSION
-    access_key: str = ""
-    user_name: str = ""
-    role_arn: str = ""
-    session_name: str = ""
-    session_policies: tuple[str, ...] = ()  # documents, of which one must allow what a session does
-    session_tags: tuple[tuple[str, str], ...] = ()
-    started: datetime.datetime | None = None  # of a session
-    expires: datetime.datetime | None = None
-    # the services that make the call for the principal: ("athena.amazonaws.com",)
-    called_via: tuple[str, ...] = ()
-
-    @property
-    def role_name(self) -> str:
-        """The name of the role whose session this is."""
-        return self.role_arn.rpartition("/")[2]
-
-    @property
-    def policy_arn(self) -> str:
-        """What aws:PrincipalArn is: a session's is its role's."""
-        return self.role_arn or self.arn
-
-    @property
-    def name(self) -> str:
-        """The user's or the role's name."""
-        return self.user_name or self.role_name
-
-
-NOBODY = Principal("AWSAccount", "*", "", "ANONYMOUS_PRINCIPAL")
-ENGINE = Principal(
-    "AWSService", "local_aws", ACCOUNT, "local_aws", INTERNAL_ACCESS_KEY
-)  # what the stand-in does itself
 
 
 class ExpiredSessionError(Exception):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
-from local_aws.lakeformation.access import WHOLE, Access
-from local_aws.lakeformation.reading import reading
-from local_aws.parquet_files import Field, NotParquetError, footer
+from local_aws.duckdb_sql import literal, quote
+from local_aws.engines.parquet_files import Field, NotParquetError, footer
+from local_aws.ports import WHOLE, Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -203,7 +203,7 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
         described = glue.get_table(DatabaseName=database, Name=name)["Table"]
     except glue.exceptions.EntityNotFoundException:
         return None
-    access, conditions = reading(stand_in, database, name)
+    access, conditions = stand_in.lake.reading(stand_in.acting, database, name)
     # what is hidden is left out below; to be left out by a row filter it must be read
     if not access.whole:
         glue = stand_in.itself.client("glue")
@@ -285,16 +285,6 @@ def duckdb_type(kind: exp.DataType) -> str:
 def trino_type(kind: exp.DataType) -> str:
     """The type as Trino prints it: `varchar`, `decimal(10,2)`, `timestamp(3)`."""
     return kind.sql("athena").lower().replace(", ", ",")
-
-
-def quote(name: str) -> str:
-    """An identifier for DuckDB."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string for DuckDB."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _types(columns: Iterable[dict[str, str]]) -> dict[str, exp.DataType]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from moto.ec2.models import ec2_backends
 
-from local_aws.service import ACCOUNT
+from local_aws.names import ACCOUNT
 
 if TYPE_CHECKING:
     from local_aws.directconnect.service import DirectConnect

@@ -1,0 +1,1 @@
+"""Amazon EC2: moto's, with what it leaves out."""

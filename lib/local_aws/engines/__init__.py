@@ -1,0 +1,1 @@
+"""The engines behind the services: what reads files, runs SQL and holds a database."""
