@@ -404,6 +404,14 @@ def test_an_answer_of_athena_keeps_empty_texts_and_nulls_apart(secrets, tables):
     assert relation.run("select '' as a, cast(null as varchar) as b") == [["", None]]
 
 
+@pytest.mark.parametrize("text", ["o'clock", "back\\slash \\' and '", 'quo"te', ""])
+def test_any_text_is_itself_in_the_sql_of_every_dialect(source, text):
+    assert source.query(f"select {source.dialect.literal(text)}") == [[text]]
+    for dialect in (ATHENA, REDSHIFT):
+        tree = sqlglot.parse_one(f"select {dialect.literal(text)}", read=dialect.name.lower())
+        assert tree.selects[0].this == text
+
+
 def test_athena_is_asked_for_the_catalogs_names_in_every_layer(tables):
     relation = relations.athena("d", "t", tables["Order items"], "primary")
     assert relation.expressions == ('"select"', '"unicode__"', '"we_ird"')

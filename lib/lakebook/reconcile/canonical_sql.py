@@ -85,6 +85,7 @@ REDSHIFT = Dialect(
     bytes="octet_length({c})",
     ordered="{c}",
     longest_statement_bytes=100_000,  # the Data API's limit
+    escapes_backslash=True,
 )
 
 
