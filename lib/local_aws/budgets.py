@@ -31,7 +31,7 @@ class Budgets(Service):
         self.lock = threading.RLock()
 
     def CreateBudget(self, call: Call) -> Record:
-        """Nothing; DuplicateRecordException for a name that is taken."""
+        """Creates a budget; returns {}; DuplicateRecordException for a name that is taken."""
         budget = call.parameters["Budget"]
         name = budget["BudgetName"]
         with self.lock:
@@ -55,7 +55,7 @@ class Budgets(Service):
         return {"Budgets": list(self.budgets.values())}
 
     def UpdateBudget(self, call: Call) -> Record:
-        """Nothing; the budget is replaced, its notifications stay."""
+        """Replaces a budget and keeps its notifications; returns {}."""
         budget = call.parameters["NewBudget"]
         with self.lock:
             self._named(budget["BudgetName"])
@@ -63,7 +63,7 @@ class Budgets(Service):
         return {}
 
     def DeleteBudget(self, call: Call) -> Record:
-        """Nothing; the notifications go with it."""
+        """Deletes a budget with its notifications; returns {}."""
         with self.lock:
             self._budget(call)
             for kept in (self.budgets, self.notifications, self.tags):
@@ -71,7 +71,7 @@ class Budgets(Service):
         return {}
 
     def CreateNotification(self, call: Call) -> Record:
-        """Nothing; DuplicateRecordException for a notification that is there."""
+        """Adds a notification; returns {}; DuplicateRecordException for one that is there."""
         with self.lock:
             self._budget(call)
             self._notify(
@@ -91,7 +91,7 @@ class Budgets(Service):
         }
 
     def UpdateNotification(self, call: Call) -> Record:
-        """Nothing; a notification is replaced and keeps its subscribers."""
+        """Replaces a notification and keeps its subscribers; returns {}."""
         with self.lock:
             self._notification(call, "OldNotification")["Notification"] = _settled(
                 call.parameters["NewNotification"]
@@ -99,7 +99,7 @@ class Budgets(Service):
         return {}
 
     def DeleteNotification(self, call: Call) -> Record:
-        """Nothing."""
+        """Deletes a notification with its subscribers; returns {}."""
         with self.lock:
             self.notifications[call.parameters["BudgetName"]].remove(self._notification(call))
         return {}
@@ -109,7 +109,7 @@ class Budgets(Service):
         return {"Subscribers": self._notification(call)["Subscribers"]}
 
     def CreateSubscriber(self, call: Call) -> Record:
-        """Nothing; DuplicateRecordException for a subscriber that is there."""
+        """Adds a subscriber; returns {}; DuplicateRecordException for one that is there."""
         with self.lock:
             subscribers = self._notification(call)["Subscribers"]
             if call.parameters["Subscriber"] in subscribers:
@@ -123,7 +123,7 @@ class Budgets(Service):
         return {}
 
     def DeleteSubscriber(self, call: Call) -> Record:
-        """Nothing; NotFoundException where it is not."""
+        """Deletes a subscriber; returns {}; NotFoundException where there is none."""
         with self.lock:
             subscribers = self._notification(call)["Subscribers"]
             if call.parameters["Subscriber"] not in subscribers:

@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 READS = re.compile(
-    r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate|Generate)\w*|(GET|HEAD) .*"
+    r"(Describe|Get|List|Head|BatchGet|Search|Lookup|Filter|Query|Test|Assume|Simulate|Check|Estimate"
+    r"|Generate)\w*|(GET|HEAD) .*"
 )
 
 Answer = tuple[int, list[tuple[str, str]], "Iterable[bytes]"]
 
 
 @dataclass
-class Asked:
+class Request:
     """One request on its way: what is known of it so far."""
 
     environ: dict[str, Any]
@@ -56,7 +57,7 @@ class Asked:
 
 
 class Gateway:
-    """A WSGI application in front of moto's; it authorizes every call and logs it to `calls.jsonl`."""
+    """A WSGI application before moto's; it authorizes every call and logs it to `calls.jsonl`."""
 
     def __init__(
         self,
@@ -79,24 +80,24 @@ class Gateway:
         """Answer one request and log it (WSGI)."""
         if route := self._route(environ["PATH_INFO"]):
             return route(environ, start_response)
-        asked = Asked(environ, *wire.caller(environ))
-        service, request_id, started, error = asked.service, str(uuid.uuid4()), time.time(), ""
+        request = Request(environ, *wire.caller(environ))
+        service, request_id, started, error = request.service, str(uuid.uuid4()), time.time(), ""
         try:
-            self._read(asked)
-            status, headers, data = self._answer(asked)
+            self._read(request)
+            status, headers, data = self._answer(request)
         except botocore.exceptions.UnknownServiceError:
             status, headers, data = 501, [], [b""]
             error = "NotInLocalAws"
         except ApiError as refusal:
-            status, headers, text = wire.error_answer(asked.model, refusal, request_id)
+            status, headers, text = wire.error_answer(request.model, refusal, request_id)
             data, error = [text if environ["REQUEST_METHOD"] != "HEAD" else b""], refusal.code
-        self._record(started, asked.access_key, service, asked.operation, status, error)
-        who, told = asked.principal, asked.parameters
+        self._record(started, request.access_key, service, request.operation, status, error)
+        who, told = request.principal, request.parameters
         self.observe(
             environ,
             service,
-            asked.operation,
-            asked.region,
+            request.operation,
+            request.region,
             who,
             told,
             request_id,
@@ -146,88 +147,90 @@ class Gateway:
         start_response("403 Forbidden" if refusal else "200 OK", headers)
         return [text]
 
-    def _read(self, asked: Asked) -> None:
+    def _read(self, request: Request) -> None:
         """Read what is asked, and by whom; raises ApiError for a key that nobody has or a session
         that is over.
         """
-        environ, asked.model = asked.environ, wire.model(asked.service)
-        if not wire.carries_object(asked.service, environ):
-            asked.body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            environ["wsgi.input"] = io.BytesIO(asked.body)
-        asked.operation, asked.parameters = wire.request(asked.model, environ, asked.body)
+        environ, request.model = request.environ, wire.model(request.service)
+        if not wire.carries_object(request.service, environ):
+            request.body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            environ["wsgi.input"] = io.BytesIO(request.body)
+        request.operation, request.parameters = wire.request(request.model, environ, request.body)
         try:
-            asked.principal = self.stand_in.principals.of(asked.access_key)
+            request.principal = self.stand_in.principals.of(request.access_key)
         except ExpiredSessionError:
-            raise refusals.expired(asked.service) from None
-        if asked.principal is None:
-            raise refusals.unknown_key(asked.service)
+            raise refusals.expired(request.service) from None
+        if request.principal is None:
+            raise refusals.unknown_key(request.service)
 
-    def _answer(self, asked: Asked) -> Answer:
-        service, operation = asked.service, asked.operation
-        if operation not in asked.model.operation_names:
+    def _answer(self, request: Request) -> Answer:
+        service, operation = request.service, request.operation
+        if operation not in request.model.operation_names:
             raise not_here(service, operation)
         if service == "s3":
-            return self._s3(asked)
-        self._authorize(asked)
+            return self._s3(request)
+        self._authorize(request)
         if handler := getattr(self.services.get(service), operation, None):
-            return self._ours(asked, handler)
+            return self._ours(request, handler)
         if not SERVICES.get(service, NOBODY_ANSWERS).answered_by_moto(operation):
             raise not_here(service, operation)
-        status, headers, data = self._moto(asked)
+        status, headers, data = self._moto(request)
         return status, headers, [data]
 
-    def _authorize(self, asked: Asked) -> None:
+    def _authorize(self, request: Request) -> None:
         """Raise the service's own refusal, or EC2's answer to a dry run of a call that would have
         been allowed.
         """
-        assert asked.principal is not None
+        assert request.principal is not None
         self.stand_in.authority.authorize_call(
-            asked.principal,
-            asked.service,
-            asked.operation,
-            asked.parameters,
-            asked.region,
-            asked.environ,
+            request.principal,
+            request.service,
+            request.operation,
+            request.parameters,
+            request.region,
+            request.environ,
         )
-        if asked.service == "ec2" and asked.parameters.get("DryRun"):
+        if request.service == "ec2" and request.parameters.get("DryRun"):
             raise ApiError(
                 "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
             )
 
-    def _s3(self, asked: Asked) -> Answer:
+    def _s3(self, request: Request) -> Answer:
         """S3: every key of a deletion has its own answer, and who may not list is not told what is
         not there.
         """
-        assert asked.principal is not None
-        if asked.operation == "DeleteObjects":
+        assert request.principal is not None
+        if request.operation == "DeleteObjects":
             if denied := denied_keys(
-                self.stand_in.authority, asked.principal, asked.parameters, self.stand_in.region
+                self.stand_in.authority, request.principal, request.parameters, self.stand_in.region
             ):
-                return self.s3.delete(asked.environ, asked.parameters["Delete"]["Objects"], denied)
+                return self.s3.delete(
+                    request.environ, request.parameters["Delete"]["Objects"], denied
+                )
         else:
-            self._authorize(asked)
-        status, headers, data = self.s3.answer(asked.environ)
-        if status == 404 and asked.operation in ("GetObject", "HeadObject"):
-            hide_absence(self.stand_in.authority, asked.principal, asked.parameters)
+            self._authorize(request)
+        status, headers, data = self.s3.answer(request.environ)
+        if status == 404 and request.operation in ("GetObject", "HeadObject"):
+            hide_absence(self.stand_in.authority, request.principal, request.parameters)
         return status, headers, data
 
-    def _ours(self, asked: Asked, handler: Callable[[Call], dict[str, Any]]) -> Answer:
-        service, operation = asked.service, asked.operation
-        shape = asked.model.operation_model(operation)
+    def _ours(self, request: Request, handler: Callable[[Call], dict[str, Any]]) -> Answer:
+        service, operation = request.service, request.operation
+        shape = request.model.operation_model(operation)
 
         def moto() -> dict[str, Any]:
-            status, headers, data = self._moto(asked)
+            status, headers, data = self._moto(request)
             return wire.parse_answer(shape, status, dict(headers), data)
 
-        assert asked.principal is not None
+        assert request.principal is not None
         call = Call(
             service,
             operation,
-            asked.parameters,
-            asked.region,
-            asked.access_key,
+            request.parameters,
+            request.region,
+            request.access_key,
             moto,
-            asked.principal,
+            request.principal,
         )
         try:
             response = handler(call) or {}
@@ -240,16 +243,16 @@ class Gateway:
         headers, data = wire.answer(shape, response)
         return 200, headers, [data]
 
-    def _moto(self, asked: Asked) -> tuple[int, list[tuple[str, str]], bytes]:
-        service, operation = asked.service, asked.operation
+    def _moto(self, request: Request) -> tuple[int, list[tuple[str, str]], bytes]:
+        service, operation = request.service, request.operation
         answer: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _info: Any = None) -> None:
             answer.update(status=int(status.split(maxsplit=1)[0]), headers=headers)
 
-        body = {"wsgi.input": io.BytesIO(asked.body), "CONTENT_LENGTH": str(len(asked.body))}
+        body = {"wsgi.input": io.BytesIO(request.body), "CONTENT_LENGTH": str(len(request.body))}
         try:
-            data = b"".join(self.moto(dict(asked.environ, **body), start_response))
+            data = b"".join(self.moto(dict(request.environ, **body), start_response))
         except NotImplementedError as gap:
             raise not_here(service, operation) from gap
         except Exception as bug:

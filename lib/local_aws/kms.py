@@ -33,17 +33,17 @@ class Kms(Service):
         return call.moto()
 
     def PutKeyPolicy(self, call: Call) -> dict[str, Any]:
-        """Nothing; MalformedPolicyDocumentException where the policy names nobody that exists."""
+        """Replaces a policy; returns {}; MalformedPolicyDocumentException where it names nobody."""
         self._check_policy(call)
         return call.moto()
 
     def EnableKey(self, call: Call) -> dict[str, Any]:
-        """Nothing; KMSInvalidStateException for a key that is pending deletion."""
+        """Enables a key; returns {}; KMSInvalidStateException for one that is pending deletion."""
         self._turn(call, "Enabled", enabled=True)
         return {}
 
     def DisableKey(self, call: Call) -> dict[str, Any]:
-        """Nothing; KMSInvalidStateException for a key that is pending deletion."""
+        """Disables a key; returns {}; KMSInvalidStateException for one that is pending deletion."""
         self._turn(call, "Disabled", enabled=False)
         return {}
 

@@ -22,9 +22,7 @@ LONGEST_TOKEN_SECONDS, DEFAULT_TOKEN_SECONDS = 129_600, 43_200
 
 
 class Sts(Service):
-    """Whether a caller may take a role, its trust policy and its own policies have said before: the
-    gateway asks them.
-    """
+    """Sessions; the gateway has already authorized the caller against the role's trust policy."""
 
     def AssumeRole(self, call: Call) -> dict[str, Any]:
         """Credentials of a role's session

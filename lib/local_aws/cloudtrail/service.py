@@ -107,7 +107,7 @@ class CloudTrail(History):
         return _as_created(trail)
 
     def DeleteTrail(self, call: Call) -> dict[str, Any]:
-        """Nothing; what the trail saw until now is still delivered, and its files stay."""
+        """Deletes a trail; returns {}. What it saw is still delivered, and its files stay."""
         trail = self._at_home(call, call.parameters["Name"])
         self._close(trail)
         trail.deleted = True
@@ -143,14 +143,14 @@ class CloudTrail(History):
         }
 
     def StartLogging(self, call: Call) -> dict[str, Any]:
-        """Nothing; events are delivered from now on."""
+        """Delivers events from now on; returns {}."""
         trail = self._at_home(call, call.parameters["Name"])
         if not trail.logging:
             self.recorder.start(trail)
         return {}
 
     def StopLogging(self, call: Call) -> dict[str, Any]:
-        """Nothing; the last event delivered is this one, and a last digest ends the chain."""
+        """Ends delivery with this event and the digest that ends the chain; returns {}."""
         self._close(self._at_home(call, call.parameters["Name"]))
         return {}
 
@@ -193,7 +193,7 @@ class CloudTrail(History):
         return _selectors(self._trail(call, call.parameters["TrailName"]))
 
     def GetInsightSelectors(self, call: Call) -> dict[str, Any]:
-        """Nothing ever: insights are not computed here, so they cannot be turned on."""
+        """Always an InsightNotEnabledException: insights cannot be turned on here."""
         trail = self._trail(call, call.parameters["TrailName"])
         name = trail.described["Name"]
         raise ApiError(
@@ -203,14 +203,14 @@ class CloudTrail(History):
     # Tags
 
     def AddTags(self, call: Call) -> dict[str, Any]:
-        """Nothing; a tag that is there gets the new value."""
+        """Adds tags, a tag that is there gets the new value; returns {}."""
         trail, new = self._at_home(call, call.parameters["ResourceId"]), call.parameters["TagsList"]
         names = {each["Key"] for each in new}
         trail.tags = [each for each in trail.tags if each["Key"] not in names] + new
         return {}
 
     def RemoveTags(self, call: Call) -> dict[str, Any]:
-        """Nothing; tags that are not there do not matter."""
+        """Removes tags, those that are not there do not matter; returns {}."""
         trail = self._at_home(call, call.parameters["ResourceId"])
         names = {each["Key"] for each in call.parameters["TagsList"]}
         trail.tags = [each for each in trail.tags if each["Key"] not in names]

@@ -256,7 +256,7 @@ class Interfaces(Lines):
         self.timer.start()
 
     def stop(self) -> None:
-        """Nothing happens later any more."""
+        """Cancel the end of a failover test that is still to come."""
         if self.timer:
             self.timer.cancel()
 

@@ -164,13 +164,13 @@ class Lines(Service):
         return [{"key": key, "value": value} for key, value in self.tags.get(arn, {}).items()]
 
     def TagResource(self, call: Call) -> Record:
-        """Nothing; raises DirectConnectClientException for what is not there."""
+        """Adds tags; returns {}; DirectConnectClientException for what is not there."""
         for each in call.parameters["tags"]:
             self._tags(call.parameters["resourceArn"])[each["key"]] = each.get("value", "")
         return {}
 
     def UntagResource(self, call: Call) -> Record:
-        """Nothing."""
+        """Removes tags; returns {}."""
         for key in call.parameters["tagKeys"]:
             self._tags(call.parameters["resourceArn"]).pop(key, None)
         return {}

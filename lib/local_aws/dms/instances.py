@@ -97,7 +97,7 @@ class Instances(Records):
         return {"ReplicationSubnetGroup": group}
 
     def DeleteReplicationSubnetGroup(self, call: Call) -> dict[str, Any]:
-        """Nothing; refused while an instance is in the group."""
+        """Deletes a subnet group; returns {}; refused while an instance is in it."""
         name = call.parameters["ReplicationSubnetGroupIdentifier"].lower()
         with self.lock:
             group = find(self.subnet_groups, name, "Replication subnet group")

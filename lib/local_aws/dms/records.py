@@ -41,7 +41,7 @@ class Records(Service):
         self._timers: set[threading.Timer] = set()
 
     def stop(self) -> None:
-        """Nothing happens later any more."""
+        """Cancel the changes of state that are still to come."""
         for each in list(self._timers):
             each.cancel()
 

@@ -19,7 +19,7 @@ class Dms(Tasks):
     """
 
     def AddTagsToResource(self, call: Call) -> dict[str, Any]:
-        """Nothing."""
+        """Adds tags; returns {}."""
         with self.lock:
             tags = find_tags(self, call.parameters["ResourceArn"])
             tags.update({each["Key"]: each.get("Value", "") for each in call.parameters["Tags"]})
@@ -37,7 +37,7 @@ class Dms(Tasks):
         }
 
     def RemoveTagsFromResource(self, call: Call) -> dict[str, Any]:
-        """Nothing."""
+        """Removes tags; returns {}."""
         with self.lock:
             tags = find_tags(self, call.parameters["ResourceArn"])
             for key in call.parameters["TagKeys"]:

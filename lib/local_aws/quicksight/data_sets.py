@@ -149,7 +149,7 @@ class DataSets(Sources):
         return answer(DataSetArn=record["Arn"], DataSetId=record["DataSetId"], Permissions=held)
 
     def UpdateDataSetPermissions(self, call: Call) -> Record:
-        """Nothing more than the names."""
+        """Grants and revokes actions; returns the data set's ARN and id."""
         record = self._data_set(call)
         self.update_permissions("dataset", record["Arn"], call)
         return answer(DataSetArn=record["Arn"], DataSetId=record["DataSetId"])

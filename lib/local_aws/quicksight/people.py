@@ -97,7 +97,7 @@ class People(Records):
         return answer(Group=group)
 
     def DeleteGroup(self, call: Call) -> Record:
-        """Nothing; what the group could see its members see no more."""
+        """Deletes a group and its permissions; returns the RequestId alone."""
         name = find(self.groups, self._check(call)["GroupName"], "Group")["GroupName"]
         with self.lock:
             self._forget(self.groups.pop(name)["Arn"])
@@ -122,7 +122,7 @@ class People(Records):
         return answer(GroupMember={"Arn": user["Arn"], "MemberName": user["UserName"]})
 
     def DeleteGroupMembership(self, call: Call) -> Record:
-        """Nothing."""
+        """Takes a user out of a group; returns the RequestId alone."""
         user, group = self._member(call)
         self.members[group].discard(user["UserName"])
         return answer()
@@ -185,7 +185,7 @@ class People(Records):
         return answer(User=user)
 
     def DeleteUser(self, call: Call) -> Record:
-        """Nothing; the user is in no group any more."""
+        """Deletes a user, its memberships and permissions; returns the RequestId alone."""
         name = find(self.users, self._check(call)["UserName"], "User")["UserName"]
         with self.lock:
             self._forget(self.users.pop(name)["Arn"])

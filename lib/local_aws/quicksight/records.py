@@ -168,12 +168,12 @@ class Records(Service):
     # Tags
 
     def TagResource(self, call: Call) -> Record:
-        """Nothing."""
+        """Adds tags; returns the RequestId alone."""
         self._tags(call).update({each["Key"]: each["Value"] for each in call.parameters["Tags"]})
         return answer()
 
     def UntagResource(self, call: Call) -> Record:
-        """Nothing."""
+        """Removes tags; returns the RequestId alone."""
         tags = self._tags(call)
         for key in call.parameters["TagKeys"]:
             tags.pop(key, None)

@@ -119,7 +119,7 @@ class Sources(People):
         )
 
     def UpdateDataSourcePermissions(self, call: Call) -> Record:
-        """Nothing more than the names."""
+        """Grants and revokes actions; returns the data source's ARN and id."""
         record = self._source(call)
         self.update_permissions("datasource", record["Arn"], call)
         return answer(DataSourceArn=record["Arn"], DataSourceId=record["DataSourceId"])

@@ -261,7 +261,7 @@ class RedshiftClusters(Service):
             raise ApiError(
                 "NotInLocalAws", "local_aws does not do GetClusterCredentials with DbGroups.", 501
             )
-        password, expires = database.lend_password(
+        password, expires = database.temporary_password(
             told["DbUser"], told.get("DurationSeconds", 900), create=create
         )
         return {
@@ -275,7 +275,7 @@ class RedshiftClusters(Service):
         told, where = call.parameters, {"ClusterIdentifier": call.parameters["ClusterIdentifier"]}
         database = self.warehouses.database(where, told.get("DbName"))
         user = self.warehouses.user(where, call.principal, database)
-        password, expires = database.lend_password(user, told.get("DurationSeconds", 900))
+        password, expires = database.temporary_password(user, told.get("DurationSeconds", 900))
         return {
             "DbUser": user,
             "DbPassword": password,

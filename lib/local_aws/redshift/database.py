@@ -73,7 +73,7 @@ class Database:
     writer: threading.RLock = field(default_factory=threading.RLock)
     loads: list[dict[str, Any]] = field(default_factory=list)  # what SYS_LOAD_HISTORY shows
     # password -> user, until when
-    lent: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
+    temporary_passwords: dict[str, tuple[str, datetime.datetime]] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)  # what SYS_LOAD_ERROR_DETAIL shows
 
     def open(self) -> None:
@@ -108,7 +108,7 @@ class Database:
             "UPDATE local_aws.users SET password = ? WHERE name = ?", [encoded, user]
         )
 
-    def lend_password(
+    def temporary_password(
         self, user: str, seconds: int, *, create: bool = False
     ) -> tuple[str, datetime.datetime]:
         """A password that a user has for a time, and when it ends; the user is made if it is to
@@ -120,7 +120,7 @@ class Database:
             secrets.token_urlsafe(24),
             utc_now() + datetime.timedelta(seconds=seconds),
         )
-        self.lent[password] = (user, expires)
+        self.temporary_passwords[password] = (user, expires)
         return password, expires.replace(tzinfo=datetime.UTC)
 
     def close(self) -> None:

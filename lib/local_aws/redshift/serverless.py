@@ -288,7 +288,7 @@ class RedshiftServerless(Service):
         where, warehouses = {"WorkgroupName": name}, self.warehouses
         database = warehouses.database(where, call.parameters.get("dbName"))
         user = warehouses.user(where, call.principal, database)
-        password, expires = database.lend_password(user, seconds)
+        password, expires = database.temporary_password(user, seconds)
         return {
             "dbUser": user,
             "dbPassword": password,

@@ -118,7 +118,7 @@ class Warehouses:
     def proven_user(self, database: Database, user: str, proves: Callable[[str], bool]) -> str:
         """The database user who may log in as `user`, "" where no password of theirs is proven.
 
-        A lent password is for the name with which the API lends it: `ann`, `IAM:ann`, `IAMA:ann`.
+        A temporary password is for the name that came with it: `ann`, `IAM:ann`, `IAMA:ann`.
         """
         if (stored := database.password(user)) and proves(stored):
             return user
@@ -126,7 +126,7 @@ class Warehouses:
             name, password = self._pair(database.administrator_secret)
             if name == user and proves(encoded(password, name)):
                 return user
-        for password, (name, expires) in list(database.lent.items()):
+        for password, (name, expires) in list(database.temporary_passwords.items()):
             if (
                 user in (name, f"IAM:{name}", f"IAMA:{name}")
                 and expires > utc_now()
