@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 
 import boto3
 import foundation
@@ -80,6 +81,15 @@ class StandIn:
             check=False,
         )
 
+    def scenario(self, **told):
+        """What the command `scenario` asks, without a process for each; raises HTTPError."""
+        address = f"{os.environ['AWS_ENDPOINT_URL']}/_local_aws/scenarios"
+        with urllib.request.urlopen(address, json.dumps(told).encode(), timeout=60) as answer:
+            return json.load(answer)
+
+    def starts(self, name):
+        assert self.scenario(start=name)["running"][-1] == name
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
@@ -151,8 +161,7 @@ def path(**settings):
 @pytest.fixture
 def healed(running):
     yield
-    cleared = running("scenario", "clear")
-    assert cleared.returncode == 0, cleared.stderr
+    assert running.scenario(clear=True)["running"] == []
 
 
 def test_the_whole_path_carries_when_nothing_is_broken(running):
@@ -168,8 +177,7 @@ def test_the_whole_path_carries_when_nothing_is_broken(running):
 
 @pytest.mark.parametrize("scenario", FOUND)
 def test_an_incident_is_found_at_its_hop_with_its_cause(running, healed, scenario):
-    started = running("scenario", scenario)
-    assert started.returncode == 0, started.stderr
+    running.starts(scenario)
     hops = diagnosis.diagnose(path(purpose="CDC"))
     hop, words = FOUND[scenario]
     broken = next(each for each in hops if each.verdict == "failed")
@@ -189,11 +197,11 @@ def test_every_scenario_has_its_diagnosis_and_after_clearing_nothing_is_broken(r
 
 
 def test_phase_one_goes_on_where_phase_two_mends_and_stops_where_it_cannot(running, healed):
-    running("scenario", "endpoint-missing")
+    running.starts("endpoint-missing")
     hops = diagnosis.diagnose(path())
     assert diagnosis.first_broken(hops, "01") is None
     assert diagnosis.first_broken(hops, "02").hop == "endpoints"
-    running("scenario", "connection-down")
+    running.starts("connection-down")
     assert (
         diagnosis.first_broken(diagnosis.diagnose(path()), "01").hop == "Direct Connect connection"
     )
@@ -237,13 +245,16 @@ def test_the_picture_and_the_table_have_every_hop(running):
 def test_an_unknown_scenario_and_one_that_runs_already_are_refused_in_one_sentence(running, healed):
     refused = running("scenario", "flood")
     assert (refused.returncode, "There is no scenario flood" in refused.stderr) == (1, True)
-    running("scenario", "bgp-down")
+    started = running("scenario", "bgp-down")
+    assert started.returncode == 0, started.stderr
     again = running("scenario", "bgp-down")
     assert (again.returncode, "runs already" in again.stderr) == (1, True)
+    cleared = running("scenario", "clear")
+    assert cleared.returncode == 0, cleared.stderr
 
 
 def test_the_password_is_in_no_finding(running, healed):
-    running("scenario", "wrong-password")
+    running.starts("wrong-password")
     password = json.loads(
         boto3.client("secretsmanager").get_secret_value(SecretId=SECRET)["SecretString"]
     )["password"]
@@ -251,6 +262,6 @@ def test_the_password_is_in_no_finding(running, healed):
 
 
 def test_drift_of_the_network_is_mended_by_the_foundation(running, healed):
-    running("scenario", "route-missing")
+    running.starts("route-missing")
     wanted = vpc.routes(ec2.Place(NAMES), ON_PREMISES, GATEWAY, "")
     assert [call.action for _, call in calls(wanted)] == ["ec2:CreateRoute"]
