@@ -188,10 +188,13 @@ def test_a_bucket_with_a_key_needs_the_key_for_dms(place):  # noqa: F811
 
 # Glue
 
-WRITES = (
-    "from pyspark.sql import"
-    " SparkSession\nSparkSession.builder.getOrCreate().range(3).write.mode('overwrite').parquet('s3://roles-lake/spark/')"
-)
+WRITES = """
+from pyspark.sql import SparkSession
+
+numbers = SparkSession.builder.getOrCreate().range(3)
+numbers.write.mode("overwrite").parquet("s3://roles-lake/open/")
+numbers.write.mode("overwrite").parquet("s3://roles-lake/closed/")
+"""
 
 
 def test_a_job_does_what_its_role_may(lake):
@@ -205,24 +208,21 @@ def test_a_job_does_what_its_role_may(lake):
     assert run["ErrorMessage"].startswith(
         "LAUNCH ERROR | Error downloading from S3 for bucket: glue-scripts, key: roles-job.py"
     )
-    allow("roles-glue", script, {"Action": "s3:ListBucket", "Resource": "*"})
+    where = [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/open/*"]
+    allow("roles-glue", script, {"Action": "s3:*", "Resource": where})
     run = glue_runner.ended("roles-job", glue_runner.start("roles-job"))
     assert run["JobRunState"] == "FAILED"
     assert (
         "Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
         in run["ErrorMessage"]
     )
-    assert boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="spark/")["KeyCount"] == 0
-    allow(
-        "roles-glue",
-        script,
-        {
-            "Action": "s3:*",
-            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/spark/*"],
-        },
-    )
-    run = glue_runner.ended("roles-job", glue_runner.start("roles-job"))
-    assert run["JobRunState"] == "SUCCEEDED", run.get("ErrorMessage")
+    assert keys("open/_SUCCESS") == ["open/_SUCCESS"]
+    assert keys("closed/") == []
+
+
+def keys(prefix):
+    found = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+    return [each["Key"] for each in found.get("Contents", [])]
 
 
 def test_a_jobs_own_calls_are_its_roles(lake):
