@@ -1,5 +1,5 @@
 """One person erased: whoever is gone from the source and from the current layers is removed from
-everything that remembers.
+every remaining copy.
 
 The phases 03, 05 and 06 carry a deletion forward; what they leave behind on purpose, so that one
 can go back, must go here: earlier snapshots and versions of objects, versions of tables in the
@@ -131,19 +131,19 @@ def in_layers(request: Request, warehouse: Warehouse) -> list[dict[str, Any]]:
     return found
 
 
-def remembered(request: Request) -> list[dict[str, Any]]:
-    """What could still remember the person, a line each: place, things."""
+def remaining_copies(request: Request) -> list[dict[str, Any]]:
+    """What could still hold rows of the person, a line each: place, copies."""
     kept = _kept(request)
     return [
-        {"place": "documents", "things": len(_documents(request))},
+        {"place": "documents", "copies": len(_documents(request))},
         *(
-            {"place": f"earlier versions below {uri}", "things": len(s3.earlier(uri, current))}
+            {"place": f"earlier versions below {uri}", "copies": len(s3.earlier(uri, current))}
             for uri, current in kept.items()
         ),
         *(
             {
                 "place": f"earlier versions of the table {name}",
-                "things": len(_versions(request, name)),
+                "copies": len(_versions(request, name)),
             }
             for name in _catalogued(request)
         ),
@@ -151,7 +151,7 @@ def remembered(request: Request) -> list[dict[str, Any]]:
 
 
 def purged(request: Request) -> list[Resource]:
-    """The end of everything that remembers: objects with all their versions, and versions of
+    """The end of all remaining copies: objects with all their versions, and versions of
     tables.
     """
     return [

@@ -196,6 +196,12 @@ def overview(conversions: list[Conversion]) -> list[dict[str, Any]]:
     ]
 
 
+def unverified(names: Names, conversions: list[Conversion]) -> list[str]:
+    """The tables, by name in the catalog, of which the curated layer shows no verified snapshot."""
+    shown = {each["Name"] for each in lake.curated_tables(names)}
+    return sorted({each.table.catalog_name for each in conversions} - shown)
+
+
 def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
     """Rows, files and bytes of each table's snapshot."""
     found = [(each, s3.objects(each.location)) for each in conversions]
