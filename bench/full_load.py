@@ -93,7 +93,7 @@ def _ours(url: str, target: Path) -> Cost:
         source = connect_source(SOURCE_SECRET)
         tables = source.tables(["public"])
         endpoint = source.dms_endpoint(NAMES.role_arn("dms-secret"), "none")
-        place = ec2.Place(NAMES)
+        place = ec2.Network(NAMES)
         ensure(_foundation(place), apply=True)
         mapping, subnet_ids = table_mapping(tables), place.ids()
         ensure(
@@ -110,7 +110,7 @@ def _ours(url: str, target: Path) -> Cost:
         return Cost(watch.cost.wall_seconds, watch.cost.cpu_seconds, watch.added_mib)
 
 
-def _foundation(place: ec2.Place) -> list[Resource]:
+def _foundation(place: ec2.Network) -> list[Resource]:
     """What of 02_foundation a full load needs."""
     return [
         *personas.bootstrap(NAMES, [], Path("policies/migration-operator.json")),

@@ -23,7 +23,7 @@ def bootstrap(names):
 
 def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0/16"):
     """Every resource of 02, under the name of the notebook's cell it is in."""
-    place = ec2.Place(names)
+    place = ec2.Network(names)
     return {
         "services": foundation.services(names, "acme-source"),
         "people": personas.roles(names, []),

@@ -163,7 +163,7 @@ def test_a_virtual_private_gateway_must_be_attached_to_the_vpc_of_dms(aws):
         for n, zone in enumerate("ab")
     ]
     path = lambda: diagnosis.Path(  # noqa: E731
-        ec2.Place(names("vgw"), subnet_ids=ids), "none", NETWORK, gateway_id=made
+        ec2.Network(names("vgw"), subnet_ids=ids), "none", NETWORK, gateway_id=made
     )
     with pytest.raises(Broken, match="not attached"):
         vpc.gateway_attachment(path())
@@ -186,7 +186,7 @@ def test_public_subnets_need_no_endpoints(aws):
         "Subnets"
     ]
     path = diagnosis.Path(
-        ec2.Place(names("public"), subnet_ids=[each["SubnetId"] for each in default]), "none"
+        ec2.Network(names("public"), subnet_ids=[each["SubnetId"] for each in default]), "none"
     )
     with pytest.raises(Broken, match="s3 missing"):
         vpc.endpoints(path)
@@ -195,7 +195,7 @@ def test_public_subnets_need_no_endpoints(aws):
     client.attach_internet_gateway(InternetGatewayId=gateway, VpcId=path.vpc_id)
     client.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     try:
-        fresh = diagnosis.Path(path.place, "none")
+        fresh = diagnosis.Path(path.network, "none")
         assert f"public routes by {gateway}" in vpc.endpoints(fresh)
     finally:
         client.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0")

@@ -105,7 +105,7 @@ def test_a_bucket_that_was_there_is_secured_and_carries_none_of_our_tags():
 
 def test_subnets_that_exist_are_used_and_nothing_is_made_beside_them():
     made, subnets = network("10.71.0.0/16")
-    place = ec2.Place(NAMES, subnet_ids=list(subnets.values()))
+    place = ec2.Network(NAMES, subnet_ids=list(subnets.values()))
     assert place.vpc() == made
     assert vpc.network(place, "10.71.0.0/16", "") == []
     assert vpc.routes(place, "", "", "") == []
@@ -114,7 +114,7 @@ def test_subnets_that_exist_are_used_and_nothing_is_made_beside_them():
 def test_subnets_are_made_in_a_vpc_that_exists_and_its_default_group_is_left_alone():
     client = boto3.client("ec2")
     made = client.create_vpc(CidrBlock="10.72.0.0/16")["Vpc"]["VpcId"]
-    place = ec2.Place(foundation.names("within"), vpc_id=made)
+    place = ec2.Network(foundation.names("within"), vpc_id=made)
     wanted = vpc.network(place, "10.72.64.0/20", "")
     ensure(wanted, apply=True)
     assert actions(wanted) == []
@@ -132,7 +132,7 @@ def test_an_endpoint_that_somebody_else_made_stays_as_it_is():
     boto3.client("ec2").create_vpc_endpoint(
         VpcEndpointType="Interface", VpcId=made, ServiceName=service, SubnetIds=[subnets["a"]]
     )
-    place = ec2.Place(NAMES, subnet_ids=list(subnets.values()))
+    place = ec2.Network(NAMES, subnet_ids=list(subnets.values()))
     assert actions([vpc_endpoints.interface_endpoint(service, place)]) == []
 
 
@@ -163,7 +163,7 @@ def test_ranges_that_overlap_are_one_clear_sentence():
     with pytest.raises(
         LakebookError, match=r"vpc_cidr 10.60.0.0/16 overlaps on_premises_cidr 10.0.0.0/8"
     ):
-        vpc.network(ec2.Place(NAMES), "10.60.0.0/16", "10.0.0.0/8")
+        vpc.network(ec2.Network(NAMES), "10.60.0.0/16", "10.0.0.0/8")
 
 
 def test_a_range_that_overlaps_a_subnet_of_the_vpc_is_one_clear_sentence():
@@ -171,19 +171,23 @@ def test_a_range_that_overlaps_a_subnet_of_the_vpc_is_one_clear_sentence():
     with pytest.raises(
         LakebookError, match=r"10.74.0.0/28 overlaps the subnet subnet-\w+ \(10.74.0.0/24\)"
     ):
-        calls(vpc.network(ec2.Place(foundation.names("overlap"), vpc_id=made), "10.74.0.0/24", ""))
+        calls(
+            vpc.network(ec2.Network(foundation.names("overlap"), vpc_id=made), "10.74.0.0/24", "")
+        )
 
 
 def test_a_range_outside_the_vpc_is_one_clear_sentence():
     made, _ = network("10.75.0.0/16")
     with pytest.raises(LakebookError, match=r"10\.99\.0\.0/24 is not among them"):
-        calls(vpc.network(ec2.Place(foundation.names("outside"), vpc_id=made), "10.99.0.0/20", ""))
+        calls(
+            vpc.network(ec2.Network(foundation.names("outside"), vpc_id=made), "10.99.0.0/20", "")
+        )
 
 
 @pytest.mark.parametrize("cidr", ["10.60.0.0/8", "10.60.0.0/28", "10.60.0.1/16", "somewhere"])
 def test_a_range_that_is_none_is_one_clear_sentence(cidr):
     with pytest.raises(LakebookError, match="vpc_cidr"):
-        vpc.network(ec2.Place(NAMES), cidr, "")
+        vpc.network(ec2.Network(NAMES), cidr, "")
 
 
 def test_subnets_in_one_availability_zone_are_one_clear_sentence():
@@ -195,7 +199,7 @@ def test_subnets_in_one_availability_zone_are_one_clear_sentence():
     with pytest.raises(
         LakebookError, match=f"are not in one VPC but in {made}; name subnets of vpc-other"
     ):
-        ec2.Place(NAMES, "vpc-other", list(subnets.values())).subnets()
+        ec2.Network(NAMES, "vpc-other", list(subnets.values())).subnets()
 
 
 def test_a_subnet_that_does_not_exist_is_one_clear_sentence():
@@ -205,7 +209,7 @@ def test_a_subnet_that_does_not_exist_is_one_clear_sentence():
 
 def test_a_gateway_without_a_range_behind_it_is_one_clear_sentence():
     with pytest.raises(LakebookError, match="on_premises_cidr is empty"):
-        vpc.routes(ec2.Place(NAMES), "", "tgw-1", "")
+        vpc.routes(ec2.Network(NAMES), "", "tgw-1", "")
 
 
 def test_a_service_without_endpoints_is_one_clear_sentence():
@@ -213,7 +217,7 @@ def test_a_service_without_endpoints_is_one_clear_sentence():
         LakebookError,
         match=r"no endpoint service com\.amazonaws\.eu-west-1\.nothing in this Region",
     ):
-        vpc_endpoints.endpoints(ec2.Place(NAMES), ["kms", "nothing"])
+        vpc_endpoints.endpoints(ec2.Network(NAMES), ["kms", "nothing"])
 
 
 @pytest.mark.parametrize(

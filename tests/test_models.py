@@ -320,7 +320,7 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path, monkeypatch, text, sa
 
 
 def test_studio_is_private_and_its_people_work_as_the_data_scientist(place):
-    vpc = ec2.Place(NAMES).vpc()
+    vpc = ec2.Network(NAMES).vpc()
     wanted = sagemaker.studio(NAMES, ["bo"], vpc, place["Subnets"], place["SecurityGroupIds"])
     ensure(wanted, apply=True)
     assert calls(wanted) == []

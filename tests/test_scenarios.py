@@ -115,7 +115,7 @@ def running(tmp_path_factory):
 
 def _build(server):
     """What 02 and 03 make along the path, and no more."""
-    place = ec2.Place(NAMES)
+    place = ec2.Network(NAMES)
     made = [
         *foundation.bootstrap(NAMES),
         *dms.roles(NAMES, SECRET),
@@ -148,7 +148,7 @@ def _become(role_arn):
 
 def path(**settings):
     return diagnosis.Path(
-        ec2.Place(NAMES),
+        ec2.Network(NAMES),
         SECRET,
         ON_PREMISES,
         **LINE,
@@ -209,7 +209,7 @@ def test_phase_one_goes_on_where_phase_two_mends_and_stops_where_it_cannot(runni
 
 def test_what_a_later_phase_makes_is_not_yet_there_and_stops_nothing(running):
     elsewhere = diagnosis.Path(
-        ec2.Place(foundation.names("other")),
+        ec2.Network(foundation.names("other")),
         SECRET,
         ON_PREMISES,
         **LINE,
@@ -228,7 +228,7 @@ def test_what_a_later_phase_makes_is_not_yet_there_and_stops_nothing(running):
 
 
 def test_without_direct_connect_its_hops_are_not_applicable(running):
-    hops = diagnosis.diagnose(diagnosis.Path(ec2.Place(NAMES), SECRET, schemas=["shop"]))
+    hops = diagnosis.diagnose(diagnosis.Path(ec2.Network(NAMES), SECRET, schemas=["shop"]))
     line = [each for each in hops if each.where == "line"]
     assert {each.verdict for each in line} == {"not applicable"}
     assert diagnosis.first_broken(hops, "01") is None
@@ -263,5 +263,5 @@ def test_the_password_is_in_no_finding(running, healed):
 
 def test_drift_of_the_network_is_mended_by_the_foundation(running, healed):
     running.starts("route-missing")
-    wanted = vpc.routes(ec2.Place(NAMES), ON_PREMISES, GATEWAY, "")
+    wanted = vpc.routes(ec2.Network(NAMES), ON_PREMISES, GATEWAY, "")
     assert [call.action for _, call in calls(wanted)] == ["ec2:CreateRoute"]

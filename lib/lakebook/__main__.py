@@ -104,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _bootstrap(asked: argparse.Namespace) -> int:
     """Make what the operator cannot make for itself, print every call, and say how to go on."""
-    from lakebook import calls, connect, ensure  # noqa: PLC0415 - a wrong parameter is told at once
-    from lakebook.people import personas  # noqa: PLC0415 - a wrong parameter is told at once
-    from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is told at once
+    from lakebook import calls, connect, ensure  # noqa: PLC0415 - a wrong parameter is reported at once
+    from lakebook.people import personas  # noqa: PLC0415 - a wrong parameter is reported at once
+    from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is reported at once
 
     _, told = _parameters(asked, phases.every(Path.cwd()))
     preflight.caller(told["account"], told["region"])
@@ -155,7 +155,7 @@ def _start(asked: argparse.Namespace) -> int:
     given, effective = _parameters(asked, every)
     fork_server.started()
     connection = preflight.caller(effective.get("account"), effective.get("region"))
-    from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is told at once
+    from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is reported at once
 
     file = os.path.relpath(asked.file) if asked.file.is_relative_to(Path.cwd()) else asked.file.name
     run = runs.new(

@@ -43,7 +43,7 @@ class Call:
 
     `until` is asked again and again, with the call's answer, whether what it started is there:
     None, or what it saw last. `retry_on` names the error that a role made a moment ago gives until
-    IAM has spread it; `veiled` hides the arguments.
+    IAM has spread it; `redacted` hides the arguments.
     """
 
     method: Callable[..., Any]
@@ -51,7 +51,7 @@ class Call:
     until: Callable[[dict[str, Any]], str | None] | None = None
     timeout_seconds: float = 900
     retry_on: str = ""
-    veiled: bool = False  # its arguments hold personal data, which no table may show
+    redacted: bool = False  # its arguments hold personal data, which no table may show
 
     @property
     def action(self) -> str:
@@ -214,7 +214,7 @@ def _table(name: str, pairs: list[tuple[str, Call]]) -> pd.DataFrame:
 
 
 def _shown(call: Call) -> dict[str, Any]:
-    if call.veiled:
+    if call.redacted:
         return dict.fromkeys(call.arguments, "<not shown>")
     return {
         key: f"<{len(each):,} bytes>" if isinstance(each, bytes) else each

@@ -1,5 +1,5 @@
 """What 02 declares, wired from its parameters: the roles of services, the data at rest, the trail,
-the network, and who is told.
+the network, and the alarms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lakebook.services import (
 if TYPE_CHECKING:
     from lakebook.ensure import Resource
     from lakebook.names import Names
-    from lakebook.services.ec2 import Place
+    from lakebook.services.ec2 import Network
 
 SERVICES_WITH_KEY = ("dms-s3", "lake", "glue", "redshift", "quicksight", "sagemaker")
 
@@ -63,7 +63,7 @@ def trail(names: Names) -> Resource:
 
 
 def network(
-    place: Place,
+    in_network: Network,
     vpc_cidr: str,
     on_premises_cidr: str,
     source_port: int,
@@ -75,10 +75,10 @@ def network(
     and the flow logs, in this order.
     """
     return [
-        *vpc.network(place, vpc_cidr, on_premises_cidr),
-        *vpc.routes(place, on_premises_cidr, transit_gateway_id, virtual_private_gateway_id),
-        *security_groups.groups(place, on_premises_cidr, source_port),
-        *flow_logs.flow_logs(place, retention_days),
+        *vpc.network(in_network, vpc_cidr, on_premises_cidr),
+        *vpc.routes(in_network, on_premises_cidr, transit_gateway_id, virtual_private_gateway_id),
+        *security_groups.groups(in_network, on_premises_cidr, source_port),
+        *flow_logs.flow_logs(in_network, retention_days),
     ]
 
 

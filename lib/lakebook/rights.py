@@ -19,9 +19,9 @@ Right = tuple[
 ]  # action, resource ARNs, condition keys with their values
 
 # what no operation of its own asks for: Athena reads a registered location with what Lake Formation
-# lends its caller
+# vends its caller
 # https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
-LENT: Right = ("lakeformation:GetDataAccess", ("*",), ())
+VENDED: Right = ("lakeformation:GetDataAccess", ("*",), ())
 
 
 class Recorder:
@@ -51,10 +51,10 @@ class Recorder:
             if each.action == "iam:CreateRole" and "PermissionsBoundary" in params:
                 context["iam:PermissionsBoundary"] = params["PermissionsBoundary"]
             self._new.add(
-                (each.action, tuple(map(_veiled, each.resources)), tuple(sorted(context.items())))
+                (each.action, tuple(map(_redacted, each.resources)), tuple(sorted(context.items())))
             )
         if model.name == "StartQueryExecution":
-            self._new.add(LENT)
+            self._new.add(VENDED)
 
     def keep(self, *_: Any) -> None:
         """Record what no earlier cell needed."""
@@ -64,7 +64,7 @@ class Recorder:
         self._new = set()
 
 
-def _veiled(arn: str) -> str:
+def _redacted(arn: str) -> str:
     """An ARN without the name of a document: `landing/letters/passenger_id=17/a.txt` says who
     wrote.
     """

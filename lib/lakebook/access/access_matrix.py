@@ -362,25 +362,25 @@ def differences(tried: pd.DataFrame) -> list[str]:
 def summary(tried: pd.DataFrame) -> pd.DataFrame:
     """Columns seen of columns tried, a line for each role and a column for each door."""
     columns = tried[tried["column"] != ROWS]
-    told = columns.pivot_table(
+    counted = columns.pivot_table(
         index="role",
         columns="door",
         values="seen",
         aggfunc=lambda each: f"{int(sum(each))} of {len(each)}",
     )
-    return told.reindex(index=ROLES, columns=DOORS).reset_index()
+    return counted.reindex(index=ROLES, columns=DOORS).reset_index()
 
 
 def closed_classes(tried: pd.DataFrame) -> pd.DataFrame:
     """Which roles see columns of each class, a line for each class and a column for each door."""
     columns = tried[(tried["column"] != ROWS) & tried["seen"].eq(True)]
-    told = columns.pivot_table(
+    counted = columns.pivot_table(
         index="class",
         columns="door",
         values="role",
         aggfunc=lambda each: ", ".join(sorted(set(each))),
     )
-    return told.reindex(columns=DOORS).fillna("").reset_index()
+    return counted.reindex(columns=DOORS).fillna("").reset_index()
 
 
 def picture(tried: pd.DataFrame) -> None:

@@ -72,19 +72,21 @@ def read(names: Names, secret: str) -> Request:
     """The request in a secret: `{"table": "customers.passengers", "key": "17"}`; raises
     LakebookError where it fits no curated table.
     """
-    told = json.loads(
+    content = json.loads(
         aws.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
     )
     known = {
         each.full_name: each for each in (lake.source_of(one) for one in lake.curated_tables(names))
     }
-    subject = known.get(told.get("table", ""))
-    if subject is None or "key" not in told or len(subject.primary_key) != 1:
+    subject = known.get(content.get("table", ""))
+    if subject is None or "key" not in content or len(subject.primary_key) != 1:
         raise LakebookError(
             f"The secret {secret} must be JSON with table, a curated table whose primary key is one"
             f" column, and key; the lake has {', '.join(sorted(known))}."
         )
-    return Request(names, subject, str(told["key"]), tuple(_related(subject, list(known.values()))))
+    return Request(
+        names, subject, str(content["key"]), tuple(_related(subject, list(known.values())))
+    )
 
 
 def in_source(request: Request, source: Source) -> dict[str, int]:
@@ -169,7 +171,7 @@ def documents_removed(_name: str, request: Request) -> Iterator[Call]:
     for start in range(0, len(found), 1000):
         keys = [{"Key": s3.split(each)[1]} for each in found[start : start + 1000]]
         arguments = {"Bucket": request.names.raw_bucket, "Delete": {"Objects": keys}}
-        yield Call(aws.client("s3").delete_objects, arguments, veiled=True)
+        yield Call(aws.client("s3").delete_objects, arguments, redacted=True)
 
 
 @resource

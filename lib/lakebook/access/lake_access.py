@@ -305,14 +305,16 @@ def _what(entry: dict[str, Any]) -> str:
     [(kind, on)] = [
         (kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)
     ]
-    told = {key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")}
-    if "ColumnNames" in told:
-        told["ColumnNames"] = sorted(told["ColumnNames"])
-    if "Expression" in told:
-        told["Expression"] = sorted(
-            (each["TagKey"], sorted(each["TagValues"])) for each in told["Expression"]
+    described = {
+        key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")
+    }
+    if "ColumnNames" in described:
+        described["ColumnNames"] = sorted(described["ColumnNames"])
+    if "Expression" in described:
+        described["Expression"] = sorted(
+            (each["TagKey"], sorted(each["TagValues"])) for each in described["Expression"]
         )
-    return json.dumps([kind, told], sort_keys=True)
+    return json.dumps([kind, described], sort_keys=True)
 
 
 def _databases(entry: dict[str, Any]) -> set[str]:

@@ -109,11 +109,11 @@ def looks_like(name: str, comment: str, values: list[str]) -> tuple[int, str]:
 
 def _said(column: dict[str, str]) -> tuple[int, str]:
     """The same by the column's name and comment alone."""
-    for told, text in (("its name", column["Name"]), ("its comment", column.get("Comment", ""))):
+    for origin, text in (("its name", column["Name"]), ("its comment", column.get("Comment", ""))):
         spaced = " ".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", text)).lower()
         for place, words in WORDS.items():
             if said := re.search(rf"\b({words})", spaced):
-                return place, f"{told} says {said[1]}"
+                return place, f"{origin} says {said[1]}"
     return 0, ""
 
 

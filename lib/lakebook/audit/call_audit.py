@@ -151,7 +151,7 @@ def found(calls: pd.DataFrame, seen: pd.DataFrame, caller: str) -> pd.DataFrame:
     ours = names[
         (seen["error"] == "") & (seen["who"].map(_name) == _name(cloudtrail.who({"arn": caller})))
     ]
-    have = Counter(ours)
+    actual = Counter(ours)
     rows = []
     for (phase, action), times in calls.groupby(["phase", "action"], sort=True)["time"]:
         event = _event(action)
@@ -160,10 +160,10 @@ def found(calls: pd.DataFrame, seen: pd.DataFrame, caller: str) -> pd.DataFrame:
                 "phase": phase,
                 "action": action,
                 "made": len(times),
-                "found": min(len(times), have[event]),
+                "found": min(len(times), actual[event]),
             }
         )
-        have[event] -= len(times)
+        actual[event] -= len(times)
     return pd.DataFrame(rows, columns=["phase", "action", "made", "found"])
 
 

@@ -25,17 +25,17 @@ TEST_SECONDS = 300
 
 def secret(path: Path) -> str:
     """Whether the secret exists and has what DMS reads from it."""
-    have = current(
+    actual = current(
         aws.client("secretsmanager").describe_secret,
         "ResourceNotFoundException",
         SecretId=path.secret,
     )
     keys = f"{', '.join(SECRET_KEYS)}, engine and dbname"
-    if have is None:
+    if actual is None:
         raise Broken(
             f"there is no secret {path.secret}", f"Create the secret {path.secret} with {keys}."
         )
-    if have.get("DeletedDate"):
+    if actual.get("DeletedDate"):
         raise Broken(
             f"{path.secret} is to be deleted", f"Restore the secret {path.secret} (RestoreSecret)."
         )
@@ -62,10 +62,10 @@ def secret_role(path: Path) -> str:
     simulation.
     """
     iam, name = aws.client("iam"), path.names.resource("dms-secret")
-    have = current(iam.get_role, "NoSuchEntity", RoleName=name)
-    if have is None:
+    actual = current(iam.get_role, "NoSuchEntity", RoleName=name)
+    if actual is None:
         raise Absent(f"02 makes the role {name}", "02")
-    principal, role = f"dms.{path.names.region}.amazonaws.com", have["Role"]
+    principal, role = f"dms.{path.names.region}.amazonaws.com", actual["Role"]
     if principal not in str(role["AssumeRolePolicyDocument"]):
         raise Broken(
             f"{name} does not trust {principal}",
@@ -92,19 +92,19 @@ def encryption_keys(path: Path) -> str:
     client, seen = aws.client("kms"), []
     secret_key = aws.client("secretsmanager").describe_secret(SecretId=path.secret).get("KmsKeyId")
     for key in filter(None, (secret_key, kms.alias(path.names))):
-        have = current(client.describe_key, "NotFoundException", KeyId=key)
-        if have is None and key == secret_key:
+        actual = current(client.describe_key, "NotFoundException", KeyId=key)
+        if actual is None and key == secret_key:
             raise Broken(
                 f"there is no key {key}", f"Give the secret {path.secret} a key that exists."
             )
-        state = have["KeyMetadata"]["KeyState"] if have else "not made yet"
+        state = actual["KeyMetadata"]["KeyState"] if actual else "not made yet"
         seen.append(f"{key} {state}")
         if state == "PendingDeletion":
             raise Broken(
                 seen[-1],
                 f"Cancel the deletion of {key} and enable it: all it encrypted would be lost.",
             )
-        if have and state != "Enabled":
+        if actual and state != "Enabled":
             raise Broken(
                 seen[-1], f"Enable the key {key}: nothing that it encrypts can be read or written."
             )

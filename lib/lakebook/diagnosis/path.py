@@ -26,7 +26,7 @@ class Path:
     again.
     """
 
-    place: ec2.Place  # the VPC and subnets of DMS
+    network: ec2.Network  # the VPC and subnets of DMS
     secret: str  # the source's secret, by name
     on_premises_cidr: str = ""  # the network of the source
     connection_ids: list[str] = field(default_factory=list)  # Direct Connect; several are redundant
@@ -43,7 +43,7 @@ class Path:
     @property
     def names(self) -> Names:
         """The names in use."""
-        return self.place.names
+        return self.network.names
 
     @cached_property
     def vpc_id(self) -> str:
@@ -62,7 +62,7 @@ class Path:
         found = (
             described("ec2", "describe_subnets", "Subnets", SubnetIds=ids)
             if ids
-            else self.place.subnets()
+            else self.network.subnets()
         )
         if not found:
             raise Absent("02 makes the VPC and its subnets", "02")
@@ -177,10 +177,10 @@ class Path:
         """
         client = aws.client("secretsmanager")
         try:
-            have = current(
+            actual = current(
                 client.get_secret_value, "ResourceNotFoundException", SecretId=self.secret
             )
-            content = json.loads(have["SecretString"]) if have else {}
+            content = json.loads(actual["SecretString"]) if actual else {}
         except (ClientError, KeyError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}

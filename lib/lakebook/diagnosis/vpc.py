@@ -136,9 +136,9 @@ def endpoints(path: Path) -> str:
     subnet.
     """
     wanted = [f"com.amazonaws.{path.names.region}.{each}" for each in ("s3", *INTERFACE_ENDPOINTS)]
-    have = {each["ServiceName"]: each for each in path.endpoints}
-    states = {each: have[each]["State"] if each in have else "missing" for each in wanted}
-    ready = [each for each in wanted if states[each] == "available" and _serves(have[each], path)]
+    actual = {each["ServiceName"]: each for each in path.endpoints}
+    states = {each: actual[each]["State"] if each in actual else "missing" for each in wanted}
+    ready = [each for each in wanted if states[each] == "available" and _serves(actual[each], path)]
     seen = ", ".join(f"{each.rpartition('.')[2]} {states[each]}" for each in wanted)
     if public := path.public_route():
         return f"{seen}; public routes by {public}"

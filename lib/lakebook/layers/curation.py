@@ -91,7 +91,7 @@ def conversions(
 
 
 def manifest(pending: list[Conversion], compression: str) -> dict[str, Any]:
-    """What the job is told, table by table; see `jobs/raw_to_curated.py`."""
+    """The job's manifest, table by table; see `jobs/raw_to_curated.py`."""
     return {"compression": compression, "tables": [_manifest_entry(each) for each in pending]}
 
 
@@ -103,7 +103,7 @@ def converted(
     its result.
     """
     if pending and result(names, pending) is None:
-        told, (bucket, key), client = (
+        content, (bucket, key), client = (
             manifest(pending, compression),
             s3.split(_uri(names, "manifests", pending)),
             aws.client("s3"),
@@ -111,7 +111,7 @@ def converted(
         for each in pending:
             yield from s3.emptied(each.location)  # what a run that failed half-way has left
         yield Call(
-            client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(told, indent=1)}
+            client.put_object, {"Bucket": bucket, "Key": key, "Body": json.dumps(content, indent=1)}
         )
         arguments = {
             "--manifest": _uri(names, "manifests", pending),
@@ -285,9 +285,9 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
     table = raw.source
     layout = [_partition(table, each) for each in partition_by.split(",") if each]
     inputs = lake.fingerprint([CONVERSION, raw.files, _columns(table), layout, compression])
-    have = glue.describe(names.database("curated"), table.catalog_name)
-    proof = lake.proof_of(have)
-    if have and _converted_by_version_1(raw, have, proof, layout, compression):
+    actual = glue.describe(names.database("curated"), table.catalog_name)
+    proof = lake.proof_of(actual)
+    if actual and _converted_by_version_1(raw, actual, proof, layout, compression):
         inputs = proof["inputs"]
     location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
     done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(
@@ -306,7 +306,7 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
 
 def _converted_by_version_1(
     raw: RawTable,
-    have: dict[str, Any],
+    actual: dict[str, Any],
     proof: dict[str, Any],
     layout: list[dict[str, str]],
     compression: str,
@@ -316,14 +316,14 @@ def _converted_by_version_1(
     """
     if not proof or "version" in proof or CONVERSION != 1:
         return False
-    files = s3.objects(have["StorageDescriptor"]["Location"])
+    files = s3.objects(actual["StorageDescriptor"]["Location"])
     return (
         raw.proof.get("files") == lake.fingerprint(raw.files)
         and not compare(
             Measure.from_json(raw.proof["measure"]), Measure.from_json(proof["measure"])
         )
-        and table_json.to_json(lake.source_of(have)) == table_json.to_json(raw.source)
-        and [each["Name"] for each in have["PartitionKeys"]] == [each["name"] for each in layout]
+        and table_json.to_json(lake.source_of(actual)) == table_json.to_json(raw.source)
+        and [each["Name"] for each in actual["PartitionKeys"]] == [each["name"] for each in layout]
         and all(each["uri"].endswith(f".{EXTENSIONS[compression]}.parquet") for each in files)
     )
 

@@ -74,7 +74,7 @@ class Board:
         people, source = {"authors": authors, "readers": readers}, names.resource("lake")
         groups = {each: names.resource(each) for each in people}
         owners = account.arn("group/default", groups["authors"])
-        sets = {self.data_set_id(short): want for short, want in self.data_sets.items()}
+        sets = {self.data_set_id(short): desired for short, desired in self.data_sets.items()}
         athena = {"WorkGroup": workgroup, "RoleArn": names.role_arn("quicksight")}
         lake_source = {
             "Name": source,
@@ -95,8 +95,8 @@ class Board:
                 source, account, "data_source", {owners: quicksight.OWNS["data_source"]}
             ),
             *(
-                quicksight.data_set(name, account, want, INGESTION_TIMEOUT_SECONDS)
-                for name, want in sets.items()
+                quicksight.data_set(name, account, desired, INGESTION_TIMEOUT_SECONDS)
+                for name, desired in sets.items()
             ),
             *(
                 quicksight.ingested(name, account, self.changed, INGESTION_TIMEOUT_SECONDS)
@@ -147,8 +147,8 @@ class Board:
         """
         tables = {f"table.{each}": '"' + each.replace(".", '"."') + '"' for each in self.tables}
         counted = {}
-        for short, told in self._rendered(tables)["DataSets"].items():
-            query = next(iter(told["PhysicalTableMap"].values()))["CustomSql"]["SqlQuery"]
+        for short, definition in self._rendered(tables)["DataSets"].items():
+            query = next(iter(definition["PhysicalTableMap"].values()))["CustomSql"]["SqlQuery"]
             counted[short] = int(
                 warehouse.query(f"SELECT count(*) AS n FROM ({query}) AS counted")["n"][0]
             )

@@ -115,12 +115,12 @@ def landing(names: Names) -> Landing:
     objects = [each for each in s3.objects(prefix(names)) if not each["uri"].endswith("/")]
     inputs = lake.fingerprint([VERSION, objects])
     location = f"s3://{names.curated_bucket}/landing/documents/snapshot={inputs}/"
-    have = glue.describe(names.database("curated"), TABLE)
-    proof = json.loads(have["Parameters"].get(CATALOGUED, "{}")) if have else {}
+    actual = glue.describe(names.database("curated"), TABLE)
+    proof = json.loads(actual["Parameters"].get(CATALOGUED, "{}")) if actual else {}
     done = proof == _proof(inputs, location)
     rows = (
-        _rows(have["StorageDescriptor"]["Location"])
-        if have and proof.get("version") == VERSION
+        _rows(actual["StorageDescriptor"]["Location"])
+        if actual and proof.get("version") == VERSION
         else _nothing()
     )
     now = {each["uri"]: each["etag"] for each in objects}
@@ -275,8 +275,8 @@ def content_type(content: bytes, name: str) -> str:
         return recognized
     if not content or b"\0" in content or _decoded(content) is None:
         return "application/octet-stream"
-    told = mimetypes.guess_type(name, strict=False)[0] or ""
-    return told if WRITTEN_TEXT.fullmatch(told) else "text/plain"
+    guessed = mimetypes.guess_type(name, strict=False)[0] or ""
+    return guessed if WRITTEN_TEXT.fullmatch(guessed) else "text/plain"
 
 
 def _recognized(content: bytes, name: str) -> str:

@@ -21,7 +21,7 @@ def evaluations(chosen: list[Model]) -> None:
 def _evaluation(model: Model, found: dict[str, Any]) -> None:
     figure, (roc, calibration, importance) = plt.subplots(1, 3, figsize=(13, 3.8), dpi=110)
     figure.suptitle(
-        f"{model.told['question']}   {found['rows']['validation']:,} validation rows",
+        f"{model.declared['question']}   {found['rows']['validation']:,} validation rows",
         x=0.01,
         ha="left",
     )

@@ -1,5 +1,5 @@
 """A model from one file: what it learns from, its training, its predictions as a curated table, and
-what is told of it.
+its model card.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Model:
     """
 
     names: Names
-    told: dict[str, Any]
+    declared: dict[str, Any]
     script: str
     image: str
     instance_type: str
@@ -79,7 +79,7 @@ class Model:
     @property
     def name(self) -> str:
         """`flight_delay`."""
-        return str(self.told["name"])
+        return str(self.declared["name"])
 
     @property
     def table_name(self) -> str:
@@ -91,7 +91,7 @@ class Model:
         """A name for everything that training depends on: query, snapshots, script, settings. The
         same inputs are trained once.
         """
-        settings = {key: self.told[key] for key in sorted(MEMBERS - {"card", "question"})}
+        settings = {key: self.declared[key] for key in sorted(MEMBERS - {"card", "question"})}
         return lake.fingerprint([settings, self._snapshots, self.script, self.image])
 
     @property
@@ -125,14 +125,14 @@ class Model:
         rows from then on to be asked.
         """
         known, split = (
-            f"{ATHENA.quote(self.told['label'])} IS NOT NULL",
-            f"timestamp '{self.told['split_at']}'",
+            f"{ATHENA.quote(self.declared['label'])} IS NOT NULL",
+            f"timestamp '{self.declared['split_at']}'",
         )
-        told, answer = [self.key, *self.told["features"]], self.told["label"]
+        declared, answer = [self.key, *self.declared["features"]], self.declared["label"]
         wanted = {
-            "train": ([*told, answer], f"known_at < {split} AND {known}"),
-            "validation": ([*told, answer], f"known_at >= {split} AND {known}"),
-            "asked": (told, f"known_at >= {split}"),
+            "train": ([*declared, answer], f"known_at < {split} AND {known}"),
+            "validation": ([*declared, answer], f"known_at >= {split} AND {known}"),
+            "asked": (declared, f"known_at >= {split}"),
         }
         workgroup, database = self.names.resource("lakebook"), self.names.database("curated")
         return [
@@ -150,13 +150,17 @@ class Model:
 
     def training(self, timeout_seconds: int) -> list[Resource]:
         """The script and the job that runs it over the data sets."""
-        given = {"key": self.key, "label": self.told["label"], **self.told["hyperparameters"]}
+        given = {
+            "key": self.key,
+            "label": self.declared["label"],
+            **self.declared["hyperparameters"],
+        }
         submitted = {
-            "sagemaker_program": Path(self.told["script"]).name,
+            "sagemaker_program": Path(self.declared["script"]).name,
             "sagemaker_submit_directory": self._source,
         }
         metrics = [
-            {"Name": each, "Regex": rf"\b{each}=([0-9.]+);"} for each in self.told["metrics"]
+            {"Name": each, "Regex": rf"\b{each}=([0-9.]+);"} for each in self.declared["metrics"]
         ]
         channels = [
             {
@@ -168,7 +172,7 @@ class Model:
             }
             for each in CHANNELS[:2]
         ]
-        want = {
+        desired = {
             "HyperParameters": {key: str(value) for key, value in {**given, **submitted}.items()},
             "AlgorithmSpecification": {
                 "TrainingImage": self.image,
@@ -191,9 +195,9 @@ class Model:
             "Tags": self._tags,
         }
         archive = s3.stored_object(
-            self._source, _packed(Path(self.told["script"]).name, self.script)
+            self._source, _packed(Path(self.declared["script"]).name, self.script)
         )
-        return [archive, sagemaker.trained(self.job_name, want, timeout_seconds)]
+        return [archive, sagemaker.trained(self.job_name, desired, timeout_seconds)]
 
     def jobs(self, timeout_seconds: int) -> list[Resource]:
         """All that is made of the data sets: training job, registered model, batch transform job;
@@ -211,7 +215,7 @@ class Model:
         }
         return [
             sagemaker.model(self.job_name, self._container, rest),
-            sagemaker.package_group(self.group, self.told["question"], self.names.tags),
+            sagemaker.package_group(self.group, self.declared["question"], self.names.tags),
             sagemaker.package(self.group, self._package, self.inputs),
             sagemaker.card(self.group, self.card, self.names.tags),
         ]
@@ -221,7 +225,7 @@ class Model:
         a table of the staging database.
         """
         source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": self._uri("asked")}}
-        want = {
+        desired = {
             "ModelName": self.job_name,
             "MaxConcurrentTransforms": 1,
             "MaxPayloadInMB": LARGEST_MEGABYTES,
@@ -237,7 +241,7 @@ class Model:
         }
         described = glue.parquet_table(self._columns, self.location, self.table.comment, {})
         return [
-            sagemaker.transformed(self.job_name, want, self.location, timeout_seconds),
+            sagemaker.transformed(self.job_name, desired, self.location, timeout_seconds),
             glue.table(self.table.catalog_name, self.names.database("staging"), described),
         ]
 
@@ -261,8 +265,8 @@ class Model:
         """What the catalog says of the predictions of these inputs: {"inputs", "files", "measure",
         "rows"}; empty while there are none.
         """
-        have = glue.describe(self.names.database("curated"), self.table.catalog_name)
-        found = lake.proof_of(have)
+        actual = glue.describe(self.names.database("curated"), self.table.catalog_name)
+        found = lake.proof_of(actual)
         there = found.get("inputs") == self.inputs and found["files"] == lake.fingerprint(
             s3.objects(self.location)
         )
@@ -295,7 +299,7 @@ class Model:
             0,
             columns,
             (key.name,),
-            comment=self.told["question"],
+            comment=self.declared["question"],
         )
 
     def metrics(self) -> dict[str, float]:
@@ -306,7 +310,7 @@ class Model:
         found = {
             each["MetricName"]: float(each["Value"]) for each in job.get("FinalMetricDataList", [])
         }
-        return {each: found[each] for each in self.told["metrics"] if each in found}
+        return {each: found[each] for each in self.declared["metrics"] if each in found}
 
     def evaluation(self) -> dict[str, Any]:
         """What the script found of its own work: `evaluation.json` of the job's output, with roc,
@@ -327,7 +331,7 @@ class Model:
         """The model card's content;
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html, "Model card JSON schema".
         """
-        told, measured = self.told["card"], self.metrics()
+        declared, measured = self.declared["card"], self.metrics()
         job = sagemaker.completed("training", self.job_name) or {}
         figures = [
             {"name": name, "type": "number", "value": value} for name, value in measured.items()
@@ -340,17 +344,17 @@ class Model:
         }
         overview = {
             "model_name": self.job_name,
-            "model_description": self.told["question"],
+            "model_description": self.declared["question"],
             "model_artifact": [job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")],
         }
         evaluation = {
-            "name": f"rows from {self.told['split_at']} on",
+            "name": f"rows from {self.declared['split_at']} on",
             "datasets": sources[1:],
             "metric_groups": [{"name": "validation", "metric_data": figures}],
         }
         return {
-            **told,
-            "model_overview": {**overview, **told.get("model_overview", {})},
+            **declared,
+            "model_overview": {**overview, **declared.get("model_overview", {})},
             "training_details": {"training_job_details": details},
             "evaluation_details": [evaluation],
         }
@@ -367,7 +371,7 @@ class Model:
         """How many rows the query has from `split_at` on, counted anew."""
         sql = (
             f"SELECT count(*) FROM ({self._query}) AS known WHERE known_at >= timestamp"
-            f" '{self.told['split_at']}'"
+            f" '{self.declared['split_at']}'"
         )
         return int(
             athena.answer(sql, self.names.database("curated"), self.names.resource("lakebook"))[0][
@@ -381,8 +385,9 @@ class Model:
         table = ATHENA.quote(self.names.database("staging"), self.table.catalog_name)
         answers = f"SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) = 1"
         sql = (
-            f"SELECT count(*) FROM ({self._query}) AS known JOIN ({answers}) AS answers ON"
-            f" answers.{key} = known.{key} WHERE known_at >= timestamp '{self.told['split_at']}'"
+            f"SELECT count(*) FROM ({self._query}) AS known JOIN ({answers}) AS answers"
+            f" ON answers.{key} = known.{key}"
+            f" WHERE known_at >= timestamp '{self.declared['split_at']}'"
         )
         return int(
             athena.answer(sql, self.names.database("curated"), self.names.resource("lakebook"))[0][
@@ -412,7 +417,10 @@ class Model:
     @property
     def _tables(self) -> list[str]:
         return sorted(
-            {each.removeprefix("table.") for each in _Text(self.told["query"]).get_identifiers()}
+            {
+                each.removeprefix("table.")
+                for each in _Text(self.declared["query"]).get_identifiers()
+            }
         )
 
     @cached_property
@@ -428,29 +436,29 @@ class Model:
             for each in self._tables
             if each in self._curated
         }
-        return _Text(self.told["query"]).safe_substitute(known)
+        return _Text(self.declared["query"]).safe_substitute(known)
 
     @cached_property
     def _asked(self) -> Table:
         """The table that predictions are made for."""
-        found = self._curated.get(self.told["table"])
-        schema, _, name = self.told["table"].partition(".")
+        found = self._curated.get(self.declared["table"])
+        schema, _, name = self.declared["table"].partition(".")
         return lake.source_of(found) if found else Table(schema, name, "", 0, False, 0, ())
 
     @property
     def _key(self) -> Column:
-        name = self.told["key"]
+        name = self.declared["key"]
         found = next((each for each in self._asked.columns if each.name == name), None)
         if self._asked.columns and found is None:
             raise LakebookError(
-                f"{self.told['table']} has no column {name}: correct key in the model's file."
+                f"{self.declared['table']} has no column {name}: correct key in the model's file."
             )
         return found or Column(name, name, "bigint", LakeType("int64"))
 
     def _container(self) -> dict[str, Any]:
         job = sagemaker.completed("training", self.job_name) or {}
         served = {
-            "SAGEMAKER_PROGRAM": Path(self.told["script"]).name,
+            "SAGEMAKER_PROGRAM": Path(self.declared["script"]).name,
             "SAGEMAKER_SUBMIT_DIRECTORY": self._source,
         }
         artifact = job.get("ModelArtifacts", {}).get(
@@ -466,7 +474,7 @@ class Model:
             "SupportedResponseMIMETypes": [PARQUET],
         }
         return {
-            "ModelPackageDescription": self.told["question"],
+            "ModelPackageDescription": self.declared["question"],
             "InferenceSpecification": inference,
         }
 
@@ -478,8 +486,8 @@ def read(file: str, names: Names, image: str, instance_type: str, place: dict[st
     """The model of a file of this repository; raises LakebookError where the file or its script
     cannot be read.
     """
-    told, script = _content(file)
-    found = Model(names, told, script, image, instance_type, place)
+    declared, script = _content(file)
+    found = Model(names, declared, script, image, instance_type, place)
     if len(found.job_name) > LONGEST_JOB_NAME:
         raise LakebookError(
             f"The name {found.name} in {file} is too long for SageMaker's jobs by"
@@ -494,8 +502,8 @@ def predictions_columns(file: str) -> tuple[str, list[str]]:
 
     Raises LakebookError where the file or its script cannot be read.
     """
-    told, _ = _content(file)
-    return f"{SCHEMA}.{told['name']}_predictions", [told["key"], "probability"]
+    declared, _ = _content(file)
+    return f"{SCHEMA}.{declared['name']}_predictions", [declared["key"], "probability"]
 
 
 def missing(chosen: list[Model]) -> list[str]:
@@ -575,13 +583,13 @@ def _packed(name: str, text: str) -> bytes:
 def _content(file: str) -> tuple[dict[str, Any], str]:
     """What a model's file says, and the script that it names."""
     try:
-        told = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or set(told) != MEMBERS:
+        declared = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
+        if not isinstance(declared, dict) or set(declared) != MEMBERS:
             raise LakebookError(
                 f"{file} is not a model's file: it must have {', '.join(sorted(MEMBERS))}, and"
                 " nothing else."
             )
-        return told, (project() / told["script"]).read_text(encoding="utf-8")
+        return declared, (project() / declared["script"]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise LakebookError(
             f"{file} cannot be read: {' '.join(str(error).split())}; correct it."

@@ -126,16 +126,16 @@ def external_schema(
     """The curated tables of the Data Catalog as a schema beside the loaded ones: what is there now,
     read from S3 when it is asked for.
     """
-    have = dict(
+    actual = dict(
         warehouse.query("SELECT schemaname, databasename FROM svv_external_schemas").itertuples(
             index=False, name=None
         )
         if warehouse.exists()
         else []
     )
-    if have.get(name, database) != database:
+    if actual.get(name, database) != database:
         yield warehouse.statement(f'DROP SCHEMA "{name}"')
-    if have.get(name) != database:
+    if actual.get(name) != database:
         yield warehouse.statement(
             f"CREATE EXTERNAL SCHEMA \"{name}\" FROM DATA CATALOG DATABASE '{database}' IAM_ROLE"
             f" '{role_arn}'"
@@ -149,8 +149,8 @@ def readers(_name: str, warehouse: Warehouse, names: Names, schemas: list[str]) 
 
     Scoped permissions: https://docs.aws.amazon.com/redshift/latest/dg/t_scoped-permissions.html
     """
-    have = {tuple(each) for each in warehouse.ask(HELD)} if warehouse.exists() else set()
-    if statements := [sql for wanted, sql in _grants(names, schemas) if wanted not in have]:
+    actual = {tuple(each) for each in warehouse.ask(HELD)} if warehouse.exists() else set()
+    if statements := [sql for wanted, sql in _grants(names, schemas) if wanted not in actual]:
         yield warehouse.transaction(statements)
 
 

@@ -296,12 +296,12 @@ def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Cal
     """The schemas of the source in the warehouse, and `lakebook.loads`, which says what was loaded
     from where.
     """
-    have = (
+    actual = (
         set(warehouse.query("SELECT schema_name FROM svv_all_schemas")["schema_name"])
         if warehouse.exists()
         else set()
     )
-    if missing := sorted({*wanted, "lakebook"} - have):
+    if missing := sorted({*wanted, "lakebook"} - actual):
         yield warehouse.transaction(
             [
                 *(f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in missing),
@@ -312,7 +312,7 @@ def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Cal
 
 @resource
 def loaded(
-    name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, have: dict[str, Any]
+    name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, actual: dict[str, Any]
 ) -> Iterator[Call]:
     """One table filled from its curated snapshot: emptied, copied, counted, noted, all in one
     transaction or not at all.
@@ -321,10 +321,10 @@ def loaded(
     is there.
     """
     if (
-        have
-        and have["definition"] == each.definition
-        and have["snapshot"] == each.snapshot
-        and have["there"]
+        actual
+        and actual["definition"] == each.definition
+        and actual["snapshot"] == each.snapshot
+        and actual["there"]
     ):
         return
     rows, copied = each.proof["rows"], s3.objects(each.snapshot)
@@ -337,7 +337,7 @@ def loaded(
     ]
     if copied:
         yield from s3.stored_object(manifest, json.dumps({"entries": entries}))
-    as_defined = have and have["definition"] == each.definition and have["there"]
+    as_defined = actual and actual["definition"] == each.definition and actual["there"]
     made_anew = [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
     source = f"FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"
     copy = each.copy(source) if copied else []
@@ -361,8 +361,8 @@ def loaded(
 
 def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[Resource]:
     """The load of every table, against what the warehouse says it holds now."""
-    have = contents(warehouse)
-    return [loaded(each.name, warehouse, each, names, have.get(each.name, {})) for each in tables]
+    actual = contents(warehouse)
+    return [loaded(each.name, warehouse, each, names, actual.get(each.name, {})) for each in tables]
 
 
 @resource

@@ -88,12 +88,12 @@ def read(file: str) -> Classification | None:
             f"The classification {file} must be YAML with classes, otherwise, columns, personas and"
             f" rows: {error}."
         ) from error
-    told = [
+    named_classes = [
         found.otherwise,
         *found.columns,
         *(each for listed in found.personas.values() for each in listed),
     ]
-    if strange := sorted({each for each in told if each not in found.classes}):
+    if strange := sorted({each for each in named_classes if each not in found.classes}):
         raise LakebookError(
             f"{file} speaks of the classes {', '.join(strange)}, which it does not list under"
             " classes."

@@ -34,7 +34,7 @@ FLOAT_TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class ColumnMeasure:
-    """One column in figures; strings veiled, days and milliseconds since 1970 for dates and
+    """One column in figures; strings hashed, days and milliseconds since 1970 for dates and
     timestamps.
     """
 
@@ -101,14 +101,14 @@ def measure(relation: Relation, table: Table, lob_max_kilobytes: int) -> Measure
             (column for column, _ in some), *(figures[n::4] for n in range(4)), strict=True
         ):
             filled, total_of, *extremes = values
-            low, high = map(_veiled, extremes) if column.type.is_text else extremes
+            low, high = map(_hashed, extremes) if column.type.is_text else extremes
             columns[column.name] = ColumnMeasure(
                 glue_type(column.type), int(count) - int(filled), total_of, low, high
             )
     return Measure(rows, row_hash, columns)
 
 
-def _veiled(text: str | None) -> str | None:
+def _hashed(text: str | None) -> str | None:
     """A string's hash in its place: evidence is kept for years, and the first name in the alphabet
     is somebody's name.
 
@@ -133,8 +133,8 @@ def measure_all(
     def measured(table: Table) -> Measure:
         start, relation = time.monotonic(), where(table)
         found = measure(relation, table, lob_max_kilobytes)
-        told = f"{relation.dialect.name:10}  {table.full_name:{width}}  {found.rows:>13,} rows"
-        print(f"{told}  {time.monotonic() - start:6.1f} s\n", end="", flush=True)
+        line = f"{relation.dialect.name:10}  {table.full_name:{width}}  {found.rows:>13,} rows"
+        print(f"{line}  {time.monotonic() - start:6.1f} s\n", end="", flush=True)
         return found
 
     with ThreadPoolExecutor(max_workers=workers) as pool:

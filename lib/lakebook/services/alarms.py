@@ -70,20 +70,20 @@ def alarm_topic(name: str, names: Names) -> Iterator[Call]:
     """An encrypted topic to which our alarms, rules and budget may publish, and nobody else."""
     sns, arn = aws.client("sns"), topic_arn(names)
     key, policy = kms.key_arn(kms.alias(names)), topic_policy(names)
-    have = (current(sns.get_topic_attributes, "NotFound", TopicArn=arn) or {}).get("Attributes")
-    if have is None:
+    actual = (current(sns.get_topic_attributes, "NotFound", TopicArn=arn) or {}).get("Attributes")
+    if actual is None:
         settings = {"KmsMasterKeyId": key, "Policy": json.dumps(policy)}
         yield Call(
             sns.create_topic,
             {"Name": name, "Attributes": settings, "Tags": iam.as_list(names.tags)},
         )
         return
-    if have.get("KmsMasterKeyId") != key:
+    if actual.get("KmsMasterKeyId") != key:
         yield Call(
             sns.set_topic_attributes,
             {"TopicArn": arn, "AttributeName": "KmsMasterKeyId", "AttributeValue": key},
         )
-    if not policies.same(have["Policy"], policy):
+    if not policies.same(actual["Policy"], policy):
         arguments = {
             "TopicArn": arn,
             "AttributeName": "Policy",
@@ -94,10 +94,10 @@ def alarm_topic(name: str, names: Names) -> Iterator[Call]:
 
 @resource
 def subscription(email: str, topic: str) -> Iterator[Call]:
-    """An e-mail address that is told, once whoever reads it has confirmed."""
+    """An e-mail address that is notified, once its owner has confirmed the subscription."""
     sns = aws.client("sns")
-    have = current(sns.list_subscriptions_by_topic, "NotFound", TopicArn=topic)
-    found = [each["Endpoint"] for each in have["Subscriptions"]] if have else []
+    actual = current(sns.list_subscriptions_by_topic, "NotFound", TopicArn=topic)
+    found = [each["Endpoint"] for each in actual["Subscriptions"]] if actual else []
     if email not in found:
         yield Call(sns.subscribe, {"TopicArn": topic, "Protocol": EMAIL, "Endpoint": email})
 
@@ -117,7 +117,7 @@ def latency_alarm(
         f'SELECT MAX({metric}) FROM SCHEMA("AWS/DMS", {dimensions}) WHERE'
         f" ReplicationInstanceIdentifier = '{instance}'"
     )
-    want: dict[str, Any] = {
+    desired: dict[str, Any] = {
         "EvaluationPeriods": 3,
         "ComparisonOperator": "GreaterThanThreshold",
         "Threshold": float(threshold_seconds),
@@ -128,11 +128,11 @@ def latency_alarm(
     }
     asked = {"Id": "latency", "Expression": query, "Period": 300, "ReturnData": True}
     found = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    as_wanted = found and all(found[0].get(key) == each for key, each in want.items())
+    as_wanted = found and all(found[0].get(key) == each for key, each in desired.items())
     if not (as_wanted and asked.items() <= dict(*(found[0].get("Metrics") or [])[:1]).items()):
         made = {} if found else {"Tags": iam.as_list(tags)}
         yield Call(
-            cloudwatch.put_metric_alarm, {"AlarmName": name, **want, "Metrics": [asked], **made}
+            cloudwatch.put_metric_alarm, {"AlarmName": name, **desired, "Metrics": [asked], **made}
         )
 
 
@@ -142,16 +142,16 @@ def failure_rule(
 ) -> Iterator[Call]:
     """A rule of the default event bus that sends what fits the pattern to the topic."""
     events = aws.client("events")
-    have = current(events.describe_rule, "ResourceNotFoundException", Name=name)
-    if have is None or json.loads(have.get("EventPattern", "{}")) != pattern:
-        made = {} if have else {"Tags": iam.as_list(tags)}
+    actual = current(events.describe_rule, "ResourceNotFoundException", Name=name)
+    if actual is None or json.loads(actual.get("EventPattern", "{}")) != pattern:
+        made = {} if actual else {"Tags": iam.as_list(tags)}
         yield Call(
             events.put_rule,
             {"Name": name, "EventPattern": json.dumps(pattern), "State": "ENABLED", **made},
         )
-    elif have["State"] != "ENABLED":
+    elif actual["State"] != "ENABLED":
         yield Call(events.enable_rule, {"Name": name})
-    targets = events.list_targets_by_rule(Rule=name)["Targets"] if have else []
+    targets = events.list_targets_by_rule(Rule=name)["Targets"] if actual else []
     if not any(each["Arn"] == topic for each in targets):
         yield Call(events.put_targets, {"Rule": name, "Targets": [{"Id": "topic", "Arn": topic}]})
 

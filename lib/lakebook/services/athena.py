@@ -24,17 +24,17 @@ def workgroup(name: str, output: str, key_alias: str = "") -> Iterator[Call]:
     ask.
     """
     athena = aws.client("athena")
-    have = current(athena.get_work_group, "InvalidRequestException", WorkGroup=name)
+    actual = current(athena.get_work_group, "InvalidRequestException", WorkGroup=name)
     kept = (
         {"EncryptionOption": "SSE_KMS", "KmsKey": kms.key_arn(key_alias)}
         if key_alias
         else {"EncryptionOption": "SSE_S3"}
     )
     results = {"OutputLocation": output, "EncryptionConfiguration": kept}
-    if have is None:
+    if actual is None:
         configuration = {"ResultConfiguration": results, "EnforceWorkGroupConfiguration": True}
         yield Call(athena.create_work_group, {"Name": name, "Configuration": configuration})
-    elif have["WorkGroup"]["Configuration"].get("ResultConfiguration") != results:
+    elif actual["WorkGroup"]["Configuration"].get("ResultConfiguration") != results:
         updates = {"ResultConfigurationUpdates": results, "EnforceWorkGroupConfiguration": True}
         yield Call(athena.update_work_group, {"WorkGroup": name, "ConfigurationUpdates": updates})
 
@@ -50,7 +50,7 @@ def unloaded(
     taken for the whole.
     """
     note = location.rstrip("/") + ".files"
-    if (have := s3.objects(location)) and not list(s3.stored_object(note, _listed(have))):
+    if (actual := s3.objects(location)) and not list(s3.stored_object(note, _listed(actual))):
         return
     yield from s3.emptied(location)
     arguments = {

@@ -31,24 +31,24 @@ def access(
     """The calls after which nothing is public, ACLs mean nothing, and the policy is TLS only plus
     `statements`.
     """
-    have = exists and current(
+    actual = exists and current(
         s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration", Bucket=name
     )
-    if not have or have["PublicAccessBlockConfiguration"] != BLOCKED:
+    if not actual or actual["PublicAccessBlockConfiguration"] != BLOCKED:
         yield Call(
             s3.put_public_access_block, {"Bucket": name, "PublicAccessBlockConfiguration": BLOCKED}
         )
     controls = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-    have = exists and current(
+    actual = exists and current(
         s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError", Bucket=name
     )
-    if exists and (not have or have["OwnershipControls"] != controls):
+    if exists and (not actual or actual["OwnershipControls"] != controls):
         yield Call(
             s3.put_bucket_ownership_controls, {"Bucket": name, "OwnershipControls": controls}
         )
     policy = policies.document(tls_only(name), *statements)
-    have = exists and current(s3.get_bucket_policy, "NoSuchBucketPolicy", Bucket=name)
-    if not have or not policies.same(have["Policy"], policy):
+    actual = exists and current(s3.get_bucket_policy, "NoSuchBucketPolicy", Bucket=name)
+    if not actual or not policies.same(actual["Policy"], policy):
         yield Call(s3.put_bucket_policy, {"Bucket": name, "Policy": json.dumps(policy)})
 
 
@@ -61,14 +61,14 @@ def encryption(s3: Any, name: str, *, exists: bool, key_alias: str) -> Iterator[
         if key_alias
         else {"SSEAlgorithm": "AES256"}
     )
-    have = exists and current(s3.get_bucket_encryption, NOT_ENCRYPTED, Bucket=name)
-    rule: dict[str, Any] = have["ServerSideEncryptionConfiguration"]["Rules"][0] if have else {}
+    actual = exists and current(s3.get_bucket_encryption, NOT_ENCRYPTED, Bucket=name)
+    rule: dict[str, Any] = actual["ServerSideEncryptionConfiguration"]["Rules"][0] if actual else {}
     as_declared = rule.get("ApplyServerSideEncryptionByDefault") == how
     if not as_declared or (key_alias and not rule.get("BucketKeyEnabled")):
-        want = {"ApplyServerSideEncryptionByDefault": how, "BucketKeyEnabled": bool(key_alias)}
+        desired = {"ApplyServerSideEncryptionByDefault": how, "BucketKeyEnabled": bool(key_alias)}
         yield Call(
             s3.put_bucket_encryption,
-            {"Bucket": name, "ServerSideEncryptionConfiguration": {"Rules": [want]}},
+            {"Bucket": name, "ServerSideEncryptionConfiguration": {"Rules": [desired]}},
         )
 
 
@@ -94,20 +94,21 @@ def retention(
             {"Bucket": name, "VersioningConfiguration": {"Status": "Enabled"}},
         )
     if locked_days:
-        have = exists and current(
+        actual = exists and current(
             s3.get_object_lock_configuration, "ObjectLockConfigurationNotFoundError", Bucket=name
         )
-        if not have or _locked_days(have["ObjectLockConfiguration"]) != locked_days:
+        if not actual or _locked_days(actual["ObjectLockConfiguration"]) != locked_days:
             rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": locked_days}}
-            want = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+            desired = {"ObjectLockEnabled": "Enabled", "Rule": rule}
             yield Call(
-                s3.put_object_lock_configuration, {"Bucket": name, "ObjectLockConfiguration": want}
+                s3.put_object_lock_configuration,
+                {"Bucket": name, "ObjectLockConfiguration": desired},
             )
     rules = [ABANDONED_UPLOADS, *expiry]
-    have = exists and current(
+    actual = exists and current(
         s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration", Bucket=name
     )
-    if not have or not _same_rules(have["Rules"], rules):
+    if not actual or not _same_rules(actual["Rules"], rules):
         yield Call(
             s3.put_bucket_lifecycle_configuration,
             {"Bucket": name, "LifecycleConfiguration": {"Rules": rules}},
@@ -138,9 +139,9 @@ def _locked_days(configuration: dict[str, Any]) -> int | None:
     return retention.get("Days") if retention.get("Mode") in ("GOVERNANCE", "COMPLIANCE") else None
 
 
-def _same_rules(have: list[dict[str, Any]], want: list[dict[str, Any]]) -> bool:
-    return sorted(map(json.dumps, map(_ordered, have))) == sorted(
-        map(json.dumps, map(_ordered, want))
+def _same_rules(actual: list[dict[str, Any]], desired: list[dict[str, Any]]) -> bool:
+    return sorted(map(json.dumps, map(_ordered, actual))) == sorted(
+        map(json.dumps, map(_ordered, desired))
     )
 
 

@@ -1,4 +1,4 @@
-"""A monthly budget whose topic is told before the money is gone."""
+"""A monthly budget that notifies a topic before the money is gone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ WARN_PERCENT = 80.0
 def monthly_budget(
     name: str, account: str, amount_usd: int, topic: str, tags: dict[str, str]
 ) -> Iterator[Call]:
-    """A budget in US dollars a month; the topic is told when 80 % are spent, and when all of it is
+    """A budget in US dollars a month; the topic is notified when 80 % are spent, and when all of it
+    is
     forecast to be.
 
     It counts the whole account, since tags count for nothing before somebody activates them for
@@ -27,27 +28,28 @@ def monthly_budget(
     """
     budgets = aws.client("budgets")
     who: dict[str, Any] = {"AccountId": account, "BudgetName": name}
-    want: dict[str, Any] = {
+    desired: dict[str, Any] = {
         "BudgetLimit": {"Amount": str(float(amount_usd)), "Unit": "USD"},
         "TimeUnit": "MONTHLY",
         "BudgetType": "COST",
     }
     subscribers = [{"SubscriptionType": "SNS", "Address": topic}]
-    told = [{"Notification": each, "Subscribers": subscribers} for each in notifications()]
-    have = (current(budgets.describe_budget, GONE, **who) or {}).get("Budget")
-    if have is None:
+    notified = [{"Notification": each, "Subscribers": subscribers} for each in notifications()]
+    actual = (current(budgets.describe_budget, GONE, **who) or {}).get("Budget")
+    if actual is None:
         arguments = {
             "AccountId": account,
-            "Budget": {"BudgetName": name, **want},
-            "NotificationsWithSubscribers": told,
+            "Budget": {"BudgetName": name, **desired},
+            "NotificationsWithSubscribers": notified,
         }
         yield Call(budgets.create_budget, {**arguments, "ResourceTags": iam.as_list(tags)})
         return
-    if _usd(have) != float(amount_usd) or any(
-        have[key] != want[key] for key in ("TimeUnit", "BudgetType")
+    if _usd(actual) != float(amount_usd) or any(
+        actual[key] != desired[key] for key in ("TimeUnit", "BudgetType")
     ):
         yield Call(
-            budgets.update_budget, {"AccountId": account, "NewBudget": {"BudgetName": name, **want}}
+            budgets.update_budget,
+            {"AccountId": account, "NewBudget": {"BudgetName": name, **desired}},
         )
     found = budgets.describe_notifications_for_budget(**who).get("Notifications", [])
     for each in notifications():
@@ -64,7 +66,7 @@ def monthly_budget(
 
 
 def notifications() -> list[dict[str, Any]]:
-    """When somebody is told: 80 % spent, 100 % forecast."""
+    """When a notification is sent: 80 % spent, 100 % forecast."""
     over = {"ComparisonOperator": "GREATER_THAN", "ThresholdType": "PERCENTAGE"}
     return [
         {"NotificationType": "ACTUAL", **over, "Threshold": WARN_PERCENT},

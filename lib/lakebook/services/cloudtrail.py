@@ -61,27 +61,27 @@ def trail(
         "KmsKeyId": kms.key_arn(key_alias),
     }
     pairs = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
-    have = (current(cloudtrail.get_trail, "TrailNotFoundException", Name=name) or {}).get("Trail")
-    if have is None:
+    actual = (current(cloudtrail.get_trail, "TrailNotFoundException", Name=name) or {}).get("Trail")
+    if actual is None:
         yield Call(
             cloudtrail.create_trail,
             {"Name": name, **settings, **({"TagsList": pairs} if pairs else {})},
         )
-    elif any(have.get(_described(key)) != value for key, value in settings.items()):
+    elif any(actual.get(_described(key)) != value for key, value in settings.items()):
         yield Call(cloudtrail.update_trail, {"Name": name, **settings})
-    if have is not None and (missing := _missing_tags(cloudtrail, have["TrailARN"], pairs)):
-        yield Call(cloudtrail.add_tags, {"ResourceId": have["TrailARN"], "TagsList": missing})
+    if actual is not None and (missing := _missing_tags(cloudtrail, actual["TrailARN"], pairs)):
+        yield Call(cloudtrail.add_tags, {"ResourceId": actual["TrailARN"], "TagsList": missing})
     wanted = selectors(data_event_buckets)
     found = (
         cloudtrail.get_event_selectors(TrailName=name).get("AdvancedEventSelectors", [])
-        if have
+        if actual
         else []
     )
     if _plain(found) != _plain(wanted):
         yield Call(
             cloudtrail.put_event_selectors, {"TrailName": name, "AdvancedEventSelectors": wanted}
         )
-    if have is None or not cloudtrail.get_trail_status(Name=name)["IsLogging"]:
+    if actual is None or not cloudtrail.get_trail_status(Name=name)["IsLogging"]:
         yield Call(cloudtrail.start_logging, {"Name": name})
 
 

@@ -29,21 +29,21 @@ ROLE_NOT_READY = "AccessDeniedFault"
 def subnet_group(name: str, subnet_ids: list[str]) -> Iterator[Call]:
     """Where the replication instance lives: subnets in at least two Availability Zones."""
     dms = aws.client("dms")
-    have = _one(
+    actual = _one(
         dms.describe_replication_subnet_groups,
         "ReplicationSubnetGroups",
         "replication-subnet-group-id",
         name,
     )
-    want = {
+    desired = {
         "ReplicationSubnetGroupIdentifier": name,
         "ReplicationSubnetGroupDescription": f"lakebook {name}",
         "SubnetIds": subnet_ids,
     }
-    if have is None:
-        yield Call(dms.create_replication_subnet_group, want, retry_on=ROLE_NOT_READY)
-    elif {each["SubnetIdentifier"] for each in have["Subnets"]} != set(subnet_ids):
-        yield Call(dms.modify_replication_subnet_group, want)
+    if actual is None:
+        yield Call(dms.create_replication_subnet_group, desired, retry_on=ROLE_NOT_READY)
+    elif {each["SubnetIdentifier"] for each in actual["Subnets"]} != set(subnet_ids):
+        yield Call(dms.modify_replication_subnet_group, desired)
 
 
 @resource
@@ -56,16 +56,19 @@ def replication_instance(
 ) -> Iterator[Call]:
     """The machine that copies: never public, ready when its status is `available`."""
     dms = aws.client("dms")
-    have = _instance(name)
-    want = {"ReplicationInstanceClass": instance_class, "AllocatedStorage": allocated_storage_gib}
-    if have is None:
-        place = {
+    actual = _instance(name)
+    desired = {
+        "ReplicationInstanceClass": instance_class,
+        "AllocatedStorage": allocated_storage_gib,
+    }
+    if actual is None:
+        settings = {
             "ReplicationSubnetGroupIdentifier": subnet_group_name,
             "PubliclyAccessible": False,
             "MultiAZ": False,
         }
         groups = {"VpcSecurityGroupIds": security_group_ids}
-        arguments = {"ReplicationInstanceIdentifier": name, **want, **place, **groups}
+        arguments = {"ReplicationInstanceIdentifier": name, **desired, **settings, **groups}
         yield Call(
             dms.create_replication_instance,
             arguments,
@@ -73,11 +76,11 @@ def replication_instance(
             timeout_seconds=1800,
             retry_on=ROLE_NOT_READY,
         )
-    elif not want.items() <= have.items() or _groups(have) != set(security_group_ids):
+    elif not desired.items() <= actual.items() or _groups(actual) != set(security_group_ids):
         groups = {"VpcSecurityGroupIds": security_group_ids}
         arguments = {
-            "ReplicationInstanceArn": have["ReplicationInstanceArn"],
-            **want,
+            "ReplicationInstanceArn": actual["ReplicationInstanceArn"],
+            **desired,
             **groups,
             "ApplyImmediately": True,
         }
@@ -95,12 +98,12 @@ def endpoint(name: str, kind: str, **settings: Any) -> Iterator[Call]:
     `SslMode="require"`, `S3Settings={…}`.
     """
     dms = aws.client("dms")
-    have = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
-    if have is None:
-        want = {"EndpointIdentifier": name, "EndpointType": kind, **settings}
-        yield Call(dms.create_endpoint, want, retry_on=ROLE_NOT_READY)
-    elif not all(_holds(have.get(member), each) for member, each in settings.items()):
-        yield Call(dms.modify_endpoint, {"EndpointArn": have["EndpointArn"], **settings})
+    actual = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
+    if actual is None:
+        desired = {"EndpointIdentifier": name, "EndpointType": kind, **settings}
+        yield Call(dms.create_endpoint, desired, retry_on=ROLE_NOT_READY)
+    elif not all(_holds(actual.get(member), each) for member, each in settings.items()):
+        yield Call(dms.modify_endpoint, {"EndpointArn": actual["EndpointArn"], **settings})
 
 
 @resource
@@ -109,8 +112,8 @@ def tested_connection(endpoint_name: str, instance_name: str) -> Iterator[Call]:
     endpoint last changed.
     """
     dms = aws.client("dms")
-    have = _connection(endpoint_name, instance_name)
-    if have is None or have["Status"] != "successful":
+    actual = _connection(endpoint_name, instance_name)
+    if actual is None or actual["Status"] != "successful":
         arguments = {
             "ReplicationInstanceArn": _instance_arn(instance_name),
             "EndpointArn": _endpoint_arn(endpoint_name),
@@ -135,12 +138,12 @@ def full_load_task(
     """The task that copies the tables of the mapping once; what AWS adds to the settings by itself
     does not count as drift.
     """
-    dms, have = aws.client("dms"), task(name)
-    want = {
+    dms, actual = aws.client("dms"), task(name)
+    desired = {
         "TableMappings": json.dumps(table_mapping),
         "ReplicationTaskSettings": json.dumps(settings),
     }
-    if have is None:
+    if actual is None:
         ends = {
             "SourceEndpointArn": _endpoint_arn(source),
             "TargetEndpointArn": _endpoint_arn(target),
@@ -150,13 +153,13 @@ def full_load_task(
             "ReplicationTaskIdentifier": name,
             "MigrationType": "full-load",
             **ends,
-            **want,
+            **desired,
         }
         yield Call(dms.create_replication_task, arguments, until=partial(_awaits_task, name))
-    elif json.loads(have["TableMappings"]) != table_mapping or not _contains(
-        json.loads(have["ReplicationTaskSettings"]), settings
+    elif json.loads(actual["TableMappings"]) != table_mapping or not _contains(
+        json.loads(actual["ReplicationTaskSettings"]), settings
     ):
-        arguments = {"ReplicationTaskArn": have["ReplicationTaskArn"], **want}
+        arguments = {"ReplicationTaskArn": actual["ReplicationTaskArn"], **desired}
         yield Call(dms.modify_replication_task, arguments, until=partial(_awaits_task, name))
 
 
@@ -167,10 +170,10 @@ def full_load(name: str, *, verified: bool, timeout_seconds: float) -> Iterator[
     """
     if verified:
         return
-    dms, have = aws.client("dms"), task(name)
-    fresh = have is None or not have.get("ReplicationTaskStats", {}).get("FreshStartDate")
+    dms, actual = aws.client("dms"), task(name)
+    fresh = actual is None or not actual.get("ReplicationTaskStats", {}).get("FreshStartDate")
     arguments = {
-        "ReplicationTaskArn": have and have["ReplicationTaskArn"],
+        "ReplicationTaskArn": actual and actual["ReplicationTaskArn"],
         "StartReplicationTaskType": "start-replication" if fresh else "reload-target",
     }
     yield Call(
@@ -256,9 +259,13 @@ def replication(
     ]
 
 
-def _holds(have: Any, want: Any) -> bool:
+def _holds(actual: Any, desired: Any) -> bool:
     """Whether a setting is as wanted; AWS adds members to those that were given."""
-    return want.items() <= (have or {}).items() if isinstance(want, dict) else have == want
+    return (
+        desired.items() <= (actual or {}).items()
+        if isinstance(desired, dict)
+        else actual == desired
+    )
 
 
 def task(name: str) -> dict[str, Any] | None:
@@ -275,15 +282,15 @@ def table_states(name: str) -> pd.DataFrame:
     """What became of each table: schema, table, state (`Table completed`, `Table error`, …), rows;
     empty before the first run.
     """
-    have = task(name)
+    actual = task(name)
     pages = aws.client("dms").get_paginator("describe_table_statistics")
     found = (
         [
             each
-            for page in pages.paginate(ReplicationTaskArn=have["ReplicationTaskArn"])
+            for page in pages.paginate(ReplicationTaskArn=actual["ReplicationTaskArn"])
             for each in page["TableStatistics"]
         ]
-        if have
+        if actual
         else []
     )
     rows = [
@@ -348,10 +355,10 @@ def _awaits_instance(name: str, _answer: dict[str, Any]) -> str | None:
 def _awaits_connection(
     endpoint_name: str, instance_name: str, _answer: dict[str, Any]
 ) -> str | None:
-    have = _connection(endpoint_name, instance_name) or {"Status": "testing"}
-    if have["Status"] == "failed":
-        raise LakebookError(f"DMS cannot reach {endpoint_name}: {have['LastFailureMessage']}")
-    return None if have["Status"] == "successful" else have["Status"]
+    actual = _connection(endpoint_name, instance_name) or {"Status": "testing"}
+    if actual["Status"] == "failed":
+        raise LakebookError(f"DMS cannot reach {endpoint_name}: {actual['LastFailureMessage']}")
+    return None if actual["Status"] == "successful" else actual["Status"]
 
 
 def _awaits_task(name: str, _answer: dict[str, Any]) -> str | None:
@@ -360,22 +367,22 @@ def _awaits_task(name: str, _answer: dict[str, Any]) -> str | None:
 
 
 def _awaits_full_load(name: str, _answer: dict[str, Any]) -> str | None:
-    have = task(name)
-    if have is None:
+    actual = task(name)
+    if actual is None:
         raise LakebookError(f"The task {name} disappeared while it ran; run this phase again.")
-    if have["Status"] == "failed" or "ERROR" in have.get("StopReason", ""):
+    if actual["Status"] == "failed" or "ERROR" in actual.get("StopReason", ""):
         raise LakebookError(
-            f"The full load failed: {have.get('LastFailureMessage') or have.get('StopReason')}"
+            f"The full load failed: {actual.get('LastFailureMessage') or actual.get('StopReason')}"
         )
-    if have["Status"] == "stopped":
+    if actual["Status"] == "stopped":
         return None
     states, rows = table_states(name), 0
     rows = int(states["rows"].sum())
     done = int((states["state"] == "Table completed").sum())
     return (
-        f"{have['Status']}, {done} of {len(states)} tables, {rows:,} rows"
+        f"{actual['Status']}, {done} of {len(states)} tables, {rows:,} rows"
         if len(states)
-        else have["Status"]
+        else actual["Status"]
     )
 
 
@@ -423,10 +430,10 @@ def _one(describe: Any, member: str, key: str, name: str) -> dict[str, Any] | No
     return things[0] if things else None
 
 
-def _contains(have: Any, want: Any) -> bool:
+def _contains(actual: Any, desired: Any) -> bool:
     """Whether every setting we declare is among those AWS shows."""
-    if isinstance(want, dict):
-        return isinstance(have, dict) and all(
-            key in have and _contains(have[key], each) for key, each in want.items()
+    if isinstance(desired, dict):
+        return isinstance(actual, dict) and all(
+            key in actual and _contains(actual[key], each) for key, each in desired.items()
         )
-    return bool(have == want)
+    return bool(actual == desired)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class Network:
     """A VPC with private subnets: those named by id, else those that 02_foundation makes under our
     names.
     """
@@ -97,7 +97,7 @@ class Place:
         return subnets
 
 
-def overview(place: Place) -> list[dict[str, Any]]:
+def overview(network: Network) -> list[dict[str, Any]]:
     """The subnets, a line each: subnet, zone, range, free addresses, VPC; none while they are not
     made.
     """
@@ -108,14 +108,14 @@ def overview(place: Place) -> list[dict[str, Any]]:
         "free addresses": "AvailableIpAddressCount",
         "vpc": "VpcId",
     }
-    return [{name: each[member] for name, member in members.items()} for each in place.subnets()]
+    return [{name: each[member] for name, member in members.items()} for each in network.subnets()]
 
 
 def subnets(names: Names, subnet_ids: list[str]) -> list[str]:
     """The ids of the private subnets phases use: those named, or for an empty list those that
     02_foundation makes.
     """
-    return Place(names, subnet_ids=subnet_ids).ids()
+    return Network(names, subnet_ids=subnet_ids).ids()
 
 
 def security_group_ids(names: Names, phase: str) -> list[str]:

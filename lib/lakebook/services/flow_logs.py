@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lakebook.names import Names
-    from lakebook.services.ec2 import Place
+    from lakebook.services.ec2 import Network
 
 
 def roles(names: Names) -> list[Resource]:
@@ -26,15 +26,15 @@ def roles(names: Names) -> list[Resource]:
     return [iam.service_role(names, "flow-logs", "vpc-flow-logs.amazonaws.com", allow=allow)]
 
 
-def flow_logs(place: Place, retention_days: dict[str, int]) -> list[Resource]:
+def flow_logs(network: Network, retention_days: dict[str, int]) -> list[Resource]:
     """The log group and the flow logs of a VPC of ours; none for a VPC that is somebody else's, who
     keeps their own.
     """
-    if place.vpc_id or place.subnet_ids:
+    if network.vpc_id or network.subnet_ids:
         return []
-    names, group = place.names, group_name(place.names)
+    names, group = network.names, group_name(network.names)
     kept = log_group(group, kms.alias(names), checked(retention_days)["logs"], names.tags)
-    return [kept, flow_log(group, place, names.role_arn("flow-logs"))]
+    return [kept, flow_log(group, network, names.role_arn("flow-logs"))]
 
 
 def group_name(names: Names) -> str:
@@ -43,9 +43,9 @@ def group_name(names: Names) -> str:
 
 
 @resource
-def flow_log(log_group_name: str, place: Place, role_arn: str) -> Iterator[Call]:
+def flow_log(log_group_name: str, network: Network, role_arn: str) -> Iterator[Call]:
     """All traffic of the VPC, into a log group."""
-    client, vpc_id = aws.client("ec2"), place.vpc()
+    client, vpc_id = aws.client("ec2"), network.vpc()
     found = client.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id]}])[
         "FlowLogs"
     ]
@@ -54,7 +54,7 @@ def flow_log(log_group_name: str, place: Place, role_arn: str) -> Iterator[Call]
     ]
     if any(each.get("LogGroupName") == log_group_name for each in complete):
         return
-    tags = ec2.tag_specifications("vpc-flow-log", log_group_name, place.names.tags)
+    tags = ec2.tag_specifications("vpc-flow-log", log_group_name, network.names.tags)
     what = {
         "ResourceIds": [vpc_id],
         "ResourceType": "VPC",

@@ -28,29 +28,29 @@ def database(name: str, description: str) -> Iterator[Call]:
     """A database of the Data Catalog, whose new tables hand nothing to IAM_ALLOWED_PRINCIPALS by
     default settings of the account.
     """
-    glue, want = aws.client("glue"), {"Name": name, "Description": description}
-    have = current(glue.get_database, GONE, Name=name)
-    if have is None:
-        yield Call(glue.create_database, {"DatabaseInput": want})
-    elif not want.items() <= have["Database"].items():
-        yield Call(glue.update_database, {"Name": name, "DatabaseInput": want})
+    glue, desired = aws.client("glue"), {"Name": name, "Description": description}
+    actual = current(glue.get_database, GONE, Name=name)
+    if actual is None:
+        yield Call(glue.create_database, {"DatabaseInput": desired})
+    elif not desired.items() <= actual["Database"].items():
+        yield Call(glue.update_database, {"Name": name, "DatabaseInput": desired})
 
 
 @resource
-def table(name: str, database: str, want: dict[str, Any]) -> Iterator[Call]:
+def table(name: str, database: str, desired: dict[str, Any]) -> Iterator[Call]:
     """A table as `parquet_table` describes it; what others add to its parameters stays."""
-    glue, have = aws.client("glue"), describe(database, name)
-    if have is None:
+    glue, actual = aws.client("glue"), describe(database, name)
+    if actual is None:
         yield Call(
-            glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **want}}
+            glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **desired}}
         )
-    elif _differs(have, want):
-        parameters = {**have.get("Parameters", {}), **want["Parameters"]}
+    elif _differs(actual, desired):
+        parameters = {**actual.get("Parameters", {}), **desired["Parameters"]}
         yield Call(
             glue.update_table,
             {
                 "DatabaseName": database,
-                "TableInput": {"Name": name, **want, "Parameters": parameters},
+                "TableInput": {"Name": name, **desired, "Parameters": parameters},
             },
         )
 
@@ -63,7 +63,7 @@ def partitions(
     hundred, so that readers see each whole.
     """
     glue = aws.client("glue")
-    have = {
+    actual = {
         tuple(each["Values"]): each["StorageDescriptor"]["Location"]
         for each in _partitions(database, table_name)
     }
@@ -77,21 +77,21 @@ def partitions(
         }
 
     for chunk in _chunks(
-        [values for values in declared if values in have and have[values] != declared[values]]
+        [values for values in declared if values in actual and actual[values] != declared[values]]
     ):
         entries = [
             {"PartitionValueList": list(values), "PartitionInput": described(values)}
             for values in chunk
         ]
         yield Call(glue.batch_update_partition, {**where, "Entries": entries}, until=_listed_errors)
-    for chunk in _chunks([values for values in declared if values not in have]):
+    for chunk in _chunks([values for values in declared if values not in actual]):
         yield Call(
             glue.batch_create_partition,
             {**where, "PartitionInputList": [described(values) for values in chunk]},
             until=_listed_errors,
         )
     # the limit of this one
-    for chunk in _chunks([values for values in have if values not in declared], 25):
+    for chunk in _chunks([values for values in actual if values not in declared], 25):
         yield Call(
             glue.batch_delete_partition,
             {**where, "PartitionsToDelete": [{"Values": list(values)} for values in chunk]},
@@ -112,8 +112,8 @@ def spark_job(
 ) -> Iterator[Call]:
     """A Glue 5.1 Spark job that runs one script."""
     glue = aws.client("glue")
-    have = current(glue.get_job, GONE, JobName=name)
-    want = {
+    actual = current(glue.get_job, GONE, JobName=name)
+    desired = {
         "Role": role_arn,
         "Command": {"Name": "glueetl", "ScriptLocation": script_uri, "PythonVersion": "3"},
         "DefaultArguments": arguments,
@@ -122,10 +122,10 @@ def spark_job(
         "NumberOfWorkers": workers,
         "Timeout": timeout_minutes,
     }
-    if have is None:
-        yield Call(glue.create_job, {"Name": name, **want}, retry_on="InvalidInputException")
-    elif not want.items() <= have["Job"].items():
-        yield Call(glue.update_job, {"JobName": name, "JobUpdate": want})
+    if actual is None:
+        yield Call(glue.create_job, {"Name": name, **desired}, retry_on="InvalidInputException")
+    elif not desired.items() <= actual["Job"].items():
+        yield Call(glue.update_job, {"JobName": name, "JobUpdate": desired})
 
 
 def run_job(name: str, arguments: dict[str, str], timeout_seconds: float) -> Call:
@@ -195,13 +195,13 @@ def _columns(columns: list[tuple[str, str, str]]) -> list[dict[str, str]]:
     ]
 
 
-def _differs(have: dict[str, Any], want: dict[str, Any]) -> bool:
-    storage, wanted = have["StorageDescriptor"], want["StorageDescriptor"]
+def _differs(actual: dict[str, Any], desired: dict[str, Any]) -> bool:
+    storage, wanted = actual["StorageDescriptor"], desired["StorageDescriptor"]
     return (
         any(storage.get(key) != wanted[key] for key in ("Columns", "Location"))
-        or have.get("PartitionKeys", []) != want["PartitionKeys"]
-        or have.get("Description", "") != want["Description"]
-        or not want["Parameters"].items() <= have.get("Parameters", {}).items()
+        or actual.get("PartitionKeys", []) != desired["PartitionKeys"]
+        or actual.get("Description", "") != desired["Description"]
+        or not desired["Parameters"].items() <= actual.get("Parameters", {}).items()
     )
 
 

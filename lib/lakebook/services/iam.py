@@ -73,8 +73,8 @@ def role(
     before keeps its trust and what else it has.
     """
     iam, trust = aws.client("iam"), policies.document(*_trust(trusted, source_account))
-    have = (current(iam.get_role, GONE, RoleName=name) or {}).get("Role")
-    if have is None:
+    actual = (current(iam.get_role, GONE, RoleName=name) or {}).get("Role")
+    if actual is None:
         extras = {"PermissionsBoundary": boundary} if boundary else {}
         arguments = {
             "RoleName": name,
@@ -82,26 +82,26 @@ def role(
             "Tags": as_list(tags or {}),
         }
         yield Call(iam.create_role, {**arguments, **extras})
-    ours = have is None or is_ours(have.get("Tags", []), tags)
+    ours = actual is None or is_ours(actual.get("Tags", []), tags)
     if (
-        have
-        and not (not ours and _trusts(have, trusted))
-        and not policies.same(have["AssumeRolePolicyDocument"], trust)
+        actual
+        and not (not ours and _trusts(actual, trusted))
+        and not policies.same(actual["AssumeRolePolicyDocument"], trust)
     ):
         yield Call(
             iam.update_assume_role_policy, {"RoleName": name, "PolicyDocument": json.dumps(trust)}
         )
     if (
-        have
+        actual
         and ours
         and boundary
-        and have.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn") != boundary
+        and actual.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn") != boundary
     ):
         yield Call(
             iam.put_role_permissions_boundary, {"RoleName": name, "PermissionsBoundary": boundary}
         )
-    yield from _attached(name, managed, exists=have is not None, exactly=ours)
-    yield from _inline(name, allow or {}, list(statements), exists=have is not None, exactly=ours)
+    yield from _attached(name, managed, exists=actual is not None, exactly=ours)
+    yield from _inline(name, allow or {}, list(statements), exists=actual is not None, exactly=ours)
 
 
 @resource
@@ -112,8 +112,8 @@ def managed_policy(
     when it has five.
     """
     iam = aws.client("iam")
-    have = current(iam.get_policy, GONE, PolicyArn=arn)
-    if have is None:
+    actual = current(iam.get_policy, GONE, PolicyArn=arn)
+    if actual is None:
         arguments = {
             "PolicyName": name,
             "PolicyDocument": json.dumps(document),
@@ -121,7 +121,7 @@ def managed_policy(
         }
         yield Call(iam.create_policy, arguments)
         return
-    version = iam.get_policy_version(PolicyArn=arn, VersionId=have["Policy"]["DefaultVersionId"])
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=actual["Policy"]["DefaultVersionId"])
     if policies.same(version["PolicyVersion"]["Document"], document):
         return
     versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
@@ -143,13 +143,13 @@ def key_user(role_name: str, key_arn: str, region: str) -> Iterator[Call]:
     iam = aws.client("iam")
     through = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
     use = {"Action": KEY_USE, "Resource": key_arn, "Condition": through}
-    want = policies.document(use, {"Action": "kms:DescribeKey", "Resource": key_arn})
-    have = current(iam.get_role_policy, GONE, RoleName=role_name, PolicyName=KEY_POLICY)
-    if have is None or not policies.same(have["PolicyDocument"], want):
+    desired = policies.document(use, {"Action": "kms:DescribeKey", "Resource": key_arn})
+    actual = current(iam.get_role_policy, GONE, RoleName=role_name, PolicyName=KEY_POLICY)
+    if actual is None or not policies.same(actual["PolicyDocument"], desired):
         arguments = {
             "RoleName": role_name,
             "PolicyName": KEY_POLICY,
-            "PolicyDocument": json.dumps(want),
+            "PolicyDocument": json.dumps(desired),
         }
         yield Call(iam.put_role_policy, arguments)
 
@@ -159,16 +159,16 @@ def as_list(tags: dict[str, str], key: str = "Key", value: str = "Value") -> lis
     return [{key: name, value: each} for name, each in tags.items()]
 
 
-def is_ours(have: list[dict[str, str]], tags: dict[str, str] | None) -> bool:
+def is_ours(actual: list[dict[str, str]], tags: dict[str, str] | None) -> bool:
     """Whether something carries all these tags, so that we made it."""
-    return bool(tags) and all(each in have for each in as_list(tags or {}))
+    return bool(tags) and all(each in actual for each in as_list(tags or {}))
 
 
-def _trusts(have: dict[str, Any], trusted: str | list[str]) -> bool:
+def _trusts(actual: dict[str, Any], trusted: str | list[str]) -> bool:
     """Whether a role that is not ours can be taken by whom we need, under whatever conditions its
     owner sets.
     """
-    text = json.dumps(have["AssumeRolePolicyDocument"])
+    text = json.dumps(actual["AssumeRolePolicyDocument"])
     return all(each in text for each in ([trusted] if isinstance(trusted, str) else trusted))
 
 
@@ -192,13 +192,13 @@ def _attached(
 ) -> Iterator[Call]:
     iam = aws.client("iam")
     found = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] if exists else []
-    have = {each["PolicyArn"] for each in found}
-    want = {
+    actual = {each["PolicyArn"] for each in found}
+    desired = {
         each if each.startswith("arn:") else f"arn:aws:iam::aws:policy/{each}" for each in managed
     }
-    for arn in sorted(want - have):
+    for arn in sorted(desired - actual):
         yield Call(iam.attach_role_policy, {"RoleName": name, "PolicyArn": arn})
-    for arn in sorted(have - want) if exactly else ():
+    for arn in sorted(actual - desired) if exactly else ():
         yield Call(iam.detach_role_policy, {"RoleName": name, "PolicyArn": arn})
 
 
@@ -211,27 +211,27 @@ def _inline(
     exactly: bool,
 ) -> Iterator[Call]:
     iam = aws.client("iam")
-    want = policies.document(
+    desired = policies.document(
         *({"Action": actions, "Resource": arn} for arn, actions in allow.items()), *statements
     )
-    text = json.dumps(want, separators=(",", ":"))
+    text = json.dumps(desired, separators=(",", ":"))
     if len(text) > INLINE_CHARACTERS:
         raise LakebookError(
             f"The policy of the role {name} has {len(text):,} characters but IAM takes"
             f" {INLINE_CHARACTERS:,}: join statements, or name resources by patterns."
         )
-    have = set(iam.list_role_policies(RoleName=name)["PolicyNames"]) if exists else set()
-    if want["Statement"]:
+    actual = set(iam.list_role_policies(RoleName=name)["PolicyNames"]) if exists else set()
+    if desired["Statement"]:
         found = (
             iam.get_role_policy(RoleName=name, PolicyName=INLINE)["PolicyDocument"]
-            if INLINE in have
+            if INLINE in actual
             else None
         )
-        if not policies.same(found, want):
+        if not policies.same(found, desired):
             yield Call(
                 iam.put_role_policy,
                 {"RoleName": name, "PolicyName": INLINE, "PolicyDocument": text},
             )
-        have -= {INLINE}
-    for extra in sorted(have - {KEY_POLICY}) if exactly else ():
+        actual -= {INLINE}
+    for extra in sorted(actual - {KEY_POLICY}) if exactly else ():
         yield Call(iam.delete_role_policy, {"RoleName": name, "PolicyName": extra})

@@ -49,8 +49,8 @@ def alias(names: Names) -> str:
 
 def key_arn(alias_name: str) -> str:
     """The ARN of the key behind an alias; a description of it while there is none, for plans."""
-    have = _key(alias_name)
-    return str(have["Arn"]) if have else f"<the key of {alias_name}>"
+    actual = _key(alias_name)
+    return str(actual["Arn"]) if actual else f"<the key of {alias_name}>"
 
 
 def lake_key(names: Names, users: list[str], existing_key_arn: str = "") -> list[Resource]:
@@ -75,8 +75,8 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
     """A key under an alias, with this policy, rotated; raises LakebookError while it is disabled or
     about to be deleted.
     """
-    kms, have = aws.client("kms"), _usable(alias_name)
-    if have is None:
+    kms, actual = aws.client("kms"), _usable(alias_name)
+    if actual is None:
         pairs = iam.as_list(tags, "TagKey", "TagValue")
         made: list[str] = []
         arguments = {
@@ -94,7 +94,7 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
         yield Call(kms.create_alias, {"AliasName": alias_name, "TargetKeyId": arn})
         yield Call(kms.enable_key_rotation, {"KeyId": arn})
         return
-    arn = have["Arn"]
+    arn = actual["Arn"]
     if not policies.same(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"], document):
         arguments = {"KeyId": arn, "PolicyName": "default", "Policy": json.dumps(document)}
         yield Call(kms.put_key_policy, arguments, retry_on="MalformedPolicyDocumentException")
@@ -107,15 +107,15 @@ def key_alias(name: str, target_arn: str) -> Iterator[Call]:
     """An alias of a key that is not ours; raises LakebookError while that is disabled or about to
     be deleted, or absent.
     """
-    kms, have = aws.client("kms"), _key(name)
+    kms, actual = aws.client("kms"), _key(name)
     if _usable(target_arn) is None:
         raise LakebookError(
             f"There is no KMS key {target_arn} that can be seen from here; correct the parameter"
             " kms_key_arn."
         )
-    if have is None:
+    if actual is None:
         yield Call(kms.create_alias, {"AliasName": name, "TargetKeyId": target_arn})
-    elif have["Arn"] != target_arn:
+    elif actual["Arn"] != target_arn:
         yield Call(kms.update_alias, {"AliasName": name, "TargetKeyId": target_arn})
 
 
@@ -184,19 +184,19 @@ def key_policy(names: Names, users: list[str]) -> dict[str, Any]:
 
 
 def _usable(key_id: str) -> dict[str, Any] | None:
-    have = _key(key_id)
-    if have and have["KeyState"] != "Enabled":
-        remedy = "cancel its deletion" if have["KeyState"] == "PendingDeletion" else "enable it"
+    actual = _key(key_id)
+    if actual and actual["KeyState"] != "Enabled":
+        remedy = "cancel its deletion" if actual["KeyState"] == "PendingDeletion" else "enable it"
         raise LakebookError(
-            f"The KMS key {have['Arn']} is {have['KeyState']}, so nothing encrypted with it can be"
-            f" read: {remedy} and enable it, or name another key."
+            f"The KMS key {actual['Arn']} is {actual['KeyState']}, so nothing encrypted with it can"
+            f" be read: {remedy} and enable it, or name another key."
         )
-    return have
+    return actual
 
 
 def _key(key_id: str) -> dict[str, Any] | None:
-    have = current(aws.client("kms").describe_key, GONE, KeyId=key_id)
-    return have["KeyMetadata"] if have else None
+    actual = current(aws.client("kms").describe_key, GONE, KeyId=key_id)
+    return actual["KeyMetadata"] if actual else None
 
 
 def _keeps_arn(made: list[str]) -> Callable[[dict[str, Any]], str | None]:

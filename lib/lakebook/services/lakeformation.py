@@ -103,7 +103,7 @@ def permissions(principal: str) -> pd.DataFrame:
 
 def unverified(names: Names) -> list[str]:
     """The lake's locations that Lake Formation's role does not reach, as far as AWS has tried:
-    VerificationStatus is not always told.
+    VerificationStatus is not always shown.
     """
     found = aws.client("lakeformation").list_resources()["ResourceInfoList"]
     ours = {f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)}
@@ -156,15 +156,16 @@ def location(arn: str, role_arn: str, *, hybrid: bool = False) -> Iterator[Call]
     The way from hybrid to whole is open; AWS advises against the way back: a LakebookError.
     https://docs.aws.amazon.com/lake-formation/latest/dg/hybrid-access-mode.html
     """
-    lake, told = aws.client("lakeformation"), {"ResourceArn": arn, "RoleArn": role_arn}
-    have = current(lake.describe_resource, "EntityNotFoundException", ResourceArn=arn)
-    was_hybrid = bool(have and have["ResourceInfo"].get("HybridAccessEnabled"))
-    if have is None:
+    lake, registration = aws.client("lakeformation"), {"ResourceArn": arn, "RoleArn": role_arn}
+    actual = current(lake.describe_resource, "EntityNotFoundException", ResourceArn=arn)
+    was_hybrid = bool(actual and actual["ResourceInfo"].get("HybridAccessEnabled"))
+    if actual is None:
         yield Call(
-            lake.register_resource, {**told, **({"HybridAccessEnabled": True} if hybrid else {})}
+            lake.register_resource,
+            {**registration, **({"HybridAccessEnabled": True} if hybrid else {})},
         )
     elif was_hybrid and not hybrid:
-        yield Call(lake.update_resource, {**told, "HybridAccessEnabled": False})
+        yield Call(lake.update_resource, {**registration, "HybridAccessEnabled": False})
     elif hybrid and not was_hybrid:
         raise LakebookError(
             f"{arn} is Lake Formation's as a whole and cannot be made hybrid: leave hybrid_access"
@@ -176,10 +177,10 @@ def location(arn: str, role_arn: str, *, hybrid: bool = False) -> Iterator[Call]
 def opted_in(principal: str, on: dict[str, Any]) -> Iterator[Call]:
     """A principal for whom grants count on a database, or on its tables, at hybrid locations."""
     lake = aws.client("lakeformation")
-    told = {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": on}
-    found = current(lake.list_lake_formation_opt_ins, "EntityNotFoundException", **told) or {}
+    opt_in = {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": on}
+    found = current(lake.list_lake_formation_opt_ins, "EntityNotFoundException", **opt_in) or {}
     if not found.get("LakeFormationOptInsInfoList"):
-        yield Call(lake.create_lake_formation_opt_in, told)
+        yield Call(lake.create_lake_formation_opt_in, opt_in)
 
 
 @resource
@@ -230,10 +231,10 @@ def lf_tag(key: str, values: list[str]) -> Iterator[Call]:
     them.
     """
     lake = aws.client("lakeformation")
-    have = current(lake.get_lf_tag, "EntityNotFoundException", TagKey=key)
-    if have is None:
+    actual = current(lake.get_lf_tag, "EntityNotFoundException", TagKey=key)
+    if actual is None:
         yield Call(lake.create_lf_tag, {"TagKey": key, "TagValues": values})
-    elif missing := [each for each in values if each not in have["TagValues"]]:
+    elif missing := [each for each in values if each not in actual["TagValues"]]:
         yield Call(lake.update_lf_tag, {"TagKey": key, "TagValuesToAdd": missing})
 
 
@@ -252,9 +253,9 @@ def tagged_table(
     that want the same.
     """
     on = {"DatabaseName": database, "Name": name}
-    have = _assigned({"Table": on})
-    yield from _tag({"Table": on}, tags, _values(have.get("LFTagsOnTable", [])))
-    own = {each["Name"]: _values(each["LFTags"]) for each in have.get("LFTagsOnColumns", [])}
+    actual = _assigned({"Table": on})
+    yield from _tag({"Table": on}, tags, _values(actual.get("LFTagsOnTable", [])))
+    own = {each["Name"]: _values(each["LFTags"]) for each in actual.get("LFTagsOnColumns", [])}
     due: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for column, wanted in columns.items():
         if lacking := tuple(sorted(wanted.items() - own.get(column, {}).items())):
@@ -273,39 +274,39 @@ def data_cells_filter(
         str(aws.client("sts").get_caller_identity()["Account"]),
     )
     where = {"TableCatalogId": catalog, "DatabaseName": database, "TableName": table, "Name": name}
-    want = {**where, "RowFilter": {"FilterExpression": rows}, "ColumnNames": columns}
-    have = current(lake.get_data_cells_filter, "EntityNotFoundException", **where)
-    if have is None:
-        yield Call(lake.create_data_cells_filter, {"TableData": want})
-    elif {key: have["DataCellsFilter"].get(key) for key in want} != want:
-        yield Call(lake.update_data_cells_filter, {"TableData": want})
+    desired = {**where, "RowFilter": {"FilterExpression": rows}, "ColumnNames": columns}
+    actual = current(lake.get_data_cells_filter, "EntityNotFoundException", **where)
+    if actual is None:
+        yield Call(lake.create_data_cells_filter, {"TableData": desired})
+    elif {key: actual["DataCellsFilter"].get(key) for key in desired} != desired:
+        yield Call(lake.update_data_cells_filter, {"TableData": desired})
 
 
 @resource
 def closed_database(name: str) -> Iterator[Call]:
     """A database that hands its new tables to nobody by default."""
     glue_client = aws.client("glue")
-    have = current(glue_client.get_database, glue.GONE, Name=name)
-    if have is None or have["Database"].get("CreateTableDefaultPermissions"):
+    actual = current(glue_client.get_database, glue.GONE, Name=name)
+    if actual is None or actual["Database"].get("CreateTableDefaultPermissions"):
         kept = {
             key: each
-            for key, each in (have or {}).get("Database", {}).items()
+            for key, each in (actual or {}).get("Database", {}).items()
             if key in ("Description", "LocationUri", "Parameters")
         }
-        want = {"Name": name, **kept, "CreateTableDefaultPermissions": []}
-        yield Call(glue_client.update_database, {"Name": name, "DatabaseInput": want})
+        desired = {"Name": name, **kept, "CreateTableDefaultPermissions": []}
+        yield Call(glue_client.update_database, {"Name": name, "DatabaseInput": desired})
 
 
 def _same_columns(entry: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    have = entry["Resource"].get("TableWithColumns", {})
-    return sorted(have.get("ColumnNames", [])) == sorted(wanted["ColumnNames"])
+    actual = entry["Resource"].get("TableWithColumns", {})
+    return sorted(actual.get("ColumnNames", [])) == sorted(wanted["ColumnNames"])
 
 
-def _tag(on: dict[str, Any], wanted: dict[str, str], have: dict[str, str]) -> Iterator[Call]:
+def _tag(on: dict[str, Any], wanted: dict[str, str], actual: dict[str, str]) -> Iterator[Call]:
     if lacking := [
         {"TagKey": key, "TagValues": [each]}
         for key, each in wanted.items()
-        if have.get(key) != each
+        if actual.get(key) != each
     ]:
         arguments = {"Resource": on, "LFTags": lacking}
         yield Call(aws.client("lakeformation").add_lf_tags_to_resource, arguments, until=_failures)

@@ -12,14 +12,14 @@ from lakebook.ensure import Call, resource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakebook.services.ec2 import Place
+    from lakebook.services.ec2 import Network
 
 LAST_RULE = 32767  # AWS's own, which denies the rest
 EPHEMERAL = {"From": 1024, "To": 65535}
 
 
 @resource
-def network_acl(name: str, place: Place, open_to: list[str]) -> Iterator[Call]:
+def network_acl(name: str, network: Network, open_to: list[str]) -> Iterator[Call]:
     """The default ACL of our VPC: everything from the ranges `open_to`, and answers from S3, whose
     addresses are public.
 
@@ -29,7 +29,7 @@ def network_acl(name: str, place: Place, open_to: list[str]) -> Iterator[Call]:
     del name
     client = aws.client("ec2")
     filters: list[Any] = [
-        {"Name": "vpc-id", "Values": [place.vpc()]},
+        {"Name": "vpc-id", "Values": [network.vpc()]},
         {"Name": "default", "Values": ["true"]},
     ]
     for acl in client.describe_network_acls(Filters=filters)["NetworkAcls"]:
@@ -38,7 +38,7 @@ def network_acl(name: str, place: Place, open_to: list[str]) -> Iterator[Call]:
             for each in acl["Entries"]
             if not each["Egress"] and each["RuleNumber"] != LAST_RULE
         ]
-        have = {each["RuleNumber"]: each for each in inbound}
+        actual = {each["RuleNumber"]: each for each in inbound}
         for number, rule in _rules(open_to).items():
             arguments = {
                 "NetworkAclId": acl["NetworkAclId"],
@@ -46,11 +46,11 @@ def network_acl(name: str, place: Place, open_to: list[str]) -> Iterator[Call]:
                 "Egress": False,
                 **rule,
             }
-            if number not in have:
+            if number not in actual:
                 yield Call(client.create_network_acl_entry, arguments)
-            elif not rule.items() <= have[number].items():
+            elif not rule.items() <= actual[number].items():
                 yield Call(client.replace_network_acl_entry, arguments)
-        for number in sorted(set(have) - set(_rules(open_to))):
+        for number in sorted(set(actual) - set(_rules(open_to))):
             arguments = {"NetworkAclId": acl["NetworkAclId"], "RuleNumber": number, "Egress": False}
             yield Call(client.delete_network_acl_entry, arguments)
 

@@ -36,12 +36,12 @@ def parts(
     return [document(*some) for some in found]
 
 
-def same(have: str | Mapping[str, Any] | None, want: dict[str, Any]) -> bool:
+def same(actual: str | Mapping[str, Any] | None, desired: dict[str, Any]) -> bool:
     """Whether two documents say the same: one value or a list of one, and the order of lists, do
     not matter to AWS.
     """
-    found = json.loads(have) if isinstance(have, str) else have
-    return found is not None and _plain(found) == _plain(want)
+    found = json.loads(actual) if isinstance(actual, str) else actual
+    return found is not None and _plain(found) == _plain(desired)
 
 
 def _plain(policy: Mapping[str, Any]) -> list[str]:

@@ -148,9 +148,9 @@ def people(account: Account) -> Any:
 def group(name: str, account: Account, description: str) -> Iterator[Call]:
     """A group, to which permissions are given."""
     quicksight = people(account)
-    want = {"AwsAccountId": account.names.account, "Namespace": "default", "GroupName": name}
-    if current(quicksight.describe_group, GONE, **want) is None:
-        yield Call(quicksight.create_group, {**want, "Description": description})
+    desired = {"AwsAccountId": account.names.account, "Namespace": "default", "GroupName": name}
+    if current(quicksight.describe_group, GONE, **desired) is None:
+        yield Call(quicksight.create_group, {**desired, "Description": description})
 
 
 @resource
@@ -161,8 +161,8 @@ def user(email: str, account: Account, role: str, groups: list[str]) -> Iterator
     quicksight, names = people(account), account.names
     where = {"AwsAccountId": names.account, "Namespace": "default"}
     name = user_name(account, email)
-    have = current(quicksight.describe_user, GONE, UserName=name, **where)
-    if have is None:
+    actual = current(quicksight.describe_user, GONE, UserName=name, **where)
+    if actual is None:
         identity = {
             "IdentityType": "IAM",
             "IamArn": names.role_arn("analyst"),
@@ -171,13 +171,13 @@ def user(email: str, account: Account, role: str, groups: list[str]) -> Iterator
         yield Call(
             quicksight.register_user, {**where, **identity, "Email": email, "UserRole": role}
         )
-    elif have["User"]["Role"] != role:
+    elif actual["User"]["Role"] != role:
         yield Call(
             quicksight.update_user, {**where, "UserName": name, "Email": email, "Role": role}
         )
     for each in groups:
         member = {**where, "GroupName": each, "MemberName": name}
-        if have is None or current(quicksight.describe_group_membership, GONE, **member) is None:
+        if actual is None or current(quicksight.describe_group_membership, GONE, **member) is None:
             yield Call(quicksight.create_group_membership, member)
 
 
@@ -187,34 +187,34 @@ def user_name(account: Account, email: str) -> str:
 
 
 @resource
-def data_source(name: str, account: Account, want: dict[str, Any]) -> Iterator[Call]:
+def data_source(name: str, account: Account, desired: dict[str, Any]) -> Iterator[Call]:
     """A data source that answers; `want` has Name, Type and DataSourceParameters. One that failed
     is tried again.
     """
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSourceId": name}
-    have = (current(quicksight.describe_data_source, GONE, **where) or {}).get("DataSource")
+    actual = (current(quicksight.describe_data_source, GONE, **where) or {}).get("DataSource")
     until = partial(_awaits_source, account, name)
-    if have is None:
-        yield Call(quicksight.create_data_source, {**where, **want}, until=until)
-    elif not _contains(have, want) or have["Status"].endswith("_FAILED"):
-        changed = {member: want[member] for member in ("Name", "DataSourceParameters")}
+    if actual is None:
+        yield Call(quicksight.create_data_source, {**where, **desired}, until=until)
+    elif not _contains(actual, desired) or actual["Status"].endswith("_FAILED"):
+        changed = {member: desired[member] for member in ("Name", "DataSourceParameters")}
         yield Call(quicksight.update_data_source, {**where, **changed}, until=until)
 
 
 @resource
 def data_set(
-    name: str, account: Account, want: dict[str, Any], timeout_seconds: float
+    name: str, account: Account, desired: dict[str, Any], timeout_seconds: float
 ) -> Iterator[Call]:
     """A data set in SPICE as CreateDataSet describes it; creating or changing one fills it."""
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSetId": name}
-    have = (current(quicksight.describe_data_set, GONE, **where) or {}).get("DataSet")
-    if have is None or not _contains(have, want):
-        method = quicksight.create_data_set if have is None else quicksight.update_data_set
+    actual = (current(quicksight.describe_data_set, GONE, **where) or {}).get("DataSet")
+    if actual is None or not _contains(actual, desired):
+        method = quicksight.create_data_set if actual is None else quicksight.update_data_set
         yield Call(
             method,
-            {**where, **want},
+            {**where, **desired},
             until=partial(_awaits_ingestion, account, name),
             timeout_seconds=timeout_seconds,
         )
@@ -259,7 +259,7 @@ def ingested(
 
 @resource
 def dashboard(
-    name: str, account: Account, want: dict[str, Any], fingerprint: str
+    name: str, account: Account, desired: dict[str, Any], fingerprint: str
 ) -> Iterator[Call]:
     """A dashboard whose newest version has this definition and is the one that readers see.
 
@@ -275,7 +275,7 @@ def dashboard(
     if not versions:
         yield Call(
             quicksight.create_dashboard,
-            {**where, **want, "VersionDescription": fingerprint},
+            {**where, **desired, "VersionDescription": fingerprint},
             until=until,
         )
         return
@@ -285,7 +285,7 @@ def dashboard(
         number += 1
         yield Call(
             quicksight.update_dashboard,
-            {**where, **want, "VersionDescription": fingerprint},
+            {**where, **desired, "VersionDescription": fingerprint},
             until=until,
         )
     if published(account, name) != number:
@@ -306,8 +306,10 @@ def permitted(
         kind
     ]
     where = {"AwsAccountId": account.names.account, member: name}
-    have = current(getattr(quicksight, f"describe_{kind}_permissions"), GONE, **where)
-    held = {each["Principal"]: set(each["Actions"]) for each in (have or {}).get("Permissions", [])}
+    actual = current(getattr(quicksight, f"describe_{kind}_permissions"), GONE, **where)
+    held = {
+        each["Principal"]: set(each["Actions"]) for each in (actual or {}).get("Permissions", [])
+    }
     grants = [
         {"Principal": who, "Actions": actions}
         for who, actions in wanted.items()
@@ -385,17 +387,18 @@ def _all(account: Account, method: str, member: str, **where: str) -> list[dict[
 
 
 def _awaits_source(account: Account, name: str, _answer: dict[str, Any]) -> str | None:
-    have = client(account).describe_data_source(
+    actual = client(account).describe_data_source(
         AwsAccountId=account.names.account, DataSourceId=name
     )["DataSource"]
-    if have["Status"].endswith("_FAILED"):
-        why = have.get("ErrorInfo", {})
+    if actual["Status"].endswith("_FAILED"):
+        why = actual.get("ErrorInfo", {})
         raise LakebookError(
-            f"QuickSight's data source {name} does not answer ({why.get('Type', have['Status'])}):"
-            f" {_sentence(why.get('Message', 'no reason given'))}; correct that and run this phase"
-            " again."
+            f"QuickSight's data source {name} does not answer"
+            f" ({why.get('Type', actual['Status'])}):"
+            f" {_sentence(why.get('Message', 'no reason given'))};"
+            " correct that and run this phase again."
         )
-    return None if have["Status"].endswith("_SUCCESSFUL") else str(have["Status"])
+    return None if actual["Status"].endswith("_SUCCESSFUL") else str(actual["Status"])
 
 
 def _awaits_ingestion(account: Account, name: str, answer: dict[str, Any]) -> str | None:
@@ -404,44 +407,48 @@ def _awaits_ingestion(account: Account, name: str, answer: dict[str, Any]) -> st
         "DataSetId": name,
         "IngestionId": answer["IngestionId"],
     }
-    have = client(account).describe_ingestion(**where)["Ingestion"]
-    if have["IngestionStatus"] in ("FAILED", "CANCELLED"):
-        why = have.get("ErrorInfo", {})
+    actual = client(account).describe_ingestion(**where)["Ingestion"]
+    if actual["IngestionStatus"] in ("FAILED", "CANCELLED"):
+        why = actual.get("ErrorInfo", {})
         raise LakebookError(
             f"QuickSight could not fill the data set {name}"
-            f" ({why.get('Type', have['IngestionStatus'])}):"
+            f" ({why.get('Type', actual['IngestionStatus'])}):"
             f" {_sentence(why.get('Message', 'no reason given'))}; readers still see the rows they"
             " saw before."
         )
-    return str(have["IngestionStatus"]) if have["IngestionStatus"] in WAITING else None
+    return str(actual["IngestionStatus"]) if actual["IngestionStatus"] in WAITING else None
 
 
 def _awaits_version(account: Account, name: str, answer: dict[str, Any]) -> str | None:
     number = int(answer["VersionArn"].rpartition("/")[2])
     where = {"AwsAccountId": account.names.account, "DashboardId": name, "VersionNumber": number}
-    have = client(account).describe_dashboard(**where)["Dashboard"]["Version"]
-    if have["Status"].endswith("_FAILED"):
+    actual = client(account).describe_dashboard(**where)["Dashboard"]["Version"]
+    if actual["Status"].endswith("_FAILED"):
         errors = "; ".join(
-            f"{each['Type']}: {_sentence(each['Message'])}" for each in have.get("Errors", [])
+            f"{each['Type']}: {_sentence(each['Message'])}" for each in actual.get("Errors", [])
         )
         raise LakebookError(
             f"QuickSight refused version {number} of the dashboard {name}"
-            f" ({errors or have['Status']}); correct its file: readers still see the version"
+            f" ({errors or actual['Status']}); correct its file: readers still see the version"
             " published before."
         )
-    return None if have["Status"].endswith("_SUCCESSFUL") else str(have["Status"])
+    return None if actual["Status"].endswith("_SUCCESSFUL") else str(actual["Status"])
 
 
 def _sentence(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def _contains(have: Any, want: Any) -> bool:
+def _contains(actual: Any, desired: Any) -> bool:
     """Whether all that is wanted is there; QuickSight adds defaults of its own."""
-    if isinstance(want, dict):
-        return isinstance(have, dict) and all(
-            name in have and _contains(have[name], each) for name, each in want.items()
+    if isinstance(desired, dict):
+        return isinstance(actual, dict) and all(
+            name in actual and _contains(actual[name], each) for name, each in desired.items()
         )
-    if isinstance(want, list):
-        return isinstance(have, list) and len(have) == len(want) and all(map(_contains, have, want))
-    return bool(have == want)
+    if isinstance(desired, list):
+        return (
+            isinstance(actual, list)
+            and len(actual) == len(desired)
+            and all(map(_contains, actual, desired))
+        )
+    return bool(actual == desired)

@@ -75,7 +75,7 @@ def compute(
             workgroup(name, name, subnet_ids, groups, base_capacity_rpus),
         ]
     if kind == PROVISIONED:
-        want = {
+        desired = {
             "DBName": database,
             "NodeType": node_type,
             "NumberOfNodes": nodes,
@@ -83,7 +83,7 @@ def compute(
         }
         return [
             subnet_group(name, subnet_ids, names.tags),
-            cluster(name, name, want, role, names.tags),
+            cluster(name, name, desired, role, names.tags),
         ]
     raise LakebookError(f"warehouse_kind says {kind!r}: write {SERVERLESS} or {PROVISIONED}.")
 
@@ -92,34 +92,36 @@ def compute(
 def subnet_group(name: str, subnet_ids: list[str], tags: dict[str, str]) -> Iterator[Call]:
     """The subnets that a cluster may be in."""
     redshift = aws.client("redshift")
-    have = current(
+    actual = current(
         redshift.describe_cluster_subnet_groups,
         "ClusterSubnetGroupNotFoundFault",
         ClusterSubnetGroupName=name,
     )
-    want = {"ClusterSubnetGroupName": name, "SubnetIds": subnet_ids}
-    if have is None:
+    desired = {"ClusterSubnetGroupName": name, "SubnetIds": subnet_ids}
+    if actual is None:
         rest = {"Description": f"lakebook {name}", "Tags": iam.as_list(tags)}
-        yield Call(redshift.create_cluster_subnet_group, {**want, **rest})
-    elif {each["SubnetIdentifier"] for each in have["ClusterSubnetGroups"][0]["Subnets"]} != set(
+        yield Call(redshift.create_cluster_subnet_group, {**desired, **rest})
+    elif {each["SubnetIdentifier"] for each in actual["ClusterSubnetGroups"][0]["Subnets"]} != set(
         subnet_ids
     ):
-        yield Call(redshift.modify_cluster_subnet_group, want)
+        yield Call(redshift.modify_cluster_subnet_group, desired)
 
 
 @resource
 def cluster(
-    name: str, group: str, want: dict[str, Any], role_arn: str, tags: dict[str, str]
+    name: str, group: str, desired: dict[str, Any], role_arn: str, tags: dict[str, str]
 ) -> Iterator[Call]:
     """A private, encrypted cluster whose administrator's password AWS keeps; other nodes or groups
     are given to one that is there.
     """
     redshift, until = aws.client("redshift"), partial(_awaits_cluster, name)
-    have = current(redshift.describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
-    size = {"ClusterType": "multi-node" if want["NumberOfNodes"] > 1 else "single-node"}
-    if have is None:
+    actual = current(redshift.describe_clusters, NO_CLUSTER, ClusterIdentifier=name)
+    size = {"ClusterType": "multi-node" if desired["NumberOfNodes"] > 1 else "single-node"}
+    if actual is None:
         nodes = (
-            {} if size["ClusterType"] == "single-node" else {"NumberOfNodes": want["NumberOfNodes"]}
+            {}
+            if size["ClusterType"] == "single-node"
+            else {"NumberOfNodes": desired["NumberOfNodes"]}
         )
         rest = {
             "MasterUsername": "administrator",
@@ -132,18 +134,18 @@ def cluster(
             "DefaultIamRoleArn": role_arn,
             "Tags": iam.as_list(tags),
         }
-        told = {key: each for key, each in want.items() if key != "NumberOfNodes"}
-        arguments = {"ClusterIdentifier": name, **size, **nodes, **told, **rest}
+        settings = {key: each for key, each in desired.items() if key != "NumberOfNodes"}
+        arguments = {"ClusterIdentifier": name, **size, **nodes, **settings, **rest}
         yield Call(redshift.create_cluster, arguments, until=until, timeout_seconds=1800)
         return
-    found = have["Clusters"][0]
+    found = actual["Clusters"][0]
     groups = [each["VpcSecurityGroupId"] for each in found["VpcSecurityGroups"]]
     now = {
         "NodeType": found["NodeType"],
         "NumberOfNodes": found["NumberOfNodes"],
         "VpcSecurityGroupIds": groups,
     }
-    if changes := {key: want[key] for key in now if now[key] != want[key]}:
+    if changes := {key: desired[key] for key in now if now[key] != desired[key]}:
         yield Call(
             redshift.modify_cluster,
             {"ClusterIdentifier": name, **changes},
@@ -165,9 +167,9 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
     Manager), the role that COPY uses.
     """
     redshift = aws.client("redshift-serverless")
-    have = current(redshift.get_namespace, GONE, namespaceName=name)
-    if have is None:
-        want = {
+    actual = current(redshift.get_namespace, GONE, namespaceName=name)
+    if actual is None:
+        desired = {
             "namespaceName": name,
             "dbName": database,
             "manageAdminPassword": True,
@@ -176,13 +178,13 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
         }
         yield Call(
             redshift.create_namespace,
-            want,
+            desired,
             until=partial(_awaits_namespace, name),
             retry_on="ValidationException",
         )
-    elif not any(role_arn in str(each) for each in have["namespace"].get("iamRoles", [])):
-        want = {"namespaceName": name, "iamRoles": [role_arn], "defaultIamRoleArn": role_arn}
-        yield Call(redshift.update_namespace, want, until=partial(_awaits_namespace, name))
+    elif not any(role_arn in str(each) for each in actual["namespace"].get("iamRoles", [])):
+        desired = {"namespaceName": name, "iamRoles": [role_arn], "defaultIamRoleArn": role_arn}
+        yield Call(redshift.update_namespace, desired, until=partial(_awaits_namespace, name))
 
 
 @resource
@@ -197,16 +199,16 @@ def workgroup(
     works.
     """
     redshift = aws.client("redshift-serverless")
-    have = current(redshift.get_workgroup, GONE, workgroupName=name)
-    want: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
+    actual = current(redshift.get_workgroup, GONE, workgroupName=name)
+    desired: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
     groups = {"securityGroupIds": security_group_ids}
-    if have is None:
+    if actual is None:
         arguments = {
             "workgroupName": name,
             "namespaceName": namespace_name,
             "subnetIds": subnet_ids,
             **groups,
-            **want,
+            **desired,
         }
         yield Call(
             redshift.create_workgroup,
@@ -214,10 +216,12 @@ def workgroup(
             until=partial(_awaits_workgroup, name),
             timeout_seconds=1800,
         )
-    elif not all(have["workgroup"].get(key) == each for key, each in {**want, **groups}.items()):
+    elif not all(
+        actual["workgroup"].get(key) == each for key, each in {**desired, **groups}.items()
+    ):
         yield Call(
             redshift.update_workgroup,
-            {"workgroupName": name, **groups, **want},
+            {"workgroupName": name, **groups, **desired},
             until=partial(_awaits_workgroup, name),
             timeout_seconds=1800,
         )
@@ -339,21 +343,21 @@ def _awaits_cluster(name: str, _answer: dict[str, Any]) -> str | None:
 
 
 def _awaits_statement(answer: dict[str, Any]) -> str | None:
-    have = aws.client("redshift-data").describe_statement(Id=answer["Id"])
-    if have["Status"] in ("FAILED", "ABORTED"):
+    actual = aws.client("redshift-data").describe_statement(Id=answer["Id"])
+    if actual["Status"] in ("FAILED", "ABORTED"):
         failed = next(
             (
                 each["QueryString"]
-                for each in have.get("SubStatements", [])
+                for each in actual.get("SubStatements", [])
                 if each["Status"] == "FAILED"
             ),
-            have.get("QueryString", ""),
+            actual.get("QueryString", ""),
         )
         raise LakebookError(
-            f"Redshift refused: {have.get('Error', have['Status'])} (in:"
+            f"Redshift refused: {actual.get('Error', actual['Status'])} (in:"
             f" {' '.join(failed.split())[:200]}); the transaction was rolled back."
         )
-    return None if have["Status"] == "FINISHED" else str(have["Status"])
+    return None if actual["Status"] == "FINISHED" else str(actual["Status"])
 
 
 def _value(field: Mapping[str, Any]) -> Any:

@@ -39,13 +39,18 @@ def bucket(
     s3 = aws.client("s3")
     exists = _exists(s3, name)
     if not exists:
-        place = (
+        region_settings = (
             {}
             if region == "us-east-1"
             else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         )
         lock = {"ObjectLockEnabledForBucket": True} if locked_days else {}
-        arguments = {"Bucket": name, "ObjectOwnership": "BucketOwnerEnforced", **place, **lock}
+        arguments = {
+            "Bucket": name,
+            "ObjectOwnership": "BucketOwnerEnforced",
+            **region_settings,
+            **lock,
+        }
         yield Call(s3.create_bucket, arguments)
         if tags:
             pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -69,8 +74,8 @@ def stored_object(uri: str, content: str | bytes) -> Iterator[Call]:
     """
     s3, (where, key) = aws.client("s3"), split(uri)
     digest = hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
-    have = current(s3.head_object, "404", Bucket=where, Key=key)
-    if have is None or have["Metadata"].get("sha256") != digest:
+    actual = current(s3.head_object, "404", Bucket=where, Key=key)
+    if actual is None or actual["Metadata"].get("sha256") != digest:
         yield Call(
             s3.put_object,
             {"Bucket": where, "Key": key, "Body": content, "Metadata": {"sha256": digest}},

@@ -76,25 +76,25 @@ def roles(names: Names) -> list[Resource]:
 
 
 @resource
-def trained(base_name: str, want: dict[str, Any], timeout_seconds: float) -> Iterator[Call]:
+def trained(base_name: str, desired: dict[str, Any], timeout_seconds: float) -> Iterator[Call]:
     """A training job of this name that Completed; a name is used up by any job, so another try has
     another number behind it.
 
     Raises LakebookError with the job's own reason when it fails.
     """
-    yield from _job("training", base_name, want, timeout_seconds)
+    yield from _job("training", base_name, desired, timeout_seconds)
 
 
 @resource
 def transformed(
-    base_name: str, want: dict[str, Any], output: str, timeout_seconds: float
+    base_name: str, desired: dict[str, Any], output: str, timeout_seconds: float
 ) -> Iterator[Call]:
     """A batch transform job of this name that Completed; what an earlier try left in `output` goes
     first.
 
     Raises LakebookError with the job's own reason when it fails.
     """
-    yield from _job("transform", base_name, want, timeout_seconds, output)
+    yield from _job("transform", base_name, desired, timeout_seconds, output)
 
 
 def completed(kind: str, base_name: str) -> dict[str, Any] | None:
@@ -130,7 +130,7 @@ def package_group(name: str, description: str, tags: dict[str, str]) -> Iterator
 
 
 @resource
-def package(group: str, want: Callable[[], dict[str, Any]], fact: str) -> Iterator[Call]:
+def package(group: str, desired: Callable[[], dict[str, Any]], fact: str) -> Iterator[Call]:
     """A version in the group whose metadata has this `fact` under `inputs`; it waits for somebody's
     approval.
     """
@@ -142,7 +142,7 @@ def package(group: str, want: Callable[[], dict[str, Any]], fact: str) -> Iterat
                 "ModelPackageGroupName": group,
                 "ModelApprovalStatus": "PendingManualApproval",
                 "CustomerMetadataProperties": {"inputs": fact},
-                **want(),
+                **desired(),
             },
         )
 
@@ -168,14 +168,18 @@ def card(name: str, content: Callable[[], dict[str, Any]], tags: dict[str, str])
     """A model card, a draft until somebody approves it; another content is another version of
     it.
     """
-    sagemaker, want = aws.client("sagemaker"), content()
-    have = current(sagemaker.describe_model_card, NOT_FOUND, ModelCardName=name)
-    if have is None:
-        arguments = {"ModelCardName": name, "Content": json.dumps(want), "ModelCardStatus": "Draft"}
+    sagemaker, desired = aws.client("sagemaker"), content()
+    actual = current(sagemaker.describe_model_card, NOT_FOUND, ModelCardName=name)
+    if actual is None:
+        arguments = {
+            "ModelCardName": name,
+            "Content": json.dumps(desired),
+            "ModelCardStatus": "Draft",
+        }
         yield Call(sagemaker.create_model_card, {**arguments, "Tags": iam.as_list(tags)})
-    elif json.loads(have["Content"]) != want:
+    elif json.loads(actual["Content"]) != desired:
         yield Call(
-            sagemaker.update_model_card, {"ModelCardName": name, "Content": json.dumps(want)}
+            sagemaker.update_model_card, {"ModelCardName": name, "Content": json.dumps(desired)}
         )
 
 
@@ -195,7 +199,7 @@ def studio(
         "ExecutionRole": names.role_arn("data-scientist"),
         "SecurityGroups": security_group_ids,
     }
-    want = {
+    desired = {
         "AuthMode": "IAM",
         "DefaultUserSettings": settings,
         "SubnetIds": subnet_ids,
@@ -204,17 +208,17 @@ def studio(
         "Tags": iam.as_list(names.tags),
     }
     name = names.resource("studio")
-    return [domain(name, want), *(user_profile(each, name) for each in people)]
+    return [domain(name, desired), *(user_profile(each, name) for each in people)]
 
 
 @resource
-def domain(name: str, want: dict[str, Any]) -> Iterator[Call]:
+def domain(name: str, desired: dict[str, Any]) -> Iterator[Call]:
     """A Studio domain that is InService."""
     if domain_id(name) is None:
         method = aws.client("sagemaker").create_domain
         yield Call(
             method,
-            {"DomainName": name, **want},
+            {"DomainName": name, **desired},
             until=lambda _: _awaits_domain(name),
             retry_on=GONE,
         )
@@ -244,7 +248,7 @@ def domain_id(name: str) -> str | None:
 
 
 def _job(
-    kind: str, base_name: str, want: dict[str, Any], timeout_seconds: float, output: str = ""
+    kind: str, base_name: str, desired: dict[str, Any], timeout_seconds: float, output: str = ""
 ) -> Iterator[Call]:
     sagemaker, member = aws.client("sagemaker"), _member(kind)
     tries = _jobs(kind, base_name)
@@ -265,7 +269,7 @@ def _job(
     name = f"{base_name}-{len(tries) + 1}"
     yield Call(
         getattr(sagemaker, f"create_{kind}_job"),
-        {f"{member}Name": name, **want},
+        {f"{member}Name": name, **desired},
         until=lambda _: _awaits_job(kind, name),
         timeout_seconds=timeout_seconds,
         retry_on="ValidationException",

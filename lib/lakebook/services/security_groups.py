@@ -14,7 +14,7 @@ from lakebook.services import ec2
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakebook.services.ec2 import Place
+    from lakebook.services.ec2 import Network
 
 HTTPS = 443
 PHASES = ("dms", "glue", "redshift", "sagemaker")
@@ -41,9 +41,9 @@ class Rule:
         return {**ports, "UserIdGroupPairs": [{"GroupId": ec2.group_id(self.peer)}]}
 
 
-def groups(place: Place, on_premises_cidr: str, source_port: int) -> list[Resource]:
+def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Resource]:
     """All groups first, as their rules speak of one another, then the rules of each."""
-    names = place.names
+    names = network.names
     endpoints = names.resource("endpoints")
     out = [Rule("out", endpoints, HTTPS, HTTPS), Rule("out", "s3", HTTPS, HTTPS)]
     every = {names.resource(each): list(out) for each in PHASES}
@@ -56,18 +56,18 @@ def groups(place: Place, on_premises_cidr: str, source_port: int) -> list[Resour
         ]
     every[endpoints] = [Rule("in", names.resource(each), HTTPS, HTTPS) for each in PHASES]
     return [
-        *(security_group(each, place) for each in every),
+        *(security_group(each, network) for each in every),
         *(rules_of(each, wanted) for each, wanted in every.items()),
     ]
 
 
 @resource
-def security_group(name: str, place: Place) -> Iterator[Call]:
+def security_group(name: str, network: Network) -> Iterator[Call]:
     """A group in the VPC, found by its name."""
     client = aws.client("ec2")
     if ec2.group_id(name).startswith("<"):
-        tags = ec2.tag_specifications("security-group", name, place.names.tags)
-        arguments = {"GroupName": name, "Description": f"lakebook {name}", "VpcId": place.vpc()}
+        tags = ec2.tag_specifications("security-group", name, network.names.tags)
+        arguments = {"GroupName": name, "Description": f"lakebook {name}", "VpcId": network.vpc()}
         yield Call(client.create_security_group, {**arguments, "TagSpecifications": tags})
 
 
@@ -82,11 +82,11 @@ def rules_of(name: str, wanted: list[Rule]) -> Iterator[Call]:
         "out": (client.authorize_security_group_egress, client.revoke_security_group_egress),
     }
     for way, (authorize, revoke) in methods.items():
-        have = _permissions(client, group_id, way)
-        want = [each.permission() for each in sorted(wanted) if each.direction == way]
-        if missing := [each for each in want if each not in have]:
+        actual = _permissions(client, group_id, way)
+        desired = [each.permission() for each in sorted(wanted) if each.direction == way]
+        if missing := [each for each in desired if each not in actual]:
             yield Call(authorize, {"GroupId": group_id, "IpPermissions": missing})
-        if extra := [each for each in have if each not in want]:
+        if extra := [each for each in actual if each not in desired]:
             yield Call(revoke, {"GroupId": group_id, "IpPermissions": extra})
 
 
@@ -114,14 +114,14 @@ def _permission(rule: dict[str, Any]) -> dict[str, Any]:
         if rule["IpProtocol"] == "-1"
         else {"FromPort": rule["FromPort"], "ToPort": rule["ToPort"]}
     )
-    have = {"IpProtocol": rule["IpProtocol"], **ports}
+    actual = {"IpProtocol": rule["IpProtocol"], **ports}
     if "CidrIpv4" in rule:
-        return {**have, "IpRanges": [{"CidrIp": rule["CidrIpv4"]}]}
+        return {**actual, "IpRanges": [{"CidrIp": rule["CidrIpv4"]}]}
     if "CidrIpv6" in rule:
-        return {**have, "Ipv6Ranges": [{"CidrIpv6": rule["CidrIpv6"]}]}
+        return {**actual, "Ipv6Ranges": [{"CidrIpv6": rule["CidrIpv6"]}]}
     if "PrefixListId" in rule:
-        return {**have, "PrefixListIds": [{"PrefixListId": rule["PrefixListId"]}]}
-    return {**have, "UserIdGroupPairs": [{"GroupId": rule["ReferencedGroupInfo"]["GroupId"]}]}
+        return {**actual, "PrefixListIds": [{"PrefixListId": rule["PrefixListId"]}]}
+    return {**actual, "UserIdGroupPairs": [{"GroupId": rule["ReferencedGroupInfo"]["GroupId"]}]}
 
 
 def _s3_prefix_list() -> str:

@@ -121,13 +121,13 @@ def log_group(
     """
     logs = aws.client("logs")
     found = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    have = next((each for each in found if each["logGroupName"] == name), None)
+    actual = next((each for each in found if each["logGroupName"] == name), None)
     key = kms.key_arn(key_alias)
-    if have is None:
+    if actual is None:
         yield Call(logs.create_log_group, {"logGroupName": name, "kmsKeyId": key, "tags": tags})
-    elif have.get("kmsKeyId") != key:
+    elif actual.get("kmsKeyId") != key:
         yield Call(logs.associate_kms_key, {"logGroupName": name, "kmsKeyId": key})
-    kept = have.get("retentionInDays", 0) if have else 0
+    kept = actual.get("retentionInDays", 0) if actual else 0
     if retention_days and kept != retention_days:
         yield Call(
             logs.put_retention_policy, {"logGroupName": name, "retentionInDays": retention_days}

@@ -17,7 +17,7 @@ from lakebook.services.network_acl import network_acl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakebook.services.ec2 import Place
+    from lakebook.services.ec2 import Network
 
 ZONES = 3  # Redshift Serverless wants three
 SUBNET_BITS = 4  # a /16 is cut into /20
@@ -31,61 +31,64 @@ ALIVE = [
 ]
 
 
-def network(place: Place, cidr: str, on_premises_cidr: str) -> list[Resource]:
+def network(in_network: Network, cidr: str, on_premises_cidr: str) -> list[Resource]:
     """VPC, default security group without rules, and private subnets; only what no parameter names
     as existing.
 
     Raises LakebookError when the ranges overlap, or `cidr` is no network of /16 to /24.
     """
-    names = place.names
-    if place.subnet_ids:
-        place.subnets()  # they exist, in two zones or more
+    names = in_network.names
+    if in_network.subnet_ids:
+        in_network.subnets()  # they exist, in two zones or more
         return []
     parts = _parts(cidr, on_premises_cidr)
     ours = [
         vpc(names.resource("vpc"), cidr, names.tags),
-        empty_default_group("of the VPC", place),
-        network_acl("of the VPC", place, [each for each in (cidr, on_premises_cidr) if each]),
+        empty_default_group("of the VPC", in_network),
+        network_acl("of the VPC", in_network, [each for each in (cidr, on_premises_cidr) if each]),
     ]
     zones = aws.client("ec2").describe_availability_zones(
         Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}]
     )
     chosen = sorted(each["ZoneName"] for each in zones["AvailabilityZones"])[:ZONES]
     return [
-        *([] if place.vpc_id else ours),
+        *([] if in_network.vpc_id else ours),
         *(
-            subnet(f"{names.resource('private')}-{zone[-1]}", place, str(part), zone)
+            subnet(f"{names.resource('private')}-{zone[-1]}", in_network, str(part), zone)
             for zone, part in zip(chosen, parts, strict=False)
         ),
     ]
 
 
 def routes(
-    place: Place, on_premises_cidr: str, transit_gateway_id: str, virtual_private_gateway_id: str
+    in_network: Network,
+    on_premises_cidr: str,
+    transit_gateway_id: str,
+    virtual_private_gateway_id: str,
 ) -> list[Resource]:
     """The private route table with the way to the source through a gateway that exists, if one is
     named; none for subnets not ours.
     """
-    if place.subnet_ids:
+    if in_network.subnet_ids:
         return []
     target: dict[str, str] = {}
     attached: list[Resource] = []
     if transit_gateway_id:
         target, attached = (
             {"TransitGatewayId": transit_gateway_id},
-            [transit_gateway_attachment(transit_gateway_id, place)],
+            [transit_gateway_attachment(transit_gateway_id, in_network)],
         )
     elif virtual_private_gateway_id:
         target, attached = (
             {"GatewayId": virtual_private_gateway_id},
-            [virtual_private_gateway(virtual_private_gateway_id, place)],
+            [virtual_private_gateway(virtual_private_gateway_id, in_network)],
         )
     if target and not on_premises_cidr:
         raise LakebookError(
             "A gateway is named but on_premises_cidr is empty; say which range lies behind it."
         )
     wanted = {on_premises_cidr: target} if target else {}
-    return [*attached, route_table(place.names.resource("private"), place, wanted)]
+    return [*attached, route_table(in_network.names.resource("private"), in_network, wanted)]
 
 
 @resource
@@ -93,13 +96,13 @@ def vpc(name: str, cidr: str, tags: dict[str, str]) -> Iterator[Call]:
     """A VPC with DNS, found by its Name; raises LakebookError when one of that name has another
     range, which never changes.
     """
-    client, have = aws.client("ec2"), ec2.described("Vpcs", name)
-    if have and have[0]["CidrBlock"] != cidr:
+    client, actual = aws.client("ec2"), ec2.described("Vpcs", name)
+    if actual and actual[0]["CidrBlock"] != cidr:
         raise LakebookError(
-            f"The VPC {name} has the range {have[0]['CidrBlock']}, not {cidr}, and a VPC's range"
+            f"The VPC {name} has the range {actual[0]['CidrBlock']}, not {cidr}, and a VPC's range"
             " cannot change: correct vpc_cidr."
         )
-    if not have:
+    if not actual:
         arguments = {
             "CidrBlock": cidr,
             "TagSpecifications": ec2.tag_specifications("vpc", name, tags),
@@ -109,50 +112,50 @@ def vpc(name: str, cidr: str, tags: dict[str, str]) -> Iterator[Call]:
     for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
         asked: Any = attribute[0].lower() + attribute[1:]
         if (
-            not have
+            not actual
             or not client.describe_vpc_attribute(VpcId=vpc_id, Attribute=asked)[attribute]["Value"]
         ):
             yield Call(client.modify_vpc_attribute, {"VpcId": vpc_id, attribute: {"Value": True}})
 
 
 @resource
-def subnet(name: str, place: Place, cidr: str, zone: str) -> Iterator[Call]:
+def subnet(name: str, in_network: Network, cidr: str, zone: str) -> Iterator[Call]:
     """A private subnet; raises LakebookError when one of that name has another range, or the VPC
     has no room for it.
     """
-    client, have = aws.client("ec2"), ec2.described("Subnets", name)
-    if have and have[0]["CidrBlock"] != cidr:
+    client, actual = aws.client("ec2"), ec2.described("Subnets", name)
+    if actual and actual[0]["CidrBlock"] != cidr:
         raise LakebookError(
-            f"The subnet {name} has the range {have[0]['CidrBlock']}, not {cidr}, and a subnet's"
+            f"The subnet {name} has the range {actual[0]['CidrBlock']}, not {cidr}, and a subnet's"
             " range cannot change: correct vpc_cidr."
         )
-    if not have:
-        if place.vpc_id:
-            _check_room(place.vpc_id, cidr)
-        tags = ec2.tag_specifications("subnet", name, place.names.tags)
+    if not actual:
+        if in_network.vpc_id:
+            _check_room(in_network.vpc_id, cidr)
+        tags = ec2.tag_specifications("subnet", name, in_network.names.tags)
         yield Call(
             client.create_subnet,
             {
-                "VpcId": place.vpc(),
+                "VpcId": in_network.vpc(),
                 "CidrBlock": cidr,
                 "AvailabilityZone": zone,
                 "TagSpecifications": tags,
             },
         )
-    elif have[0]["MapPublicIpOnLaunch"]:
+    elif actual[0]["MapPublicIpOnLaunch"]:
         yield Call(
             client.modify_subnet_attribute,
-            {"SubnetId": have[0]["SubnetId"], "MapPublicIpOnLaunch": {"Value": False}},
+            {"SubnetId": actual[0]["SubnetId"], "MapPublicIpOnLaunch": {"Value": False}},
         )
 
 
 @resource
-def empty_default_group(name: str, place: Place) -> Iterator[Call]:
+def empty_default_group(name: str, in_network: Network) -> Iterator[Call]:
     """The default security group of our VPC without any rule, so that nothing works by accident
     (Security Hub control EC2.2).
     """
     del name
-    client, vpc_id = aws.client("ec2"), place.vpc()
+    client, vpc_id = aws.client("ec2"), in_network.vpc()
     filters: list[Any] = [
         {"Name": "vpc-id", "Values": [vpc_id]},
         {"Name": "group-name", "Values": ["default"]},
@@ -171,17 +174,21 @@ def empty_default_group(name: str, place: Place) -> Iterator[Call]:
 
 
 @resource
-def route_table(name: str, place: Place, wanted: dict[str, dict[str, str]]) -> Iterator[Call]:
+def route_table(
+    name: str, in_network: Network, wanted: dict[str, dict[str, str]]
+) -> Iterator[Call]:
     """The table of our subnets: the routes wanted (range: gateway) and no other but the VPC's own
     and its endpoints'.
     """
     client, found = aws.client("ec2"), ec2.described("RouteTables", name)
     if not found:
-        tags = ec2.tag_specifications("route-table", name, place.names.tags)
-        yield Call(client.create_route_table, {"VpcId": place.vpc(), "TagSpecifications": tags})
+        tags = ec2.tag_specifications("route-table", name, in_network.names.tags)
+        yield Call(
+            client.create_route_table, {"VpcId": in_network.vpc(), "TagSpecifications": tags}
+        )
     table_id = ec2.find("RouteTables", name) or f"<the route table {name}>"
-    yield from _associations(client, table_id, place)
-    have = (
+    yield from _associations(client, table_id, in_network)
+    actual = (
         {
             each["DestinationCidrBlock"]: each
             for each in found[0]["Routes"]
@@ -192,11 +199,11 @@ def route_table(name: str, place: Place, wanted: dict[str, dict[str, str]]) -> I
     )
     for cidr, target in wanted.items():
         arguments = {"RouteTableId": table_id, "DestinationCidrBlock": cidr, **target}
-        if cidr not in have:
+        if cidr not in actual:
             yield Call(client.create_route, arguments)
-        elif not target.items() <= have[cidr].items():
+        elif not target.items() <= actual[cidr].items():
             yield Call(client.replace_route, arguments)
-    for cidr, route in have.items():
+    for cidr, route in actual.items():
         if cidr not in wanted and route.get("GatewayId") != "local":
             yield Call(
                 client.delete_route, {"RouteTableId": table_id, "DestinationCidrBlock": cidr}
@@ -204,32 +211,32 @@ def route_table(name: str, place: Place, wanted: dict[str, dict[str, str]]) -> I
 
 
 @resource
-def transit_gateway_attachment(transit_gateway_id: str, place: Place) -> Iterator[Call]:
+def transit_gateway_attachment(transit_gateway_id: str, in_network: Network) -> Iterator[Call]:
     """Our subnets attached to a transit gateway that exists; its owner may have to accept that."""
     client = aws.client("ec2")
-    if not _attachment(transit_gateway_id, place):
+    if not _attachment(transit_gateway_id, in_network):
         tags = ec2.tag_specifications(
-            "transit-gateway-attachment", place.names.resource("vpc"), place.names.tags
+            "transit-gateway-attachment", in_network.names.resource("vpc"), in_network.names.tags
         )
         arguments = {
             "TransitGatewayId": transit_gateway_id,
-            "VpcId": place.vpc(),
-            "SubnetIds": place.ids(),
+            "VpcId": in_network.vpc(),
+            "SubnetIds": in_network.ids(),
             "TagSpecifications": tags,
         }
         yield Call(
             client.create_transit_gateway_vpc_attachment,
             arguments,
-            until=partial(_awaits_attachment, transit_gateway_id, place),
+            until=partial(_awaits_attachment, transit_gateway_id, in_network),
         )
 
 
 @resource
-def virtual_private_gateway(gateway_id: str, place: Place) -> Iterator[Call]:
+def virtual_private_gateway(gateway_id: str, in_network: Network) -> Iterator[Call]:
     """A virtual private gateway that exists, attached to our VPC; raises LakebookError when it is
     attached to another.
     """
-    client, vpc_id = aws.client("ec2"), place.vpc()
+    client, vpc_id = aws.client("ec2"), in_network.vpc()
     found = client.describe_vpn_gateways(VpnGatewayIds=[gateway_id])["VpnGateways"][0]
     held = [
         each["VpcId"]
@@ -284,15 +291,17 @@ def _check_room(vpc_id: str, cidr: str) -> None:
             )
 
 
-def _associations(client: Any, table_id: str, place: Place) -> Iterator[Call]:
-    ids = place.ids()
+def _associations(client: Any, table_id: str, in_network: Network) -> Iterator[Call]:
+    ids = in_network.ids()
     tables = client.describe_route_tables(
         Filters=[{"Name": "association.subnet-id", "Values": ids}]
     )["RouteTables"]
     pairs = [(table["RouteTableId"], each) for table in tables for each in table["Associations"]]
-    have = {each.get("SubnetId"): (table, each["RouteTableAssociationId"]) for table, each in pairs}
+    actual = {
+        each.get("SubnetId"): (table, each["RouteTableAssociationId"]) for table, each in pairs
+    }
     for subnet_id in ids:
-        table, association = have.get(subnet_id, (None, None))
+        table, association = actual.get(subnet_id, (None, None))
         if table is None:
             yield Call(
                 client.associate_route_table, {"RouteTableId": table_id, "SubnetId": subnet_id}
@@ -309,9 +318,13 @@ def _awaits_vpc(name: str, _answer: dict[str, Any]) -> str | None:
     return None if found and found[0]["State"] == "available" else "pending"
 
 
-def _attachment(transit_gateway_id: str, place: Place) -> str | None:
+def _attachment(transit_gateway_id: str, in_network: Network) -> str | None:
     """The state of our attachment, or None."""
-    values = {"vpc-id": [place.vpc()], "transit-gateway-id": [transit_gateway_id], "state": ALIVE}
+    values = {
+        "vpc-id": [in_network.vpc()],
+        "transit-gateway-id": [transit_gateway_id],
+        "state": ALIVE,
+    }
     filters: list[Any] = [{"Name": name, "Values": each} for name, each in values.items()]
     found = aws.client("ec2").describe_transit_gateway_vpc_attachments(Filters=filters)[
         "TransitGatewayVpcAttachments"
@@ -320,7 +333,7 @@ def _attachment(transit_gateway_id: str, place: Place) -> str | None:
 
 
 def _awaits_attachment(
-    transit_gateway_id: str, place: Place, _answer: dict[str, Any]
+    transit_gateway_id: str, in_network: Network, _answer: dict[str, Any]
 ) -> str | None:
-    state = _attachment(transit_gateway_id, place) or "absent"
+    state = _attachment(transit_gateway_id, in_network) or "absent"
     return None if state == "available" else state

@@ -16,7 +16,7 @@ from lakebook.services import ec2, iam, policies
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lakebook.services.ec2 import Place
+    from lakebook.services.ec2 import Network
 
 ALIVE = (
     "pendingAcceptance",
@@ -29,32 +29,34 @@ ALIVE = (
 )
 
 
-def endpoints(place: Place, services: list[str]) -> list[Resource]:
+def endpoints(network: Network, services: list[str]) -> list[Resource]:
     """The free gateway endpoint for S3, and an interface endpoint in every subnet, metered by the
     hour, for each service.
 
     Raises LakebookError for a service that has no endpoint in this Region. An endpoint that is
     there but not ours stays as it is.
     """
-    region = place.names.region
+    region = network.names.region
     wanted = [f"com.amazonaws.{region}.{each}" for each in services]
     _check_offered(wanted)
     return [
-        gateway_endpoint(f"com.amazonaws.{region}.s3", place),
-        *(interface_endpoint(each, place) for each in wanted),
+        gateway_endpoint(f"com.amazonaws.{region}.s3", network),
+        *(interface_endpoint(each, network) for each in wanted),
     ]
 
 
 @resource
-def gateway_endpoint(service_name: str, place: Place) -> Iterator[Call]:
+def gateway_endpoint(service_name: str, network: Network) -> Iterator[Call]:
     """A route to S3 in the subnets' route tables, for buckets of this account alone."""
-    client, have = aws.client("ec2"), endpoint(service_name, place, "Gateway")
-    policy, tables = gateway_policy(place.names.account), place.route_tables()
-    if have is None:
-        tags = ec2.tag_specifications("vpc-endpoint", place.names.resource("s3"), place.names.tags)
+    client, actual = aws.client("ec2"), endpoint(service_name, network, "Gateway")
+    policy, tables = gateway_policy(network.names.account), network.route_tables()
+    if actual is None:
+        tags = ec2.tag_specifications(
+            "vpc-endpoint", network.names.resource("s3"), network.names.tags
+        )
         arguments = {
             "VpcEndpointType": "Gateway",
-            "VpcId": place.vpc(),
+            "VpcId": network.vpc(),
             "ServiceName": service_name,
             "RouteTableIds": tables,
             "PolicyDocument": json.dumps(policy),
@@ -63,35 +65,35 @@ def gateway_endpoint(service_name: str, place: Place) -> Iterator[Call]:
         yield Call(
             client.create_vpc_endpoint,
             arguments,
-            until=partial(_awaits, service_name, place, "Gateway"),
+            until=partial(_awaits, service_name, network, "Gateway"),
         )
-    elif iam.is_ours(have.get("Tags", []), place.names.tags):
+    elif iam.is_ours(actual.get("Tags", []), network.names.tags):
         changes = _changes(
-            have, policy, {"RouteTableIds": (set(have["RouteTableIds"]), set(tables))}
+            actual, policy, {"RouteTableIds": (set(actual["RouteTableIds"]), set(tables))}
         )
         if changes:
             yield Call(
-                client.modify_vpc_endpoint, {"VpcEndpointId": have["VpcEndpointId"], **changes}
+                client.modify_vpc_endpoint, {"VpcEndpointId": actual["VpcEndpointId"], **changes}
             )
 
 
 @resource
-def interface_endpoint(service_name: str, place: Place) -> Iterator[Call]:
+def interface_endpoint(service_name: str, network: Network) -> Iterator[Call]:
     """A private address of a service in every subnet, under its usual name, for callers of this
     account and our groups alone.
     """
-    client, have = aws.client("ec2"), endpoint(service_name, place, "Interface")
-    policy = interface_policy(place.names.account)
+    client, actual = aws.client("ec2"), endpoint(service_name, network, "Interface")
+    policy = interface_policy(network.names.account)
     group, subnets = (
-        ec2.security_group_ids(place.names, "endpoints"),
-        _offered_subnets(service_name, place),
+        ec2.security_group_ids(network.names, "endpoints"),
+        _offered_subnets(service_name, network),
     )
-    if have is None:
-        name = place.names.resource(service_name.rpartition(".")[2])
-        tags = ec2.tag_specifications("vpc-endpoint", name, place.names.tags)
+    if actual is None:
+        name = network.names.resource(service_name.rpartition(".")[2])
+        tags = ec2.tag_specifications("vpc-endpoint", name, network.names.tags)
         arguments = {
             "VpcEndpointType": "Interface",
-            "VpcId": place.vpc(),
+            "VpcId": network.vpc(),
             "ServiceName": service_name,
             "SubnetIds": subnets,
             "SecurityGroupIds": group,
@@ -102,28 +104,28 @@ def interface_endpoint(service_name: str, place: Place) -> Iterator[Call]:
         yield Call(
             client.create_vpc_endpoint,
             arguments,
-            until=partial(_awaits, service_name, place, "Interface"),
+            until=partial(_awaits, service_name, network, "Interface"),
         )
-    elif iam.is_ours(have.get("Tags", []), place.names.tags):
+    elif iam.is_ours(actual.get("Tags", []), network.names.tags):
         sets = {
-            "SubnetIds": (set(have["SubnetIds"]), set(subnets)),
-            "SecurityGroupIds": ({each["GroupId"] for each in have["Groups"]}, set(group)),
+            "SubnetIds": (set(actual["SubnetIds"]), set(subnets)),
+            "SecurityGroupIds": ({each["GroupId"] for each in actual["Groups"]}, set(group)),
         }
-        changes = _changes(have, policy, sets) | (
-            {} if have["PrivateDnsEnabled"] else {"PrivateDnsEnabled": True}
+        changes = _changes(actual, policy, sets) | (
+            {} if actual["PrivateDnsEnabled"] else {"PrivateDnsEnabled": True}
         )
         if changes:
             yield Call(
-                client.modify_vpc_endpoint, {"VpcEndpointId": have["VpcEndpointId"], **changes}
+                client.modify_vpc_endpoint, {"VpcEndpointId": actual["VpcEndpointId"], **changes}
             )
 
 
-def endpoint(service_name: str, place: Place, kind: str) -> dict[str, Any] | None:
+def endpoint(service_name: str, network: Network, kind: str) -> dict[str, Any] | None:
     """The endpoint of the VPC for a service, as EC2 describes it, or None; one that is going does
     not count.
     """
     filters: list[Any] = [
-        {"Name": "vpc-id", "Values": [place.vpc()]},
+        {"Name": "vpc-id", "Values": [network.vpc()]},
         {"Name": "service-name", "Values": [service_name]},
     ]
     found = aws.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
@@ -137,12 +139,12 @@ def endpoint(service_name: str, place: Place, kind: str) -> dict[str, Any] | Non
     )
 
 
-def unavailable(place: Place, services: list[str]) -> list[str]:
+def unavailable(network: Network, services: list[str]) -> list[str]:
     """The services without an endpoint that is available, S3 among them."""
-    wanted = {f"com.amazonaws.{place.names.region}.{each}": "Interface" for each in services}
-    wanted = {f"com.amazonaws.{place.names.region}.s3": "Gateway", **wanted}
+    wanted = {f"com.amazonaws.{network.names.region}.{each}": "Interface" for each in services}
+    wanted = {f"com.amazonaws.{network.names.region}.s3": "Gateway", **wanted}
     found = {
-        name: endpoint(name, place, kind) or {"State": "absent"} for name, kind in wanted.items()
+        name: endpoint(name, network, kind) or {"State": "absent"} for name, kind in wanted.items()
     }
     return [
         f"{name}: {each['State']}"
@@ -178,10 +180,10 @@ def interface_policy(account: str) -> dict[str, Any]:
 
 
 def _changes(
-    have: dict[str, Any], policy: dict[str, Any], sets: dict[str, tuple[set[str], set[str]]]
+    actual: dict[str, Any], policy: dict[str, Any], sets: dict[str, tuple[set[str], set[str]]]
 ) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if not policies.same(have["PolicyDocument"], policy):
+    if not policies.same(actual["PolicyDocument"], policy):
         changes["PolicyDocument"] = json.dumps(policy)
     for member, (found, wanted) in sets.items():
         changes |= {f"Add{member}": sorted(wanted - found)} if wanted - found else {}
@@ -199,15 +201,17 @@ def _check_offered(service_names: list[str]) -> None:
             )
 
 
-def _offered_subnets(service_name: str, place: Place) -> list[str]:
+def _offered_subnets(service_name: str, network: Network) -> list[str]:
     """The subnets in Availability Zones where the service has endpoints."""
     found = aws.client("ec2").describe_vpc_endpoint_services(ServiceNames=[service_name])[
         "ServiceDetails"
     ]
     zones = {zone for each in found for zone in each["AvailabilityZones"]}
-    return sorted(each["SubnetId"] for each in place.subnets() if each["AvailabilityZone"] in zones)
+    return sorted(
+        each["SubnetId"] for each in network.subnets() if each["AvailabilityZone"] in zones
+    )
 
 
-def _awaits(service_name: str, place: Place, kind: str, _answer: dict[str, Any]) -> str | None:
-    have = endpoint(service_name, place, kind) or {"State": "absent"}
-    return None if have["State"].lower() == "available" else str(have["State"])
+def _awaits(service_name: str, network: Network, kind: str, _answer: dict[str, Any]) -> str | None:
+    actual = endpoint(service_name, network, kind) or {"State": "absent"}
+    return None if actual["State"].lower() == "available" else str(actual["State"])

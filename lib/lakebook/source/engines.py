@@ -21,7 +21,7 @@ class _Connects(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """How to connect to a kind of database, and the port it listens at unless told otherwise."""
+    """How to connect to a kind of database, and the port it listens at by default."""
 
     connect: _Connects
     default_port: int
