@@ -92,7 +92,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def up(options: argparse.Namespace) -> None:
-    """Start in the background, unless it runs already, and print the export lines once it is ready."""
+    """Start in the background, unless it runs already, and print the export lines once it is
+    ready.
+    """
     running = _running(options.data)
     if running and options.source and running["source"] != _label(_source(options.source)):
         raise LocalAwsError(
@@ -116,7 +118,9 @@ def down(options: argparse.Namespace) -> None:
 
 
 def scenario(options: argparse.Namespace) -> None:
-    """Break one hop of the stand-in that runs, mend everything (clear), or list what can be broken."""
+    """Break one hop of the stand-in that runs, mend everything (clear), or list what can be
+    broken.
+    """
     running = _running(options.data)
     if not running:
         raise LocalAwsError(

@@ -121,7 +121,7 @@ def _principals(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     statements = document["Statement"]
     for each in statements if isinstance(statements, list) else [statements]:
         principal = each["Principal"]
-        told = principal.get("AWS", []) if isinstance(principal, dict) else []
-        for arn in [told] if isinstance(told, str) else told:
+        request = principal.get("AWS", []) if isinstance(principal, dict) else []
+        for arn in [request] if isinstance(request, str) else request:
             if (found := PRINCIPAL.fullmatch(arn)) and found[1] == ACCOUNT:
                 yield found[2], found[3]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Call:
-    """One API call on its way: who asks what of which service, and what moto itself would answer."""
+    """One API call on its way: who asks what of which service, and what moto itself would
+    answer.
+    """
 
     service: str  # as botocore names it: "dms", "glue", "redshift-data"
     operation: str  # "CreateReplicationTask"

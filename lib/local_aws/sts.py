@@ -28,21 +28,21 @@ class Sts(Service):
         """Credentials of a role's session
         (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
         """
-        told, found = call.parameters, role(call.parameters["RoleArn"])
+        request, found = call.parameters, role(call.parameters["RoleArn"])
         seconds = _duration_seconds(
-            call.principal, told, int(found.max_session_duration or CHAINED_SECONDS)
+            call.principal, request, int(found.max_session_duration or CHAINED_SECONDS)
         )
-        policies = _session_policies(told, found.account_id)
+        policies = _session_policies(request, found.account_id)
         answer = call.moto()
         key, started = answer["Credentials"]["AccessKeyId"], datetime.datetime.now(datetime.UTC)
         expires = started + datetime.timedelta(seconds=seconds)
         session = role_session(
-            told["RoleArn"],
-            told["RoleSessionName"],
+            request["RoleArn"],
+            request["RoleSessionName"],
             key,
             account=found.account_id,
             session_policies=policies,
-            session_tags=tuple({**_role_tags(found), **request_tags(told)}.items()),
+            session_tags=tuple({**_role_tags(found), **request_tags(request)}.items()),
             started=started,
             expires=expires,
         )
@@ -52,12 +52,12 @@ class Sts(Service):
 
     def GetSessionToken(self, call: Call) -> dict[str, Any]:
         """Temporary credentials of the user itself."""
-        caller, told = call.principal, call.parameters
+        caller, request = call.principal, call.parameters
         if caller.type != "IAMUser" or caller.started:
             raise ApiError(
                 "AccessDenied", "Cannot call GetSessionToken with session credentials", 403
             )
-        seconds = int(told.get("DurationSeconds", DEFAULT_TOKEN_SECONDS))
+        seconds = int(request.get("DurationSeconds", DEFAULT_TOKEN_SECONDS))
         if not SHORTEST_SECONDS <= seconds <= LONGEST_TOKEN_SECONDS:
             raise _invalid(
                 f"DurationSeconds must be between {SHORTEST_SECONDS} and {LONGEST_TOKEN_SECONDS}."
@@ -85,8 +85,8 @@ class Sts(Service):
         return {"UserId": who.id, "Account": who.account, "Arn": who.arn}
 
 
-def _duration_seconds(caller: Principal, told: dict[str, Any], longest: int) -> int:
-    seconds = int(told.get("DurationSeconds", CHAINED_SECONDS))
+def _duration_seconds(caller: Principal, request: dict[str, Any], longest: int) -> int:
+    seconds = int(request.get("DurationSeconds", CHAINED_SECONDS))
     if seconds < SHORTEST_SECONDS:
         raise _invalid(
             f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy"
@@ -104,11 +104,11 @@ def _duration_seconds(caller: Principal, told: dict[str, Any], longest: int) -> 
     return seconds
 
 
-def _session_policies(told: dict[str, Any], account: str) -> tuple[str, ...]:
+def _session_policies(request: dict[str, Any], account: str) -> tuple[str, ...]:
     """The inline session policy and the managed ones; raises ApiError for one that is none."""
     known = iam_backends[account]["aws"].managed_policies
-    found = [told["Policy"]] if told.get("Policy") else []
-    for each in told.get("PolicyArns", []):
+    found = [request["Policy"]] if request.get("Policy") else []
+    for each in request.get("PolicyArns", []):
         policy = known.get(each["arn"])
         if policy is None:
             raise _invalid(f"The policy {each['arn']} does not exist or is not attachable.")

@@ -168,7 +168,9 @@ def from_wire(value: Any, shape: Any) -> Any:
 
 
 def to_wire(value: Any, shape: Any) -> Any:
-    """A response as JSON: only members of the model, timestamps as epoch seconds, blobs as base64."""
+    """A response as JSON: only members of the model, timestamps as epoch seconds, blobs as
+    base64.
+    """
     kind = shape.type_name if shape is not None else None
     if value is None:
         return None

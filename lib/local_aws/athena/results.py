@@ -130,7 +130,9 @@ def write(
     kept: Path,
     csv: Path,
 ) -> None:
-    """Run a query and write its values, as texts, to a file of Arrow for the API and a CSV for S3."""
+    """Run a query and write its values, as texts, to a file of Arrow for the API and a CSV for
+    S3.
+    """
     schema = pyarrow.schema([(str(number), pyarrow.string()) for number in range(len(columns))])
     reader = connection.execute(texts(sql, columns)).to_arrow_reader(ROWS_AT_ONCE)
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")

@@ -1,4 +1,6 @@
-"""Amazon Athena: workgroups, and queries over the Data Catalog that DuckDB runs with Trino's rules."""
+"""Amazon Athena: workgroups, and queries over the Data Catalog that DuckDB runs with Trino's
+rules.
+"""
 
 from __future__ import annotations
 
@@ -72,13 +74,13 @@ class Athena(Service):
 
     def CreateWorkGroup(self, call: Call) -> dict[str, Any]:
         """A workgroup; InvalidRequestException when it exists."""
-        told = call.parameters
-        _refuse(told, "Tags")
+        request = call.parameters
+        _refuse(request, "Tags")
         with self.lock:
-            if told["Name"] in self.workgroups:
+            if request["Name"] in self.workgroups:
                 raise _invalid("WorkGroup is already created")
-            self.workgroups[told["Name"]] = _workgroup(
-                told["Name"], told.get("Configuration", {}), told.get("Description", "")
+            self.workgroups[request["Name"]] = _workgroup(
+                request["Name"], request.get("Configuration", {}), request.get("Description", "")
             )
         return {}
 
@@ -88,12 +90,12 @@ class Athena(Service):
 
     def UpdateWorkGroup(self, call: Call) -> dict[str, Any]:
         """The workgroup with other settings; the rest stays."""
-        told, group = call.parameters, self._workgroup(call.parameters["WorkGroup"])
-        updates = told.get("ConfigurationUpdates", {})
+        request, group = call.parameters, self._workgroup(call.parameters["WorkGroup"])
+        updates = request.get("ConfigurationUpdates", {})
         _refuse(updates, *NOT_HERE)
         with self.lock:
-            group["State"] = told.get("State", group["State"])
-            group["Description"] = told.get("Description", group["Description"])
+            group["State"] = request.get("State", group["State"])
+            group["Description"] = request.get("Description", group["Description"])
             configuration = group["Configuration"]
             configuration |= {name: updates[name] for name in SETTINGS if name in updates}
             changes = updates.get("ResultConfigurationUpdates", {})
@@ -147,28 +149,28 @@ class Athena(Service):
         """The id of a query that now waits to run; InvalidRequestException when it cannot be a
         query at all.
         """
-        told = call.parameters
-        _refuse(told, "EngineConfiguration")
+        request = call.parameters
+        _refuse(request, "EngineConfiguration")
         with self.lock:
-            token = told.get("ClientRequestToken")
+            token = request.get("ClientRequestToken")
             if token and token in self.tokens:
                 before, query_id = self.tokens[token]
-                if before != told:
+                if before != request:
                     raise _invalid("Idempotent parameters do not match")
                 return {"QueryExecutionId": query_id}
             execution = self._execution(call)
             self.executions[execution.job.id] = execution
             if token:
-                self.tokens[token] = (told, execution.job.id)
+                self.tokens[token] = (request, execution.job.id)
         execution.thread.start()
         return {"QueryExecutionId": execution.job.id}
 
     def _execution(self, call: Call) -> Execution:
-        told = call.parameters
-        group = self._workgroup(told.get("WorkGroup", "primary"))
+        request = call.parameters
+        group = self._workgroup(request.get("WorkGroup", "primary"))
         if group["State"] != "ENABLED":
             raise _invalid(f"WorkGroup {group['Name']} is disabled.")
-        sql, kind = told["QueryString"], kind_of(told["QueryString"])
+        sql, kind = request["QueryString"], kind_of(request["QueryString"])
         if len(sql.encode()) > LONGEST_QUERY_BYTES:
             raise _invalid(
                 f"Query string length exceeds the maximum of {LONGEST_QUERY_BYTES} bytes"
@@ -180,10 +182,10 @@ class Athena(Service):
             )
         if kind.ending == ".csv":
             _check_syntax(sql)
-        context = told.get("QueryExecutionContext", {})
+        context = request.get("QueryExecutionContext", {})
         if context.get("Catalog", CATALOG).lower() != CATALOG:
             raise ApiError("NotInLocalAws", "local_aws has no catalog but AwsDataCatalog.", 501)
-        results = self._results(group, told)
+        results = self._results(group, request)
         folder, enforced = (
             results["OutputLocation"].rstrip("/") + "/",
             group["Configuration"]["EnforceWorkGroupConfiguration"],
@@ -195,7 +197,7 @@ class Athena(Service):
             sql.strip().rstrip(";"),
             database,
             folder,
-            told.get("ExecutionParameters", []),
+            request.get("ExecutionParameters", []),
             enforced=enforced
             and bool(group["Configuration"].get("ResultConfiguration", {}).get("OutputLocation")),
         )
@@ -205,18 +207,18 @@ class Athena(Service):
             "QueryExecutionContext": {**context, **({"Database": database} if database else {})},
             "WorkGroup": group["Name"],
             "EngineVersion": ENGINE_VERSION,
-            "ExecutionParameters": told.get("ExecutionParameters"),
+            "ExecutionParameters": request.get("ExecutionParameters"),
             "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
         }
         return Execution(job, kind, described, self.slots)
 
-    def _results(self, group: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    def _results(self, group: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         """Where results go: the workgroup decides when it enforces its settings or nothing else is
         said.
         """
         own, asked = (
             group["Configuration"].get("ResultConfiguration", {}),
-            told.get("ResultConfiguration", {}),
+            request.get("ResultConfiguration", {}),
         )
         enforced = group["Configuration"]["EnforceWorkGroupConfiguration"] and own.get(
             "OutputLocation"
@@ -335,31 +337,34 @@ class Athena(Service):
 
     def GetTableMetadata(self, call: Call) -> dict[str, Any]:
         """A table of Glue; MetadataException when there is none."""
-        told = call.parameters
+        request = call.parameters
         return {
             "TableMetadata": _table(
                 self._ask(
-                    call, "get_table", DatabaseName=told["DatabaseName"], Name=told["TableName"]
+                    call,
+                    "get_table",
+                    DatabaseName=request["DatabaseName"],
+                    Name=request["TableName"],
                 )["Table"]
             )
         }
 
     def ListTableMetadata(self, call: Call) -> dict[str, Any]:
         """The tables of a database of Glue."""
-        told = call.parameters
-        self._ask(call, "get_database", Name=told["DatabaseName"])
+        request = call.parameters
+        self._ask(call, "get_database", Name=request["DatabaseName"])
         pages = (
             self._glue(call)
             .get_paginator("get_tables")
             .paginate(
-                DatabaseName=told["DatabaseName"],
-                **({"Expression": told["Expression"]} if "Expression" in told else {}),
+                DatabaseName=request["DatabaseName"],
+                **({"Expression": request["Expression"]} if "Expression" in request else {}),
             )
         )
         return _page(
             "TableMetadataList",
             [_table(each) for page in pages for each in page["TableList"]],
-            told,
+            request,
             50,
         )
 
@@ -408,12 +413,12 @@ def _invalid(message: str) -> ApiError:
     return ApiError("InvalidRequestException", message)
 
 
-def _refuse(told: dict[str, Any], *names: str) -> None:
+def _refuse(request: dict[str, Any], *names: str) -> None:
     if found := [
         name
         for name in names
-        if told.get(name) not in (None, [], {})
-        and not (name == "ManagedQueryResultsConfiguration" and not told[name].get("Enabled"))
+        if request.get(name) not in (None, [], {})
+        and not (name == "ManagedQueryResultsConfiguration" and not request[name].get("Enabled"))
     ]:
         raise ApiError(
             "NotInLocalAws", f"local_aws does not do athena with {', '.join(found)}.", 501

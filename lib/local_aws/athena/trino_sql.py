@@ -202,7 +202,9 @@ def _check_functions(tree: exp.Expr, text: str) -> None:
 
 
 def _name_columns(tree: exp.Expr) -> None:
-    """Give nameless columns Trino's names, `_col0`, and forget qualifiers that name the database."""
+    """Give nameless columns Trino's names, `_col0`, and forget qualifiers that name the
+    database.
+    """
     for select in tree.find_all(exp.Select):
         for place, each in enumerate(select.expressions):
             if (

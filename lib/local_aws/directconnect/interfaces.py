@@ -40,63 +40,65 @@ class Interfaces(Lines):
         """A private virtual interface, `pending` and then `down` until a router answers at its
         other end.
         """
-        told = call.parameters["newPrivateVirtualInterface"]
-        if bool(told.get("virtualGatewayId")) == bool(told.get("directConnectGatewayId")):
+        request = call.parameters["newPrivateVirtualInterface"]
+        if bool(request.get("virtualGatewayId")) == bool(request.get("directConnectGatewayId")):
             raise client_error("Give either a virtualGatewayId or a directConnectGatewayId.")
         return self.shown(
-            self.add_interface(new_id("dxvif"), call.parameters["connectionId"], "private", told)
+            self.add_interface(new_id("dxvif"), call.parameters["connectionId"], "private", request)
         )
 
     def CreateTransitVirtualInterface(self, call: Call) -> Record:
         """The same for a Direct Connect gateway that leads to transit gateways."""
-        told = call.parameters["newTransitVirtualInterface"]
+        request = call.parameters["newTransitVirtualInterface"]
         identity = new_id("dxvif")
         return {
             "virtualInterface": self.shown(
-                self.add_interface(identity, call.parameters["connectionId"], "transit", told)
+                self.add_interface(identity, call.parameters["connectionId"], "transit", request)
             )
         }
 
-    def add_interface(self, identity: str, connection: str, kind: str, told: Record) -> Record:
+    def add_interface(self, identity: str, connection: str, kind: str, request: Record) -> Record:
         """Keep a virtual interface under an id; `told` is as the Create operations take it."""
         with self.lock:
             line = find(self.connections, connection, "Connection")
             if self.connection_state(line) in ("deleted", "rejected"):
                 raise client_error(f"Connection {connection} is {line['connectionState']}.")
-            self._check(connection, told)
+            self._check(connection, request)
             record: Record = {
                 **{
-                    name: told[name]
+                    name: request[name]
                     for name in ("virtualInterfaceName", "vlan", "virtualGatewayId")
-                    if name in told
+                    if name in request
                 },
                 "ownerAccount": ACCOUNT,
                 "virtualInterfaceId": identity,
                 "location": line["location"],
                 "connectionId": connection,
                 "virtualInterfaceType": kind,
-                "amazonSideAsn": self.amazon_asn(told.get("directConnectGatewayId")),
-                "directConnectGatewayId": told.get("directConnectGatewayId"),
+                "amazonSideAsn": self.amazon_asn(request.get("directConnectGatewayId")),
+                "directConnectGatewayId": request.get("directConnectGatewayId"),
                 "virtualInterfaceState": "available",
-                "mtu": told.get("mtu", 1500),
+                "mtu": request.get("mtu", 1500),
                 "jumboFrameCapable": True,
                 "region": self.stand_in.region,
-                "siteLinkEnabled": told.get("enableSiteLink", False),
+                "siteLinkEnabled": request.get("enableSiteLink", False),
                 **{name: DEVICE[name] for name in ("awsDeviceV2", "awsLogicalDeviceId")},
                 "settled_at": time.monotonic() + settings.settle_seconds,
             }
-            record["peers"] = [_peer(told)]
+            record["peers"] = [_peer(request)]
             self.interfaces[identity] = record
-            self.keep_tags(self.arn("dxvif", identity), told)
+            self.keep_tags(self.arn("dxvif", identity), request)
             self.routes_changed()
         return record
 
-    def _check(self, connection: str, told: Record) -> None:
-        if not 1 <= told.get("vlan", 0) <= 4094:
+    def _check(self, connection: str, request: Record) -> None:
+        if not 1 <= request.get("vlan", 0) <= 4094:
             raise client_error("The VLAN must be between 1 and 4094.")
-        if any(each["vlan"] == told["vlan"] for each in self.interfaces_on(connection)):
-            raise client_error(f"VLAN {told['vlan']} is already in use on connection {connection}.")
-        if told.get("mtu", 1500) not in MTUS:
+        if any(each["vlan"] == request["vlan"] for each in self.interfaces_on(connection)):
+            raise client_error(
+                f"VLAN {request['vlan']} is already in use on connection {connection}."
+            )
+        if request.get("mtu", 1500) not in MTUS:
             raise client_error(f"The MTU must be one of {', '.join(map(str, MTUS))}.")
 
     def amazon_asn(self, gateway: str | None) -> int:
@@ -115,24 +117,24 @@ class Interfaces(Lines):
 
     def DescribeVirtualInterfaces(self, call: Call) -> Record:
         """One virtual interface, those on a connection, or all."""
-        told, found = call.parameters, list(self.interfaces.values())
-        if identity := told.get("virtualInterfaceId"):
+        request, found = call.parameters, list(self.interfaces.values())
+        if identity := request.get("virtualInterfaceId"):
             found = [find(self.interfaces, identity, "Virtual interface")]
-        if connection := told.get("connectionId"):
+        if connection := request.get("connectionId"):
             find(self.connections, connection, "Connection")
             found = [each for each in found if each["connectionId"] == connection]
         return page(call, "virtualInterfaces", [self.shown(each) for each in found])
 
     def UpdateVirtualInterfaceAttributes(self, call: Call) -> Record:
         """The virtual interface with another name, MTU or SiteLink."""
-        told = call.parameters
-        record = find(self.interfaces, told["virtualInterfaceId"], "Virtual interface")
-        if told.get("mtu", 1500) not in MTUS:
+        request = call.parameters
+        record = find(self.interfaces, request["virtualInterfaceId"], "Virtual interface")
+        if request.get("mtu", 1500) not in MTUS:
             raise client_error(f"The MTU must be one of {', '.join(map(str, MTUS))}.")
         record.update(
-            {name: told[name] for name in ("mtu", "virtualInterfaceName") if name in told}
+            {name: request[name] for name in ("mtu", "virtualInterfaceName") if name in request}
         )
-        record["siteLinkEnabled"] = told.get("enableSiteLink", record["siteLinkEnabled"])
+        record["siteLinkEnabled"] = request.get("enableSiteLink", record["siteLinkEnabled"])
         return self.shown(record)
 
     def DeleteVirtualInterface(self, call: Call) -> Record:
@@ -161,15 +163,15 @@ class Interfaces(Lines):
         """The virtual interface without a peer, named by id or by ASN and customer address; the
         last one stays.
         """
-        told = call.parameters
-        record = find(self.interfaces, told["virtualInterfaceId"], "Virtual interface")
+        request = call.parameters
+        record = find(self.interfaces, request["virtualInterfaceId"], "Virtual interface")
         members = [
-            name for name in ("bgpPeerId", "asn", "asnLong", "customerAddress") if name in told
+            name for name in ("bgpPeerId", "asn", "asnLong", "customerAddress") if name in request
         ]
         found = [
             each
             for each in record["peers"]
-            if members and all(each.get(name) == told[name] for name in members)
+            if members and all(each.get(name) == request[name] for name in members)
         ]
         if not found or len(record["peers"]) == 1:
             raise client_error(
@@ -184,10 +186,10 @@ class Interfaces(Lines):
         """What the customer's network announces (accepted) and what AWS announces to it
         (advertised), while BGP is up.
         """
-        told = call.parameters
+        request = call.parameters
         record, filters = (
-            find(self.interfaces, told["virtualInterfaceId"], "Virtual interface"),
-            told.get("filters") or {},
+            find(self.interfaces, request["virtualInterfaceId"], "Virtual interface"),
+            request.get("filters") or {},
         )
         routes = [
             _route(record, each, "accepted", record["peers"][0]["asnLong"])
@@ -222,19 +224,19 @@ class Interfaces(Lines):
 
     def StartBgpFailoverTest(self, call: Call) -> Record:
         """A test that keeps peers down for some minutes."""
-        told = call.parameters
+        request = call.parameters
         with self.lock:
-            record = find(self.interfaces, told["virtualInterfaceId"], "Virtual interface")
+            record = find(self.interfaces, request["virtualInterfaceId"], "Virtual interface")
             if self.interface_state(record) != "available":
                 raise client_error(
                     f"Virtual interface {record['virtualInterfaceId']} is not available."
                 )
-            minutes = told.get("testDurationInMinutes", 180)
+            minutes = request.get("testDurationInMinutes", 180)
             if not 1 <= minutes <= LONGEST_TEST_MINUTES:
                 raise client_error(
                     f"testDurationInMinutes must be between 1 and {LONGEST_TEST_MINUTES}."
                 )
-            peers = told.get("bgpPeers") or [each["bgpPeerId"] for each in record["peers"]]
+            peers = request.get("bgpPeers") or [each["bgpPeerId"] for each in record["peers"]]
             if unknown := set(peers) - {each["bgpPeerId"] for each in record["peers"]}:
                 raise client_error(f"There is no BGP peer {', '.join(sorted(unknown))}.")
             now = datetime.datetime.now(datetime.UTC)
@@ -341,19 +343,19 @@ class Interfaces(Lines):
         }
 
 
-def _peer(told: Record) -> Record:
+def _peer(request: Record) -> Record:
     """A BGP peer; addresses that are not given are taken from AWS's 169.254.0.0/16."""
-    asn = told.get("asnLong") or told.get("asn")
+    asn = request.get("asnLong") or request.get("asn")
     if not asn or not 1 <= asn <= 4294967294:
         raise client_error("An ASN between 1 and 4294967294 is required.")
     peer = {
         "bgpPeerId": new_id("dxpeer"),
         "asn": asn if asn < LARGEST_SHORT_ASN else 0,
         "asnLong": asn,
-        "authKey": told.get("authKey") or uuid.uuid4().hex[:24],
-        "addressFamily": told.get("addressFamily", "ipv4"),
-        "amazonAddress": told.get("amazonAddress", "169.254.255.1/30"),
-        "customerAddress": told.get("customerAddress", "169.254.255.2/30"),
+        "authKey": request.get("authKey") or uuid.uuid4().hex[:24],
+        "addressFamily": request.get("addressFamily", "ipv4"),
+        "amazonAddress": request.get("amazonAddress", "169.254.255.1/30"),
+        "customerAddress": request.get("customerAddress", "169.254.255.2/30"),
         "bgpPeerState": "available",
     }
     for name in ("amazonAddress", "customerAddress"):

@@ -67,31 +67,31 @@ class Lines(Service):
         """A connection that is `requested`, and soon `available`: nobody waits days for a letter of
         authorization here.
         """
-        told = call.parameters
-        if told["location"] != LOCATION["locationCode"]:
+        request = call.parameters
+        if request["location"] != LOCATION["locationCode"]:
             raise client_error(
-                f"Location {told['location']} is not valid; local_aws has"
+                f"Location {request['location']} is not valid; local_aws has"
                 f" {LOCATION['locationCode']}."
             )
-        if told["bandwidth"] not in LOCATION["availablePortSpeeds"]:
-            raise client_error(f"Bandwidth {told['bandwidth']} is not valid.")
-        if told.get("lagId") or told.get("requestMACSec"):
+        if request["bandwidth"] not in LOCATION["availablePortSpeeds"]:
+            raise client_error(f"Bandwidth {request['bandwidth']} is not valid.")
+        if request.get("lagId") or request.get("requestMACSec"):
             raise ApiError(
                 "NotInLocalAws", "local_aws makes no connections in LAGs or with MACsec.", 501
             )
-        return self._shown_connection(self.add_connection(new_id("dxcon"), told))
+        return self._shown_connection(self.add_connection(new_id("dxcon"), request))
 
-    def add_connection(self, identity: str, told: Record) -> Record:
+    def add_connection(self, identity: str, request: Record) -> Record:
         """Keep a connection under an id; `told` is as CreateConnection takes it."""
         with self.lock:
             record = {
                 "ownerAccount": ACCOUNT,
                 "connectionId": identity,
-                "connectionName": told["connectionName"],
+                "connectionName": request["connectionName"],
                 "connectionState": "available",
                 "region": self.stand_in.region,
-                "location": told["location"],
-                "bandwidth": told["bandwidth"],
+                "location": request["location"],
+                "bandwidth": request["bandwidth"],
                 "jumboFrameCapable": True,
                 "hasLogicalRedundancy": "unknown",
                 "macSecCapable": False,
@@ -100,7 +100,7 @@ class Lines(Service):
                 "settled_at": time.monotonic() + settings.settle_seconds,
             }
             self.connections[identity] = record
-            self.keep_tags(self.arn("dxcon", identity), told)
+            self.keep_tags(self.arn("dxcon", identity), request)
         return record
 
     def DescribeConnections(self, call: Call) -> Record:
@@ -155,9 +155,9 @@ class Lines(Service):
         region = "" if kind == "dx-gateway" else self.stand_in.region
         return f"arn:aws:directconnect:{region}:{ACCOUNT}:{kind}/{identity}"
 
-    def keep_tags(self, arn: str, told: Record) -> None:
+    def keep_tags(self, arn: str, request: Record) -> None:
         """Remember the tags of a new thing."""
-        self.tags[arn] = {each["key"]: each.get("value", "") for each in told.get("tags") or []}
+        self.tags[arn] = {each["key"]: each.get("value", "") for each in request.get("tags") or []}
 
     def tags_of(self, arn: str) -> list[dict[str, str]]:
         """The tags of a thing as Direct Connect shows them."""

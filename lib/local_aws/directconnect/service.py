@@ -40,16 +40,16 @@ class DirectConnect(Interfaces):
         """A gateway, `available` at once as on AWS."""
         return {"directConnectGateway": self.add_gateway(str(uuid.uuid4()), call.parameters)}
 
-    def add_gateway(self, identity: str, told: Record) -> Record:
+    def add_gateway(self, identity: str, request: Record) -> Record:
         """Keep a gateway under an id; `told` is as CreateDirectConnectGateway takes it."""
         self.gateways[identity] = {
             "directConnectGatewayId": identity,
-            "directConnectGatewayName": told["directConnectGatewayName"],
-            "amazonSideAsn": told.get("amazonSideAsn", AMAZON_ASN),
+            "directConnectGatewayName": request["directConnectGatewayName"],
+            "amazonSideAsn": request.get("amazonSideAsn", AMAZON_ASN),
             "ownerAccount": ACCOUNT,
             "directConnectGatewayState": "available",
         }
-        self.keep_tags(self.arn("dx-gateway", identity), told)
+        self.keep_tags(self.arn("dx-gateway", identity), request)
         return self._shown_gateway(self.gateways[identity])
 
     def _shown_gateway(self, record: Record) -> Record:
@@ -87,11 +87,11 @@ class DirectConnect(Interfaces):
 
     def CreateDirectConnectGatewayAssociation(self, call: Call) -> Record:
         """An association that is `associating`, and soon `associated`."""
-        told = call.parameters
-        record = find(self.gateways, told["directConnectGatewayId"], "Direct Connect Gateway")
-        target = told.get("gatewayId") or told.get("virtualGatewayId") or ""
+        request = call.parameters
+        record = find(self.gateways, request["directConnectGatewayId"], "Direct Connect Gateway")
+        target = request.get("gatewayId") or request.get("virtualGatewayId") or ""
         prefixes = [
-            each["cidr"] for each in told.get("addAllowedPrefixesToDirectConnectGateway") or []
+            each["cidr"] for each in request.get("addAllowedPrefixesToDirectConnectGateway") or []
         ]
         with self.lock:
             self._check_target(record, target, prefixes)
@@ -158,15 +158,17 @@ class DirectConnect(Interfaces):
         return [each["CidrBlock"] for each in found]
 
     def DescribeDirectConnectGatewayAssociations(self, call: Call) -> Record:
-        """The associations of a gateway, of a virtual private or transit gateway, or one by its id."""
-        told = call.parameters
+        """The associations of a gateway, of a virtual private or transit gateway, or one by its
+        id.
+        """
+        request = call.parameters
         members = {
             "associationId": "associationId",
             "directConnectGatewayId": "directConnectGatewayId",
             "associatedGatewayId": "target",
             "virtualGatewayId": "target",
         }
-        asked = {mine: told[name] for name, mine in members.items() if told.get(name)}
+        asked = {mine: request[name] for name, mine in members.items() if request.get(name)}
         if not asked:
             raise client_error(
                 "Give an associationId, a directConnectGatewayId or an associatedGatewayId."
@@ -184,15 +186,16 @@ class DirectConnect(Interfaces):
 
     def UpdateDirectConnectGatewayAssociation(self, call: Call) -> Record:
         """The association, `updating` for a moment, with other allowed prefixes."""
-        told = call.parameters
+        request = call.parameters
         with self.lock:
-            record = find(self.associations, told["associationId"], "Association")
+            record = find(self.associations, request["associationId"], "Association")
             added = [
-                each["cidr"] for each in told.get("addAllowedPrefixesToDirectConnectGateway") or []
+                each["cidr"]
+                for each in request.get("addAllowedPrefixesToDirectConnectGateway") or []
             ]
             removed = [
                 each["cidr"]
-                for each in told.get("removeAllowedPrefixesToDirectConnectGateway") or []
+                for each in request.get("removeAllowedPrefixesToDirectConnectGateway") or []
             ]
             for prefix in added:
                 _check_network(prefix)
@@ -203,9 +206,9 @@ class DirectConnect(Interfaces):
 
     def DeleteDirectConnectGatewayAssociation(self, call: Call) -> Record:
         """The association, `disassociating`; named by its id, or by both gateways."""
-        told = call.parameters
-        ends = (told.get("directConnectGatewayId"), told.get("virtualGatewayId"))
-        identity = told.get("associationId") or next(
+        request = call.parameters
+        ends = (request.get("directConnectGatewayId"), request.get("virtualGatewayId"))
+        identity = request.get("associationId") or next(
             (
                 k
                 for k, e in self.associations.items()
@@ -222,8 +225,11 @@ class DirectConnect(Interfaces):
 
     def DescribeDirectConnectGatewayAttachments(self, call: Call) -> Record:
         """The virtual interfaces of a gateway, or the gateway of a virtual interface."""
-        told = call.parameters
-        gateway, interface = told.get("directConnectGatewayId"), told.get("virtualInterfaceId")
+        request = call.parameters
+        gateway, interface = (
+            request.get("directConnectGatewayId"),
+            request.get("virtualInterfaceId"),
+        )
         if not gateway and not interface:
             raise client_error("Give a directConnectGatewayId, a virtualInterfaceId or both.")
         found = [

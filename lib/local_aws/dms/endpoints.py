@@ -84,8 +84,8 @@ class Endpoints(Instances):
 
     def CreateEndpoint(self, call: Call) -> dict[str, Any]:
         """An endpoint that is `active`."""
-        told = call.parameters
-        kind = (told["EndpointType"], told["EngineName"])
+        request = call.parameters
+        kind = (request["EndpointType"], request["EngineName"])
         if kind not in ENGINES:
             raise not_here(
                 f"a DMS {kind[0]} endpoint of engine {kind[1]}, only a postgres source and an s3"
@@ -95,11 +95,11 @@ class Endpoints(Instances):
             check_new(
                 self.endpoints.values(),
                 "EndpointIdentifier",
-                told["EndpointIdentifier"],
+                request["EndpointIdentifier"],
                 "Endpoint",
             )
             arn, display = self.arn("endpoint", call), ENGINES[kind][0]
-            kept = {member: told[member] for member in KEPT if member in told}
+            kept = {member: request[member] for member in KEPT if member in request}
             endpoint = {
                 "SslMode": "none",
                 **kept,
@@ -107,7 +107,7 @@ class Endpoints(Instances):
                 "EngineDisplayName": display,
                 "Status": "active",
             }
-            self.endpoints[arn] = self._settled(endpoint, told)
+            self.endpoints[arn] = self._settled(endpoint, request)
             self.keep_tags(arn, call)
         return {"Endpoint": self.endpoints[arn]}
 
@@ -127,32 +127,32 @@ class Endpoints(Instances):
         """The endpoint with the given settings changed (replaced with ExactSettings); its
         connections need new tests.
         """
-        told, arn = call.parameters, call.parameters["EndpointArn"]
+        request, arn = call.parameters, call.parameters["EndpointArn"]
         with self.lock:
             endpoint = copy.deepcopy(find(self.endpoints, arn, "Endpoint"))
             self._check_idle(arn)
             if (
-                told.get("EndpointIdentifier", endpoint["EndpointIdentifier"])
+                request.get("EndpointIdentifier", endpoint["EndpointIdentifier"])
                 != endpoint["EndpointIdentifier"]
             ):
                 check_new(
                     self.endpoints.values(),
                     "EndpointIdentifier",
-                    told["EndpointIdentifier"],
+                    request["EndpointIdentifier"],
                     "Endpoint",
                 )
             if any(
-                told.get(member, endpoint[member]) != endpoint[member]
+                request.get(member, endpoint[member]) != endpoint[member]
                 for member in ("EndpointType", "EngineName")
             ):
                 raise invalid(
                     "local_aws does not change an endpoint's type or engine: create another"
                     " endpoint"
                 )
-            if told.get("ExactSettings"):
+            if request.get("ExactSettings"):
                 endpoint.pop(ENGINES[endpoint["EndpointType"], endpoint["EngineName"]][1], None)
-            endpoint.update({member: told[member] for member in KEPT if member in told})
-            self.endpoints[arn] = self._settled(endpoint, told)
+            endpoint.update({member: request[member] for member in KEPT if member in request})
+            self.endpoints[arn] = self._settled(endpoint, request)
             for key in [key for key in self.connections if key[1] == arn]:
                 del self.connections[key]
         return {"Endpoint": self.endpoints[arn]}
@@ -222,22 +222,22 @@ class Endpoints(Instances):
         ConnectionFailure when the secret does not help.
         """
         settings = endpoint.get("PostgreSQLSettings", {})
-        told: Record = {
+        request: Record = {
             "Username": endpoint.get("Username"),
             "Password": self.passwords.get(endpoint["EndpointArn"]),
             "ServerName": endpoint.get("ServerName"),
             "Port": endpoint.get("Port") or 5432,
         }
         if "SecretsManagerSecretId" in settings:
-            told = self._secret(
+            request = self._secret(
                 settings["SecretsManagerSecretId"], settings["SecretsManagerAccessRoleArn"]
             )
         database = endpoint.get("DatabaseName") or settings.get("DatabaseName") or "postgres"
         return source.conninfo(
-            told["ServerName"],
-            told["Port"],
-            told["Username"],
-            told["Password"],
+            request["ServerName"],
+            request["Port"],
+            request["Username"],
+            request["Password"],
             database,
             endpoint["SslMode"],
             application,
@@ -316,18 +316,18 @@ class Endpoints(Instances):
         if any(task["Status"] in running for task in using):
             raise invalid_state(f"Endpoint {arn} is used by a task that runs: stop it first")
 
-    def _settled(self, endpoint: Record, told: dict[str, Any]) -> Record:
+    def _settled(self, endpoint: Record, request: dict[str, Any]) -> Record:
         """The endpoint with the settings that a call gives, checked; the password goes where it is
         not shown.
         """
         member = ENGINES[endpoint["EndpointType"], endpoint["EngineName"]][1]
-        if told.get("ExtraConnectionAttributes"):
+        if request.get("ExtraConnectionAttributes"):
             raise not_here(f"ExtraConnectionAttributes of a DMS endpoint: give them as {member}")
         if endpoint["SslMode"] not in ("none", "require"):
             raise not_here(
                 f"the SslMode {endpoint['SslMode']} of a DMS endpoint, only none and require"
             )
-        settings = {**endpoint.get(member, {}), **told.get(member, {})}
+        settings = {**endpoint.get(member, {}), **request.get(member, {})}
         _check_values(member, settings)
         if member == "S3Settings":
             self._check_bucket_settings(settings)
@@ -335,7 +335,7 @@ class Endpoints(Instances):
         clear = {
             each: value
             for each in OF_ENDPOINT
-            if (value := told.get(each, settings.pop(each, None))) is not None
+            if (value := request.get(each, settings.pop(each, None))) is not None
         }
         if "Password" in clear:
             self.passwords[endpoint["EndpointArn"]] = clear.pop("Password")
@@ -386,7 +386,9 @@ class Endpoints(Instances):
         self.check_role(settings["ServiceAccessRoleArn"], DMS)
 
     def _check_key(self, settings: dict[str, Any]) -> None:
-        """A key goes with sse-kms and only with it; that it exists and is enabled is asked of KMS."""
+        """A key goes with sse-kms and only with it; that it exists and is enabled is asked of
+        KMS.
+        """
         key_id, mode = (
             settings.get("ServerSideEncryptionKmsKeyId"),
             settings.get("EncryptionMode", "sse-s3"),

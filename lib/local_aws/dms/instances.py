@@ -136,10 +136,10 @@ class Instances(Records):
 
     def CreateReplicationInstance(self, call: Call) -> dict[str, Any]:
         """An instance that is `creating`, and soon `available`."""
-        told = call.parameters
+        request = call.parameters
         self.check_role(role_arn("dms-vpc-role"), "dms.amazonaws.com")
-        name = told["ReplicationInstanceIdentifier"].lower()
-        _check_class(told["ReplicationInstanceClass"])
+        name = request["ReplicationInstanceIdentifier"].lower()
+        _check_class(request["ReplicationInstanceClass"])
         with self.lock:
             check_new(
                 self.instances.values(),
@@ -147,16 +147,16 @@ class Instances(Records):
                 name,
                 "Replication Instance",
             )
-            group = find(self.subnet_groups, self._group_name(told), "Replication subnet group")
+            group = find(self.subnet_groups, self._group_name(request), "Replication subnet group")
             arn = self.arn("rep", call)
             instance = {
                 **DEFAULTS,
-                **{member: told[member] for member in KEPT if member in told},
+                **{member: request[member] for member in KEPT if member in request},
                 "ReplicationInstanceIdentifier": name,
                 "ReplicationInstanceArn": arn,
                 "ReplicationInstanceStatus": "creating",
                 "ReplicationSubnetGroup": group,
-                "VpcSecurityGroups": _security_groups(told.get("VpcSecurityGroupIds", [])),
+                "VpcSecurityGroups": _security_groups(request.get("VpcSecurityGroupIds", [])),
                 "PendingModifiedValues": {},
             }
             self.instances[arn] = instance
@@ -169,8 +169,8 @@ class Instances(Records):
             self.later(lambda: instance.update(created))
         return {"ReplicationInstance": answer}
 
-    def _group_name(self, told: dict[str, Any]) -> str:
-        if name := told.get("ReplicationSubnetGroupIdentifier"):
+    def _group_name(self, request: dict[str, Any]) -> str:
+        if name := request.get("ReplicationSubnetGroupIdentifier"):
             return str(name).lower()
         raise invalid(
             "local_aws makes no default subnet group: name a ReplicationSubnetGroupIdentifier"
@@ -188,14 +188,16 @@ class Instances(Records):
         return page(call, "ReplicationInstances", found)
 
     def ModifyReplicationInstance(self, call: Call) -> dict[str, Any]:
-        """The instance, `modifying` where ApplyImmediately; else the change is pending until then."""
-        told = call.parameters
-        changes = {member: told[member] for member in CHANGED if member in told}
+        """The instance, `modifying` where ApplyImmediately; else the change is pending until
+        then.
+        """
+        request = call.parameters
+        changes = {member: request[member] for member in CHANGED if member in request}
         with self.lock:
-            instance = self.available(told["ReplicationInstanceArn"])
+            instance = self.available(request["ReplicationInstanceArn"])
             if "ReplicationInstanceClass" in changes:
                 _check_class(changes["ReplicationInstanceClass"])
-            if name := told.get("ReplicationInstanceIdentifier", "").lower():
+            if name := request.get("ReplicationInstanceIdentifier", "").lower():
                 check_new(
                     self.instances.values(),
                     "ReplicationInstanceIdentifier",
@@ -203,13 +205,13 @@ class Instances(Records):
                     "Replication Instance",
                 )
                 changes["ReplicationInstanceIdentifier"] = name
-            if not changes and "VpcSecurityGroupIds" not in told:
+            if not changes and "VpcSecurityGroupIds" not in request:
                 raise ApiError(
                     "InvalidParameterCombinationException", "No modifications were requested"
                 )
-            if "VpcSecurityGroupIds" in told:
-                changes["VpcSecurityGroups"] = _security_groups(told["VpcSecurityGroupIds"])
-            if not told.get("ApplyImmediately"):
+            if "VpcSecurityGroupIds" in request:
+                changes["VpcSecurityGroups"] = _security_groups(request["VpcSecurityGroupIds"])
+            if not request.get("ApplyImmediately"):
                 instance["PendingModifiedValues"].update(
                     {k: v for k, v in changes.items() if k != "VpcSecurityGroups"}
                 )

@@ -225,7 +225,9 @@ def _refused(rule: dict[str, Any], why: str) -> MappingError:
 
 
 def _constant(rule: dict[str, Any]) -> str | None:
-    """What an add-column rule gives each row of a full load; raises MappingError for an expression."""
+    """What an add-column rule gives each row of a full load; raises MappingError for an
+    expression.
+    """
     expression = str(rule["expression"]).strip()
     if expression in HEADERS:
         return None

@@ -155,28 +155,28 @@ DEFAULTS: Settings = {
 def read(text: str | None) -> Settings:
     """The settings that a caller gives, checked; raises ApiError."""
     try:
-        told = json.loads(text or "{}")
+        request = json.loads(text or "{}")
     except ValueError as error:
         raise invalid(f"Invalid task settings JSON ({error})") from error
-    if not isinstance(told, dict) or not all(
-        isinstance(each, dict | bool | None) for each in told.values()
+    if not isinstance(request, dict) or not all(
+        isinstance(each, dict | bool | None) for each in request.values()
     ):
         raise invalid("Invalid task settings JSON: it must be an object of objects")
-    if unknown := sorted(set(told) - set(DEFAULTS) - {"TTSettings", "DataResyncSettings"}):
+    if unknown := sorted(set(request) - set(DEFAULTS) - {"TTSettings", "DataResyncSettings"}):
         raise invalid(f"Invalid task settings JSON: there are no settings {', '.join(unknown)}")
-    if any((told.get("Logging") or {}).get(name) for name in READ_ONLY):
+    if any((request.get("Logging") or {}).get(name) for name in READ_ONLY):
         raise invalid(
             "Task Settings CloudWatchLogGroup or CloudWatchLogStream cannot be set on create"
         )
-    return told
+    return request
 
 
-def merged(settings: Settings, told: Settings) -> Settings:
+def merged(settings: Settings, request: Settings) -> Settings:
     """The settings with those told in place of the ones they had; raises ApiError for what cannot
     be.
     """
     new = copy.deepcopy(settings)
-    for name, group in told.items():
+    for name, group in request.items():
         if isinstance(group, dict):
             new[name] = {**(new.get(name) or {}), **group}
         elif group is not None:

@@ -47,31 +47,31 @@ class Tasks(Endpoints):
 
     def CreateReplicationTask(self, call: Call) -> dict[str, Any]:
         """A task that is `creating`, and soon `ready`."""
-        told = call.parameters
-        _check_kind(told)
+        request = call.parameters
+        _check_kind(request)
         settings = task_settings.merged(
-            task_settings.DEFAULTS, task_settings.read(told.get("ReplicationTaskSettings"))
+            task_settings.DEFAULTS, task_settings.read(request.get("ReplicationTaskSettings"))
         )
-        _check_mapping(told["TableMappings"])
+        _check_mapping(request["TableMappings"])
         with self.lock:
             check_new(
                 self.tasks.values(),
                 "ReplicationTaskIdentifier",
-                told["ReplicationTaskIdentifier"],
+                request["ReplicationTaskIdentifier"],
                 "Replication Task",
             )
-            self.available(told["ReplicationInstanceArn"])
+            self.available(request["ReplicationInstanceArn"])
             for kind, member in (("source", "SourceEndpointArn"), ("target", "TargetEndpointArn")):
-                if find(self.endpoints, told[member], "Endpoint")["EndpointType"] != kind:
+                if find(self.endpoints, request[member], "Endpoint")["EndpointType"] != kind:
                     raise invalid(f"{member} is not the ARN of a {kind} endpoint")
             arn = self.arn("task", call)
             task = {
-                "ReplicationTaskIdentifier": told["ReplicationTaskIdentifier"],
-                "SourceEndpointArn": told["SourceEndpointArn"],
-                "TargetEndpointArn": told["TargetEndpointArn"],
-                "ReplicationInstanceArn": told["ReplicationInstanceArn"],
-                "MigrationType": told["MigrationType"],
-                "TableMappings": told["TableMappings"],
+                "ReplicationTaskIdentifier": request["ReplicationTaskIdentifier"],
+                "SourceEndpointArn": request["SourceEndpointArn"],
+                "TargetEndpointArn": request["TargetEndpointArn"],
+                "ReplicationInstanceArn": request["ReplicationInstanceArn"],
+                "MigrationType": request["MigrationType"],
+                "TableMappings": request["TableMappings"],
                 "Status": "creating",
                 "ReplicationTaskCreationDate": datetime.now(UTC),
                 "ReplicationTaskArn": arn,
@@ -104,19 +104,19 @@ class Tasks(Endpoints):
 
     def ModifyReplicationTask(self, call: Call) -> dict[str, Any]:
         """The task, `modifying`; refused while it runs."""
-        told, arn = call.parameters, call.parameters["ReplicationTaskArn"]
-        _check_kind({"MigrationType": "full-load", **told})
+        request, arn = call.parameters, call.parameters["ReplicationTaskArn"]
+        _check_kind({"MigrationType": "full-load", **request})
         with self.lock:
             task = self._idle(arn)
-            name = str(told.get("ReplicationTaskIdentifier", task["ReplicationTaskIdentifier"]))
-            mapping = str(told.get("TableMappings", task["TableMappings"]))
+            name = str(request.get("ReplicationTaskIdentifier", task["ReplicationTaskIdentifier"]))
+            mapping = str(request.get("TableMappings", task["TableMappings"]))
             if name != task["ReplicationTaskIdentifier"]:
                 check_new(
                     self.tasks.values(), "ReplicationTaskIdentifier", name, "Replication Task"
                 )
             _check_mapping(mapping)
-            if "ReplicationTaskSettings" in told:
-                settings = task_settings.read(told["ReplicationTaskSettings"])
+            if "ReplicationTaskSettings" in request:
+                settings = task_settings.read(request["ReplicationTaskSettings"])
                 self._use(task_settings.merged(self.settings[arn], settings), task)
             before = task["Status"]
             task.update(Status="modifying", ReplicationTaskIdentifier=name, TableMappings=mapping)
@@ -142,9 +142,9 @@ class Tasks(Endpoints):
 
         https://docs.aws.amazon.com/dms/latest/APIReference/API_StartReplicationTask.html
         """
-        told, arn = call.parameters, call.parameters["ReplicationTaskArn"]
-        _check_no_changes(told)
-        kind = told["StartReplicationTaskType"]
+        request, arn = call.parameters, call.parameters["ReplicationTaskArn"]
+        _check_no_changes(request)
+        kind = request["StartReplicationTaskType"]
         with self.lock:
             task = self._idle(arn)
             self._check_start(kind, fresh=arn not in self.runs)
@@ -242,17 +242,21 @@ class Tasks(Endpoints):
                 )
 
 
-def _check_kind(told: dict[str, Any]) -> None:
-    if told["MigrationType"] not in ("full-load", "cdc", "full-load-and-cdc"):
-        raise invalid(f"There is no migration type {told['MigrationType']}")
-    if told["MigrationType"] != "full-load":
-        raise not_here(f"DMS tasks of migration type {told['MigrationType']} yet, only full-load")
-    _check_no_changes(told)
+def _check_kind(request: dict[str, Any]) -> None:
+    if request["MigrationType"] not in ("full-load", "cdc", "full-load-and-cdc"):
+        raise invalid(f"There is no migration type {request['MigrationType']}")
+    if request["MigrationType"] != "full-load":
+        raise not_here(
+            f"DMS tasks of migration type {request['MigrationType']} yet, only full-load"
+        )
+    _check_no_changes(request)
 
 
-def _check_no_changes(told: dict[str, Any]) -> None:
+def _check_no_changes(request: dict[str, Any]) -> None:
     if given := [
-        each for each in ("CdcStartTime", "CdcStartPosition", "CdcStopPosition") if told.get(each)
+        each
+        for each in ("CdcStartTime", "CdcStartPosition", "CdcStopPosition")
+        if request.get(each)
     ]:
         raise invalid(f"{given[0]} is for tasks that capture changes, not for full-load")
 

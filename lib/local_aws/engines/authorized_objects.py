@@ -1,5 +1,5 @@
 """S3 objects as one principal sees them: an engine that works on the files asks before each one,
-and CloudTrail is told.
+and CloudTrail records it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class AuthorizedObjects(Objects):
         self, operation: str, bucket: str, key: str, *, vended: bool = False, **parameters: Any
     ) -> None:
         name = "Prefix" if operation == "ListObjectsV2" else "Key"
-        told = {"Bucket": bucket, name: key, **parameters}
+        request = {"Bucket": bucket, name: key, **parameters}
         principal = (
             self._reader(bucket, key)
             if vended or operation in ("GetObject", "ListObjectsV2")
@@ -96,7 +96,7 @@ class AuthorizedObjects(Objects):
         )
         try:
             self._stand_in.authority.authorize_call(
-                principal, "s3", operation, told, self._stand_in.region
+                principal, "s3", operation, request, self._stand_in.region
             )
         except AccessDeniedError as refusal:
             raise ObjectDeniedError(refusal, operation, f"s3://{bucket}/{key}") from None

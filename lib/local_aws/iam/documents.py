@@ -1,4 +1,6 @@
-"""Policy documents, compiled once: which statements speak of an action, a resource and a principal."""
+"""Policy documents, compiled once: which statements speak of an action, a resource and a
+principal.
+"""
 
 from __future__ import annotations
 

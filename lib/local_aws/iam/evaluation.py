@@ -44,7 +44,9 @@ class Policies:
 
 
 class Decision(NamedTuple):
-    """Whether, and in AWS's words why not; `explicit` when a policy says no rather than none yes."""
+    """Whether, and in AWS's words why not; `explicit` when a policy says no rather than none
+    yes.
+    """
 
     allowed: bool
     reason: str = ""

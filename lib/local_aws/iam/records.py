@@ -49,7 +49,9 @@ READ_TAGS: dict[str, Callable[[Any, str], Any]] = {
 
 
 def identity_policies(principal: Principal) -> tuple[tuple[str, ...], str | None]:
-    """The documents of a user with its groups or of a session's role, and the permissions boundary."""
+    """The documents of a user with its groups or of a session's role, and the permissions
+    boundary.
+    """
     iam = iam_backends[principal.account]["aws"]
     if principal.role_arn:
         found = role(principal.role_arn)
@@ -106,7 +108,9 @@ def key_state(arn: str) -> str:
 
 
 def tags_of(client: Callable[[str], Any], arn: str) -> Mapping[str, str] | None:
-    """The tags of a resource; none of one that is not there (yet), None when they cannot be told."""
+    """The tags of a resource; none of one that is not there (yet), None when they cannot be
+    told.
+    """
     if arn.endswith("*"):
         return NO_TAGS
     parts = arn.split(":", 5)

@@ -72,18 +72,18 @@ class _Simulated(Context):
 
 
 def _simulated(
-    told: dict[str, Any], principal: Principal, identity: tuple[str, ...], boundary: str | None
+    request: dict[str, Any], principal: Principal, identity: tuple[str, ...], boundary: str | None
 ) -> dict[str, Any]:
-    limits = told.get("PermissionsBoundaryPolicyInputList", [])
+    limits = request.get("PermissionsBoundaryPolicyInputList", [])
     policies = Policies(
-        (*identity, *told.get("PolicyInputList", [])),
+        (*identity, *request.get("PolicyInputList", [])),
         limits[0] if limits else boundary,
-        resource=told.get("ResourcePolicy"),
+        resource=request.get("ResourcePolicy"),
     )
     _check([*policies.identity, *limits, *([policies.resource] if policies.resource else [])])
-    results = list(_results(told, principal, policies))
-    first = int(told.get("Marker") or 0)
-    last = first + int(told.get("MaxItems") or 100)
+    results = list(_results(request, principal, policies))
+    first = int(request.get("Marker") or 0)
+    last = first + int(request.get("MaxItems") or 100)
     rest = (
         {"IsTruncated": True, "Marker": str(last)}
         if last < len(results)
@@ -93,14 +93,14 @@ def _simulated(
 
 
 def _results(
-    told: dict[str, Any], principal: Principal, policies: Policies
+    request: dict[str, Any], principal: Principal, policies: Policies
 ) -> Iterator[dict[str, Any]]:
     entries = {
         each["ContextKeyName"].lower(): each["ContextKeyValues"]
-        for each in told.get("ContextEntries", [])
+        for each in request.get("ContextEntries", [])
     }
-    for action in told["ActionNames"]:
-        for resource in told.get("ResourceArns") or ["*"]:
+    for action in request["ActionNames"]:
+        for resource in request.get("ResourceArns") or ["*"]:
             context = _Simulated(principal, action, resource, SIMULATED_REGION, entries=entries)
             yield _result(context, policies)
 

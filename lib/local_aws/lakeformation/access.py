@@ -185,7 +185,9 @@ class Lake:
     def _granted(
         self, names: Iterable[str], database: str, table: str
     ) -> tuple[set[str], dict[str, set[str]]]:
-        """The permissions on a table, and the conditions on the rows of each column: grants add up."""
+        """The permissions on a table, and the conditions on the rows of each column: grants add
+        up.
+        """
         permissions: set[str] = set()
         cells: dict[str, set[str]] = {}
         columns = list(self.catalog.columns(database, table))
@@ -210,10 +212,10 @@ class Lake:
                 if (each in on.columns if on.columns is not None else each not in on.excluded)
             ]
         if on.kind == "DataCellsFilter":
-            told = self.filters.get((on.database, on.table, on.name), {"ColumnNames": []})
+            request = self.filters.get((on.database, on.table, on.name), {"ColumnNames": []})
             named, excluded = (
-                told.get("ColumnNames"),
-                told.get("ColumnWildcard", {}).get("ExcludedColumnNames", []),
+                request.get("ColumnNames"),
+                request.get("ColumnWildcard", {}).get("ExcludedColumnNames", []),
             )
             return [
                 each
@@ -224,12 +226,12 @@ class Lake:
 
     def _rows(self, on: On) -> str:
         """The condition on rows of a data cells filter; empty where there is none."""
-        told = (
+        request = (
             self.filters.get((on.database, on.table, on.name), {})
             if on.kind == "DataCellsFilter"
             else {}
         )
-        return str(told.get("RowFilter", {}).get("FilterExpression", ""))
+        return str(request.get("RowFilter", {}).get("FilterExpression", ""))
 
     # May it
 
@@ -293,14 +295,14 @@ class Lake:
         """
         on = On("Table", database, table) if table else On("Database", database)
         if table:
-            told = self.table_defaults.get(database, [])
+            request = self.table_defaults.get(database, [])
         else:
             own = self.catalog.database(database).get("CreateTableDefaultPermissions")
             self.table_defaults[database] = (
                 self.settings["CreateTableDefaultPermissions"] if own is None else own
             )
-            told = self.settings["CreateDatabaseDefaultPermissions"]
-        for each in told:
+            request = self.settings["CreateDatabaseDefaultPermissions"]
+        for each in request:
             self.grants.add(
                 each["Principal"]["DataLakePrincipalIdentifier"], on, each["Permissions"], [], ""
             )
@@ -308,7 +310,9 @@ class Lake:
             self.grants.add(principal.policy_arn, on, ["ALL"], ["ALL"], principal.policy_arn)
 
     def dropped(self, database: str, table: str = "") -> None:
-        """Forget what was granted on a database or table that is no more, and its tags and filters."""
+        """Forget what was granted on a database or table that is no more, and its tags and
+        filters.
+        """
         self.grants.forget(database, table)
         self.tags.forget(database, table)
         if not table:

@@ -57,8 +57,8 @@ class FilterCalls:
 
     def ListDataCellsFilter(self, call: Call) -> dict[str, Any]:
         """The filters of a table, or all, that the caller may see."""
-        told = call.parameters.get("Table")
-        which = on({"Table": told}) if told else None
+        request = call.parameters.get("Table")
+        which = on({"Table": request}) if request else None
         seen = [
             described
             for (database, table, _), described in self.lake.filters.items()
@@ -71,21 +71,21 @@ class FilterCalls:
         """Database, table and name of a filter; raises ApiError when there is no such table or the
         caller may not filter it.
         """
-        told = call.parameters.get("TableData", call.parameters)
-        if told["TableCatalogId"] != ACCOUNT:
+        request = call.parameters.get("TableData", call.parameters)
+        if request["TableCatalogId"] != ACCOUNT:
             raise ApiError(
                 "NotInLocalAws",
-                f"local_aws has no catalog but {ACCOUNT}, not {told['TableCatalogId']}.",
+                f"local_aws has no catalog but {ACCOUNT}, not {request['TableCatalogId']}.",
                 501,
             )
-        database, table = told["DatabaseName"].lower(), told["TableName"].lower()
+        database, table = request["DatabaseName"].lower(), request["TableName"].lower()
         self.lake.exists(On("Table", database, table))
         if not self.lake.administers(call.principal) and not self._grants(call, database, table):
             raise ApiError(
                 "AccessDeniedException",
                 f"Insufficient Lake Formation permission(s): Required Select on {table}",
             )
-        return database, table, told["Name"]
+        return database, table, request["Name"]
 
     def _grants(self, call: Call, database: str, table: str) -> bool:
         """Whether the caller may grant SELECT on the table on, as who made it may."""
@@ -97,28 +97,29 @@ class FilterCalls:
             raise not_found(f"Data cells filter {key[2]} not found.")
         return self.lake.filters[key]
 
-    def _checked(self, told: dict[str, Any]) -> dict[str, Any]:
-        database, table = told["DatabaseName"].lower(), told["TableName"].lower()
+    def _checked(self, request: dict[str, Any]) -> dict[str, Any]:
+        database, table = request["DatabaseName"].lower(), request["TableName"].lower()
         types, keys = (
             self.lake.catalog.columns(database, table),
             self.lake.catalog.keys(database, table),
         )
-        if ("ColumnNames" in told) == ("ColumnWildcard" in told):
+        if ("ColumnNames" in request) == ("ColumnWildcard" in request):
             raise invalid("A data cells filter needs either ColumnNames or ColumnWildcard")
-        names = [each.lower() for each in told.get("ColumnNames", [])]
+        names = [each.lower() for each in request.get("ColumnNames", [])]
         excluded = [
-            each.lower() for each in told.get("ColumnWildcard", {}).get("ExcludedColumnNames", [])
+            each.lower()
+            for each in request.get("ColumnWildcard", {}).get("ExcludedColumnNames", [])
         ]
         if unknown := sorted({*names, *excluded} - set(types)):
             raise invalid(f"Column {unknown[0]} does not exist in table {table}")
-        rows = told.get("RowFilter", {})
+        rows = request.get("RowFilter", {})
         if ("FilterExpression" in rows) == ("AllRowsWildcard" in rows):
             raise invalid("RowFilter needs either FilterExpression or AllRowsWildcard")
         if "FilterExpression" in rows:
             filters.condition(rows["FilterExpression"], types, keys)
         which: dict[str, Any] = (
             {"ColumnNames": names}
-            if "ColumnNames" in told
+            if "ColumnNames" in request
             else {"ColumnWildcard": {"ExcludedColumnNames": excluded}}
         )
         version = str(datetime.datetime.now(datetime.UTC).timestamp())
@@ -126,7 +127,7 @@ class FilterCalls:
             "TableCatalogId": ACCOUNT,
             "DatabaseName": database,
             "TableName": table,
-            "Name": told["Name"],
+            "Name": request["Name"],
             "RowFilter": rows,
             **which,
             "VersionId": version,

@@ -39,39 +39,39 @@ def check(lake: Lake, call: Call) -> None:
     """Return when the caller may make a call to the catalog (names in lower case); raises ApiError
     AccessDeniedException.
     """
-    told, who, operation = call.parameters, call.principal, call.operation
+    request, who, operation = call.parameters, call.principal, call.operation
     if who is ENGINE:
         return
-    database = str(told.get("DatabaseName") or told.get("Name") or "")
+    database = str(request.get("DatabaseName") or request.get("Name") or "")
     if operation == "CreateDatabase":
         lake.require_catalog(who)
-        lake.require_location(who, told["DatabaseInput"].get("LocationUri") or "")
-    elif operation in ON_DATABASE and lake.catalog.has_database(told["Name"]):
-        lake.require_database(who, ON_DATABASE[operation], told["Name"])
+        lake.require_location(who, request["DatabaseInput"].get("LocationUri") or "")
+    elif operation in ON_DATABASE and lake.catalog.has_database(request["Name"]):
+        lake.require_database(who, ON_DATABASE[operation], request["Name"])
     elif operation == "CreateTable" and lake.catalog.has_database(database):
         lake.require_database(who, "CREATE_TABLE", database)
-        lake.require_location(who, _location(told["TableInput"]), database)
+        lake.require_location(who, _location(request["TableInput"]), database)
     elif operation in ON_TABLE:
         _check_table(lake, call, database)
     elif operation == "BatchDeleteTable":
-        for each in told["TablesToDelete"]:
+        for each in request["TablesToDelete"]:
             if lake.catalog.table(database, each):
                 lake.require_table(who, ("DROP",), database, each)
 
 
 def _check_table(lake: Lake, call: Call, database: str) -> None:
-    told, who, operation = call.parameters, call.principal, call.operation
-    table = str(told.get("TableName") or told.get("TableInput", told).get("Name"))
+    request, who, operation = call.parameters, call.principal, call.operation
+    table = str(request.get("TableName") or request.get("TableInput", request).get("Name"))
     if lake.catalog.table(database, table) is None:
         return
     access = lake.require_table(who, ON_TABLE[operation], database, table)
-    if operation == "UpdateTable" and _location(told["TableInput"]) != lake.catalog.location(
+    if operation == "UpdateTable" and _location(request["TableInput"]) != lake.catalog.location(
         database, table
     ):
-        lake.require_location(who, _location(told["TableInput"]), database)
+        lake.require_location(who, _location(request["TableInput"]), database)
     inputs = [
-        *told.get("PartitionInputList", []),
-        *([told["PartitionInput"]] if "PartitionInput" in told else []),
+        *request.get("PartitionInputList", []),
+        *([request["PartitionInput"]] if "PartitionInput" in request else []),
     ]
     for each in inputs:
         lake.require_location(who, _location(each), database)
@@ -84,15 +84,15 @@ def _check_table(lake: Lake, call: Call, database: str) -> None:
         raise denied("SELECT", table)  # the values of partitions are data
 
 
-def _location(told: dict[str, Any]) -> str:
-    return str(told.get("StorageDescriptor", {}).get("Location") or "")
+def _location(request: dict[str, Any]) -> str:
+    return str(request.get("StorageDescriptor", {}).get("Location") or "")
 
 
 def shown(lake: Lake, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
     """An answer of the catalog without the databases, tables and columns that the caller may not
     see.
     """
-    who, told = call.principal, call.parameters
+    who, request = call.principal, call.parameters
     if "Database" in answer:
         _fill(lake, answer["Database"])
     for each in answer.get("DatabaseList", []):
@@ -104,7 +104,7 @@ def shown(lake: Lake, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
         return {**answer, "DatabaseList": seen}
     if "TableList" in answer:
         found = [
-            (each, lake.on_table(who, told["DatabaseName"], each["Name"]))
+            (each, lake.on_table(who, request["DatabaseName"], each["Name"]))
             for each in answer["TableList"]
         ]
         return {
@@ -114,14 +114,14 @@ def shown(lake: Lake, call: Call, answer: dict[str, Any]) -> dict[str, Any]:
             ],
         }
     if "Table" in answer:
-        access = lake.on_table(who, told["DatabaseName"], told["Name"])
+        access = lake.on_table(who, request["DatabaseName"], request["Name"])
         return {**answer, "Table": _table(lake, call, answer["Table"], access)}
     if inside := [
         name
         for name in ("TableVersion", "TableVersions", "Partition", "Partitions")
         if name in answer
     ]:
-        access = lake.on_table(who, told["DatabaseName"], told["TableName"])
+        access = lake.on_table(who, request["DatabaseName"], request["TableName"])
         return {**answer, **{name: _inner(lake, call, answer[name], access) for name in inside}}
     return answer
 
@@ -141,7 +141,9 @@ def _inner(lake: Lake, call: Call, value: Any, access: Access) -> Any:
 
 
 def _table(lake: Lake, call: Call, described: dict[str, Any], access: Access) -> dict[str, Any]:
-    """A table, or a partition, with the columns that are seen; administrators see the names of all."""
+    """A table, or a partition, with the columns that are seen; administrators see the names of
+    all.
+    """
     if access.whole or lake.reads_all(call.principal):
         return described
     storage = described.get("StorageDescriptor", {})
@@ -162,18 +164,23 @@ def _seen(columns: list[dict[str, Any]], access: Access) -> list[dict[str, Any]]
 
 def happened(lake: Lake, call: Call) -> None:
     """Follow what a call has changed in the catalog."""
-    told, operation = call.parameters, call.operation
+    request, operation = call.parameters, call.operation
     if operation == "CreateDatabase":
-        lake.created(call.principal, told["DatabaseInput"]["Name"])
-    elif operation == "UpdateDatabase" and "CreateTableDefaultPermissions" in told["DatabaseInput"]:
-        lake.table_defaults[told["Name"]] = told["DatabaseInput"]["CreateTableDefaultPermissions"]
+        lake.created(call.principal, request["DatabaseInput"]["Name"])
+    elif (
+        operation == "UpdateDatabase"
+        and "CreateTableDefaultPermissions" in request["DatabaseInput"]
+    ):
+        lake.table_defaults[request["Name"]] = request["DatabaseInput"][
+            "CreateTableDefaultPermissions"
+        ]
     elif operation == "CreateTable":
-        lake.created(call.principal, told["DatabaseName"], told["TableInput"]["Name"])
+        lake.created(call.principal, request["DatabaseName"], request["TableInput"]["Name"])
     elif operation == "DeleteDatabase":
-        lake.dropped(told["Name"])
+        lake.dropped(request["Name"])
     elif operation == "DeleteTable":
-        lake.dropped(told["DatabaseName"], told["Name"])
+        lake.dropped(request["DatabaseName"], request["Name"])
     elif operation == "BatchDeleteTable":
-        for each in told["TablesToDelete"]:
-            if lake.catalog.table(told["DatabaseName"], each) is None:
-                lake.dropped(told["DatabaseName"], each)
+        for each in request["TablesToDelete"]:
+            if lake.catalog.table(request["DatabaseName"], each) is None:
+                lake.dropped(request["DatabaseName"], each)

@@ -41,7 +41,9 @@ Expression = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True)
 class On:
-    """One thing that permissions are granted on; the members that its kind does not have are empty."""
+    """One thing that permissions are granted on; the members that its kind does not have are
+    empty.
+    """
 
     # a member of the API's Resource: "Database", "Table", "TableWithColumns", "LFTagPolicy", …
     kind: str
@@ -129,56 +131,60 @@ def on(resource: dict[str, Any]) -> On:  # noqa: C901 - one case for each kind
             "Resource must have exactly one of the types: Catalog, Database, Table,"
             " TableWithColumns, DataLocation, LFTag, LFTagPolicy"
         )
-    kind, told = next(iter(resource.items()))
+    kind, request = next(iter(resource.items()))
     if kind in NOT_HERE:
         raise ApiError(
             "NotInLocalAws", f"local_aws does not do Lake Formation's resource {kind}.", 501
         )
-    catalog = told.get("CatalogId") or told.get("TableCatalogId") or told.get("Id") or ACCOUNT
+    catalog = (
+        request.get("CatalogId") or request.get("TableCatalogId") or request.get("Id") or ACCOUNT
+    )
     if catalog != ACCOUNT:
         raise ApiError(
             "NotInLocalAws", f"local_aws has no catalog but {ACCOUNT}, not {catalog}.", 501
         )
-    database = str(told.get("DatabaseName") or (told["Name"] if kind == "Database" else "")).lower()
+    database = str(
+        request.get("DatabaseName") or (request["Name"] if kind == "Database" else "")
+    ).lower()
     if kind == "Catalog":
         return On(kind)
     if kind == "Database":
         return On(kind, database)
     if kind == "Table":
-        return On(kind, database, _table(told))
+        return On(kind, database, _table(request))
     if kind == "TableWithColumns":
-        return _with_columns(told, database)
+        return _with_columns(request, database)
     if kind == "DataLocation":
-        return On(kind, name=told["ResourceArn"].rstrip("/*"))
+        return On(kind, name=request["ResourceArn"].rstrip("/*"))
     if kind == "DataCellsFilter":
-        return On(kind, database, told["TableName"].lower(), name=told["Name"])
+        return On(kind, database, request["TableName"].lower(), name=request["Name"])
     if kind == "LFTag":
-        return On(kind, name=told["TagKey"].lower(), expression=expression([told]))
+        return On(kind, name=request["TagKey"].lower(), expression=expression([request]))
     if kind == "LFTagExpression":
-        return On(kind, name=told["Name"])
-    if bool(told.get("Expression")) == bool(told.get("ExpressionName")):
+        return On(kind, name=request["Name"])
+    if bool(request.get("Expression")) == bool(request.get("ExpressionName")):
         raise invalid("LFTagPolicy needs either Expression or ExpressionName")
     return On(
         kind,
-        of=told["ResourceType"],
-        name=told.get("ExpressionName", ""),
-        expression=expression(told.get("Expression", [])),
+        of=request["ResourceType"],
+        name=request.get("ExpressionName", ""),
+        expression=expression(request.get("Expression", [])),
     )
 
 
-def _table(told: dict[str, Any]) -> str:
-    if "TableWildcard" in told:
+def _table(request: dict[str, Any]) -> str:
+    if "TableWildcard" in request:
         return EVERY
-    if not told.get("Name"):
+    if not request.get("Name"):
         raise invalid("Table Name or TableWildcard is mandatory")
-    return str(told["Name"]).lower()
+    return str(request["Name"]).lower()
 
 
-def _with_columns(told: dict[str, Any], database: str) -> On:
-    names, wildcard = told.get("ColumnNames"), told.get("ColumnWildcard")
+def _with_columns(request: dict[str, Any], database: str) -> On:
+    names, wildcard = request.get("ColumnNames"), request.get("ColumnWildcard")
     if bool(names) == (wildcard is not None):
         raise invalid("TableWithColumns needs either ColumnNames or ColumnWildcard")
-    table = EVERY if told["Name"] == "ALL_TABLES" else told["Name"].lower()
+    table = EVERY if request["Name"] == "ALL_TABLES" else request["Name"].lower()
     excluded = frozenset(each.lower() for each in (wildcard or {}).get("ExcludedColumnNames", []))
     if not names and not excluded:
         return On("Table", database, table)  # SELECT on all columns is SELECT on the table
@@ -186,19 +192,19 @@ def _with_columns(told: dict[str, Any], database: str) -> On:
     return On("TableWithColumns", database, table, columns, excluded)
 
 
-def expression(told: list[dict[str, Any]]) -> Expression:
+def expression(request: list[dict[str, Any]]) -> Expression:
     """An expression of tags; keys and values are in lower case, as Lake Formation keeps them."""
     return tuple(
         sorted(
             (each["TagKey"].lower(), tuple(sorted(value.lower() for value in each["TagValues"])))
-            for each in told
+            for each in request
         )
     )
 
 
-def shown_expression(told: Expression) -> list[dict[str, Any]]:
+def shown_expression(request: Expression) -> list[dict[str, Any]]:
     """An expression as the API shows it."""
-    return [{"TagKey": key, "TagValues": list(values)} for key, values in told]
+    return [{"TagKey": key, "TagValues": list(values)} for key, values in request]
 
 
 def invalid(message: str) -> ApiError:

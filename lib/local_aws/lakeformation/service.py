@@ -58,16 +58,16 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         """Other settings in place of all there are: what is left out is empty (API reference,
         PutDataLakeSettings).
         """
-        told = call.parameters["DataLakeSettings"]
-        if len(told.get("DataLakeAdmins", [])) > ADMINISTRATORS:
+        request = call.parameters["DataLakeSettings"]
+        if len(request.get("DataLakeAdmins", [])) > ADMINISTRATORS:
             raise invalid(f"There can be at most {ADMINISTRATORS} data lake administrators")
-        for each in [*told.get("DataLakeAdmins", []), *told.get("ReadOnlyAdmins", [])]:
+        for each in [*request.get("DataLakeAdmins", []), *request.get("ReadOnlyAdmins", [])]:
             _check_principal(each["DataLakePrincipalIdentifier"])
         for member in ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions"):
             if any(
                 each["Principal"]["DataLakePrincipalIdentifier"] != EVERYBODY
                 or each["Permissions"] != ["ALL"]
-                for each in told.get(member, [])
+                for each in request.get(member, [])
             ):
                 raise invalid(f"{member} grants either nothing or ALL to IAM_ALLOWED_PRINCIPALS")
         lists = (
@@ -83,21 +83,21 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         empty: dict[str, Any] = (
             {each: [] for each in lists} | dict.fromkeys(flags, False) | {"Parameters": {}}
         )
-        self.lake.settings = {**empty, **told}
+        self.lake.settings = {**empty, **request}
         return {}
 
     # Locations
 
     def RegisterResource(self, call: Call) -> dict[str, Any]:
         """A location that Lake Formation reaches by a role."""
-        arn, told = call.parameters["ResourceArn"].rstrip("/*"), call.parameters
-        if told.get("UseServiceLinkedRole") or not told.get("RoleArn"):
+        arn, request = call.parameters["ResourceArn"].rstrip("/*"), call.parameters
+        if request.get("UseServiceLinkedRole") or not request.get("RoleArn"):
             raise ApiError(
                 "NotInLocalAws",
                 "local_aws registers locations with a RoleArn, not with the service-linked role.",
                 501,
             )
-        if told.get("WithPrivilegedAccess"):
+        if request.get("WithPrivilegedAccess"):
             raise ApiError(
                 "NotInLocalAws",
                 "local_aws does not do RegisterResource with WithPrivilegedAccess.",
@@ -107,7 +107,7 @@ class LakeFormation(TagCalls, FilterCalls, Service):
             raise invalid(f"{arn} is not the ARN of an S3 bucket or of a folder in one")
         if arn in self.lake.locations:
             raise ApiError("AlreadyExistsException", "Resource is already registered")
-        self._put_location(arn, told["RoleArn"], told)
+        self._put_location(arn, request["RoleArn"], request)
         return {}
 
     def UpdateResource(self, call: Call) -> dict[str, Any]:
@@ -121,10 +121,13 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         self._put_location(have.arn, call.parameters["RoleArn"], settings)
         return {}
 
-    def _put_location(self, arn: str, role_arn: str, told: dict[str, Any]) -> None:
+    def _put_location(self, arn: str, role_arn: str, request: dict[str, Any]) -> None:
         _check_principal(role_arn)
         now = datetime.datetime.now(datetime.UTC)
-        hybrid, federated = bool(told.get("HybridAccessEnabled")), bool(told.get("WithFederation"))
+        hybrid, federated = (
+            bool(request.get("HybridAccessEnabled")),
+            bool(request.get("WithFederation")),
+        )
         self.lake.locations[arn] = Location(arn, role_arn, hybrid, federated, now)
 
     def DeregisterResource(self, call: Call) -> dict[str, Any]:
@@ -204,22 +207,25 @@ class LakeFormation(TagCalls, FilterCalls, Service):
                 failures.append({"RequestEntry": each, "Error": why})
         return {"Failures": failures}
 
-    def _grant(self, call: Call, told: dict[str, Any]) -> None:
-        principal, what, permissions, options = self._asked(call, told)
+    def _grant(self, call: Call, request: dict[str, Any]) -> None:
+        principal, what, permissions, options = self._asked(call, request)
         _check_principal(principal)
         self.lake.grants.add(principal, what, permissions, options, call.principal.policy_arn)
 
-    def _revoke(self, call: Call, told: dict[str, Any]) -> None:
-        principal, what, permissions, options = self._asked(call, told)
+    def _revoke(self, call: Call, request: dict[str, Any]) -> None:
+        principal, what, permissions, options = self._asked(call, request)
         self.lake.grants.remove(principal, what, permissions, options, call.principal.policy_arn)
 
-    def _asked(self, call: Call, told: dict[str, Any]) -> tuple[str, On, list[str], list[str]]:
-        if told.get("Condition"):
+    def _asked(self, call: Call, request: dict[str, Any]) -> tuple[str, On, list[str], list[str]]:
+        if request.get("Condition"):
             raise ApiError("NotInLocalAws", "local_aws does not do grants with a Condition.", 501)
-        what, principal = on(told["Resource"]), told["Principal"]["DataLakePrincipalIdentifier"]
+        what, principal = (
+            on(request["Resource"]),
+            request["Principal"]["DataLakePrincipalIdentifier"],
+        )
         permissions, options = (
-            told.get("Permissions", []),
-            told.get("PermissionsWithGrantOption", []),
+            request.get("Permissions", []),
+            request.get("PermissionsWithGrantOption", []),
         )
         if (
             not permissions
@@ -276,19 +282,19 @@ class LakeFormation(TagCalls, FilterCalls, Service):
 
     def ListPermissions(self, call: Call) -> dict[str, Any]:
         """The grants that pass the filters, as far as the caller may know of them."""
-        told = call.parameters
+        request = call.parameters
         who, kind = (
-            told.get("Principal", {}).get("DataLakePrincipalIdentifier"),
-            told.get("ResourceType"),
+            request.get("Principal", {}).get("DataLakePrincipalIdentifier"),
+            request.get("ResourceType"),
         )
-        if who and "Resource" not in told:
+        if who and "Resource" not in request:
             raise invalid("Resource is mandatory if Principal is set in the input.")
         if kind and kind not in TYPES:
             raise invalid(f"ResourceType {kind} is not valid")
-        if "TableWithColumns" in told.get("Resource", {}):
+        if "TableWithColumns" in request.get("Resource", {}):
             raise invalid("ListPermissions does not take a table with columns: ask for the table")
-        what = on(told["Resource"]) if "Resource" in told else None
-        related = told.get("IncludeRelated") == "TRUE" and not who
+        what = on(request["Resource"]) if "Resource" in request else None
+        related = request.get("IncludeRelated") == "TRUE" and not who
         found = [
             entry
             for principal, each, grant in self.lake.grants.all()
@@ -297,7 +303,7 @@ class LakeFormation(TagCalls, FilterCalls, Service):
             and _about(each, what, related=related)
             for entry in self._seen(call, principal, each, entries(principal, each, grant))
         ]
-        return page("PrincipalResourcePermissions", found, told)
+        return page("PrincipalResourcePermissions", found, request)
 
     def _seen(
         self, call: Call, principal: str, what: On, found: list[dict[str, Any]]

@@ -64,10 +64,12 @@ class TagCalls:
 
     def UpdateLFTag(self, call: Call) -> dict[str, Any]:
         """Other possible values."""
-        told = call.parameters
-        self._check_tag(call, "ALTER", told["TagKey"])
+        request = call.parameters
+        self._check_tag(call, "ALTER", request["TagKey"])
         self.lake.tags.update(
-            told["TagKey"], told.get("TagValuesToAdd", []), told.get("TagValuesToDelete", [])
+            request["TagKey"],
+            request.get("TagValuesToAdd", []),
+            request.get("TagValuesToDelete", []),
         )
         return {}
 
@@ -148,7 +150,9 @@ class TagCalls:
         return page("DatabaseList", found, call.parameters)
 
     def SearchTablesByLFTags(self, call: Call) -> dict[str, Any]:
-        """The tables that the caller sees of which the tags match, or those of one of the columns."""
+        """The tables that the caller sees of which the tags match, or those of one of the
+        columns.
+        """
         policy, lake = self._searched(call, "TABLE"), self.lake
         found = []
         for database in lake.catalog.databases():
@@ -203,11 +207,11 @@ class TagCalls:
         return self._keep(call)
 
     def _keep(self, call: Call) -> dict[str, Any]:
-        told = call.parameters
-        found = expression(told["Expression"])
+        request = call.parameters
+        found = expression(request["Expression"])
         self.lake.tags.check(found)
-        self.lake.tags.expressions[told["Name"]] = {
-            "Description": told.get("Description", ""),
+        self.lake.tags.expressions[request["Name"]] = {
+            "Description": request.get("Description", ""),
             "Expression": found,
         }
         return {}

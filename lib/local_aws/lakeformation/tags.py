@@ -73,7 +73,9 @@ class Tags:
             tags[key.lower()] = value.lower()
 
     def take_off(self, places: list[Place], key: str, values: list[str]) -> None:
-        """Take a tag off resources; raises EntityNotFoundException when it is not on one of them."""
+        """Take a tag off resources; raises EntityNotFoundException when it is not on one of
+        them.
+        """
         wanted = _distinct(values)
         for place in places:
             found = self.assigned.get(place, {}).get(key.lower())

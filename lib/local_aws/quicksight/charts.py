@@ -111,7 +111,7 @@ def _series(visual: Visual, rows: Rows, measures: list[Field]) -> list[tuple[str
 def _points(category: Field, name: str, measure: Field, rows: Rows) -> Record:
     """Positions, values and what the reader is told on pointing at each."""
     lines = [(text(row[category.id], category), text(row[measure.id], measure)) for row in rows]
-    told = [f"<b>{place}</b><br>{name}: {value}" for place, value in lines]
+    declared = [f"<b>{place}</b><br>{name}: {value}" for place, value in lines]
     places = [
         row[category.id].isoformat() if isinstance(row[category.id], datetime.datetime) else place
         for row, (place, _) in zip(rows, lines, strict=True)
@@ -120,7 +120,7 @@ def _points(category: Field, name: str, measure: Field, rows: Rows) -> Record:
         "name": name,
         "x": places,
         "y": [plain(row[measure.id]) for row in rows],
-        "hovertext": told,
+        "hovertext": declared,
         "hoverinfo": "text",
     }
 
@@ -213,7 +213,7 @@ def _heat_map(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
     y = list(dict.fromkeys(text(row[down.id], down) for row in rows))
     by_value = sorted(rows, key=lambda row: (row[across.id] is None, row[across.id]))
     x = list(dict.fromkeys(text(row[across.id], across) for row in by_value))
-    told = [
+    declared = [
         [
             f"<b>{r}, {c}</b><br>{label(visual, measure)}: {text(cells.get((r, c)), measure)}"
             for c in x
@@ -237,7 +237,7 @@ def _heat_map(visual: Visual, rows: Rows) -> tuple[list[Record], Record]:
         "y": y,
         "z": [[plain(cells.get((r, c))) for c in x] for r in y],
         "colorscale": scale,
-        "hovertext": told,
+        "hovertext": declared,
         "hoverinfo": "text",
         "xgap": 2,
         "ygap": 2,
@@ -262,7 +262,7 @@ def _map(columns: Mapping[str, Column], visual: Visual, rows: Rows) -> tuple[lis
             6 + (LARGEST_BUBBLE_PIXELS - 6) * (float(row[values[0].id] or 0) / greatest) ** 0.5
             for row in those
         ]
-        told = [
+        declared = [
             "<br>".join(
                 [
                     f"<b>{name}</b>",
@@ -276,7 +276,7 @@ def _map(columns: Mapping[str, Column], visual: Visual, rows: Rows) -> tuple[lis
                 "type": "scatter",
                 "mode": "markers",
                 "name": name,
-                "hovertext": told,
+                "hovertext": declared,
                 "hoverinfo": "text",
                 "x": [plain(row[longitude.id]) for row in those],
                 "y": [plain(row[latitude.id]) for row in those],

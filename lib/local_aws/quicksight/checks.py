@@ -39,7 +39,7 @@ def check_form(definition: Definition) -> None:
     """Raise InvalidParameterValueException where the definition contradicts itself, and refuse what
     is not here.
     """
-    told = definition.told
+    settings = definition.declared
     if not definition.sheets:
         raise invalid("A definition needs a sheet")
     if others := [
@@ -50,17 +50,21 @@ def check_form(definition: Definition) -> None:
             "TooltipSheets",
             "StaticFiles",
         )
-        if told.get(each)
+        if settings.get(each)
     ]:
         raise not_here(f"QuickSight definitions with {', '.join(others)}")
     _check_differ("SheetId", [each["SheetId"] for each in definition.sheets])
     _check_differ(
         "data set identifier",
-        [each["Identifier"] for each in told["DataSetIdentifierDeclarations"]],
+        [each["Identifier"] for each in settings["DataSetIdentifierDeclarations"]],
     )
     _check_differ("FilterId", [each.id for each in definition.filters])
     for each in definition.filters:
-        if each.kind not in FILTERS or "RollingDate" in str(each.told) or "Parameter" in each.told:
+        if (
+            each.kind not in FILTERS
+            or "RollingDate" in str(each.declared)
+            or "Parameter" in each.declared
+        ):
             raise not_here(f"QuickSight's filter {each.kind} as it is given")
     for sheet in definition.sheets:
         _check_sheet(definition, sheet)
@@ -114,7 +118,7 @@ def _check_visual(definition: Definition, visual: Visual) -> None:
     others = [
         each
         for each in ("ConditionalFormatting", "Actions", "ColumnHierarchies")
-        if visual.told.get(each)
+        if visual.declared.get(each)
     ]
     others += [each for each in NOT_DRAWN if visual.configuration.get(each)]
     if others := [*others, *visual.other_wells]:
@@ -132,10 +136,10 @@ def _check_visual(definition: Definition, visual: Visual) -> None:
     if visual.kind == "KPIVisual" and len(fields) > 1:
         raise not_here("QuickSight KPIs of several values")
     ids = {each.id for each in fields}
-    for told in sorts(visual):
-        if "FieldSort" in told and told["FieldSort"]["FieldId"] not in ids:
+    for settings in sorts(visual):
+        if "FieldSort" in settings and settings["FieldSort"]["FieldId"] not in ids:
             raise invalid(
-                f"Visual {visual.id} is sorted by {told['FieldSort']['FieldId']}, which it does not"
+                f"Visual {visual.id} is sorted by {settings['FieldSort']['FieldId']}, which it does not"
                 " have"
             )
 
@@ -169,7 +173,7 @@ def errors(definition: Definition) -> list[Record]:
     """What is wrong with a definition's data sets and columns, as DescribeDashboard has it."""
     declared = {
         each["Identifier"]: each["DataSetArn"]
-        for each in definition.told["DataSetIdentifierDeclarations"]
+        for each in definition.declared["DataSetIdentifierDeclarations"]
     }
     missing = [name for name in declared if definition.columns[name] is None]
     found = [

@@ -54,11 +54,11 @@ class Preparation:
     columns: tuple[Column, ...]
 
 
-def prepare(told: Record) -> tuple[str, Preparation]:
+def prepare(declared: Record) -> tuple[str, Preparation]:
     """The data source's ARN and the preparation that a data set's parameters describe; raises
     ApiError.
     """
-    physical, transforms = _tables(told)
+    physical, transforms = _tables(declared)
     kind, table = next(iter(physical.items()))
     inputs = table.get("InputColumns") or table.get("Columns") or []
     if not inputs:
@@ -85,9 +85,9 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _tables(told: Record) -> tuple[Record, list[Record]]:
-    physical, logical = told["PhysicalTableMap"], told.get("LogicalTableMap") or {}
-    if told.get("DataPrepConfiguration") or told.get("SemanticModelConfiguration"):
+def _tables(declared: Record) -> tuple[Record, list[Record]]:
+    physical, logical = declared["PhysicalTableMap"], declared.get("LogicalTableMap") or {}
+    if declared.get("DataPrepConfiguration") or declared.get("SemanticModelConfiguration"):
         raise not_here("data sets of QuickSight's new data preparation")
     if len(physical) != 1 or len(logical) > 1:
         raise not_here("QuickSight data sets of several tables: join them in a CustomSql")
@@ -120,37 +120,39 @@ def _transformed(transforms: list[Record]) -> tuple[str, dict[str, str]]:
     """
     sql, roles = "SELECT * FROM typed", dict[str, str]()
     for step in transforms:
-        kind, told = next(iter(step.items()))
+        kind, declared = next(iter(step.items()))
         inner = f"FROM ({sql})"
         if kind == "ProjectOperation":
-            sql = (
-                f"SELECT {', '.join(identifier(each) for each in told['ProjectedColumns'])} {inner}"
-            )
+            sql = f"SELECT {', '.join(identifier(each) for each in declared['ProjectedColumns'])} {inner}"
         elif kind == "CreateColumnsOperation":
-            sql = f"SELECT *, {', '.join(_calculated(each) for each in told['Columns'])} {inner}"
-        elif kind == "RenameColumnOperation":
-            old, new = identifier(told["ColumnName"]), identifier(told["NewColumnName"])
-            sql = f"SELECT * RENAME ({old} AS {new}) {inner}"
-        elif kind == "CastColumnTypeOperation" and not told.get("Format"):
-            cast = _cast(
-                {**told, "Type": told["NewColumnType"]},
-                f"CAST({identifier(told['ColumnName'])} AS VARCHAR)",
+            sql = (
+                f"SELECT *, {', '.join(_calculated(each) for each in declared['Columns'])} {inner}"
             )
-            sql = f"SELECT * REPLACE ({cast} AS {identifier(told['ColumnName'])}) {inner}"
-        elif kind == "FilterOperation" and "ConditionExpression" in told:
-            sql = f"SELECT * {inner} WHERE {_expression(told['ConditionExpression'])}"
+        elif kind == "RenameColumnOperation":
+            old, new = identifier(declared["ColumnName"]), identifier(declared["NewColumnName"])
+            sql = f"SELECT * RENAME ({old} AS {new}) {inner}"
+        elif kind == "CastColumnTypeOperation" and not declared.get("Format"):
+            cast = _cast(
+                {**declared, "Type": declared["NewColumnType"]},
+                f"CAST({identifier(declared['ColumnName'])} AS VARCHAR)",
+            )
+            sql = f"SELECT * REPLACE ({cast} AS {identifier(declared['ColumnName'])}) {inner}"
+        elif kind == "FilterOperation" and "ConditionExpression" in declared:
+            sql = f"SELECT * {inner} WHERE {_expression(declared['ConditionExpression'])}"
         elif kind == "TagColumnOperation":
             given = [
-                tag["ColumnGeographicRole"] for tag in told["Tags"] if "ColumnGeographicRole" in tag
+                tag["ColumnGeographicRole"]
+                for tag in declared["Tags"]
+                if "ColumnGeographicRole" in tag
             ]
-            roles |= dict.fromkeys([told["ColumnName"]], *given[:1]) if given else {}
+            roles |= dict.fromkeys([declared["ColumnName"]], *given[:1]) if given else {}
         else:
             raise not_here(f"the QuickSight transformation {kind} as it is given")
     return sql, roles
 
 
-def _calculated(told: Record) -> str:
-    return f"{_expression(told['Expression'])} AS {identifier(told['ColumnName'])}"
+def _calculated(declared: Record) -> str:
+    return f"{_expression(declared['Expression'])} AS {identifier(declared['ColumnName'])}"
 
 
 class _AnyField(dict[str, Sql]):

@@ -52,59 +52,59 @@ class Dashboards(DataSets):
 
     def CreateDashboard(self, call: Call) -> Record:
         """A dashboard whose first version is being judged; it is published when that succeeds."""
-        told = call.parameters
-        if not ID.fullmatch(told["DashboardId"]):
+        request = call.parameters
+        if not ID.fullmatch(request["DashboardId"]):
             raise invalid("DashboardId takes letters, digits, underscores and hyphens")
         definition = self._checked(call)
-        arn = self.arn("dashboard", told["DashboardId"])
+        arn = self.arn("dashboard", request["DashboardId"])
         with self.lock:
-            check_new(self.dashboards, told["DashboardId"], "Dashboard")
+            check_new(self.dashboards, request["DashboardId"], "Dashboard")
             self.keep_new("dashboard", arn, call)
-            shown = {"DashboardId": told["DashboardId"], "Arn": arn, "CreatedTime": now()}
-            self.dashboards[told["DashboardId"]] = {**shown, "versions": {}, "published": 1}
-            version = self._new_version(told, definition, "CREATION")
-        names = {"Arn": arn, "VersionArn": version["Arn"], "DashboardId": told["DashboardId"]}
+            shown = {"DashboardId": request["DashboardId"], "Arn": arn, "CreatedTime": now()}
+            self.dashboards[request["DashboardId"]] = {**shown, "versions": {}, "published": 1}
+            version = self._new_version(request, definition, "CREATION")
+        names = {"Arn": arn, "VersionArn": version["Arn"], "DashboardId": request["DashboardId"]}
         return answer(**names, CreationStatus=version["Status"])
 
     def UpdateDashboard(self, call: Call) -> Record:
         """A new version, being judged; it is not published by that."""
-        record, told = self._dashboard(call), call.parameters
+        record, request = self._dashboard(call), call.parameters
         definition = self._checked(call)
         with self.lock:
             if any(each["Status"].endswith("_IN_PROGRESS") for each in record["versions"].values()):
                 raise ApiError(
                     "ConflictException",
-                    f"Dashboard {told['DashboardId']} is being changed already.",
+                    f"Dashboard {request['DashboardId']} is being changed already.",
                 )
-            version = self._new_version(told, definition, "CREATION")
+            version = self._new_version(request, definition, "CREATION")
         names = {
             "Arn": record["Arn"],
             "VersionArn": version["Arn"],
-            "DashboardId": told["DashboardId"],
+            "DashboardId": request["DashboardId"],
         }
         return answer(**names, CreationStatus=version["Status"])
 
     def _checked(self, call: Call) -> Definition:
         check_account(call)
-        told = call.parameters
-        if others := [each for each in NOT_HERE if told.get(each)]:
+        request = call.parameters
+        if others := [each for each in NOT_HERE if request.get(each)]:
             raise not_here(f"QuickSight dashboards with {', '.join(others)}")
-        if "Definition" not in told:
+        if "Definition" not in request:
             raise invalid("A dashboard needs a Definition or a SourceEntity")
-        definition = self.definition(told["Definition"])
+        definition = self.definition(request["Definition"])
         check_form(definition)
         return definition
 
-    def definition(self, told: Record) -> Definition:
+    def definition(self, request: Record) -> Definition:
         """A definition with the columns of its data sets as they are now."""
         columns = {}
-        for each in told["DataSetIdentifierDeclarations"]:
+        for each in request["DataSetIdentifierDeclarations"]:
             there = self.record_of(each["DataSetArn"])
             columns[each["Identifier"]] = self.columns(there["DataSetId"]) if there else None
-        return Definition(told, columns)
+        return Definition(request, columns)
 
-    def _new_version(self, told: Record, definition: Definition, what: str) -> Record:
-        record = self.dashboards[told["DashboardId"]]
+    def _new_version(self, request: Record, definition: Definition, what: str) -> Record:
+        record = self.dashboards[request["DashboardId"]]
         number = len(record["versions"]) + 1
         version = {
             "Arn": f"{record['Arn']}/version/{number}",
@@ -112,19 +112,23 @@ class Dashboards(DataSets):
             "CreatedTime": now(),
             "Status": f"{what}_IN_PROGRESS",
             "DataSetArns": [
-                each["DataSetArn"] for each in definition.told["DataSetIdentifierDeclarations"]
+                each["DataSetArn"] for each in definition.declared["DataSetIdentifierDeclarations"]
             ],
             "Sheets": [
                 {name: each[name] for name in ("SheetId", "Name") if name in each}
                 for each in definition.sheets
             ],
-            "definition": copy.deepcopy(told["Definition"]),
-            "name": told["Name"],
-            "options": told.get("DashboardPublishOptions") or {},
-            **({"Description": told["VersionDescription"]} if "VersionDescription" in told else {}),
+            "definition": copy.deepcopy(request["Definition"]),
+            "name": request["Name"],
+            "options": request.get("DashboardPublishOptions") or {},
+            **(
+                {"Description": request["VersionDescription"]}
+                if "VersionDescription" in request
+                else {}
+            ),
         }
         record["versions"][number] = version
-        record |= {"Name": told["Name"], "LastUpdatedTime": now()}
+        record |= {"Name": request["Name"], "LastUpdatedTime": now()}
         if number == 1:
             record["LastPublishedTime"] = now()
         self.begin(lambda: self._judge(version, what))
@@ -202,7 +206,9 @@ class Dashboards(DataSets):
         return page(call, "DashboardVersionSummaryList", versions[::-1])
 
     def UpdateDashboardPublishedVersion(self, call: Call) -> Record:
-        """Readers see this version from now on; InvalidParameterValueException for one that failed."""
+        """Readers see this version from now on; InvalidParameterValueException for one that
+        failed.
+        """
         record = self._dashboard(call)
         version = self._version(call, record)
         if not version["Status"].endswith("_SUCCESSFUL"):
@@ -275,29 +281,29 @@ class Dashboards(DataSets):
         again and again.
         """
         check_account(call)
-        told = call.parameters
-        if "Dashboard" not in told["ExperienceConfiguration"]:
+        request = call.parameters
+        if "Dashboard" not in request["ExperienceConfiguration"]:
             raise not_here("embedding anything of QuickSight but a dashboard")
-        dashboard = told["ExperienceConfiguration"]["Dashboard"]["InitialDashboardId"]
-        return answer(EmbedUrl=self._embed(told["UserArn"], dashboard, told), Status=200)
+        dashboard = request["ExperienceConfiguration"]["Dashboard"]["InitialDashboardId"]
+        return answer(EmbedUrl=self._embed(request["UserArn"], dashboard, request), Status=200)
 
     def GetDashboardEmbedUrl(self, call: Call) -> Record:
         """The same for IdentityType QUICKSIGHT, which names the user."""
-        told = call.parameters
+        request = call.parameters
         record = self._dashboard(call)
-        if told["IdentityType"] != "QUICKSIGHT" or "UserArn" not in told:
+        if request["IdentityType"] != "QUICKSIGHT" or "UserArn" not in request:
             raise ApiError(
                 "IdentityTypeNotSupportedException",
                 "The identity type must be QUICKSIGHT, with a UserArn.",
             )
-        return answer(EmbedUrl=self._embed(told["UserArn"], record["DashboardId"], told))
+        return answer(EmbedUrl=self._embed(request["UserArn"], record["DashboardId"], request))
 
-    def _embed(self, user_arn: str, dashboard: str, told: Record) -> str:
+    def _embed(self, user_arn: str, dashboard: str, request: Record) -> str:
         user = next((each for each in self.users.values() if each["Arn"] == user_arn), None)
         if not user:
             raise ApiError("QuickSightUserNotFoundException", f"The user {user_arn} is not found.")
         find(self.dashboards, dashboard, "Dashboard")
-        minutes = int(told.get("SessionLifetimeInMinutes") or 600)
+        minutes = int(request.get("SessionLifetimeInMinutes") or 600)
         if not 15 <= minutes <= 600:
             raise ApiError(
                 "SessionLifetimeInMinutesInvalidException",

@@ -70,15 +70,15 @@ class DataSets(Sources):
     def CreateDataSet(self, call: Call) -> Record:
         """A data set, and its first ingestion under way."""
         check_account(call)
-        told = call.parameters
-        prepared = self._prepared(told)
-        arn = self.arn("dataset", told["DataSetId"])
+        request = call.parameters
+        prepared = self._prepared(request)
+        arn = self.arn("dataset", request["DataSetId"])
         with self.lock:
-            check_new(self.data_sets, told["DataSetId"], "Data set")
+            check_new(self.data_sets, request["DataSetId"], "Data set")
             self.keep_new("dataset", arn, call)
-            self.data_sets[told["DataSetId"]] = {"Arn": arn, "CreatedTime": now()}
-            self.ingestions[told["DataSetId"]] = {}
-            return self._kept(told, prepared, "INITIAL_INGESTION")
+            self.data_sets[request["DataSetId"]] = {"Arn": arn, "CreatedTime": now()}
+            self.ingestions[request["DataSetId"]] = {}
+            return self._kept(request, prepared, "INITIAL_INGESTION")
 
     def UpdateDataSet(self, call: Call) -> Record:
         """The data set as it is now described as a whole, and an ingestion under way."""
@@ -87,12 +87,12 @@ class DataSets(Sources):
         with self.lock:
             return self._kept(call.parameters, prepared, "EDIT")
 
-    def _prepared(self, told: Record) -> tuple[str, Preparation]:
-        if told["ImportMode"] != "SPICE":
+    def _prepared(self, request: Record) -> tuple[str, Preparation]:
+        if request["ImportMode"] != "SPICE":
             raise not_here("QuickSight data sets that query directly")
-        if others := [each for each in NOT_HERE if told.get(each)]:
+        if others := [each for each in NOT_HERE if request.get(each)]:
             raise not_here(f"QuickSight data sets with {', '.join(others)}")
-        prepared = prepare(told)
+        prepared = prepare(request)
         source = self.record_of(prepared[0])
         if not source:
             raise ApiError("ResourceNotFoundException", f"Data source {prepared[0]} is not found.")
@@ -102,11 +102,11 @@ class DataSets(Sources):
             )
         return prepared
 
-    def _kept(self, told: Record, prepared: tuple[str, Preparation], why: str) -> Record:
-        name = told["DataSetId"]
+    def _kept(self, request: Record, prepared: tuple[str, Preparation], why: str) -> Record:
+        name = request["DataSetId"]
         columns = [each.described for each in prepared[1].columns]
         record = self.data_sets[name]
-        record |= {member: told[member] for member in DESCRIBED if member in told}
+        record |= {member: request[member] for member in DESCRIBED if member in request}
         record |= {
             "OutputColumns": columns,
             "LastUpdatedTime": now(),

@@ -65,22 +65,22 @@ class Field:
 
     kind: str  # "NumericalMeasureField"
     well: str  # "Values"
-    told: Record
+    declared: Record
 
     @property
     def id(self) -> str:
         """Its FieldId."""
-        return str(self.told["FieldId"])
+        return str(self.declared["FieldId"])
 
     @property
     def column(self) -> str:
         """The column or calculated field it shows."""
-        return str(self.told["Column"]["ColumnName"])
+        return str(self.declared["Column"]["ColumnName"])
 
     @property
     def data_set(self) -> str:
         """The data set's identifier in the definition."""
-        return str(self.told["Column"]["DataSetIdentifier"])
+        return str(self.declared["Column"]["DataSetIdentifier"])
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,18 @@ class Visual:
     """One visual of a sheet."""
 
     kind: str  # "BarChartVisual"
-    told: Record
+    declared: Record
     sheet: str
 
     @property
     def id(self) -> str:
         """Its VisualId."""
-        return str(self.told["VisualId"])
+        return str(self.declared["VisualId"])
 
     @property
     def configuration(self) -> Record:
         """Its ChartConfiguration."""
-        return dict(self.told.get("ChartConfiguration") or {})
+        return dict(self.declared.get("ChartConfiguration") or {})
 
     @property
     def fields(self) -> list[Field]:
@@ -108,10 +108,10 @@ class Visual:
         wells = self.configuration.get("FieldWells") or {}
         wells = (wells.get(inside) or {}) if inside else wells
         return [
-            Field(kind, well, told)
+            Field(kind, well, declared)
             for well in (*dimensions, *measures)
             for each in wells.get(well) or []
-            for kind, told in each.items()
+            for kind, declared in each.items()
         ]
 
     @property
@@ -137,35 +137,35 @@ class Filter:
     """One filter of a filter group."""
 
     kind: str
-    told: Record
+    declared: Record
     group: Record
 
     @property
     def id(self) -> str:
         """Its FilterId."""
-        return str(self.told["FilterId"])
+        return str(self.declared["FilterId"])
 
     @property
     def column(self) -> str:
         """The column or calculated field it looks at."""
-        return str(self.told["Column"]["ColumnName"])
+        return str(self.declared["Column"]["ColumnName"])
 
     @property
     def data_set(self) -> str:
         """The data set's identifier in the definition."""
-        return str(self.told["Column"]["DataSetIdentifier"])
+        return str(self.declared["Column"]["DataSetIdentifier"])
 
     @property
     def default_control(self) -> tuple[str, Record]:
         """The control that sheets share (`CrossSheet`), as kind and what is told of it; nothing
         where there is none.
         """
-        told = self.told.get("DefaultFilterControlConfiguration")
-        if not told:
+        declared = self.declared.get("DefaultFilterControlConfiguration")
+        if not declared:
             return "", {}
-        name, options = next(iter(told["ControlOptions"].items()))
+        name, options = next(iter(declared["ControlOptions"].items()))
         kind = name.removeprefix("Default").removesuffix("Options")
-        return kind, {**options, "Title": told.get("Title", "")}
+        return kind, {**options, "Title": declared.get("Title", "")}
 
     def concerns(self, visual: Visual, columns: Mapping[str, Any], data_set: str) -> bool:
         """Whether it filters a visual that shows a data set with these columns."""
@@ -192,13 +192,13 @@ class Definition:
     there.
     """
 
-    told: Record
+    declared: Record
     columns: dict[str, dict[str, Column] | None]  # by the data set's identifier
     # expressions, by identifier and name
     calculated: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for each in self.told.get("CalculatedFields") or []:
+        for each in self.declared.get("CalculatedFields") or []:
             self.calculated.setdefault(each["DataSetIdentifier"], {})[each["Name"]] = each[
                 "Expression"
             ]
@@ -206,22 +206,22 @@ class Definition:
     @property
     def sheets(self) -> list[Record]:
         """The sheets in their order."""
-        return list(self.told.get("Sheets") or [])
+        return list(self.declared.get("Sheets") or [])
 
     def visuals(self, sheet: Record) -> list[Visual]:
         """The visuals of a sheet."""
         pairs = [next(iter(each.items())) for each in sheet.get("Visuals") or []]
-        return [Visual(kind, told, sheet["SheetId"]) for kind, told in pairs]
+        return [Visual(kind, declared, sheet["SheetId"]) for kind, declared in pairs]
 
     @property
     def filters(self) -> list[Filter]:
         """All filters."""
-        groups = self.told.get("FilterGroups") or []
+        groups = self.declared.get("FilterGroups") or []
         return [
-            Filter(kind, told, group)
+            Filter(kind, declared, group)
             for group in groups
             for each in group["Filters"]
-            for kind, told in each.items()
+            for kind, declared in each.items()
         ]
 
     def sql(self, data_set: str, name: str, within: tuple[str, ...] = ()) -> Sql:
@@ -252,9 +252,9 @@ class _Fields(dict[str, Sql]):
 
 def sorts(visual: Visual) -> list[Record]:
     """The sort options of a visual, of all its axes."""
-    told = visual.configuration.get("SortConfiguration") or {}
-    lists = [value for name, value in told.items() if name.endswith("Sort")]
-    fields = told.get("FieldSortOptions") or [] if visual.kind == "PivotTableVisual" else []
+    declared = visual.configuration.get("SortConfiguration") or {}
+    lists = [value for name, value in declared.items() if name.endswith("Sort")]
+    fields = declared.get("FieldSortOptions") or [] if visual.kind == "PivotTableVisual" else []
     if fields:
         raise not_here("FieldSortOptions of a QuickSight pivot table")
     return [each for value in lists for each in value]
@@ -262,16 +262,16 @@ def sorts(visual: Visual) -> list[Record]:
 
 def label_options(visual: Visual, field_id: str) -> Record:
     """The options of the axis or column that a field is on, empty where nothing is told of it."""
-    told = visual.configuration
+    declared = visual.configuration
     column = [
         each
-        for each in (told.get("FieldOptions") or {}).get("SelectedFieldOptions") or []
+        for each in (declared.get("FieldOptions") or {}).get("SelectedFieldOptions") or []
         if each["FieldId"] == field_id
     ]
     if column:
         return dict(column[0])
     well = next(each.well for each in visual.fields if each.id == field_id)
-    axis: Record = next((told[name] for name in AXES.get(well, ()) if name in told), {})
+    axis: Record = next((declared[name] for name in AXES.get(well, ()) if name in declared), {})
     labels = axis.get("AxisLabelOptions") or []
     mine = [
         each for each in labels if (each.get("ApplyTo") or {}).get("FieldId", field_id) == field_id

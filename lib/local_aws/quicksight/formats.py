@@ -43,22 +43,22 @@ def text(value: Any, field: Field) -> str:
     return str(value)
 
 
-def number(value: float, told: Record) -> str:
+def number(value: float, declared: Record) -> str:
     """A number by a NumericFormatConfiguration: `{"CurrencyDisplayFormatConfiguration": {...}}`."""
-    kind, told = _first(told)
+    kind, declared = _first(declared)
     suffix = ""
     if kind.startswith("Percentage"):
         value, suffix = value * 100, "%"
-    divisor, unit = _scale(value, told.get("NumberScale", "NONE"))
-    places = (told.get("DecimalPlacesConfiguration") or {}).get("DecimalPlaces")
+    divisor, unit = _scale(value, declared.get("NumberScale", "NONE"))
+    places = (declared.get("DecimalPlacesConfiguration") or {}).get("DecimalPlaces")
     if places is None:
         places = 0 if divisor == 1 and value == int(value) else 2
-    grouped = "" if _hidden(told) else ","
+    grouped = "" if _hidden(declared) else ","
     sign, symbol = (
         "-" if value < 0 else "",
-        (SYMBOLS.get(told.get("Symbol", "USD"), "") if kind.startswith("Currency") else ""),
+        (SYMBOLS.get(declared.get("Symbol", "USD"), "") if kind.startswith("Currency") else ""),
     )
-    return f"{sign}{told.get('Prefix', '')}{symbol}{abs(value) / divisor:{grouped}.{places}f}{unit}{suffix}{told.get('Suffix', '')}"
+    return f"{sign}{declared.get('Prefix', '')}{symbol}{abs(value) / divisor:{grouped}.{places}f}{unit}{suffix}{declared.get('Suffix', '')}"
 
 
 def label(visual: Visual, field: Field) -> str:
@@ -78,9 +78,9 @@ def axis_title(visual: Visual, field: Field) -> str:
     )
 
 
-def title(told: Record, member: str = "Title") -> str:
+def title(declared: Record, member: str = "Title") -> str:
     """A title's or subtitle's text without markup, empty when it is hidden."""
-    title = told.get(member) or {}
+    title = declared.get(member) or {}
     words = title.get("FormatText") or {}
     shown = words.get("PlainText") or re.sub(r"<[^>]+>", "", words.get("RichText", ""))
     return "" if title.get("Visibility") == "HIDDEN" else shown
@@ -88,38 +88,38 @@ def title(told: Record, member: str = "Title") -> str:
 
 def axis(field: Field) -> Record:
     """How Plotly writes a measure's axis."""
-    kind, told = _first(_numeric(field))
+    kind, declared = _first(_numeric(field))
     if kind.startswith("Percentage"):
         return {"tickformat": ".0%"}
     symbol = (
-        SYMBOLS.get(told.get("Symbol", "USD"), "")
+        SYMBOLS.get(declared.get("Symbol", "USD"), "")
         if kind.startswith("Currency")
-        else told.get("Prefix", "")
+        else declared.get("Prefix", "")
     )
     return {
         "tickprefix": symbol,
-        "ticksuffix": told.get("Suffix", ""),
+        "ticksuffix": declared.get("Suffix", ""),
         "tickformat": "~s" if kind.startswith("Currency") else "",
     }
 
 
-def _first(told: Record) -> tuple[str, Record]:
-    return next(iter(told.items())) if told else ("", {})
+def _first(declared: Record) -> tuple[str, Record]:
+    return next(iter(declared.items())) if declared else ("", {})
 
 
 def _numeric(field: Field) -> Record:
-    told = field.told.get("FormatConfiguration") or {}
-    inner = told.get("FormatConfiguration") or told.get("NumericFormatConfiguration") or {}
+    declared = field.declared.get("FormatConfiguration") or {}
+    inner = declared.get("FormatConfiguration") or declared.get("NumericFormatConfiguration") or {}
     return dict(inner)
 
 
 def _date_format(field: Field) -> str:
-    told = (field.told.get("FormatConfiguration") or {}).get("DateTimeFormat")
-    if not told:
-        return GRANULARITIES.get(field.told.get("DateGranularity", "DAY"), "%b %-d, %Y %H:%M")
+    declared = (field.declared.get("FormatConfiguration") or {}).get("DateTimeFormat")
+    if not declared:
+        return GRANULARITIES.get(field.declared.get("DateGranularity", "DAY"), "%b %-d, %Y %H:%M")
     words = {"YYYY": "yyyy", "YY": "yy", "DD": "dd", "D": "d"}
     return re.sub(
-        "[A-Za-z]+", lambda found: DATE_PARTS.get(words.get(found[0], found[0]), found[0]), told
+        "[A-Za-z]+", lambda found: DATE_PARTS.get(words.get(found[0], found[0]), found[0]), declared
     )
 
 
@@ -129,6 +129,6 @@ def _scale(value: float, name: str) -> tuple[float, str]:
     return SCALES.get(name, (1, ""))
 
 
-def _hidden(told: Record) -> bool:
-    separator = (told.get("SeparatorConfiguration") or {}).get("ThousandsSeparator") or {}
+def _hidden(declared: Record) -> bool:
+    separator = (declared.get("SeparatorConfiguration") or {}).get("ThousandsSeparator") or {}
     return bool(separator.get("Visibility") == "HIDDEN")

@@ -126,7 +126,7 @@ class Shown:
         """When the rows were ingested that are the oldest on the page."""
         found = [
             self._file(each["Identifier"])
-            for each in self.definition.told["DataSetIdentifierDeclarations"]
+            for each in self.definition.declared["DataSetIdentifierDeclarations"]
         ]
         times = [
             datetime.datetime.fromtimestamp(each.stat().st_mtime, datetime.UTC)
@@ -141,8 +141,8 @@ class Shown:
             {
                 "id": each.id,
                 "kind": each.kind,
-                "title": title(each.told),
-                "subtitle": title(each.told, "Subtitle"),
+                "title": title(each.declared),
+                "subtitle": title(each.declared, "Subtitle"),
                 "place": places.get(each.id),
             }
             for each in self.definition.visuals(sheet)
@@ -167,21 +167,23 @@ class Shown:
             "controls": controls,
         }
 
-    def _control(self, kind: str, told: Record) -> Record:
-        source = next(each for each in self.definition.filters if each.id == told["SourceFilterId"])
+    def _control(self, kind: str, settings: Record) -> Record:
+        source = next(
+            each for each in self.definition.filters if each.id == settings["SourceFilterId"]
+        )
         if kind == "CrossSheet":
             kind, shared = source.default_control
-            told = {**shared, **told}
+            settings = {**shared, **settings}
         control = {
-            "id": told["FilterControlId"],
+            "id": settings["FilterControlId"],
             "kind": kind,
-            "type": told.get("Type", ""),
+            "type": settings.get("Type", ""),
             "filter": source.id,
         }
-        control["title"] = told.get("Title") or source.column
+        control["title"] = settings.get("Title") or source.column
         file = self._file(source.data_set)
         if kind in ("Dropdown", "List"):
-            given = ((told.get("SelectableValues") or {}).get("Values")) or (
+            given = ((settings.get("SelectableValues") or {}).get("Values")) or (
                 choices(self.definition, source, file) if file else []
             )
             control |= {"values": given, "chosen": _preset(source)}
@@ -192,14 +194,15 @@ class Shown:
                 strict=True,
             )
             least, most = (
-                f"{told or found:%Y-%m-%d}" if told or found else "" for told, found in ends
+                f"{settings or found:%Y-%m-%d}" if settings or found else ""
+                for settings, found in ends
             )
             control |= {"least": least, "most": most}
         else:
             control |= {
-                "least": told["MinimumValue"],
-                "most": told["MaximumValue"],
-                "step": told["StepSize"],
+                "least": settings["MinimumValue"],
+                "most": settings["MaximumValue"],
+                "step": settings["StepSize"],
             }
         return control
 
@@ -216,7 +219,7 @@ class Shown:
         return figure(visual, rows(self.definition, visual, file, chosen), columns)
 
     def _file(self, data_set: str) -> Path | None:
-        declared = self.definition.told["DataSetIdentifierDeclarations"]
+        declared = self.definition.declared["DataSetIdentifierDeclarations"]
         arn = next(each["DataSetArn"] for each in declared if each["Identifier"] == data_set)
         record = self.service.record_of(arn)
         return self.service.files.get(record["DataSetId"]) if record else None
@@ -234,8 +237,8 @@ def _preset(source: Filter) -> list[str] | None:
     """The values that a list begins with; None for all."""
     if source.kind != "CategoryFilter":
         return None
-    told = next(iter(source.told["Configuration"].values()))
-    return None if told.get("SelectAllOptions") else told.get("CategoryValues") or None
+    settings = next(iter(source.declared["Configuration"].values()))
+    return None if settings.get("SelectAllOptions") else settings.get("CategoryValues") or None
 
 
 def _template(name: str) -> jinja2.Template:

@@ -69,8 +69,8 @@ class People(Records):
 
     def CreateGroup(self, call: Call) -> Record:
         """A group without members."""
-        told = self._check(call)
-        name = _name(told["GroupName"])
+        request = self._check(call)
+        name = _name(request["GroupName"])
         with self.lock:
             check_new(self.groups, name, "Group")
             group = {
@@ -79,7 +79,7 @@ class People(Records):
                 "PrincipalId": f"group/d-local/{name}",
             }
             self.groups[name] = group | (
-                {"Description": told["Description"]} if "Description" in told else {}
+                {"Description": request["Description"]} if "Description" in request else {}
             )
             self.members[name] = set()
         return answer(Group=self.groups[name])
@@ -90,10 +90,10 @@ class People(Records):
 
     def UpdateGroup(self, call: Call) -> Record:
         """The group with another description."""
-        told = self._check(call)
-        group = find(self.groups, told["GroupName"], "Group")
+        request = self._check(call)
+        group = find(self.groups, request["GroupName"], "Group")
         group.pop("Description", None)
-        group.update({"Description": told["Description"]} if "Description" in told else {})
+        group.update({"Description": request["Description"]} if "Description" in request else {})
         return answer(Group=group)
 
     def DeleteGroup(self, call: Call) -> Record:
@@ -146,25 +146,25 @@ class People(Records):
         )
 
     def _member(self, call: Call) -> tuple[Record, str]:
-        told = self._check(call)
-        group = find(self.groups, told["GroupName"], "Group")
-        return find(self.users, told["MemberName"], "User"), group["GroupName"]
+        request = self._check(call)
+        group = find(self.groups, request["GroupName"], "Group")
+        return find(self.users, request["MemberName"], "User"), group["GroupName"]
 
     # Users
 
     def RegisterUser(self, call: Call) -> Record:
         """A user for an IAM user (named as it) or for a session of an IAM role (`role/session`)."""
-        told = self._check(call)
-        if told["IdentityType"] != "IAM" or told.get("CustomPermissionsName"):
+        request = self._check(call)
+        if request["IdentityType"] != "IAM" or request.get("CustomPermissionsName"):
             raise not_here("QuickSight users other than plain IAM identities")
-        name = _iam_name(told)
+        name = _iam_name(request)
         with self.lock:
             check_new(self.users, name, "User")
             self.users[name] = {
                 "Arn": self.arn("user/default", name),
                 "UserName": name,
-                "Email": told["Email"],
-                "Role": told["UserRole"],
+                "Email": request["Email"],
+                "Role": request["UserRole"],
                 "IdentityType": "IAM",
                 "Active": True,
                 "PrincipalId": f"federated/iam/{name}",
@@ -177,11 +177,11 @@ class People(Records):
 
     def UpdateUser(self, call: Call) -> Record:
         """The user with another e-mail address or role."""
-        told = self._check(call)
-        if told.keys() - {"AwsAccountId", "Namespace", "UserName", "Email", "Role"}:
+        request = self._check(call)
+        if request.keys() - {"AwsAccountId", "Namespace", "UserName", "Email", "Role"}:
             raise not_here("custom permissions and external logins of QuickSight users")
-        user = find(self.users, told["UserName"], "User")
-        user |= {"Email": told["Email"], "Role": told["Role"]}
+        user = find(self.users, request["UserName"], "User")
+        user |= {"Email": request["Email"], "Role": request["Role"]}
         return answer(User=user)
 
     def DeleteUser(self, call: Call) -> Record:
@@ -209,11 +209,13 @@ def _name(text: str) -> str:
     return text
 
 
-def _iam_name(told: Record) -> str:
+def _iam_name(request: Record) -> str:
     """The name QuickSight gives the user of an IAM identity."""
-    kind, _, name = told.get("IamArn", "").removeprefix(f"arn:aws:iam::{ACCOUNT}:").partition("/")
-    if kind == "role" and told.get("SessionName"):
-        return _name(f"{name.rsplit('/', 1)[-1]}/{told['SessionName']}")
+    kind, _, name = (
+        request.get("IamArn", "").removeprefix(f"arn:aws:iam::{ACCOUNT}:").partition("/")
+    )
+    if kind == "role" and request.get("SessionName"):
+        return _name(f"{name.rsplit('/', 1)[-1]}/{request['SessionName']}")
     if kind == "user":
         return _name(name.rsplit("/", 1)[-1])
     raise invalid(

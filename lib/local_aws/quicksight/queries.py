@@ -55,16 +55,20 @@ def expression(definition: Definition, each: Field) -> str:
     """The SQL of one field, aggregated if it is a measure."""
     sql = definition.sql(each.data_set, each.column)
     if each.kind == "DateDimensionField":
-        return f"date_trunc('{each.told.get('DateGranularity', 'DAY').lower()}', {sql.text})"
+        return f"date_trunc('{each.declared.get('DateGranularity', 'DAY').lower()}', {sql.text})"
     if each.kind.endswith("DimensionField") or sql.aggregates:
         return sql.text
-    told = each.told.get("AggregationFunction")
-    if isinstance(told, dict) and "PercentileAggregation" in told:
+    declared = each.declared.get("AggregationFunction")
+    if isinstance(declared, dict) and "PercentileAggregation" in declared:
         return (
-            f"quantile_cont({sql.text}, {float(told['PercentileAggregation']['PercentileValue'])} /"
+            f"quantile_cont({sql.text}, {float(declared['PercentileAggregation']['PercentileValue'])} /"
             " 100.0)"
         )
-    name = (told or {}).get("SimpleNumericalAggregation") if isinstance(told, dict) else told
+    name = (
+        (declared or {}).get("SimpleNumericalAggregation")
+        if isinstance(declared, dict)
+        else declared
+    )
     return AGGREGATIONS[
         name or ("SUM" if each.kind == "NumericalMeasureField" else "COUNT")
     ].format(sql.text)
@@ -111,9 +115,9 @@ def span(definition: Definition, each: Filter, file: Path) -> tuple[Any, Any]:
 
 
 def _limits(visual: Visual) -> list[tuple[str, int]]:
-    told = visual.configuration.get("SortConfiguration") or {}
+    declared = visual.configuration.get("SortConfiguration") or {}
     found = []
-    for name, value in told.items():
+    for name, value in declared.items():
         if name in LIMITS and value.get("ItemsLimit"):
             if value.get("OtherCategories") != "EXCLUDE":
                 raise not_here("ItemsLimit of a QuickSight visual with OtherCategories INCLUDE")
@@ -154,9 +158,13 @@ def _order(definition: Definition, visual: Visual, names: Mapping[str, str]) -> 
     """
     found = []
     for each in sorts(visual):
-        kind, told = next(iter(each.items()))
-        sql = names.get(told["FieldId"]) if kind == "FieldSort" else _column_sort(definition, told)
-        found += [f"{sql} {told['Direction']} NULLS LAST"] if sql else []
+        kind, declared = next(iter(each.items()))
+        sql = (
+            names.get(declared["FieldId"])
+            if kind == "FieldSort"
+            else _column_sort(definition, declared)
+        )
+        found += [f"{sql} {declared['Direction']} NULLS LAST"] if sql else []
     dimensions = [
         names[each.id]
         for each in visual.fields
@@ -165,11 +173,11 @@ def _order(definition: Definition, visual: Visual, names: Mapping[str, str]) -> 
     return ", ".join([*found, *(f"{each} NULLS LAST" for each in dimensions)])
 
 
-def _column_sort(definition: Definition, told: Record) -> str:
+def _column_sort(definition: Definition, declared: Record) -> str:
     """The SQL of an aggregated column that the visual does not show."""
     by, function = (
-        told["SortBy"],
-        next(iter((told.get("AggregationFunction") or {}).values()), "MIN"),
+        declared["SortBy"],
+        next(iter((declared.get("AggregationFunction") or {}).values()), "MIN"),
     )
     name = (
         function.get("SimpleNumericalAggregation", "SUM")
@@ -200,28 +208,28 @@ def _condition(each: Filter, sql: str, chosen: Record | None) -> tuple[str, list
     limits, values = [], []
     for limit, sign, included in ((least, ">", "IncludeMinimum"), (most, "<", "IncludeMaximum")):
         if limit is not None:
-            limits.append(f"{sql} {sign}{'=' if each.told.get(included, True) else ''} ?")
+            limits.append(f"{sql} {sign}{'=' if each.declared.get(included, True) else ''} ?")
             values.append(limit)
     condition = " AND ".join(limits) or "true"
-    option = each.told.get("NullOption", "NON_NULLS_ONLY")
+    option = each.declared.get("NullOption", "NON_NULLS_ONLY")
     if option == "ALL_VALUES":
         return f"({condition}) OR {sql} IS NULL", values
     return (condition if limits else nulls[option]), values
 
 
 def _category(each: Filter, sql: str, chosen: Record | None) -> tuple[str, list[Any]]:
-    told = next(iter(each.told["Configuration"].values()))
-    values = told.get("CategoryValues") or (
-        [told["CategoryValue"]] if "CategoryValue" in told else []
+    declared = next(iter(each.declared["Configuration"].values()))
+    values = declared.get("CategoryValues") or (
+        [declared["CategoryValue"]] if "CategoryValue" in declared else []
     )
-    operator = told["MatchOperator"]
+    operator = declared["MatchOperator"]
     if chosen is not None and "values" in chosen:
         operator, values = "EQUALS", list(chosen["values"])
         if not values:
             return "false", []
-    if not values or (told.get("SelectAllOptions") and chosen is None):
+    if not values or (declared.get("SelectAllOptions") and chosen is None):
         only = {"NULLS_ONLY": f"{sql} IS NULL", "NON_NULLS_ONLY": f"{sql} IS NOT NULL"}
-        return only.get(told.get("NullOption", ""), "true"), []
+        return only.get(declared.get("NullOption", ""), "true"), []
     if operator in ("EQUALS", "DOES_NOT_EQUAL"):
         return MATCHES[operator].format(sql, ", ".join("?" for _ in values)), values
     return " OR ".join(MATCHES[operator].format(sql, "?") for _ in values), values
@@ -231,7 +239,7 @@ def bounds(each: Filter, chosen: Record | None = None) -> tuple[Any, Any]:
     """The bounds in force: what the reader chose, else what the definition says."""
     time = each.kind == "TimeRangeFilter"
     names = ("RangeMinimumValue", "RangeMaximumValue") if time else ("RangeMinimum", "RangeMaximum")
-    ends = [(each.told.get(name) or {}).get("StaticValue") for name in names]
+    ends = [(each.declared.get(name) or {}).get("StaticValue") for name in names]
     for place, name in enumerate(("least", "most")):
         if chosen and chosen.get(name) not in (None, ""):
             ends[place] = chosen[name] if time else float(chosen[name])

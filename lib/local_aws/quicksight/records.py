@@ -224,7 +224,9 @@ def check_account(call: Call) -> None:
 
 
 def page(call: Call, member: str, items: list[Any]) -> Record:
-    """One page of an answer; raises InvalidNextTokenException and InvalidParameterValueException."""
+    """One page of an answer; raises InvalidNextTokenException and
+    InvalidParameterValueException.
+    """
     size, token = (
         int(call.parameters.get("MaxResults") or 100),
         call.parameters.get("NextToken") or f"{PAGE_TOKEN}0",

@@ -59,14 +59,14 @@ class Sources(People):
     def CreateDataSource(self, call: Call) -> Record:
         """A data source that is now being tried."""
         check_account(call)
-        told = call.parameters
-        _check(told)
-        arn = self.arn("datasource", told["DataSourceId"])
+        request = call.parameters
+        _check(request)
+        arn = self.arn("datasource", request["DataSourceId"])
         with self.lock:
-            check_new(self.sources, told["DataSourceId"], "Data source")
+            check_new(self.sources, request["DataSourceId"], "Data source")
             self.keep_new("datasource", arn, call)
             shown = {
-                name: told[name]
+                name: request[name]
                 for name in ("DataSourceId", "Name", "Type", "DataSourceParameters")
             }
             record = {
@@ -75,19 +75,21 @@ class Sources(People):
                 "SslProperties": {"DisableSsl": False},
                 "CreatedTime": now(),
             }
-            self.sources[told["DataSourceId"]] = record
-            self._try(record, told, "CREATION")
-        return answer(Arn=arn, DataSourceId=told["DataSourceId"], CreationStatus=record["Status"])
+            self.sources[request["DataSourceId"]] = record
+            self._try(record, request, "CREATION")
+        return answer(
+            Arn=arn, DataSourceId=request["DataSourceId"], CreationStatus=record["Status"]
+        )
 
     def UpdateDataSource(self, call: Call) -> Record:
         """The data source, being tried anew."""
-        told, record = call.parameters, self._source(call)
-        _check({**told, "Type": record["Type"]})
+        request, record = call.parameters, self._source(call)
+        _check({**request, "Type": record["Type"]})
         with self.lock:
             record |= {
-                name: told[name] for name in ("Name", "DataSourceParameters") if name in told
+                name: request[name] for name in ("Name", "DataSourceParameters") if name in request
             }
-            self._try(record, told, "UPDATE")
+            self._try(record, request, "UPDATE")
         return answer(
             Arn=record["Arn"], DataSourceId=record["DataSourceId"], UpdateStatus=record["Status"]
         )
@@ -128,15 +130,15 @@ class Sources(People):
         check_account(call)
         return find(self.sources, call.parameters["DataSourceId"], "Data source")
 
-    def _try(self, record: Record, told: Record, what: str) -> None:
+    def _try(self, record: Record, request: Record, what: str) -> None:
         record |= {"Status": f"{what}_IN_PROGRESS", "LastUpdatedTime": now()}
         record.pop("ErrorInfo", None)
-        if "Credentials" in told:
-            self.credentials[record["Arn"]] = told["Credentials"]
+        if "Credentials" in request:
+            self.credentials[record["Arn"]] = request["Credentials"]
             record |= {
-                name: told["Credentials"][name]
+                name: request["Credentials"][name]
                 for name in ("SecretArn",)
-                if name in told["Credentials"]
+                if name in request["Credentials"]
             }
         self.begin(lambda: self._connect(record, what))
 
@@ -165,17 +167,17 @@ class Sources(People):
             raise _refused(refusal) from refusal
 
 
-def _check(told: Record) -> None:
+def _check(request: Record) -> None:
     """Raise InvalidParameterValueException for what does not fit together, and refuse what is not
     here.
     """
-    kind, parameters = told["Type"], told.get("DataSourceParameters", {})
+    kind, parameters = request["Type"], request.get("DataSourceParameters", {})
     member = {"ATHENA": "AthenaParameters", "REDSHIFT": "RedshiftParameters"}.get(kind)
     if not member:
         raise not_here(f"QuickSight data sources of type {kind}")
     if list(parameters) != [member]:
         raise invalid(f"A data source of type {kind} takes {member}")
-    others = [each for each in ("VpcConnectionProperties", "FolderArns") if told.get(each)]
+    others = [each for each in ("VpcConnectionProperties", "FolderArns") if request.get(each)]
     others += [
         each
         for each in (
@@ -187,7 +189,9 @@ def _check(told: Record) -> None:
         if each in parameters[member]
     ]
     others += [
-        each for each in told.get("Credentials", {}) if each not in ("SecretArn", "CredentialPair")
+        each
+        for each in request.get("Credentials", {})
+        if each not in ("SecretArn", "CredentialPair")
     ]
     if others:
         raise not_here(f"QuickSight data sources with {', '.join(others)}")

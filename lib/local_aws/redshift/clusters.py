@@ -121,51 +121,53 @@ class RedshiftClusters(Service):
 
     def CreateCluster(self, call: Call) -> dict[str, Any]:
         """A cluster that is available a moment later; ClusterAlreadyExists."""
-        told = _known(call)
-        name = told["ClusterIdentifier"]
-        _check(told)
+        request = _known(call)
+        name = request["ClusterIdentifier"]
+        _check(request)
         with self.lock:
             if name in self._names():
                 raise ApiError("ClusterAlreadyExists", f"The cluster {name} already exists.")
-            group = self._group(told.get("ClusterSubnetGroupName", "default").lower())
+            group = self._group(request.get("ClusterSubnetGroupName", "default").lower())
             self._check_roles(
-                [*told.get("IamRoles", []), *filter(None, [told.get("DefaultIamRoleArn")])]
+                [*request.get("IamRoles", []), *filter(None, [request.get("DefaultIamRoleArn")])]
             )
-            nodes = told.get("NumberOfNodes", 1)
+            nodes = request.get("NumberOfNodes", 1)
             cluster = {
                 "ClusterIdentifier": name,
-                "NodeType": told["NodeType"],
+                "NodeType": request["NodeType"],
                 "ClusterStatus": "creating",
                 "ClusterAvailabilityStatus": "Modifying",
-                "MasterUsername": told["MasterUsername"],
-                "DBName": told.get("DBName", "dev"),
+                "MasterUsername": request["MasterUsername"],
+                "DBName": request.get("DBName", "dev"),
                 "ClusterCreateTime": datetime.datetime.now(datetime.UTC),
-                "AutomatedSnapshotRetentionPeriod": told.get("AutomatedSnapshotRetentionPeriod", 1),
-                "VpcSecurityGroupIds": told.get("VpcSecurityGroupIds", []),
+                "AutomatedSnapshotRetentionPeriod": request.get(
+                    "AutomatedSnapshotRetentionPeriod", 1
+                ),
+                "VpcSecurityGroupIds": request.get("VpcSecurityGroupIds", []),
                 "ClusterSubnetGroupName": group["ClusterSubnetGroupName"],
                 "VpcId": group["VpcId"],
                 "AvailabilityZone": group["Subnets"][0]["SubnetAvailabilityZone"]["Name"],
-                "AllowVersionUpgrade": told.get("AllowVersionUpgrade", True),
+                "AllowVersionUpgrade": request.get("AllowVersionUpgrade", True),
                 "NumberOfNodes": nodes,
-                "PubliclyAccessible": told.get("PubliclyAccessible", False),
-                "Encrypted": told.get("Encrypted", True),  # since January 2025 new clusters are
-                "EnhancedVpcRouting": told.get("EnhancedVpcRouting", False),
+                "PubliclyAccessible": request.get("PubliclyAccessible", False),
+                "Encrypted": request.get("Encrypted", True),  # since January 2025 new clusters are
+                "EnhancedVpcRouting": request.get("EnhancedVpcRouting", False),
                 "ClusterNodes": [{"NodeRole": "SHARED" if nodes == 1 else "COMPUTE"}] * nodes,
-                "IamRoles": told.get("IamRoles", []),
-                "DefaultIamRoleArn": told.get("DefaultIamRoleArn", ""),
+                "IamRoles": request.get("IamRoles", []),
+                "DefaultIamRoleArn": request.get("DefaultIamRoleArn", ""),
                 "ClusterNamespaceArn": self._arn("namespace", str(uuid.uuid4())),
-                "Port": told.get("Port", 5439),
-                **({"KmsKeyId": told["KmsKeyId"]} if "KmsKeyId" in told else {}),
+                "Port": request.get("Port", 5439),
+                **({"KmsKeyId": request["KmsKeyId"]} if "KmsKeyId" in request else {}),
             }
-            if told.get("ManageMasterPassword"):
+            if request.get("ManageMasterPassword"):
                 cluster["MasterPasswordSecretArn"] = self._secret(cluster)
-            elif password := told.get("MasterUserPassword"):
+            elif password := request.get("MasterUserPassword"):
                 self.warehouses.passwords[cluster["ClusterNamespaceArn"].rpartition(":")[2]] = (
                     password
                 )
             self.clusters[name] = cluster
             self._begin(name, "creating")
-            self._tag(self._arn("cluster", name), told.get("Tags", []))
+            self._tag(self._arn("cluster", name), request.get("Tags", []))
         return {"Cluster": self._shown(name)}
 
     def DescribeClusters(self, call: Call) -> dict[str, Any]:
@@ -179,37 +181,39 @@ class RedshiftClusters(Service):
 
     def ModifyCluster(self, call: Call) -> dict[str, Any]:
         """The cluster with other settings a moment later; InvalidClusterState while it changes."""
-        told = call.parameters
-        if others := sorted(set(told) - {"ClusterIdentifier", *CHANGEABLE}):
+        request = call.parameters
+        if others := sorted(set(request) - {"ClusterIdentifier", *CHANGEABLE}):
             raise ApiError(
                 "NotInLocalAws",
                 f"local_aws does not do ModifyCluster with {', '.join(others)}.",
                 501,
             )
         with self.lock:
-            cluster = self._idle(told["ClusterIdentifier"])
-            cluster |= {name: told[name] for name in CHANGEABLE if name in told}
+            cluster = self._idle(request["ClusterIdentifier"])
+            cluster |= {name: request[name] for name in CHANGEABLE if name in request}
             _check_nodes(cluster)
-            self._begin(told["ClusterIdentifier"], "modifying")
-        return {"Cluster": self._shown(told["ClusterIdentifier"])}
+            self._begin(request["ClusterIdentifier"], "modifying")
+        return {"Cluster": self._shown(request["ClusterIdentifier"])}
 
     def ModifyClusterIamRoles(self, call: Call) -> dict[str, Any]:
         """The cluster with roles added and removed."""
-        told = call.parameters
+        request = call.parameters
         with self.lock:
-            cluster = self._idle(told["ClusterIdentifier"])
-            self._check_roles(told.get("AddIamRoles", []))
+            cluster = self._idle(request["ClusterIdentifier"])
+            self._check_roles(request.get("AddIamRoles", []))
             kept = [
-                each for each in cluster["IamRoles"] if each not in told.get("RemoveIamRoles", [])
+                each
+                for each in cluster["IamRoles"]
+                if each not in request.get("RemoveIamRoles", [])
             ]
             cluster["IamRoles"] = [
                 *kept,
-                *(each for each in told.get("AddIamRoles", []) if each not in kept),
+                *(each for each in request.get("AddIamRoles", []) if each not in kept),
             ]
-            cluster["DefaultIamRoleArn"] = told.get(
+            cluster["DefaultIamRoleArn"] = request.get(
                 "DefaultIamRoleArn", cluster["DefaultIamRoleArn"]
             )
-        return {"Cluster": self._shown(told["ClusterIdentifier"])}
+        return {"Cluster": self._shown(request["ClusterIdentifier"])}
 
     def PauseCluster(self, call: Call) -> dict[str, Any]:
         """The cluster on its way to `paused`: it costs storage only."""
@@ -253,29 +257,32 @@ class RedshiftClusters(Service):
         """A password of a database user, for a quarter of an hour unless told otherwise; the user
         is `IAM:<name>` or `IAMA:<name>`.
         """
-        told, create = call.parameters, bool(call.parameters.get("AutoCreate"))
+        request, create = call.parameters, bool(call.parameters.get("AutoCreate"))
         database = self.warehouses.database(
-            {"ClusterIdentifier": told["ClusterIdentifier"]}, told.get("DbName")
+            {"ClusterIdentifier": request["ClusterIdentifier"]}, request.get("DbName")
         )
-        if told.get("DbGroups"):
+        if request.get("DbGroups"):
             raise ApiError(
                 "NotInLocalAws", "local_aws does not do GetClusterCredentials with DbGroups.", 501
             )
         password, expires = database.temporary_password(
-            told["DbUser"], told.get("DurationSeconds", 900), create=create
+            request["DbUser"], request.get("DurationSeconds", 900), create=create
         )
         return {
-            "DbUser": f"{'IAMA' if create else 'IAM'}:{told['DbUser']}",
+            "DbUser": f"{'IAMA' if create else 'IAM'}:{request['DbUser']}",
             "DbPassword": password,
             "Expiration": expires,
         }
 
     def GetClusterCredentialsWithIAM(self, call: Call) -> dict[str, Any]:
         """A password of the database user of the caller's IAM identity."""
-        told, where = call.parameters, {"ClusterIdentifier": call.parameters["ClusterIdentifier"]}
-        database = self.warehouses.database(where, told.get("DbName"))
+        request, where = (
+            call.parameters,
+            {"ClusterIdentifier": call.parameters["ClusterIdentifier"]},
+        )
+        database = self.warehouses.database(where, request.get("DbName"))
         user = self.warehouses.user(where, call.principal, database)
-        password, expires = database.temporary_password(user, told.get("DurationSeconds", 900))
+        password, expires = database.temporary_password(user, request.get("DurationSeconds", 900))
         return {
             "DbUser": user,
             "DbPassword": password,
@@ -423,45 +430,47 @@ def _known(call: Call) -> dict[str, Any]:
     return dict(call.parameters)
 
 
-def _check(told: dict[str, Any]) -> None:
+def _check(request: dict[str, Any]) -> None:
     """https://docs.aws.amazon.com/redshift/latest/APIReference/API_CreateCluster.html"""
-    if not CLUSTER_NAME.fullmatch(told["ClusterIdentifier"]):
+    if not CLUSTER_NAME.fullmatch(request["ClusterIdentifier"]):
         raise ApiError(
             "InvalidParameterValue",
-            f"The identifier {told['ClusterIdentifier']} is not valid: 1 to 63 lower-case letters,"
+            f"The identifier {request['ClusterIdentifier']} is not valid: 1 to 63 lower-case letters,"
             " digits or hyphens, a letter first.",
         )
-    if not USER_NAME.fullmatch(told["MasterUsername"]):
+    if not USER_NAME.fullmatch(request["MasterUsername"]):
         raise ApiError(
-            "InvalidParameterValue", f"The master user name {told['MasterUsername']} is not valid."
+            "InvalidParameterValue",
+            f"The master user name {request['MasterUsername']} is not valid.",
         )
-    if bool(told.get("MasterUserPassword")) == bool(told.get("ManageMasterPassword")):
+    if bool(request.get("MasterUserPassword")) == bool(request.get("ManageMasterPassword")):
         raise ApiError(
             "InvalidParameterCombination", "Give either MasterUserPassword or ManageMasterPassword."
         )
-    multiple = told.get("ClusterType", "multi-node") == "multi-node"
-    if multiple and told.get("NumberOfNodes", 1) < 2:
+    multiple = request.get("ClusterType", "multi-node") == "multi-node"
+    if multiple and request.get("NumberOfNodes", 1) < 2:
         raise ApiError(
             "InvalidParameterCombination",
             "NumberOfNodes must be 2 or more in a cluster of type multi-node.",
         )
-    if not multiple and "NumberOfNodes" in told:
+    if not multiple and "NumberOfNodes" in request:
         raise ApiError(
             "InvalidParameterCombination", "NumberOfNodes is not for clusters of type single-node."
         )
-    _check_nodes(told)
+    _check_nodes(request)
 
 
-def _check_nodes(told: dict[str, Any]) -> None:
-    if told["NodeType"] not in NODES:
+def _check_nodes(request: dict[str, Any]) -> None:
+    if request["NodeType"] not in NODES:
         raise ApiError(
             "InvalidParameterValue",
-            f"The node type {told['NodeType']} is not valid: {', '.join(NODES)}.",
+            f"The node type {request['NodeType']} is not valid: {', '.join(NODES)}.",
         )
-    least, most = NODES[told["NodeType"]]
-    if not least <= told.get("NumberOfNodes", 1) <= most:
+    least, most = NODES[request["NodeType"]]
+    if not least <= request.get("NumberOfNodes", 1) <= most:
         raise ApiError(
-            "InvalidParameterValue", f"A cluster of {told['NodeType']} has {least} to {most} nodes."
+            "InvalidParameterValue",
+            f"A cluster of {request['NodeType']} has {least} to {most} nodes.",
         )
 
 

@@ -46,7 +46,9 @@ CODES = {"Spectrum Scan Error": 15007}
 
 
 def copy(session: Session, sql: str, query_id: int) -> int:
-    """Load the files and return the number of rows; raises RedshiftError before anything is loaded."""
+    """Load the files and return the number of rows; raises RedshiftError before anything is
+    loaded.
+    """
     found = COPY.fullmatch(sql.strip().rstrip(";"))
     if not found:
         raise RedshiftError('syntax error at or near "COPY"')

@@ -62,13 +62,13 @@ class RedshiftData(Service):
         return self._submit(call, call.parameters["Sqls"], batch=True)
 
     def _submit(self, call: Call, sqls: list[str], *, batch: bool) -> dict[str, Any]:
-        told = call.parameters
-        _check_request(told, sqls)
+        request = call.parameters
+        _check_request(request, sqls)
         with self.lock:
-            token = told.get("ClientToken")
+            token = request.get("ClientToken")
             if token and token in self.tokens:
                 before, statement = self.tokens[token]
-                if before != told:
+                if before != request:
                     raise ApiError(
                         "ValidationException",
                         "The ClientToken was used before with other parameters.",
@@ -81,12 +81,12 @@ class RedshiftData(Service):
                     )
                 session = self._session(call)
                 session.busy += 1
-                statement = Statement(told, sqls, session, batch=batch)
+                statement = Statement(request, sqls, session, batch=batch)
                 self.statements[statement.whole.id] = statement
                 if token:
-                    self.tokens[token] = (told, statement)
+                    self.tokens[token] = (request, statement)
                 statement.thread.start()
-        _wait(statement, told)
+        _wait(statement, request)
         database = statement.session.sql.database
         answer: dict[str, Any] = {
             "Id": statement.whole.id,
@@ -94,16 +94,16 @@ class RedshiftData(Service):
             "Database": database.name,
             **database.where,
         }
-        if "WaitTimeSeconds" in told:
+        if "WaitTimeSeconds" in request:
             answer |= {"Status": statement.whole.status, "HasResultSet": statement.has_result}
         return {**answer, **({"SessionId": statement.session.id} if statement.session.id else {})}
 
     def _session(self, call: Call) -> OpenSession:
-        told = call.parameters
+        request = call.parameters
         for session_id in [key for key, each in self.sessions.items() if each.expired]:
             self.sessions.pop(session_id).sql.connection.close()
-        if wanted := told.get("SessionId"):
-            if told.keys() & {
+        if wanted := request.get("SessionId"):
+            if request.keys() & {
                 "WorkgroupName",
                 "ClusterIdentifier",
                 "Database",
@@ -118,10 +118,10 @@ class RedshiftData(Service):
             if wanted not in self.sessions:
                 raise ApiError("ResourceNotFoundException", f"Session {wanted} is not available.")
             session = self.sessions[wanted]
-            session.keep_seconds = told.get("SessionKeepAliveSeconds", session.keep_seconds)
+            session.keep_seconds = request.get("SessionKeepAliveSeconds", session.keep_seconds)
             return session
         session = OpenSession(
-            *self._login(call, told.get("Database")), told.get("SessionKeepAliveSeconds", 0)
+            *self._login(call, request.get("Database")), request.get("SessionKeepAliveSeconds", 0)
         )
         if session.id:
             self.sessions[session.id] = session
@@ -184,17 +184,21 @@ class RedshiftData(Service):
         """The statements of the last day, the newest first; those that finished unless another
         Status is asked for.
         """
-        told = call.parameters
-        wanted = told.get("Status", "FINISHED")
+        request = call.parameters
+        wanted = request.get("Status", "FINISHED")
         found = []
         for statement in reversed(list(self.statements.values())):
-            database, name = statement.session.sql.database, statement.told.get("StatementName", "")
+            database, name = (
+                statement.session.sql.database,
+                statement.request.get("StatementName", ""),
+            )
             if (
                 (wanted in ("ALL", statement.whole.status))
-                and told.get("WorkgroupName") in (None, database.where.get("WorkgroupName"))
-                and told.get("ClusterIdentifier") in (None, database.where.get("ClusterIdentifier"))
-                and told.get("Database") in (None, database.name)
-                and name.startswith(told.get("StatementName", ""))
+                and request.get("WorkgroupName") in (None, database.where.get("WorkgroupName"))
+                and request.get("ClusterIdentifier")
+                in (None, database.where.get("ClusterIdentifier"))
+                and request.get("Database") in (None, database.name)
+                and name.startswith(request.get("StatementName", ""))
             ):
                 sqls = (
                     {"QueryStrings": [part.sql for part in statement.parts]}
@@ -214,10 +218,12 @@ class RedshiftData(Service):
                         **sqls,
                     }
                 )
-        return _page("Statements", found, told)
+        return _page("Statements", found, request)
 
     def CancelStatement(self, call: Call) -> dict[str, Any]:
-        """Whether the statement was still to be cancelled; ValidationException when it has ended."""
+        """Whether the statement was still to be cancelled; ValidationException when it has
+        ended.
+        """
         statement = self._find(call.parameters["Id"])
         if statement.done.is_set():
             raise ApiError(
@@ -256,21 +262,24 @@ class RedshiftData(Service):
 
     def ListTables(self, call: Call) -> dict[str, Any]:
         """The tables and views of a database."""
-        told = call.parameters
+        request = call.parameters
         rows = [
             row
             for row in self._view(call, "svv_all_tables")
-            if _like(row[1], told.get("SchemaPattern")) and _like(row[2], told.get("TablePattern"))
+            if _like(row[1], request.get("SchemaPattern"))
+            and _like(row[2], request.get("TablePattern"))
         ]
         return _page(
-            "Tables", [{"schema": row[1], "name": row[2], "type": row[3]} for row in rows], told
+            "Tables", [{"schema": row[1], "name": row[2], "type": row[3]} for row in rows], request
         )
 
     def DescribeTable(self, call: Call) -> dict[str, Any]:
         """The columns of a table."""
-        told = call.parameters
-        session = Session(*self._login(call, told.get("ConnectedDatabase") or told["Database"]))
-        schema, table = told.get("Schema", "public").lower(), told.get("Table", "").lower()
+        request = call.parameters
+        session = Session(
+            *self._login(call, request.get("ConnectedDatabase") or request["Database"])
+        )
+        schema, table = request.get("Schema", "public").lower(), request.get("Table", "").lower()
         if not relation_exists(session.connection, schema, table):
             return {"ColumnList": [], "TableName": f"{schema}.{table}"}
         columns = []
@@ -292,11 +301,13 @@ class RedshiftData(Service):
             columns.append(
                 {**_metadata(each["column_name"], kind, nullable=not each["not_null"]), **place}
             )
-        return {"TableName": table, **_page("ColumnList", columns, told)}
+        return {"TableName": table, **_page("ColumnList", columns, request)}
 
     def _view(self, call: Call, name: str) -> list[list[Any]]:
-        told = call.parameters
-        session = Session(*self._login(call, told.get("ConnectedDatabase") or told["Database"]))
+        request = call.parameters
+        session = Session(
+            *self._login(call, request.get("ConnectedDatabase") or request["Database"])
+        )
         found = system_view(session.database, session.connection, name)
         session.connection.close()
         return found[1] if found else []
@@ -311,8 +322,8 @@ class RedshiftData(Service):
         return database, self.warehouses.user(call.parameters, call.principal, database)
 
 
-def _check_request(told: dict[str, Any], sqls: list[str]) -> None:
-    if told.get("ResultFormat", "JSON") != "JSON":
+def _check_request(request: dict[str, Any], sqls: list[str]) -> None:
+    if request.get("ResultFormat", "JSON") != "JSON":
         raise ApiError("NotInLocalAws", "local_aws gives results as JSON only.", 501)
     if len(sqls) > MOST_STATEMENTS:
         raise ApiError(
@@ -331,7 +342,7 @@ def _check_request(told: dict[str, Any], sqls: list[str]) -> None:
         for sql in sqls
         for name in re.findall(r"(?<![:\w]):([A-Za-z_]\w*)", re.sub(r"'(?:[^']|'')*'", "", sql))
     }
-    given = {each["name"] for each in told.get("Parameters", [])}
+    given = {each["name"] for each in request.get("Parameters", [])}
     if missing := sorted(used - given) if given else []:
         raise ApiError("ValidationException", f"Parameters list is missing parameters: {missing}")
     if unused := sorted(given - used):
@@ -341,8 +352,8 @@ def _check_request(told: dict[str, Any], sqls: list[str]) -> None:
         )
 
 
-def _wait(statement: Statement, told: dict[str, Any]) -> None:
-    if seconds := told.get("WaitTimeSeconds"):
+def _wait(statement: Statement, request: dict[str, Any]) -> None:
+    if seconds := request.get("WaitTimeSeconds"):
         statement.done.wait(min(seconds, 30))
 
 
@@ -353,7 +364,9 @@ def _sub(statement: Statement, place: str) -> Part:
 
 
 def _field(kind: RedshiftType) -> str:
-    """The member of a record's field that carries a type; decimals, dates and timestamps are texts."""
+    """The member of a record's field that carries a type; decimals, dates and timestamps are
+    texts.
+    """
     return {
         "int2": "longValue",
         "int4": "longValue",

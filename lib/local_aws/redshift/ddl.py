@@ -422,7 +422,9 @@ def alter(session: Session, tree: exp.Alter, text: str) -> int:
 
 
 def truncate(session: Session, tree: exp.TruncateTable, _text: str) -> int:
-    """The table emptied, and everything before it in the transaction committed, as Redshift does."""
+    """The table emptied, and everything before it in the transaction committed, as Redshift
+    does.
+    """
     schema, name = session.mine(tree.expressions[0])
     session.connection.execute(f"DELETE FROM {_identifier(schema, name)}")
     session.connection.execute("COMMIT")

@@ -60,14 +60,14 @@ def query(session: Session, tree: exp.Expr, text: str) -> exp.Expr:
     redshift_sql.name_columns(tree)
     tables = Tables(session)
     tables.resolve_all(tree, session.rights)
-    told = {
+    request = {
         exp.CurrentDatabase: session.database.name,
         exp.CurrentSchema: session.schema,
         exp.CurrentVersion: VERSION,
     }
-    told |= dict.fromkeys((exp.CurrentUser, exp.SessionUser), session.user)
-    for each in list(tree.find_all(*told)):
-        each.replace(exp.Literal.string(told[type(each)]))
+    request |= dict.fromkeys((exp.CurrentUser, exp.SessionUser), session.user)
+    for each in list(tree.find_all(*request)):
+        each.replace(exp.Literal.string(request[type(each)]))
     columns = {
         each.alias: set(tables.types.get(each.db, {}).get(each.name, ()))
         for each in tree.find_all(exp.Table)

@@ -231,7 +231,9 @@ def dropped(
     *,
     keep_contents: bool = False,
 ) -> None:
-    """Forget owner and grants of a relation, and what protects it, or of a schema with all in it."""
+    """Forget owner and grants of a relation, and what protects it, or of a schema with all in
+    it.
+    """
     for noted in ("owners", "grants", "column_grants", "rls_attached", "rls_relations"):
         connection.execute(
             f"DELETE FROM local_aws.{noted} WHERE schema_name = ? AND (relation_name = ? OR (? = ''"

@@ -73,16 +73,16 @@ class Statement:
     """What ExecuteStatement or BatchExecuteStatement started."""
 
     def __init__(
-        self, told: dict[str, Any], sqls: list[str], session: OpenSession, *, batch: bool
+        self, request: dict[str, Any], sqls: list[str], session: OpenSession, *, batch: bool
     ) -> None:
-        self.told, self.session, self.batch = told, session, batch
+        self.request, self.session, self.batch = request, session, batch
         statement_id = str(uuid.uuid4())
         self.parts = [
             Part(f"{statement_id}:{place}" if batch else statement_id, sql)
             for place, sql in enumerate(sqls, 1)
         ]
         self.whole = Part(statement_id, "; ".join(sqls)) if batch else self.parts[0]
-        self.parameters = {each["name"]: each["value"] for each in told.get("Parameters", [])}
+        self.parameters = {each["name"]: each["value"] for each in request.get("Parameters", [])}
         self.done = threading.Event()
         self.cancelled = False
         self.thread = threading.Thread(
@@ -166,7 +166,7 @@ class Statement:
 
     def description(self) -> dict[str, Any]:
         """What DescribeStatement tells."""
-        told, database = self.told, self.session.sql.database
+        request, database = self.request, self.session.sql.database
         shown: dict[str, Any] = {
             **self.whole.description(),
             **database.where,
@@ -183,7 +183,7 @@ class Statement:
             shown["SessionId"] = self.session.id
         return {
             **shown,
-            **({"QueryParameters": told["Parameters"]} if told.get("Parameters") else {}),
+            **({"QueryParameters": request["Parameters"]} if request.get("Parameters") else {}),
         }
 
 

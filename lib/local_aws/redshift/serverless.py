@@ -74,35 +74,35 @@ class RedshiftServerless(Service):
 
     def CreateNamespace(self, call: Call) -> dict[str, Any]:
         """A namespace; ConflictException when it exists."""
-        told = _known(call, NAMESPACE_MEMBERS)
-        name = _name(told["namespaceName"])
+        request = _known(call, NAMESPACE_MEMBERS)
+        name = _name(request["namespaceName"])
         with self.lock:
             if self._there("namespace", name):
                 raise ApiError(
                     "ConflictException", f"A namespace with the name {name} already exists."
                 )
-            self._check_roles(told.get("iamRoles", []), told.get("defaultIamRoleArn"))
+            self._check_roles(request.get("iamRoles", []), request.get("defaultIamRoleArn"))
             namespace_id = str(uuid.uuid4())
             namespace = {
                 "namespaceName": name,
                 "namespaceId": namespace_id,
                 "namespaceArn": self._arn("namespace", namespace_id),
-                "dbName": told.get("dbName", "dev"),
-                "adminUsername": told.get("adminUsername", "admin"),
-                "iamRoles": told.get("iamRoles", []),
-                "defaultIamRoleArn": told.get("defaultIamRoleArn", ""),
-                "kmsKeyId": told.get("kmsKeyId", "AWS_OWNED_KMS_KEY"),
-                "logExports": told.get("logExports", []),
+                "dbName": request.get("dbName", "dev"),
+                "adminUsername": request.get("adminUsername", "admin"),
+                "iamRoles": request.get("iamRoles", []),
+                "defaultIamRoleArn": request.get("defaultIamRoleArn", ""),
+                "kmsKeyId": request.get("kmsKeyId", "AWS_OWNED_KMS_KEY"),
+                "logExports": request.get("logExports", []),
                 "status": "AVAILABLE",
                 "creationDate": datetime.datetime.now(datetime.UTC),
             }
-            if told.get("manageAdminPassword"):
+            if request.get("manageAdminPassword"):
                 namespace["adminPasswordSecretArn"] = self._secret(namespace)
-            elif password := told.get("adminUserPassword"):
+            elif password := request.get("adminUserPassword"):
                 self.warehouses.passwords[namespace_id] = password
             self.namespaces[name] = namespace
             self.warehouses.makers[namespace_id] = call.principal
-            self._tag(namespace["namespaceArn"], told.get("tags", []))
+            self._tag(namespace["namespaceArn"], request.get("tags", []))
         return {"namespace": _shown(namespace)}
 
     def GetNamespace(self, call: Call) -> dict[str, Any]:
@@ -125,15 +125,15 @@ class RedshiftServerless(Service):
         """The namespace with other roles, log exports or administrator; ConflictException while it
         changes.
         """
-        told = _known(call, NAMESPACE_MEMBERS - {"dbName", "tags"})
+        request = _known(call, NAMESPACE_MEMBERS - {"dbName", "tags"})
         with self.lock:
-            namespace = self.namespace(told["namespaceName"])
+            namespace = self.namespace(request["namespaceName"])
             self._idle("namespace", namespace["namespaceName"], namespace)
             self._check_roles(
-                told.get("iamRoles", namespace["iamRoles"]), told.get("defaultIamRoleArn")
+                request.get("iamRoles", namespace["iamRoles"]), request.get("defaultIamRoleArn")
             )
             namespace |= {
-                name: told[name]
+                name: request[name]
                 for name in (
                     "iamRoles",
                     "defaultIamRoleArn",
@@ -141,9 +141,9 @@ class RedshiftServerless(Service):
                     "adminUsername",
                     "kmsKeyId",
                 )
-                if name in told
+                if name in request
             }
-            if told.get("manageAdminPassword") and "adminPasswordSecretArn" not in namespace:
+            if request.get("manageAdminPassword") and "adminPasswordSecretArn" not in namespace:
                 namespace["adminPasswordSecretArn"] = self._secret(namespace)
             self._begin("namespace", namespace["namespaceName"], namespace, "MODIFYING")
         return {"namespace": _shown(namespace)}
@@ -183,14 +183,14 @@ class RedshiftServerless(Service):
         """A workgroup that is AVAILABLE a moment later; ConflictException when it exists or its
         namespace has one.
         """
-        told = _known(call, WORKGROUP_MEMBERS)
-        name = _name(told["workgroupName"])
+        request = _known(call, WORKGROUP_MEMBERS)
+        name = _name(request["workgroupName"])
         with self.lock:
             if self._there("workgroup", name):
                 raise ApiError(
                     "ConflictException", f"A workgroup with the name {name} already exists."
                 )
-            namespace = self.namespace(told["namespaceName"])
+            namespace = self.namespace(request["namespaceName"])
             if any(
                 each["namespaceName"] == namespace["namespaceName"]
                 for key, each in list(self.workgroups.items())
@@ -200,28 +200,28 @@ class RedshiftServerless(Service):
                     "ConflictException",
                     f"The namespace {namespace['namespaceName']} already has a workgroup.",
                 )
-            _check_capacity(told)
-            subnets = self._subnets(told.get("subnetIds", []))
+            _check_capacity(request)
+            subnets = self._subnets(request.get("subnetIds", []))
             workgroup_id = str(uuid.uuid4())
-            port = told.get("port", 5439)
+            port = request.get("port", 5439)
             workgroup = {
                 "workgroupName": name,
                 "workgroupId": workgroup_id,
                 "workgroupArn": self._arn("workgroup", workgroup_id),
                 "namespaceName": namespace["namespaceName"],
-                "baseCapacity": told.get("baseCapacity", 128),
+                "baseCapacity": request.get("baseCapacity", 128),
                 "subnetIds": subnets,
-                "securityGroupIds": told.get("securityGroupIds", []),
-                "publiclyAccessible": told.get("publiclyAccessible", False),
-                "enhancedVpcRouting": told.get("enhancedVpcRouting", False),
-                "configParameters": told.get("configParameters", []),
+                "securityGroupIds": request.get("securityGroupIds", []),
+                "publiclyAccessible": request.get("publiclyAccessible", False),
+                "enhancedVpcRouting": request.get("enhancedVpcRouting", False),
+                "configParameters": request.get("configParameters", []),
                 "port": port,
                 "creationDate": datetime.datetime.now(datetime.UTC),
-                **({"maxCapacity": told["maxCapacity"]} if "maxCapacity" in told else {}),
+                **({"maxCapacity": request["maxCapacity"]} if "maxCapacity" in request else {}),
             }
             self.workgroups[name] = workgroup
             self._begin("workgroup", name, workgroup, "CREATING")
-            self._tag(workgroup["workgroupArn"], told.get("tags", []))
+            self._tag(workgroup["workgroupArn"], request.get("tags", []))
         return {"workgroup": dict(workgroup)}
 
     def GetWorkgroup(self, call: Call) -> dict[str, Any]:
@@ -242,14 +242,14 @@ class RedshiftServerless(Service):
 
     def UpdateWorkgroup(self, call: Call) -> dict[str, Any]:
         """The workgroup with other settings a moment later."""
-        told = _known(call, WORKGROUP_MEMBERS - {"namespaceName", "tags"})
+        request = _known(call, WORKGROUP_MEMBERS - {"namespaceName", "tags"})
         with self.lock:
-            workgroup = self.workgroup(told["workgroupName"])
+            workgroup = self.workgroup(request["workgroupName"])
             self._idle("workgroup", workgroup["workgroupName"], workgroup)
-            _check_capacity(told)
-            if "subnetIds" in told:
-                told["subnetIds"] = self._subnets(told["subnetIds"])
-            workgroup |= told
+            _check_capacity(request)
+            if "subnetIds" in request:
+                request["subnetIds"] = self._subnets(request["subnetIds"])
+            workgroup |= request
             self._begin("workgroup", workgroup["workgroupName"], workgroup, "MODIFYING")
         return {"workgroup": dict(workgroup)}
 
@@ -467,8 +467,8 @@ def _name(name: str) -> str:
     return name
 
 
-def _check_capacity(told: dict[str, Any]) -> None:
-    capacity = told.get("baseCapacity", 128)
+def _check_capacity(request: dict[str, Any]) -> None:
+    capacity = request.get("baseCapacity", 128)
     if capacity != 4 and (capacity % 8 or not 8 <= capacity <= 1024):
         raise ApiError(
             "ValidationException",

@@ -33,7 +33,9 @@ SETTINGS = {
 
 
 class Session:
-    """A connection with its search path and temporary tables; statements.py runs statements in it."""
+    """A connection with its search path and temporary tables; statements.py runs statements in
+    it.
+    """
 
     def __init__(self, database: Database, user: str) -> None:
         self.database, self.connection, self.user = database, database.connect(), user

@@ -26,7 +26,9 @@ class CancelledError(Exception):
 
 
 class Transaction:
-    """The transaction of a session; from its first change on it is the one writer of the database."""
+    """The transaction of a session; from its first change on it is the one writer of the
+    database.
+    """
 
     def __init__(self, session: Session, cancelled: Callable[[], bool]) -> None:
         self.session, self.cancelled = session, cancelled

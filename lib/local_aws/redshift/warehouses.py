@@ -67,19 +67,19 @@ class Warehouses:
         for database in self.databases.values():
             database.close()
 
-    def database(self, told: dict[str, Any], name: str | None) -> Database:
+    def database(self, request: dict[str, Any], name: str | None) -> Database:
         """The database a call is about; raises ApiError ValidationException unless its workgroup or
         cluster is available.
         """
-        if ("ClusterIdentifier" in told) == ("WorkgroupName" in told):
+        if ("ClusterIdentifier" in request) == ("WorkgroupName" in request):
             raise ApiError(
                 "ValidationException",
                 "Either ClusterIdentifier or WorkgroupName must be given, not both.",
             )
         target = (
-            self._cluster(told["ClusterIdentifier"])
-            if "ClusterIdentifier" in told
-            else self._workgroup(told)
+            self._cluster(request["ClusterIdentifier"])
+            if "ClusterIdentifier" in request
+            else self._workgroup(request)
         )
         name = (name or target.database).lower()
         if not DATABASE_NAME.fullmatch(name) or name != target.database:
@@ -135,15 +135,15 @@ class Warehouses:
                 return name
         return ""
 
-    def user(self, told: dict[str, Any], principal: Principal, database: Database) -> str:
+    def user(self, request: dict[str, Any], principal: Principal, database: Database) -> str:
         """The database user that a call logs in as, made when an IAM identity comes for the first
         time; raises ApiError.
         """
-        if secret := told.get("SecretArn"):
+        if secret := request.get("SecretArn"):
             return self._secret_user(secret, database)
         with self.lock:
-            if name := told.get("DbUser"):
-                if "WorkgroupName" in told:
+            if name := request.get("DbUser"):
+                if "WorkgroupName" in request:
                     raise ApiError(
                         "ValidationException",
                         "DbUser is for clusters: a workgroup takes the IAM identity.",
@@ -179,10 +179,10 @@ class Warehouses:
                 "ValidationException", f"The secret {secret_arn} has no username and password."
             ) from wrong
 
-    def _workgroup(self, told: dict[str, Any]) -> WarehouseTarget:
+    def _workgroup(self, request: dict[str, Any]) -> WarehouseTarget:
         serverless, name = (
             self.stand_in.client("redshift-serverless"),
-            told["WorkgroupName"].rpartition("/")[2],
+            request["WorkgroupName"].rpartition("/")[2],
         )
         try:
             workgroup = serverless.get_workgroup(workgroupName=name)["workgroup"]

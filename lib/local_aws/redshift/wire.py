@@ -63,7 +63,7 @@ STATUS = {
 class OpensDatabases(Protocol):
     """Where a connection finds its database and user."""
 
-    def database(self, told: dict[str, Any], name: str | None) -> Database:
+    def database(self, asked: dict[str, Any], name: str | None) -> Database:
         """The database of a warehouse; raises ApiError unless it is available."""
 
     def proven_user(self, database: Database, user: str, proves: Callable[[str], bool]) -> str:
@@ -107,7 +107,7 @@ class Listener(socketserver.ThreadingTCPServer):
 
 @dataclass
 class Prepared:
-    """A statement that was parsed: its parameters' OIDs, and its columns once they were told."""
+    """A statement that was parsed: its parameters' OIDs, and its columns once they were asked."""
 
     sql: str
     oids: list[int]
@@ -253,12 +253,12 @@ class Conversation(socketserver.BaseRequestHandler):
             raise FatalError(
                 "0A000", f"unsupported frontend protocol {wanted >> 16}.{wanted & 0xFFFF}"
             )
-        told = {}
+        asked = {}
         while name := body.text():
-            told[name] = body.text()
-        session = self._login(told.get("user", ""), told.get("database") or told.get("user", ""))
+            asked[name] = body.text()
+        session = self._login(asked.get("user", ""), asked.get("database") or asked.get("user", ""))
         self.transaction = Transaction(session, self.cancelled.is_set)
-        self._greet(session, told)
+        self._greet(session, asked)
         return True
 
     def _login(self, user: str, name: str) -> Session:
@@ -285,11 +285,11 @@ class Conversation(socketserver.BaseRequestHandler):
             raise FatalError("3D000", f'database "{name}" does not exist')
         return Session(database, found)
 
-    def _greet(self, session: Session, told: dict[str, str]) -> None:
+    def _greet(self, session: Session, asked: dict[str, str]) -> None:
         self.server.conversations[self.key] = self
         superuser = "on" if session.rights.superuser else "off"
         status = {**STATUS, "is_superuser": superuser, "session_authorization": session.user}
-        if "client_protocol_version" not in told:
+        if "client_protocol_version" not in asked:
             del status["server_protocol_version"]
         self.output += message(b"R", struct.pack("!i", 0))
         for pair in status.items():
@@ -330,7 +330,7 @@ class Conversation(socketserver.BaseRequestHandler):
             answer(body)
         except (ConnectionError, EOFError, FatalError):
             raise
-        except Exception as failed:  # noqa: BLE001 - the client is told, and the connection goes on
+        except Exception as failed:  # noqa: BLE001 - the client is asked, and the connection goes on
             self._fail(failed)
             return False
         finally:

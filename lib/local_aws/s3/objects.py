@@ -152,7 +152,9 @@ class Objects:
                 folder = folder.parent
 
     def link(self, bucket: str, key: str, versions: list[Any]) -> None:
-        """Point `<bucket>/<key>` at the current version's content, or remove it when there is none."""
+        """Point `<bucket>/<key>` at the current version's content, or remove it when there is
+        none.
+        """
         if not _is_file_key(key):
             return
         target, current = self.path(bucket, key), versions[-1] if versions else None
@@ -271,7 +273,9 @@ def _lock(
     days: int | None = None,
     years: int | None = None,
 ) -> None:
-    """Moto's own refuses a bucket with objects in it, which AWS has not done since November 2023."""
+    """Moto's own refuses a bucket with objects in it, which AWS has not done since November
+    2023.
+    """
     bucket = self.get_bucket(bucket_name)
     if not bucket.is_versioned:
         raise moto_s3.InvalidBucketState(

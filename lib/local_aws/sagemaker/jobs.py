@@ -50,15 +50,17 @@ class Job:
 
     kind: ClassVar[str] = ""  # "TrainingJob": first part of the members' names
 
-    def __init__(self, stand_in: StandIn, name: str, role_arn: str, told: dict[str, Any]) -> None:
-        self.stand_in, self.name, self.role_arn, self.told = stand_in, name, role_arn, told
+    def __init__(
+        self, stand_in: StandIn, name: str, role_arn: str, request: dict[str, Any]
+    ) -> None:
+        self.stand_in, self.name, self.role_arn, self.request = stand_in, name, role_arn, request
         self.folder = stand_in.directory / "sagemaker" / self.kind / name
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping = threading.Event()
         self.lock = threading.RLock()
         moment = now()
         self.record: dict[str, Any] = {
-            **told,
+            **request,
             f"{self.kind}Status": "InProgress",
             "CreationTime": moment,
         }

@@ -47,12 +47,12 @@ def handler(module: Any, model: Any) -> type[BaseHTTPRequestHandler]:
             try:
                 kind = self.headers["Content-Type"]
                 rows = module.input_fn(body.decode() if kind in TEXTS else body, kind)
-                told = module.output_fn(module.predict_fn(rows, model), self.headers["Accept"])
+                request = module.output_fn(module.predict_fn(rows, model), self.headers["Accept"])
             except Exception as error:  # noqa: BLE001 - whatever the script raises is the answer
                 traceback.print_exc()
                 self._say(500, repr(error).encode())
                 return
-            text = told[0] if isinstance(told, tuple) else told
+            text = request[0] if isinstance(request, tuple) else request
             self._say(200, text if isinstance(text, bytes) else str(text).encode())
 
         def _say(self, status: int, body: bytes) -> None:

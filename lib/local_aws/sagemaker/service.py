@@ -39,7 +39,9 @@ PAGE = 100
 
 
 class SageMaker(Studio):
-    """Jobs run; groups, packages, cards, domains and profiles are kept; everything else is refused."""
+    """Jobs run; groups, packages, cards, domains and profiles are kept; everything else is
+    refused.
+    """
 
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
@@ -58,11 +60,11 @@ class SageMaker(Studio):
 
     def CreateTrainingJob(self, call: Call) -> dict[str, Any]:
         """Start a job; ResourceInUse for a name that any job ever had."""
-        told, name = call.parameters, call.parameters["TrainingJobName"]
-        training.check(told)
-        self._check_role(told["RoleArn"])
-        for each in told.get("InputDataConfig", []):
-            self._check_input(told["RoleArn"], each["DataSource"]["S3DataSource"]["S3Uri"])
+        parameters, name = call.parameters, call.parameters["TrainingJobName"]
+        training.check(parameters)
+        self._check_role(parameters["RoleArn"])
+        for each in parameters.get("InputDataConfig", []):
+            self._check_input(parameters["RoleArn"], each["DataSource"]["S3DataSource"]["S3Uri"])
         arn = self._arn(call, "training-job", name)
         with self.lock:
             if name in self.trainings:
@@ -72,7 +74,7 @@ class SageMaker(Studio):
                     f" name already exists ({arn})",
                 )
             job = self.trainings[name] = Training(
-                self.stand_in, name, told["RoleArn"], {**told, "TrainingJobArn": arn}
+                self.stand_in, name, parameters["RoleArn"], {**parameters, "TrainingJobArn": arn}
             )
         job.thread.start()
         return {"TrainingJobArn": arn}
@@ -99,11 +101,12 @@ class SageMaker(Studio):
 
     def CreateTransformJob(self, call: Call) -> dict[str, Any]:
         """Start a job; ResourceInUse for a name that any job ever had."""
-        told, name = call.parameters, call.parameters["TransformJobName"]
-        transform.check(told)
-        model = self._model(told["ModelName"])
+        parameters, name = call.parameters, call.parameters["TransformJobName"]
+        transform.check(parameters)
+        model = self._model(parameters["ModelName"])
         self._check_input(
-            model["ExecutionRoleArn"], told["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+            model["ExecutionRoleArn"],
+            parameters["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"],
         )
         arn = self._arn(call, "transform-job", name)
         with self.lock:
@@ -114,7 +117,7 @@ class SageMaker(Studio):
                     f" name already exists ({arn})",
                 )
             job = self.transforms[name] = Transform(
-                self.stand_in, name, model, {**told, "TransformJobArn": arn}
+                self.stand_in, name, model, {**parameters, "TransformJobArn": arn}
             )
         job.thread.start()
         return {"TransformJobArn": arn}
@@ -142,9 +145,11 @@ class SageMaker(Studio):
         """A model of one container; ValidationException for a name in use or a model's file that is
         not there.
         """
-        told, name = call.parameters, call.parameters["ModelName"]
-        container = told.get("PrimaryContainer", {})
-        if extra := sorted((set(told) - MODEL_MEMBERS) | (set(container) - CONTAINER_MEMBERS)):
+        parameters, name = call.parameters, call.parameters["ModelName"]
+        container = parameters.get("PrimaryContainer", {})
+        if extra := sorted(
+            (set(parameters) - MODEL_MEMBERS) | (set(container) - CONTAINER_MEMBERS)
+        ):
             raise ApiError(
                 "NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a model.", 501
             )
@@ -158,8 +163,8 @@ class SageMaker(Studio):
                 " SAGEMAKER_SUBMIT_DIRECTORY.",
                 501,
             )
-        self._check_role(told["ExecutionRoleArn"])
-        self._check_model_data(told["ExecutionRoleArn"], container["ModelDataUrl"])
+        self._check_role(parameters["ExecutionRoleArn"])
+        self._check_model_data(parameters["ExecutionRoleArn"], container["ModelDataUrl"])
         with self.lock:
             if name in self.models:
                 raise ApiError(
@@ -167,7 +172,11 @@ class SageMaker(Studio):
                     f'Cannot create already existing model "{self._arn(call, "model", name)}".',
                 )
             arn = self._arn(call, "model", name)
-            self.models[name] = {**told, "ModelArn": arn, "CreationTime": sagemaker_jobs.now()}
+            self.models[name] = {
+                **parameters,
+                "ModelArn": arn,
+                "CreationTime": sagemaker_jobs.now(),
+            }
         return {"ModelArn": arn}
 
     def DescribeModel(self, call: Call) -> dict[str, Any]:
@@ -197,7 +206,7 @@ class SageMaker(Studio):
         """The tags of a job or a model; moto's for the registry."""
         arn = call.parameters["ResourceArn"]
         kept = {
-            each.told[f"{each.kind}Arn"]: each.told
+            each.request[f"{each.kind}Arn"]: each.request
             for each in [*self.trainings.values(), *self.transforms.values()]
         }
         kept |= {each["ModelArn"]: each for each in self.models.values()}
@@ -271,8 +280,8 @@ def _stoppable(job: Any) -> Any:
 
 
 def _page(call: Call, member: str, jobs: list[Any], members: tuple[str, ...]) -> dict[str, Any]:
-    told = call.parameters
-    if extra := set(told) - {"NameContains", "StatusEquals", "MaxResults", "NextToken"}:
+    parameters = call.parameters
+    if extra := set(parameters) - {"NameContains", "StatusEquals", "MaxResults", "NextToken"}:
         raise ApiError(
             "NotInLocalAws",
             f"local_aws does not do {', '.join(sorted(extra))} of {call.operation}.",
@@ -281,10 +290,12 @@ def _page(call: Call, member: str, jobs: list[Any], members: tuple[str, ...]) ->
     shown = [
         each.description()
         for each in jobs
-        if told.get("NameContains", "").lower() in each.name.lower()
+        if parameters.get("NameContains", "").lower() in each.name.lower()
     ]
     shown = [
-        each for each in shown if told.get("StatusEquals", each[members[-1]]) == each[members[-1]]
+        each
+        for each in shown
+        if parameters.get("StatusEquals", each[members[-1]]) == each[members[-1]]
     ]
     shown.sort(key=lambda each: each["CreationTime"], reverse=True)
     return _cut(

@@ -48,21 +48,23 @@ class Studio(Service):
         """A domain in subnets that are there, whose role SageMaker may take; ResourceInUse for a
         name that another has.
         """
-        told = call.parameters
-        if extra := sorted(set(told) - DOMAIN_MEMBERS):
+        request = call.parameters
+        if extra := sorted(set(request) - DOMAIN_MEMBERS):
             raise ApiError(
                 "NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a domain.", 501
             )
-        if told["AuthMode"] != "IAM":
+        if request["AuthMode"] != "IAM":
             raise ApiError(
                 "NotInLocalAws", "local_aws has no IAM Identity Center: AuthMode must be IAM.", 501
             )
-        if any(each["DomainName"] == told["DomainName"] for each in self.domains.values()):
-            raise ApiError("ResourceInUse", f"Domain [{told['DomainName']}] already exists.")
-        self._check(told["DefaultUserSettings"]["ExecutionRole"], told["VpcId"], told["SubnetIds"])
+        if any(each["DomainName"] == request["DomainName"] for each in self.domains.values()):
+            raise ApiError("ResourceInUse", f"Domain [{request['DomainName']}] already exists.")
+        self._check(
+            request["DefaultUserSettings"]["ExecutionRole"], request["VpcId"], request["SubnetIds"]
+        )
         domain_id = f"d-{secrets.token_hex(6)}"
         made = {
-            **told,
+            **request,
             "DomainId": domain_id,
             "DomainArn": f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:domain/{domain_id}",
             "Url": f"https://{domain_id}.studio.{call.region}.sagemaker.aws",
@@ -100,20 +102,20 @@ class Studio(Service):
 
     def CreateUserProfile(self, call: Call) -> dict[str, Any]:
         """A person in a domain that is InService; ResourceInUse for a name that another has."""
-        told = call.parameters
-        if extra := sorted(set(told) - {"DomainId", "UserProfileName", "Tags"}):
+        request = call.parameters
+        if extra := sorted(set(request) - {"DomainId", "UserProfileName", "Tags"}):
             raise ApiError(
                 "NotInLocalAws", f"local_aws does not do {', '.join(extra)} of a user profile.", 501
             )
-        domain, name = self._domain(told["DomainId"]), told["UserProfileName"]
+        domain, name = self._domain(request["DomainId"]), request["UserProfileName"]
         if _shown(domain)["Status"] != "InService":
             raise ApiError(
-                "ValidationException", f"Domain [{told['DomainId']}] is not in InService status."
+                "ValidationException", f"Domain [{request['DomainId']}] is not in InService status."
             )
-        if (told["DomainId"], name) in self.profiles:
+        if (request["DomainId"], name) in self.profiles:
             raise ApiError("ResourceInUse", f"UserProfile [{name}] already exists.")
-        arn = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:user-profile/{told['DomainId']}/{name}"
-        self.profiles[told["DomainId"], name] = _begun({**told, "UserProfileArn": arn})
+        arn = f"arn:aws:sagemaker:{call.region}:{ACCOUNT}:user-profile/{request['DomainId']}/{name}"
+        self.profiles[request["DomainId"], name] = _begun({**request, "UserProfileArn": arn})
         return {"UserProfileArn": arn}
 
     def DescribeUserProfile(self, call: Call) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Training(Job):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        output = self.told["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        output = self.request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         self.output_uri = f"{output}/{self.name}/output"
         self.record["SecondaryStatusTransitions"] = []
         self.timed_out = False
@@ -70,7 +70,9 @@ class Training(Job):
     @property
     def parameters(self) -> dict[str, str]:
         """The hyperparameters, without the quotes that the Python SDK puts around texts."""
-        return {key: _plain(value) for key, value in self.told.get("HyperParameters", {}).items()}
+        return {
+            key: _plain(value) for key, value in self.request.get("HyperParameters", {}).items()
+        }
 
     def description(self) -> dict[str, Any]:
         """The job as DescribeTrainingJob shows it; times in seconds."""
@@ -126,7 +128,7 @@ class Training(Job):
 
     def _download(self) -> None:
         s3 = self.client("s3")
-        for channel in self.told.get("InputDataConfig", []):
+        for channel in self.request.get("InputDataConfig", []):
             source = channel["DataSource"]["S3DataSource"]["S3Uri"]
             bucket, _, prefix = source.removeprefix("s3://").partition("/")
             folder = prefix if prefix.endswith("/") else os.path.dirname(prefix) + "/"  # noqa: PTH120 - a key, no path of this machine
@@ -142,7 +144,7 @@ class Training(Job):
         archive = jobs.download(s3, self.parameters[SUBMITTED], self.folder / "sourcedir.tar.gz")
         jobs.unpack(archive, self.folder / "code")
         (self.folder / "input/config/hyperparameters.json").write_text(
-            json.dumps(self.told.get("HyperParameters", {}))
+            json.dumps(self.request.get("HyperParameters", {}))
         )
 
     def _train(self) -> int:
@@ -156,7 +158,7 @@ class Training(Job):
         process = self.start_process(
             [jobs.python(), str(script), *arguments], self._toolkit(given, arguments), script.parent
         )
-        limit = self.told["StoppingCondition"]["MaxRuntimeInSeconds"]
+        limit = self.request["StoppingCondition"]["MaxRuntimeInSeconds"]
         elapsed = (jobs.now() - self.record["TrainingStartTime"]).total_seconds()
         try:
             code = jobs.wait_for_process(process, self, max(limit - elapsed, 0))
@@ -180,10 +182,10 @@ class Training(Job):
 
     def _toolkit(self, given: dict[str, str], arguments: list[str]) -> dict[str, str]:
         """The variables by which AWS's training toolkit tells a script where it is."""
-        names = [each["ChannelName"] for each in self.told.get("InputDataConfig", [])]
-        resources = self.told["ResourceConfig"]
+        names = [each["ChannelName"] for each in self.request.get("InputDataConfig", [])]
+        resources = self.request["ResourceConfig"]
         return {
-            **self.told.get("Environment", {}),
+            **self.request.get("Environment", {}),
             "TRAINING_JOB_NAME": self.name,
             "TRAINING_JOB_ARN": self.record["TrainingJobArn"],
             "SM_MODEL_DIR": str(self.folder / "model"),
@@ -211,7 +213,7 @@ class Training(Job):
     def _measure(self) -> None:
         """The last value of each metric that the definitions find in the log."""
         text, moment = self.log_text(), jobs.now()
-        wanted = self.told["AlgorithmSpecification"].get("MetricDefinitions", [])
+        wanted = self.request["AlgorithmSpecification"].get("MetricDefinitions", [])
         found = {each["Name"]: re.findall(each["Regex"], text) for each in wanted}
         metrics = [
             {"MetricName": name, "Value": float(values[-1]), "Timestamp": moment}
@@ -222,7 +224,9 @@ class Training(Job):
             self.record["FinalMetricDataList"] = metrics
 
     def _failure(self, code: int) -> str:
-        """As AWS names a script's failure: its own failure file, or what the toolkit writes there."""
+        """As AWS names a script's failure: its own failure file, or what the toolkit writes
+        there.
+        """
         file = self.folder / "output/failure"
         if file.is_file():
             return (
@@ -237,7 +241,9 @@ class Training(Job):
         )
 
     def _upload(self, folder: str, name: str) -> None:
-        """A folder as a tar.gz below the job's output; nothing where an optional folder is empty."""
+        """A folder as a tar.gz below the job's output; nothing where an optional folder is
+        empty.
+        """
         source, archive = self.folder / folder, self.folder / name
         if folder != "model" and not any(source.iterdir()):
             return
@@ -245,27 +251,29 @@ class Training(Job):
             for each in sorted(source.iterdir()):
                 packed.add(each, arcname=each.name)
         bucket, _, key = f"{self.output_uri}/{name}".removeprefix("s3://").partition("/")
-        kept = self.told["OutputDataConfig"].get("KmsKeyId")
+        kept = self.request["OutputDataConfig"].get("KmsKeyId")
         extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kept} if kept else {}
         self.client("s3").upload_file(str(Path(archive)), bucket, key, ExtraArgs=extra)
 
 
-def check(told: dict[str, Any]) -> None:
-    """Raises ApiError for a job that AWS would refuse, or that this stand-in cannot run as asked."""
-    if unknown := sorted(set(told) - TAKEN):
+def check(request: dict[str, Any]) -> None:
+    """Raises ApiError for a job that AWS would refuse, or that this stand-in cannot run as
+    asked.
+    """
+    if unknown := sorted(set(request) - TAKEN):
         raise _not_here(f"{', '.join(unknown)} of a training job")
-    missing = {"AlgorithmSpecification", "ResourceConfig", "StoppingCondition"} - set(told)
+    missing = {"AlgorithmSpecification", "ResourceConfig", "StoppingCondition"} - set(request)
     if missing:
         raise _not_here(f"training jobs without {', '.join(sorted(missing))}")
-    jobs.check_image(told["AlgorithmSpecification"].get("TrainingImage", ""))
-    if told["AlgorithmSpecification"]["TrainingInputMode"] != "File":
+    jobs.check_image(request["AlgorithmSpecification"].get("TrainingImage", ""))
+    if request["AlgorithmSpecification"]["TrainingInputMode"] != "File":
         raise _not_here("an input mode but File")
-    if told["ResourceConfig"].get("InstanceCount", 1) != 1:
+    if request["ResourceConfig"].get("InstanceCount", 1) != 1:
         raise _not_here("more than one instance")
     for each in (PROGRAM, SUBMITTED):
-        if each not in told.get("HyperParameters", {}):
+        if each not in request.get("HyperParameters", {}):
             raise _not_here(f"the scikit-learn container without the hyperparameter {each}")
-    for each in told.get("InputDataConfig", []):
+    for each in request.get("InputDataConfig", []):
         source = each["DataSource"].get("S3DataSource", {})
         if (
             source.get("S3DataType") != "S3Prefix"

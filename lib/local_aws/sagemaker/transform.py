@@ -46,9 +46,9 @@ class Transform(Job):
     kind: ClassVar[str] = "TransformJob"
 
     def __init__(
-        self, stand_in: Any, name: str, model: dict[str, Any], told: dict[str, Any]
+        self, stand_in: Any, name: str, model: dict[str, Any], parameters: dict[str, Any]
     ) -> None:
-        super().__init__(stand_in, name, model["ExecutionRoleArn"], told)
+        super().__init__(stand_in, name, model["ExecutionRoleArn"], parameters)
         self.container = model["PrimaryContainer"]
 
     def description(self) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class Transform(Job):
     def work(self) -> None:
         """Start the server, send it every object, write every answer."""
         self.record["TransformStartTime"] = sagemaker_jobs.now()
-        s3, told = self.client("s3"), self.told["TransformInput"]
+        s3, source_settings = self.client("s3"), self.request["TransformInput"]
         port = self._serve(s3)
-        source = told["DataSource"]["S3DataSource"]["S3Uri"]
+        source = source_settings["DataSource"]["S3DataSource"]["S3Uri"]
         bucket = source.removeprefix("s3://").partition("/")[0]
         found = sagemaker_jobs.keys(s3, source)
         prefix = source.removeprefix(f"s3://{bucket}").lstrip("/")
@@ -78,7 +78,7 @@ class Transform(Job):
         """The port of the running server."""
         (model := self.folder / "model").mkdir()
         (code := self.folder / "code").mkdir()
-        variables = {**self.container.get("Environment", {}), **self.told.get("Environment", {})}
+        variables = {**self.container.get("Environment", {}), **self.request.get("Environment", {})}
         archive = sagemaker_jobs.download(
             s3, self.container["ModelDataUrl"], self.folder / "model.tar.gz"
         )
@@ -106,7 +106,7 @@ class Transform(Job):
 
     def _transform(self, s3: Any, source: Path, port: int, name: str) -> None:
         """One input object to one output object; all of it or nothing."""
-        output = self.told["TransformOutput"]
+        output = self.request["TransformOutput"]
         lines = output.get("AssembleWith", "None") == "Line"
         made = self.folder / "answers"
         with made.open("wb") as file:
@@ -125,9 +125,9 @@ class Transform(Job):
         """What one request carries: a whole object, one line, or as many lines as MaxPayloadInMB
         takes.
         """
-        limit = self.told.get("MaxPayloadInMB", PAYLOAD_MEGABYTES) * MEGABYTE
-        split = self.told["TransformInput"].get("SplitType", "None") == "Line"
-        together = self.told.get("BatchStrategy", "MultiRecord") == "MultiRecord"
+        limit = self.request.get("MaxPayloadInMB", PAYLOAD_MEGABYTES) * MEGABYTE
+        split = self.request["TransformInput"].get("SplitType", "None") == "Line"
+        together = self.request.get("BatchStrategy", "MultiRecord") == "MultiRecord"
         batch = b""
         with source.open("rb") as file:
             for record in file if split else [file.read()]:
@@ -143,8 +143,8 @@ class Transform(Job):
     def _ask(self, port: int, payload: bytes) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
         headers = {
-            "Content-Type": self.told["TransformInput"].get("ContentType", ""),
-            "Accept": self.told["TransformOutput"].get("Accept", ""),
+            "Content-Type": self.request["TransformInput"].get("ContentType", ""),
+            "Accept": self.request["TransformOutput"].get("Accept", ""),
         }
         with contextlib.closing(connection):
             try:
@@ -165,18 +165,18 @@ class Transform(Job):
         return body
 
 
-def check(told: dict[str, Any]) -> None:
+def check(parameters: dict[str, Any]) -> None:
     """Raises ApiError for what this stand-in cannot run as asked."""
     source, resources = (
-        told["TransformInput"]["DataSource"]["S3DataSource"],
-        told["TransformResources"],
+        parameters["TransformInput"]["DataSource"]["S3DataSource"],
+        parameters["TransformResources"],
     )
     wrong = {
-        f"{', '.join(sorted(set(told) - TAKEN))} of a transform job": set(told) - TAKEN,
+        f"{', '.join(sorted(set(parameters) - TAKEN))} of a transform job": set(parameters) - TAKEN,
         "an input that is not an S3Prefix": source["S3DataType"] != "S3Prefix",
-        "compressed input": told["TransformInput"].get("CompressionType", "None") != "None",
+        "compressed input": parameters["TransformInput"].get("CompressionType", "None") != "None",
         "a SplitType but None and Line": (
-            told["TransformInput"].get("SplitType", "None") not in ("None", "Line")
+            parameters["TransformInput"].get("SplitType", "None") not in ("None", "Line")
         ),
         "more than one instance": resources["InstanceCount"] != 1,
     }

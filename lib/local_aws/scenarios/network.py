@@ -116,19 +116,19 @@ def _route_missing(stand_in: StandIn, _: Services) -> Undo:
 def _security_group_closed(stand_in: StandIn, _: Services) -> Undo:
     ec2, group = stand_in.client("ec2"), _group(stand_in, "*-dms")
     rules = [each for each in group["IpPermissionsEgress"] if each.get("IpRanges")]
-    told = {
+    rule = {
         "GroupId": group["GroupId"],
         "IpPermissions": first([rules] if rules else [], "outbound rule of DMS"),
     }
-    ec2.revoke_security_group_egress(**told)
-    return partial(ec2.authorize_security_group_egress, **told)
+    ec2.revoke_security_group_egress(**rule)
+    return partial(ec2.authorize_security_group_egress, **rule)
 
 
 def _endpoint_group_closed(stand_in: StandIn, _: Services) -> Undo:
     ec2, group = stand_in.client("ec2"), _group(stand_in, "*-endpoints")
-    told = {"GroupId": group["GroupId"], "IpPermissions": group["IpPermissions"]}
-    ec2.revoke_security_group_ingress(**told)
-    return partial(ec2.authorize_security_group_ingress, **told)
+    rule = {"GroupId": group["GroupId"], "IpPermissions": group["IpPermissions"]}
+    ec2.revoke_security_group_ingress(**rule)
+    return partial(ec2.authorize_security_group_ingress, **rule)
 
 
 def _acl_closed(stand_in: StandIn, _: Services) -> Undo:

@@ -77,10 +77,10 @@ class Scenarios:
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(content).encode()]
 
-    def _done(self, told: dict[str, Any]) -> dict[str, Any]:
-        if told.get("clear"):
+    def _done(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("clear"):
             return {"cleared": self.clear(), **self._listed()}
-        self.start(told["start"])
+        self.start(request["start"])
         return self._listed()
 
     def _listed(self) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def _check(
         )
 
 
-def _options(form: str, told: dict[str, Any] | None) -> dict[str, str]:
+def _options(form: str, given: dict[str, Any] | None) -> dict[str, str]:
     """Format options under Spark's names."""
     names = (
         CSV_OPTIONS
@@ -119,11 +119,11 @@ def _options(form: str, told: dict[str, Any] | None) -> dict[str, str]:
         if form == "parquet"
         else {}
     )
-    if others := set(told or {}) - set(names):
+    if others := set(given or {}) - set(names):
         raise NotImplementedError(
             f"local_aws's awsglue does not do the {form} options {', '.join(sorted(others))}."
         )
     return {
         names[name]: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in (told or {}).items()
+        for name, value in (given or {}).items()
     }
