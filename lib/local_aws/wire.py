@@ -252,10 +252,14 @@ def error_answer(
         wrapped = (
             f"<Error>{text}</Error>"
             if service == "s3"
-            else f"<ErrorResponse><Error>{text}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+            else f"<ErrorResponse><Error>{text}</Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )
         if service == "ec2":
-            wrapped = f"<Response><Errors><Error>{text}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+            wrapped = (
+                f"<Response><Errors><Error>{text}</Error></Errors>"
+                f"<RequestID>{request_id}</RequestID></Response>"
+            )
         return status, [("Content-Type", "text/xml")], wrapped.encode()
     body = json.dumps({"__type": error.code, "message": str(error), "Message": str(error)})
     return (

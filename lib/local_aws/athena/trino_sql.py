@@ -55,18 +55,24 @@ MACROS = (
 )
 # The functions of Trino that mean the same here, after this module's work; any other is refused.
 FUNCTIONS = frozenset(
-    """abs acos all_match any_match any_value approx_distinct approx_percentile arbitrary array_agg array_distinct array_intersect array_join
-    array_max array_min array_position array_sort asin atan atan2 avg bitwise_and bitwise_and_agg bitwise_not bitwise_or bitwise_or_agg
-    bitwise_xor bool_and bool_or cardinality cast cbrt ceil ceiling chr coalesce codepoint concat concat_ws contains corr cos count count_if
-    covar_pop covar_samp cume_dist current_date current_timestamp date date_add date_diff date_format date_parse date_trunc day day_of_month
-    day_of_week day_of_year degrees dense_rank dow doy e element_at every exp extract filter first_value flatten floor from_base
-    from_hex from_unixtime from_utf8 greatest hour if infinity is_finite is_infinite is_nan json_array_length json_extract json_extract_scalar
-    json_parse lag last_day_of_month last_value lead least length levenshtein_distance ln localtimestamp log log10 log2 lower lpad ltrim map_keys
-    map_values max max_by md5 min min_by minute mod month nan none_match now nth_value ntile nullif percent_rank pi pow power quarter radians rand
-    random rank regexp_extract regexp_like regexp_replace regr_intercept regr_slope replace reverse round row_number rpad rtrim second
-    sequence sha256 sha512 sign sin split split_part sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring sum tan to_hex
-    to_unixtime to_utf8 transform translate trim truncate try_cast unnest upper url_decode url_encode uuid var_pop var_samp variance week
-    width_bucket year""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
+    """abs acos all_match any_match any_value approx_distinct approx_percentile arbitrary
+    array_agg array_distinct array_intersect array_join array_max array_min array_position
+    array_sort asin atan atan2 avg bitwise_and bitwise_and_agg bitwise_not bitwise_or
+    bitwise_or_agg bitwise_xor bool_and bool_or cardinality cast cbrt ceil ceiling chr
+    coalesce codepoint concat concat_ws contains corr cos count count_if covar_pop covar_samp
+    cume_dist current_date current_timestamp date date_add date_diff date_format date_parse
+    date_trunc day day_of_month day_of_week day_of_year degrees dense_rank dow doy e
+    element_at every exp extract filter first_value flatten floor from_base from_hex
+    from_unixtime from_utf8 greatest hour if infinity is_finite is_infinite is_nan
+    json_array_length json_extract json_extract_scalar json_parse lag last_day_of_month
+    last_value lead least length levenshtein_distance ln localtimestamp log log10 log2 lower
+    lpad ltrim map_keys map_values max max_by md5 min min_by minute mod month nan none_match
+    now nth_value ntile nullif percent_rank pi pow power quarter radians rand random rank
+    regexp_extract regexp_like regexp_replace regr_intercept regr_slope replace reverse round
+    row_number rpad rtrim second sequence sha256 sha512 sign sin split split_part sqrt
+    starts_with stddev stddev_pop stddev_samp strpos substr substring sum tan to_hex
+    to_unixtime to_utf8 transform translate trim truncate try_cast unnest upper url_decode
+    url_encode uuid var_pop var_samp variance week width_bucket year""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "row", "map", "exists", "any", "all", "some"])
 TIMESTAMPS = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ")

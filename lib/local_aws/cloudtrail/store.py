@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = """
-CREATE TABLE events (id INTEGER PRIMARY KEY, time TEXT, region TEXT, event_id TEXT, name TEXT, source TEXT,
+CREATE TABLE events (id INTEGER PRIMARY KEY, time TEXT, region TEXT, event_id TEXT,
+    name TEXT, source TEXT,
     username TEXT, access_key TEXT, read_only TEXT, is_data INTEGER, record TEXT);
 CREATE INDEX by_region ON events (region, id);
 CREATE INDEX by_name ON events (name);
@@ -128,7 +129,8 @@ class Store:
                     f"{attribute[0]} is not an attribute of events.",
                 )
             condition, values = ATTRIBUTES[attribute[0]], [attribute[1]]
-        query = f"""SELECT id, record FROM events WHERE region = ? AND is_data = 0 AND id < ? AND time >= ? AND time <= ?
+        query = f"""SELECT id, record FROM events WHERE region = ?
+            AND is_data = 0 AND id < ? AND time >= ? AND time <= ?
             AND {condition} ORDER BY id DESC LIMIT ?"""
         rows = self._connection.execute(query, (region, before, since, until, *values, limit))
         return [Stored(number, json.loads(text)) for number, text in rows]

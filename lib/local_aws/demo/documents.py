@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 LANDING = "landing/"
 CLAIMS_AT_SCALE_1, FEWEST_CLAIMS = 400, 12
 LOOK_AGAIN_SECONDS = 0.5
-CLAIMANTS = """select booking_id, passenger_id, coalesce(first_name || ' ', '') || last_name, flight_id, carrier, origin, destination,
+CLAIMANTS = """select booking_id, passenger_id, coalesce(first_name || ' ', '') || last_name,
+    flight_id, carrier, origin, destination,
     arrival_delay, scheduled_departure::date::text, price
-from customers.bookings join customers.passengers using (passenger_id) join operations.flights using (flight_id)
+from customers.bookings join customers.passengers using (passenger_id)
+    join operations.flights using (flight_id)
 where arrival_delay >= 120 and not bookings.cancelled order by booking_id limit %s"""
 LETTERS = (
     (

@@ -98,7 +98,8 @@ _TABLES = r"""
 select c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text,
   exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p', 'v', 'm') and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+where c.relkind in ('r', 'p', 'v', 'm') and c.relpersistence <> 't'
+  and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 order by n.nspname collate "C", c.relname collate "C"
 """
 
@@ -107,11 +108,14 @@ with recursive base(attrelid, attnum, attname, type, modifier) as (
   select attrelid, attnum, attname, atttypid, atttypmod from pg_attribute
   where attrelid::bigint = any(%s) and attnum > 0 and not attisdropped
   union all
-  select b.attrelid, b.attnum, b.attname, d.typbasetype, case d.typtypmod when -1 then b.modifier else d.typtypmod end
+  select b.attrelid, b.attnum, b.attname, d.typbasetype,
+    case d.typtypmod when -1 then b.modifier else d.typtypmod end
   from base b join pg_type d on d.oid = b.type where d.typtype = 'd'
 )
 select b.attrelid::bigint, b.attname::text,
-  case when t.typtype = 'c' then 'composite' when t.typtype = 'e' then 'enum' when t.typtype = 'r' then 'range'
-    when t.typtype = 'm' then 'multirange' when t.typcategory = 'A' then 'array' else t.typname::text end, b.modifier
+  case when t.typtype = 'c' then 'composite' when t.typtype = 'e' then 'enum'
+    when t.typtype = 'r' then 'range'
+    when t.typtype = 'm' then 'multirange' when t.typcategory = 'A' then 'array'
+    else t.typname::text end, b.modifier
 from base b join pg_type t on t.oid = b.type where t.typtype <> 'd' order by b.attrelid, b.attnum
 """

@@ -154,7 +154,8 @@ def _engine() -> Path:
     catalog, and class archives.
     """
     spark, java, sources = _spark_home(), _java_home(), [str(each) for each in SOURCES]
-    made_for = f"{spark}{(spark / 'jars').stat().st_mtime_ns}{java}{[Path(each).read_text() for each in sources]}".encode()
+    texts, jars = [Path(each).read_text() for each in sources], (spark / "jars").stat()
+    made_for = f"{spark}{jars.st_mtime_ns}{java}{texts}".encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "local_aws"
     folder = cache / f"glue-{hashlib.sha256(made_for).hexdigest()[:16]}"
     compiler = [

@@ -69,7 +69,8 @@ class Principals:
         """The same principal as a service makes calls for it (forward access)."""
         if principal is ENGINE:
             return principal
-        key = f"{principal.access_key}VIA{service_principal.partition('.')[0].upper().replace('-', '')}"
+        service = service_principal.partition(".")[0].upper().replace("-", "")
+        key = f"{principal.access_key}VIA{service}"
         called_via = (*principal.called_via, service_principal)
         return self.add(replace(principal, access_key=key, called_via=called_via))
 

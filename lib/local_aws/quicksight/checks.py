@@ -139,8 +139,8 @@ def _check_visual(definition: Definition, visual: Visual) -> None:
     for settings in sorts(visual):
         if "FieldSort" in settings and settings["FieldSort"]["FieldId"] not in ids:
             raise invalid(
-                f"Visual {visual.id} is sorted by {settings['FieldSort']['FieldId']}, which it does not"
-                " have"
+                f"Visual {visual.id} is sorted by {settings['FieldSort']['FieldId']}, which it does"
+                " not have"
             )
 
 

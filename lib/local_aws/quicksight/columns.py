@@ -123,7 +123,8 @@ def _transformed(transforms: list[Record]) -> tuple[str, dict[str, str]]:
         kind, declared = next(iter(step.items()))
         inner = f"FROM ({sql})"
         if kind == "ProjectOperation":
-            sql = f"SELECT {', '.join(identifier(each) for each in declared['ProjectedColumns'])} {inner}"
+            projected = ", ".join(identifier(each) for each in declared["ProjectedColumns"])
+            sql = f"SELECT {projected} {inner}"
         elif kind == "CreateColumnsOperation":
             sql = (
                 f"SELECT *, {', '.join(_calculated(each) for each in declared['Columns'])} {inner}"

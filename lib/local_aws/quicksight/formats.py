@@ -58,7 +58,9 @@ def number(value: float, declared: Record) -> str:
         "-" if value < 0 else "",
         (SYMBOLS.get(declared.get("Symbol", "USD"), "") if kind.startswith("Currency") else ""),
     )
-    return f"{sign}{declared.get('Prefix', '')}{symbol}{abs(value) / divisor:{grouped}.{places}f}{unit}{suffix}{declared.get('Suffix', '')}"
+    before, after = declared.get("Prefix", ""), declared.get("Suffix", "")
+    shown = f"{abs(value) / divisor:{grouped}.{places}f}"
+    return f"{sign}{before}{symbol}{shown}{unit}{suffix}{after}"
 
 
 def label(visual: Visual, field: Field) -> str:

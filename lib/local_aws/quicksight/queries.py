@@ -60,10 +60,8 @@ def expression(definition: Definition, each: Field) -> str:
         return sql.text
     declared = each.declared.get("AggregationFunction")
     if isinstance(declared, dict) and "PercentileAggregation" in declared:
-        return (
-            f"quantile_cont({sql.text}, {float(declared['PercentileAggregation']['PercentileValue'])} /"
-            " 100.0)"
-        )
+        percent = float(declared["PercentileAggregation"]["PercentileValue"])
+        return f"quantile_cont({sql.text}, {percent} / 100.0)"
     name = (
         (declared or {}).get("SimpleNumericalAggregation")
         if isinstance(declared, dict)

@@ -44,8 +44,9 @@ DONE = {
     "pausing": "paused",
 }
 MEMBERS = frozenset(
-    """DBName ClusterIdentifier ClusterType NodeType MasterUsername MasterUserPassword VpcSecurityGroupIds ClusterSubnetGroupName Port
-    NumberOfNodes PubliclyAccessible Encrypted KmsKeyId EnhancedVpcRouting IamRoles DefaultIamRoleArn ManageMasterPassword
+    """DBName ClusterIdentifier ClusterType NodeType MasterUsername MasterUserPassword
+    VpcSecurityGroupIds ClusterSubnetGroupName Port NumberOfNodes PubliclyAccessible Encrypted
+    KmsKeyId EnhancedVpcRouting IamRoles DefaultIamRoleArn ManageMasterPassword
     AutomatedSnapshotRetentionPeriod PreferredMaintenanceWindow AllowVersionUpgrade Tags""".split()  # noqa: SIM905 - a list of quoted words is no easier to read
 )
 CHANGEABLE = (
@@ -435,8 +436,8 @@ def _check(request: dict[str, Any]) -> None:
     if not CLUSTER_NAME.fullmatch(request["ClusterIdentifier"]):
         raise ApiError(
             "InvalidParameterValue",
-            f"The identifier {request['ClusterIdentifier']} is not valid: 1 to 63 lower-case letters,"
-            " digits or hyphens, a letter first.",
+            f"The identifier {request['ClusterIdentifier']} is not valid: 1 to 63 lower-case"
+            " letters, digits or hyphens, a letter first.",
         )
     if not USER_NAME.fullmatch(request["MasterUsername"]):
         raise ApiError(

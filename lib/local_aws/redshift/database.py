@@ -34,9 +34,11 @@ REMEMBERED = (
         " DEFAULT 0)"
     ),
     """CREATE TABLE IF NOT EXISTS local_aws.columns (
-        schema_name VARCHAR, table_name VARCHAR, column_name VARCHAR, place INTEGER, type VARCHAR, name VARCHAR,
+        schema_name VARCHAR, table_name VARCHAR, column_name VARCHAR, place INTEGER,
+        type VARCHAR, name VARCHAR,
         length INTEGER, precision INTEGER, scale INTEGER, api VARCHAR, copy VARCHAR, duckdb VARCHAR,
-        encoding VARCHAR, distkey BOOLEAN, sortkey INTEGER, not_null BOOLEAN, default_value VARCHAR)""",
+        encoding VARCHAR, distkey BOOLEAN, sortkey INTEGER, not_null BOOLEAN,
+        default_value VARCHAR)""",
     (
         "CREATE TABLE IF NOT EXISTS local_aws.external_schemas (schema_name VARCHAR, database_name"
         " VARCHAR, role_arn VARCHAR)"

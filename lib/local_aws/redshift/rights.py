@@ -28,15 +28,18 @@ REMEMBERED = (
         " owner VARCHAR)"
     ),
     """CREATE TABLE IF NOT EXISTS local_aws.grants (
-        scope VARCHAR, schema_name VARCHAR, relation_name VARCHAR, privilege VARCHAR, kind VARCHAR, name VARCHAR)""",
+        scope VARCHAR, schema_name VARCHAR, relation_name VARCHAR, privilege VARCHAR, kind VARCHAR,
+        name VARCHAR)""",
     """CREATE TABLE IF NOT EXISTS local_aws.column_grants (
-        schema_name VARCHAR, relation_name VARCHAR, column_name VARCHAR, privilege VARCHAR, kind VARCHAR, name VARCHAR)""",
+        schema_name VARCHAR, relation_name VARCHAR, column_name VARCHAR, privilege VARCHAR,
+        kind VARCHAR, name VARCHAR)""",
     (
         "CREATE TABLE IF NOT EXISTS local_aws.rls_policies (name VARCHAR, columns VARCHAR,"
         " predicate VARCHAR, owner VARCHAR)"
     ),
     """CREATE TABLE IF NOT EXISTS local_aws.rls_attached (
-        policy VARCHAR, schema_name VARCHAR, relation_name VARCHAR, kind VARCHAR, name VARCHAR, grantor VARCHAR)""",
+        policy VARCHAR, schema_name VARCHAR, relation_name VARCHAR, kind VARCHAR, name VARCHAR,
+        grantor VARCHAR)""",
     (
         "CREATE TABLE IF NOT EXISTS local_aws.rls_relations (schema_name VARCHAR, relation_name"
         " VARCHAR, conjunction VARCHAR)"
@@ -55,7 +58,8 @@ EVERYONE_MAY = {
 # The roles of a user, and those they were granted in turn
 IDENTITIES = """WITH RECURSIVE held(kind, name) AS (
     SELECT 'user', ? UNION SELECT 'public', 'public'
-    UNION SELECT 'role', m.role FROM local_aws.members m JOIN held h ON m.kind = h.kind AND m.name = h.name)
+    UNION SELECT 'role', m.role FROM local_aws.members m JOIN held h
+        ON m.kind = h.kind AND m.name = h.name)
 SELECT kind, name FROM held"""
 
 

@@ -37,13 +37,17 @@ MACROS = (
 )
 # The functions of Redshift that mean the same here, after this module's work; any other is refused.
 FUNCTIONS = frozenset(
-    """abs acos approximate asin atan atan2 avg bool_and bool_or btrim cast cbrt ceil ceiling charindex chr coalesce concat convert cos count
-    cume_dist current_database current_date current_schema date date_add date_diff date_part date_trunc dateadd datediff decode degrees dense_rank dexp exp extract first_value
-    floor getdate greatest ilike initcap is_valid_json json_extract_path_text json_parse lag last_day last_value lead least left len length
-    listagg ln log lower lpad ltrim max md5 median min mod nth_value ntile nullif nvl nvl2 octet_length percent_rank percentile_cont pi position
-    pow power radians rand random rank regexp_count regexp_replace repeat replace reverse right round row_number rpad rtrim sha sha1 sha2 sign
-    sin split_part sqrt stddev stddev_pop stddev_samp strpos strtol substr substring sum sysdate tan textlen to_char to_date to_hex to_number
-    to_timestamp translate trim trunc upper var_pop var_samp variance version""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
+    """abs acos approximate asin atan atan2 avg bool_and bool_or btrim cast cbrt ceil ceiling
+    charindex chr coalesce concat convert cos count cume_dist current_database current_date
+    current_schema date date_add date_diff date_part date_trunc dateadd datediff decode
+    degrees dense_rank dexp exp extract first_value floor getdate greatest ilike initcap
+    is_valid_json json_extract_path_text json_parse lag last_day last_value lead least left
+    len length listagg ln log lower lpad ltrim max md5 median min mod nth_value ntile nullif
+    nvl nvl2 octet_length percent_rank percentile_cont pi position pow power radians rand
+    random rank regexp_count regexp_replace repeat replace reverse right round row_number rpad
+    rtrim sha sha1 sha2 sign sin split_part sqrt stddev stddev_pop stddev_samp strpos strtol
+    substr substring sum sysdate tan textlen to_char to_date to_hex to_number to_timestamp
+    translate trim trunc upper var_pop var_samp variance version""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "exists", "any", "all", "some", "in", "row", "values"])
 # how sqlglot reads these without the schema before them
