@@ -1,5 +1,5 @@
 """The matrix of who sees what, on a schema of its own: it holds as declared, and any carelessness
-shows, at the door where it matters.
+shows, by where it matters.
 """
 
 import io
@@ -175,15 +175,15 @@ def test_the_matrix_holds_as_declared_and_shows_what_it_tried(lakeside):
     tried = matrix().tried()
     assert access_matrix.differences(tried) == []
     assert set(tried["role"]) == set(access_matrix.ROLES)
-    assert set(tried["door"]) == set(access_matrix.DOORS)
+    assert set(tried["access_path"]) == set(access_matrix.ACCESS_PATHS)
     seen = tried[tried["seen"].eq(True) & (tried["column"] == "ssn")]
-    assert sorted(set(zip(seen["role"], seen["door"], strict=True))) == [
+    assert sorted(set(zip(seen["role"], seen["access_path"], strict=True))) == [
         *(("data-scientist", each) for each in ("athena", "awswrangler", "warehouse")),
         *(("migration-operator", each) for each in ("athena", "awswrangler", "files", "warehouse")),
     ]
     rows = tried[
         (tried["column"] == access_matrix.ROWS) & (tried["table"] == "hr.people")
-    ].set_index(["role", "door"])["seen"]
+    ].set_index(["role", "access_path"])["seen"]
     assert (
         rows["analyst", "athena"],
         rows["data-engineer", "athena"],
@@ -523,14 +523,14 @@ CARELESS = {
 @pytest.mark.parametrize("what", CARELESS)
 def test_carelessness_shows(lakeside, what):
     admin, store = lakeside
-    mutate, role, door, said = CARELESS[what]
+    mutate, role, access_path, said = CARELESS[what]
     mutate(admin, store)
     try:
-        found = access_matrix.differences(matrix().tried((role,), (door,)))
+        found = access_matrix.differences(matrix().tried((role,), (access_path,)))
         assert any(said in each for each in found), found
     finally:
         mended(admin, store)
-    assert access_matrix.differences(matrix().tried((role,), (door,))) == []
+    assert access_matrix.differences(matrix().tried((role,), (access_path,))) == []
 
 
 def mended(admin, store):
@@ -592,7 +592,7 @@ def test_in_hybrid_access_mode_grants_count_for_the_personas_and_iam_for_everybo
     assert {
         entry["Principal"]["DataLakePrincipalIdentifier"] for entry in lakeformation.held()
     } >= {everyone}
-    assert access_matrix.differences(matrix().tried(doors=("athena",))) == []
+    assert access_matrix.differences(matrix().tried(access_paths=("athena",))) == []
     assert (
         len(admin.client("glue").get_table(**ON_PEOPLE)["Table"]["StorageDescriptor"]["Columns"])
         == 5
@@ -652,9 +652,7 @@ def test_a_new_column_is_nobodys_until_it_is_classified(lakeside):
     client.update_table(DatabaseName=DATABASE, TableInput={**wanted, "StorageDescriptor": storage})
     try:
         found = access_matrix.differences(matrix().tried(("data-engineer",), ("athena",)))
-        assert found == [
-            "data-engineer at the door athena: hr.offices.rent is hidden, expected seen"
-        ]
+        assert found == ["data-engineer by athena: hr.offices.rent is hidden, expected seen"]
         ensure(declared(), apply=True)
         assert access_matrix.differences(matrix().tried(("data-engineer",), ("athena",))) == []
     finally:

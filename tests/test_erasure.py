@@ -1,5 +1,5 @@
-"""One person erased from a rehearsed lake: gone by every door, everybody else as before, the key
-nowhere in the evidence.
+"""One person erased from a rehearsed lake: gone by every access path, everybody else as before, the
+key nowhere in the evidence.
 """
 
 import configparser

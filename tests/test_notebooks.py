@@ -1,6 +1,7 @@
 """The notebooks as people read them: short cells, short lines, the words of the glossary."""
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -66,8 +67,13 @@ def strings(file):
     )
 
 
+@functools.cache
 def texts():
     """What people read: (where, text) of README, docs, notebooks, reports, messages."""
+    return list(_texts())
+
+
+def _texts():
     for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
         if file.name != "glossary.md":
             yield file, file.read_text()

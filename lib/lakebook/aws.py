@@ -1,4 +1,6 @@
-"""The door to AWS: one boto3 client a service, kept, as making one takes longer than most calls."""
+"""The only way to AWS: one boto3 client a service, kept, as making one takes longer than most
+calls.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Proof by trying: every role at every door of the lake, for every column, expected against
-seen.
+"""Permissions, tried: every role by every access path of the lake, for every column, expected
+against seen.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ if TYPE_CHECKING:
     from lakebook.names import Names
     from lakebook.people.classification import Classification
 
-DOORS = ("athena", "awswrangler", "files", "external schema", "warehouse")
+ACCESS_PATHS = ("athena", "awswrangler", "files", "external schema", "warehouse")
 ROLES = (OPERATOR, *PERSONAS)
 AT_ONCE = 4  # tries
 TIMEOUT_SECONDS, POLL_SECONDS = 120, 0.1
 # beside the columns of a table: are they all there, and only those that may be seen
 ROWS = "(rows)"
-# what a door says to whom it does not open; anything else that goes wrong is an error, not a closed
-# door
+# whby an access path says to whom it does not open; anything else that goes wrong is an error, not
+# a closed
+# refusal
 REFUSED = re.compile(
     r"insufficient permission|insufficient lake formation permission|not authorized|permission"
     r" denied|accessdenied|access denied|(COLUMN|TABLE|SCHEMA)_NOT_FOUND|cannot be resolved|does"
@@ -58,12 +59,12 @@ SHUT = re.compile(
     r" on|(TABLE|SCHEMA)_NOT_FOUND",
     re.IGNORECASE,
 )
-COLUMNS = ["role", "door", "table", "column", "class", "expected", "seen"]
+COLUMNS = ["role", "access_path", "table", "column", "class", "expected", "seen"]
 NOTHING = pd.DataFrame(columns=COLUMNS)
 
 
 class _Refused(Exception):  # noqa: N818 - not an error: an answer
-    """The door stays shut."""
+    """The access path refuses."""
 
 
 class _Shut(_Refused):
@@ -72,7 +73,7 @@ class _Shut(_Refused):
 
 @dataclass(frozen=True)
 class Matrix:
-    """The tries of one environment: who, at which door, for which column of which table."""
+    """The tries of one environment: who, by which access path, for which column of which table."""
 
     names: Names
     classification: Classification
@@ -80,22 +81,29 @@ class Matrix:
     loaded: list[WarehouseTable]
     warehouse_database: str
 
-    def tried(self, roles: tuple[str, ...] = ROLES, doors: tuple[str, ...] = DOORS) -> pd.DataFrame:
-        """A line for each role, table, column and door: columns role, door, table, column, class,
-        expected, seen.
+    def tried(
+        self, roles: tuple[str, ...] = ROLES, access_paths: tuple[str, ...] = ACCESS_PATHS
+    ) -> pd.DataFrame:
+        """A line for each role, table, column and access path: columns role, access_path, table,
+        column, class, expected, seen.
 
         `(rows)` stands for the rows of a table: their number, where the role sees the table at all.
         """
-        tries = [(role, door, table) for role in roles for door in doors for table in self.tables]
+        tries = [
+            (role, access_path, table)
+            for role in roles
+            for access_path in access_paths
+            for table in self.tables
+        ]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = [
                 line for lines in pool.map(lambda each: self._try(*each), tries) for line in lines
             ]
         return pd.DataFrame(found, columns=COLUMNS)
 
-    def expected(self, role: str, door: str, table: LakeTable) -> list[str]:
-        """The columns of a table that a role should see at a door."""
-        if door == "files":
+    def expected(self, role: str, access_path: str, table: LakeTable) -> list[str]:
+        """The columns of a table that a role should see by an access path."""
+        if access_path == "files":
             patterns = ["*"] if role == OPERATOR else self.classification.files.get(role, [])
             return (
                 list(table.classes)
@@ -103,11 +111,11 @@ class Matrix:
                 else []
             )
         # which shows to all who may use it what the warehouse's own role sees
-        if door == "external schema":
+        if access_path == "external schema":
             return (
                 self._columns("redshift", table) if reporting.may_use(role, reporting.LAKE) else []
             )
-        if door == "warehouse":
+        if access_path == "warehouse":
             loaded = self._loaded.get(table.name)
             return (
                 warehouse_access.columns_seen(self.classification, role, loaded) if loaded else []
@@ -117,19 +125,19 @@ class Matrix:
     def _columns(self, role: str, table: LakeTable) -> list[str]:
         return list(table.classes) if role == OPERATOR else table.seen(self.classification, role)
 
-    def _try(self, role: str, door: str, table: LakeTable) -> list[tuple[Any, ...]]:
-        expected = self.expected(role, door, table)
-        columns = self._tried_columns(door, table)
-        if door == "files":
+    def _try(self, role: str, access_path: str, table: LakeTable) -> list[tuple[Any, ...]]:
+        expected = self.expected(role, access_path, table)
+        columns = self._tried_columns(access_path, table)
+        if access_path == "files":
             seen = set(columns) if self._opens(role, table) else set()
-        elif door == "awswrangler":
+        elif access_path == "awswrangler":
             seen = self._all_columns(role, table)
         else:
-            seen = _seen(lambda some: self._asks(role, door, table, some), columns, expected)
+            seen = _seen(lambda some: self._asks(role, access_path, table, some), columns, expected)
         lines: list[tuple[Any, ...]] = [
             (
                 role,
-                door,
+                access_path,
                 table.full_name,
                 each,
                 self._class(table, each),
@@ -138,24 +146,28 @@ class Matrix:
             )
             for each in columns
         ]
-        if expected and door != "files":
+        if expected and access_path != "files":
             lines.append(
                 (
                     role,
-                    door,
+                    access_path,
                     table.full_name,
                     ROWS,
                     "",
-                    self._rows_expected(role, door, table),
-                    self._rows(role, door, table),
+                    self._rows_expected(role, access_path, table),
+                    self._rows(role, access_path, table),
                 )
             )
         return lines
 
-    def _asks(self, role: str, door: str, table: LakeTable, columns: list[str]) -> bool:
+    def _asks(self, role: str, access_path: str, table: LakeTable, columns: list[str]) -> bool:
         listed = ", ".join(f'"{each}"' for each in columns)
         try:
-            self._answer(role, door, f"SELECT {listed} FROM {self._called(door, table)} LIMIT 1")
+            self._answer(
+                role,
+                access_path,
+                f"SELECT {listed} FROM {self._called(access_path, table)} LIMIT 1",
+            )
         except _Shut:
             raise
         except _Refused:
@@ -163,7 +175,7 @@ class Matrix:
         return True
 
     def _all_columns(self, role: str, table: LakeTable) -> set[str]:
-        """What `SELECT *` shows through awswrangler; the door athena, behind it, is asked for every
+        """What `SELECT *` shows through awswrangler; Athena, behind it, is asked for every
         column by its name.
         """
         try:
@@ -176,17 +188,21 @@ class Matrix:
         except _Refused:
             return set()
 
-    def _rows(self, role: str, door: str, table: LakeTable) -> int | str:
+    def _rows(self, role: str, access_path: str, table: LakeTable) -> int | str:
         try:
             return int(
-                self._answer(role, door, f"SELECT count(*) FROM {self._called(door, table)}")[0][0]
+                self._answer(
+                    role, access_path, f"SELECT count(*) FROM {self._called(access_path, table)}"
+                )[0][0]
             )
         except _Refused:
             return "refused"
 
-    def _rows_expected(self, role: str, door: str, table: LakeTable) -> int:
+    def _rows_expected(self, role: str, access_path: str, table: LakeTable) -> int:
         """The rows that the operator counts under the condition of the role whose rights count."""
-        condition = table.conditions.get("redshift" if door == "external schema" else role, "")
+        condition = table.conditions.get(
+            "redshift" if access_path == "external schema" else role, ""
+        )
         return self._counted(table, condition)
 
     def _counted(self, table: LakeTable, condition: str) -> int:
@@ -202,19 +218,19 @@ class Matrix:
             )
         return self._counts[key]
 
-    def _called(self, door: str, table: LakeTable) -> str:
-        """The table's name at a door."""
-        if door == "external schema":
+    def _called(self, access_path: str, table: LakeTable) -> str:
+        """The table's name by an access path."""
+        if access_path == "external schema":
             return f'"{reporting.LAKE}"."{table.name}"'
-        if door == "warehouse":
+        if access_path == "warehouse":
             return self._loaded[table.name].identifier
         return f'"{self.names.database("curated")}"."{table.name}"'
 
-    def _answer(self, role: str, door: str, sql: str) -> list[list[Any]]:
+    def _answer(self, role: str, access_path: str, sql: str) -> list[list[Any]]:
         with _refusals():
-            if door == "athena":
+            if access_path == "athena":
                 return self._by_athena(role, sql)
-            if door == "awswrangler":
+            if access_path == "awswrangler":
                 return [list(each) for each in self._frame(role, sql).itertuples(index=False)]
             return self._by_data_api(role, sql)
 
@@ -335,8 +351,8 @@ class Matrix:
         """The tables of the warehouse by their names in the catalog."""
         return {each.table.catalog_name: each for each in self.loaded}
 
-    def _tried_columns(self, door: str, table: LakeTable) -> list[str]:
-        if door != "warehouse":
+    def _tried_columns(self, access_path: str, table: LakeTable) -> list[str]:
+        if access_path != "warehouse":
             return list(table.classes)
         loaded = self._loaded.get(table.name)
         return (
@@ -353,39 +369,41 @@ class Matrix:
 def differences(tried: pd.DataFrame) -> list[str]:
     """What is not as the classification says, a sentence each."""
     return [
-        f"{each.role} at the door {each.door}: {each.table}.{each.column} is {_word(each.seen)},"
+        f"{each.role} by {each.access_path}: {each.table}.{each.column} is {_word(each.seen)},"
         f" expected {_word(each.expected)}"
         for each in tried[tried["expected"] != tried["seen"]].itertuples()
     ]
 
 
 def summary(tried: pd.DataFrame) -> pd.DataFrame:
-    """Columns seen of columns tried, a line for each role and a column for each door."""
+    """Columns seen of columns tried, a line for each role and a column for each access path."""
     columns = tried[tried["column"] != ROWS]
     counted = columns.pivot_table(
         index="role",
-        columns="door",
+        columns="access_path",
         values="seen",
         aggfunc=lambda each: f"{int(sum(each))} of {len(each)}",
     )
-    return counted.reindex(index=ROLES, columns=DOORS).reset_index()
+    return counted.reindex(index=ROLES, columns=ACCESS_PATHS).reset_index()
 
 
 def closed_classes(tried: pd.DataFrame) -> pd.DataFrame:
-    """Which roles see columns of each class, a line for each class and a column for each door."""
+    """Which roles see columns of each class, a line for each class and a column for each access
+    path.
+    """
     columns = tried[(tried["column"] != ROWS) & tried["seen"].eq(True)]
     counted = columns.pivot_table(
         index="class",
-        columns="door",
+        columns="access_path",
         values="role",
         aggfunc=lambda each: ", ".join(sorted(set(each))),
     )
-    return counted.reindex(columns=DOORS).fillna("").reset_index()
+    return counted.reindex(columns=ACCESS_PATHS).fillna("").reset_index()
 
 
 def picture(tried: pd.DataFrame) -> None:
-    """The matrix: a line for each column by class, a field for each role and door; red is what
-    should not be.
+    """The matrix: a line for each column by class, a field for each role and access path; red is
+    what should not be.
     """
     if tried.empty:
         return
@@ -394,9 +412,9 @@ def picture(tried: pd.DataFrame) -> None:
     columns["state"] = columns["seen"].astype(int) + 2 * (
         columns["seen"] != columns["expected"]
     ).astype(int)
-    where = pd.MultiIndex.from_product([ROLES, DOORS])
+    where = pd.MultiIndex.from_product([ROLES, ACCESS_PATHS])
     shown = columns.pivot_table(
-        index=["class", "what"], columns=["role", "door"], values="state", aggfunc="max"
+        index=["class", "what"], columns=["role", "access_path"], values="state", aggfunc="max"
     ).reindex(columns=where)
     figure, axes = plt.subplots(figsize=(11, 1.5 + 0.14 * len(shown)), dpi=110)
     axes.imshow(
@@ -408,12 +426,20 @@ def picture(tried: pd.DataFrame) -> None:
         interpolation="nearest",
     )
     axes.set_yticks(range(len(shown)), [what for _, what in shown.index], fontsize=5)
-    axes.set_xticks(range(len(where)), [door for _, door in where], rotation=90, fontsize=6)
+    axes.set_xticks(
+        range(len(where)), [access_path for _, access_path in where], rotation=90, fontsize=6
+    )
     for number, role in enumerate(ROLES):
-        axes.text(number * len(DOORS) + (len(DOORS) - 1) / 2, -1.5, role, ha="center", fontsize=8)
-        axes.axvline(number * len(DOORS) - 0.5, color="white", linewidth=3)
+        axes.text(
+            number * len(ACCESS_PATHS) + (len(ACCESS_PATHS) - 1) / 2,
+            -1.5,
+            role,
+            ha="center",
+            fontsize=8,
+        )
+        axes.axvline(number * len(ACCESS_PATHS) - 0.5, color="white", linewidth=3)
     axes.set_title(
-        "Who sees which column at which door: blue is seen, grey is hidden, red is not as declared",
+        "Columns by role and access path: blue is seen, grey is hidden, red is not as declared",
         loc="left",
         pad=22,
         fontsize=9,

@@ -153,7 +153,7 @@ class _Planner:
 
 def _refusal(table: dms_source.Table, columns: list[types.Column], parts: list[str]) -> str:
     if not columns:
-        return "no column of it can be carried."
+        return "no column of it can be replicated."
     if not table.has_key and any(column.kind == "array" for column in columns):
         return "it has an array column and no primary key."
     if any(part in (".", "..") or "/" in part for part in parts[1:]):
