@@ -7,7 +7,7 @@ STAND_IN := $(BIN)/python -m local_aws --port $(PORT)
 AS_OPERATOR = exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook bootstrap parameters/rehearsal.yaml \
 	&& export AWS_CONFIG_FILE=$(CURDIR)/parameters/rehearsal.aws AWS_PROFILE=operator
 
-.PHONY: help rehearse plan test check fix bench scan lab down lock
+.PHONY: help rehearse plan quick test fix bench scan lab down lock
 
 help:  ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,11 +25,21 @@ lab: .venv/installed  ## JupyterLab on the stand-in
 down: .venv/installed  ## stop the stand-in and its PostgreSQL
 	@$(STAND_IN) down
 
+quick: .venv/installed  ## lint, types, and all tests that start no JVM and no rehearsal
+	$(call checked,-m "not (jvm or rehearsal)")
+
 test: .venv/installed  ## all tests and checks, on real engines of their own
+	$(call checked)
+
+# types are checked beside the tests, and the tests' summary comes last
+define checked
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pytest -q
+	$(BIN)/lint-imports
+	@said=$$(mktemp); $(BIN)/mypy > $$said 2>&1 & types=$$!; \
+	$(BIN)/pytest -n 2 $(1); tests=$$?; \
+	wait $$types || { cat $$said; tests=1; }; rm $$said; exit $$tests
+endef
 
 fix: .venv/installed  ## format, and mend what ruff can
 	$(BIN)/ruff check --fix

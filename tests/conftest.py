@@ -8,10 +8,13 @@ from pathlib import Path
 
 import boto3
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import local_aws
 from lakebook.ensure import role_propagation
+from local_aws import settings
 
+SLOW = {"jvm", "rehearsal"}  # fixtures; make quick leaves their tests out
 _connect = socket.socket.connect
 
 
@@ -25,16 +28,52 @@ def pytest_configure():
     socket.socket.connect = _connect_to_loopback_only
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A test that uses a fixture of SLOW is marked with its name; such modules begin first."""
+    slow = set()
+    for item in items:
+        for each in SLOW.intersection(item.fixturenames):
+            item.add_marker(each)
+            slow.add(unit(item.nodeid))
+    items.sort(key=lambda item: unit(item.nodeid) not in slow)
+
+
+def unit(nodeid):
+    """What stays on one worker: a module, or all modules of a folder below tests."""
+    folder, _, module = nodeid.partition("::")[0].rpartition("/")
+    return module if folder == "tests" else folder
+
+
+def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False  # else the units with most tests begin first
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = unit
+    return scheduler
+
+
+@pytest.fixture(scope="session")
+def jvm():
+    """Asked for by all that runs Spark, which marks the tests."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _as_found():
     """Environment, working directory and default session are after a module as they were before."""
     environment, directory = dict(os.environ), Path.cwd()
-    with role_propagation(0):
+    with settings.settling(0), role_propagation(0):
         yield
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(directory)
     boto3.DEFAULT_SESSION = None
+
+
+@pytest.fixture
+def slow_to_settle():
+    """What a test begins takes half a second, so that its state before is seen."""
+    with settings.settling(0.5):
+        yield
 
 
 @pytest.fixture(scope="module")

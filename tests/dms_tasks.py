@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import uuid
 from contextlib import suppress
 
 import boto3
 import pyarrow.parquet as pq
 import pytest
-
-from local_aws import settings
+from until import until
 
 DMS, REGION = "dms.amazonaws.com", "eu-west-1"
 INCLUDE_ALL = [{"schema-name": "nasty", "table-name": "%"}]
@@ -42,15 +40,6 @@ def subnet_ids():
             Filters=[{"Name": "default-for-az", "Values": ["true"]}]
         )["Subnets"]
     ]
-
-
-def wait(read, done, seconds=60):
-    """What `read` gives once it is `done`."""
-    end = time.monotonic() + seconds
-    while not done(found := read()):
-        assert time.monotonic() < end, f"still {found}"
-        time.sleep(0.05)
-    return found
 
 
 def included(*locators, action="include", **more):
@@ -116,7 +105,7 @@ class Place:
         self.instance = created["ReplicationInstance"]["ReplicationInstanceArn"]
         self.dms.get_waiter("replication_instance_available").wait(
             Filters=[{"Name": "replication-instance-arn", "Values": [self.instance]}],
-            WaiterConfig={"Delay": 1},
+            WaiterConfig={"Delay": 0.05},
         )
 
     def secret(self, **changed):
@@ -163,7 +152,7 @@ class Place:
         assert tested["Connection"]["Status"] == "testing"
         arns = {"endpoint-arn": endpoint, "replication-instance-arn": self.instance}
         filters = [{"Name": name, "Values": [arn]} for name, arn in arns.items()]
-        return wait(
+        return until(
             lambda: self.dms.describe_connections(Filters=filters)["Connections"][0],
             lambda it: it["Status"] != "testing",
         )
@@ -191,7 +180,7 @@ class Place:
         )["ReplicationTasks"][0]
 
     def wait(self, arn, *states):
-        return wait(lambda: self.show(arn), lambda it: it["Status"] in states)
+        return until(lambda: self.show(arn), lambda it: it["Status"] in states)
 
     def start(self, arn, kind="start-replication"):
         started = self.dms.start_replication_task(
@@ -238,8 +227,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(stand_in, server):
-    with settings.settling(0.2):
-        yield Place(server)
+    return Place(server)
 
 
 def code(error):

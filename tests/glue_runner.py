@@ -2,9 +2,9 @@
 
 import contextlib
 import json
-import time
 
 import boto3
+from until import until
 
 TRUST = {
     "Version": "2012-10-17",
@@ -60,11 +60,8 @@ def state(name, run_id):
 
 
 def ended(name, run_id, timeout_seconds=120):
-    deadline = time.monotonic() + timeout_seconds
-    while (run := state(name, run_id))["JobRunState"] in RUNNING:
-        assert time.monotonic() < deadline, run
-        time.sleep(0.05)
-    return run
+    over = lambda run: run["JobRunState"] not in RUNNING  # noqa: E731
+    return until(lambda: state(name, run_id), over, timeout_seconds)
 
 
 def log(name, run_id):

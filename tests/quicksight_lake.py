@@ -2,19 +2,22 @@
 from.
 """
 
-import time
+from functools import reduce
+from operator import getitem
 
 import awswrangler as wr
 import boto3
 import foundation
 import numpy as np
 import pandas as pd
+from until import until
 
 from lakebook import ensure
 from lakebook.services import quicksight
 
 ACCOUNT, REGION = foundation.ACCOUNT, foundation.REGION
 FLIGHTS, BOOKINGS = 600, 900
+UNSETTLED = "CREATION_IN_PROGRESS", "UPDATE_IN_PROGRESS", "INITIALIZED", "QUEUED", "RUNNING"
 AIRLINES = {"AA": "American", "B6": "JetBlue", "UA": "United"}
 AIRPORTS = {"LAX": (33.9, -118.4), "ORD": (42.0, -87.9), "BOS": (42.4, -71.0), "MIA": (25.8, -80.3)}
 
@@ -43,6 +46,11 @@ def write(names, name, frame, kinds=None):
         "table": name,
     }
     wr.s3.to_parquet(frame, dataset=True, mode="overwrite", dtype=kinds, **where)
+
+
+def read(names, name):
+    """The rows of a curated table."""
+    return wr.s3.read_parquet(f"s3://{names.curated_bucket}/{name}/", dataset=True)
 
 
 def tables():
@@ -90,17 +98,5 @@ def tables():
 
 def settled(describe, member, status, **arguments):
     """What a describe call shows once the thing is no longer being made."""
-    for _ in range(400):
-        shown = describe(AwsAccountId=ACCOUNT, **arguments)
-        for each in member.split("."):
-            shown = shown[each]
-        if shown[status] not in (
-            "CREATION_IN_PROGRESS",
-            "UPDATE_IN_PROGRESS",
-            "INITIALIZED",
-            "QUEUED",
-            "RUNNING",
-        ):
-            return shown
-        time.sleep(0.05)
-    raise AssertionError(f"still {shown[status]}")
+    read = lambda: reduce(getitem, member.split("."), describe(AwsAccountId=ACCOUNT, **arguments))  # noqa: E731
+    return until(read, lambda shown: shown[status] not in UNSETTLED)

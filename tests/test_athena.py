@@ -4,7 +4,6 @@ AWS's own refusals.
 
 import datetime
 import re
-import time
 import uuid
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 from botocore.exceptions import ClientError
 from sqlglot import exp
+from until import until
 
 from local_aws.athena import trino_sql
 
@@ -61,14 +61,13 @@ def athena(lake):
 
 
 def finished(query_id):
-    athena = boto3.client("athena")
-    deadline = time.monotonic() + 60
-    while (found := athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"])[
-        "Status"
-    ]["State"] in ("QUEUED", "RUNNING"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
+    return until(
+        lambda: execution(query_id), lambda it: it["Status"]["State"] not in ("QUEUED", "RUNNING")
+    )
+
+
+def execution(query_id):
+    return boto3.client("athena").get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
 
 
 def start(sql, database=DATABASE, **arguments):
@@ -301,11 +300,7 @@ def test_a_running_query_is_cancelled(athena):
         "select count(*) from unnest(sequence(1, 20000)) as a(x), unnest(sequence(1, 20000)) as"
         " b(y), unnest(sequence(1, 1000)) as c(z) where x * y * z % 7 = 1"
     )
-    while (
-        athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"]
-        == "QUEUED"
-    ):
-        time.sleep(0.01)
+    until(lambda: execution(query_id)["Status"]["State"] != "QUEUED")
     with pytest.raises(athena.exceptions.InvalidRequestException, match="RUNNING"):
         athena.get_query_results(QueryExecutionId=query_id)
     athena.stop_query_execution(QueryExecutionId=query_id)

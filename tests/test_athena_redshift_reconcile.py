@@ -3,7 +3,6 @@ kind of value.
 """
 
 import json
-import time
 from dataclasses import replace
 
 import boto3
@@ -94,8 +93,6 @@ def loaded(curated):
     serverless = boto3.client("redshift-serverless")
     serverless.create_namespace(namespaceName=NAME, dbName="warehouse", iamRoles=[role])
     serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME)
-    while serverless.get_workgroup(workgroupName=NAME)["workgroup"]["status"] != "AVAILABLE":
-        time.sleep(0.1)
     data = boto3.client("redshift-data")
     places = {}
     for table in curated.values():

@@ -109,7 +109,6 @@ def test_a_proof_can_ask_for_its_maker():
 def test_an_audit_alone_is_not_the_run_that_is_audited(run):
     run("glue:CreateDatabase")
     before = call_audit.window("rehearsal")
-    time.sleep(1.1)
     alone = runs.new("apply", "file.yaml", {}, "rehearsal", {"caller": "somebody"}, [])
     alone.save()
     (alone.folder / "09_audit.ipynb").write_text("{}")

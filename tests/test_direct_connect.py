@@ -2,11 +2,10 @@
 AWS's own states.
 """
 
-import time
-
 import pytest
 from botocore.exceptions import ClientError
 from moto.ec2.models import ec2_backends
+from until import until
 
 from local_aws.ec2 import moto_gaps
 
@@ -44,11 +43,7 @@ def refused(call, **arguments):
 
 
 def settled(read, member, unsettled):
-    end = time.monotonic() + 10
-    while (state := read()[member]) == unsettled:
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return state
+    return until(lambda: read()[member], lambda state: state != unsettled)
 
 
 def interface(direct_connect, identity):
@@ -81,6 +76,7 @@ def test_the_landing_zone_is_handed_over_with_everything_up(direct_connect, aws)
     assert [each["cidr"] for each in accepted] == learned(aws) == ["10.20.0.0/16"]
 
 
+@pytest.mark.usefixtures("slow_to_settle")
 def test_a_connection_is_requested_before_it_is_available(direct_connect):
     made = direct_connect.create_connection(
         location="EqDB1", bandwidth="1Gbps", connectionName="second"
@@ -94,6 +90,7 @@ def test_a_connection_is_requested_before_it_is_available(direct_connect):
     assert deleted["connectionState"] == "deleted"
 
 
+@pytest.mark.usefixtures("slow_to_settle")
 def test_a_virtual_interface_without_a_router_at_its_other_end_stays_down(direct_connect, gateway):
     told = {
         "virtualInterfaceName": "x",
@@ -225,6 +222,7 @@ def test_a_transit_gateway_is_associated_once_with_allowed_prefixes_and_an_asn_o
     assert "ASN" in refused(call, **same)
 
 
+@pytest.mark.usefixtures("slow_to_settle")
 def test_a_virtual_private_gateway_is_associated_when_it_is_attached_and_announces_its_vpc(
     direct_connect, gateway, aws
 ):

@@ -5,8 +5,9 @@ import json
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from dms_tasks import REGION, code, included, mapping, message, place, role, subnet_ids, trust, wait  # noqa: F401 - fixtures
+from dms_tasks import REGION, code, included, mapping, message, place, role, subnet_ids, trust  # noqa: F401 - fixtures
 from nasty_source import server  # noqa: F401 - fixtures
+from until import until
 
 from local_aws import wire
 from local_aws.dms import task_settings
@@ -115,7 +116,7 @@ def test_an_instance_is_modified_at_once_or_later(place):
     read = lambda: place.dms.describe_replication_instances(Filters=filters)[  # noqa: E731
         "ReplicationInstances"
     ][0]
-    found = wait(read, lambda it: it["ReplicationInstanceStatus"] == "available")
+    found = until(read, lambda it: it["ReplicationInstanceStatus"] == "available")
     assert (found["AllocatedStorage"], found["EngineVersion"], found["PubliclyAccessible"]) == (
         70,
         "3.6.1",
@@ -388,6 +389,7 @@ def create_task(place, ends, **told):
     return place.dms.create_replication_task(**told)["ReplicationTask"]
 
 
+@pytest.mark.usefixtures("slow_to_settle")
 def test_a_task_is_created_changed_found_and_deleted(place, ends):
     task = create_task(
         place,
@@ -443,7 +445,7 @@ def test_a_task_is_created_changed_found_and_deleted(place, ends):
 
 def wait_until_gone(place, arn):
     place.dms.get_waiter("replication_task_deleted").wait(
-        Filters=[{"Name": "replication-task-arn", "Values": [arn]}], WaiterConfig={"Delay": 1}
+        Filters=[{"Name": "replication-task-arn", "Values": [arn]}], WaiterConfig={"Delay": 0.05}
     )
 
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import yaml
 
-import local_aws
+from local_aws.names import SOURCE_SECRET
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
@@ -70,7 +70,7 @@ def test_an_analytics_notebook_is_kept_with_its_outputs(notebook):
 def test_the_stand_in_puts_the_secret_where_the_rehearsal_looks_for_it():
     assert (
         yaml.safe_load((ROOT / "parameters" / "rehearsal.yaml").read_text())["source_secret"]
-        == local_aws.SOURCE_SECRET
+        == SOURCE_SECRET
     )
 
 

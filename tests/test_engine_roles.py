@@ -8,9 +8,10 @@ import time
 import boto3
 import glue_runner
 import pytest
-from dms_tasks import INCLUDE_ALL, included, place, role, trust, wait  # noqa: F401 - fixtures
+from dms_tasks import INCLUDE_ALL, included, place, role, trust  # noqa: F401 - fixtures
 from nasty_source import server  # noqa: F401 - a fixture
 from test_iam import document, of
+from until import until
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 BUCKET = "roles-lake"
@@ -60,7 +61,7 @@ def query(who, sql, folder=f"s3://{BUCKET}/results/"):
     state = lambda: athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"][  # noqa: E731
         "Status"
     ]
-    ended = wait(state, lambda it: it["State"] not in ("QUEUED", "RUNNING"))
+    ended = until(state, lambda it: it["State"] not in ("QUEUED", "RUNNING"))
     return ended["State"], ended.get("StateChangeReason", "")
 
 
@@ -250,12 +251,12 @@ def warehouse(lake):
     serverless = boto3.client("redshift-serverless")
     told = {"namespaceName": "roles", "dbName": "d", "iamRoles": [arn], "defaultIamRoleArn": arn}
     serverless.create_namespace(**told, manageAdminPassword=True)
-    wait(
+    until(
         lambda: serverless.get_namespace(namespaceName="roles")["namespace"]["status"],
         lambda it: it == "AVAILABLE",
     )
     serverless.create_workgroup(workgroupName="roles", namespaceName="roles", baseCapacity=8)
-    wait(
+    until(
         lambda: serverless.get_workgroup(workgroupName="roles")["workgroup"]["status"],
         lambda it: it == "AVAILABLE",
     )
@@ -273,7 +274,7 @@ def run_sql(sql):
     """What became of a statement: the error, or nothing."""
     data = boto3.client("redshift-data")
     statement = data.execute_statement(WorkgroupName="roles", Database="d", Sql=sql)["Id"]
-    ended = wait(
+    ended = until(
         lambda: data.describe_statement(Id=statement),
         lambda it: it["Status"] in ("FINISHED", "FAILED"),
     )

@@ -2,7 +2,6 @@ import contextlib
 import datetime
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import boto3
@@ -10,6 +9,7 @@ import glue_runner
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
+from until import until
 
 from local_aws.engines import script_log
 from local_aws.glue import runs
@@ -60,7 +60,7 @@ def glue(stand_in):
 
 
 @pytest.fixture(scope="module")
-def spark_run(stand_in):
+def spark_run(stand_in, jvm):
     """One run of a script as Glue's console generates them."""
     glue_runner.bucket("glue-data")
     boto3.client("s3").put_bucket_versioning(
@@ -178,11 +178,10 @@ def test_a_failed_run_is_tried_again_as_often_as_the_job_says(glue):
         first,
     )
     assert second["ErrorMessage"] == "exit code 3"
-    time.sleep(0.3)
-    assert [each["Id"] for each in glue.get_job_runs(JobName="retries")["JobRuns"]] == [
-        f"{first}_attempt_1",
-        first,
-    ]
+    again = glue_runner.start("retries")  # by its end a third attempt would be there
+    glue_runner.ended("retries", again)
+    found = [each["Id"] for each in glue.get_job_runs(JobName="retries")["JobRuns"]]
+    assert [each for each in found if each.startswith(first)] == [f"{first}_attempt_1", first]
 
 
 def test_a_missing_script_fails_the_run(glue):
@@ -198,8 +197,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_a_stopped_one_is_gone(glue
     run_id = glue_runner.start("sleeps")
     with pytest.raises(glue.exceptions.ConcurrentRunsExceededException):
         glue_runner.start("sleeps")
-    while glue_runner.state("sleeps", run_id)["JobRunState"] != "RUNNING":
-        time.sleep(0.05)
+    until(lambda: glue_runner.state("sleeps", run_id)["JobRunState"] == "RUNNING")
     answer = glue.batch_stop_job_run(JobName="sleeps", JobRunIds=[run_id, "jr_none"])
     assert [each["JobRunId"] for each in answer["SuccessfulSubmissions"]] == [run_id]
     assert [each["ErrorDetail"]["ErrorCode"] for each in answer["Errors"]] == [
@@ -301,12 +299,12 @@ def test_a_missing_java_fails_the_run_and_names_what_to_install(glue, monkeypatc
 
 def test_going_down_kills_the_jobs_that_run():
     stand_in = """
-import time, boto3, glue_runner, local_aws
+import boto3, glue_runner, local_aws
+from until import until
 with local_aws.running():
     glue_runner.job("sleeps", "import time; time.sleep(60)")
     run_id = glue_runner.start("sleeps")
-    while glue_runner.state("sleeps", run_id)["JobRunState"] != "RUNNING":
-        time.sleep(0.05)
+    until(lambda: glue_runner.state("sleeps", run_id)["JobRunState"] == "RUNNING")
 print(run_id)
 """
     done = subprocess.run(

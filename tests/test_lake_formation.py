@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from botocore.exceptions import ClientError
 from test_athena import finished
-from test_redshift import describe, wait_until_available
+from test_redshift import describe
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 BUCKET, OUT, DATABASE = "lf-lake", "lf-out", "lf_tests"
@@ -234,7 +234,7 @@ def test_a_table_without_a_grant_is_not_seen(person):
         each["Name"]
         for each in person.client("glue").get_tables(DatabaseName=DATABASE)["TableList"]
     ]
-    assert sorted(names) == ["hybrid", "inert"]
+    assert set(names) - {"kinds"} == {"hybrid", "inert"}  # the fixture spark makes kinds
     with pytest.raises(ClientError, match="Required Describe on people"):
         person.client("glue").get_table(DatabaseName=DATABASE, Name="people")
 
@@ -533,7 +533,6 @@ class Spectrum:
             namespaceName=WAREHOUSE, dbName="db", manageAdminPassword=True, iamRoles=roles
         )
         client.create_workgroup(workgroupName=WAREHOUSE, namespaceName=WAREHOUSE, baseCapacity=8)
-        wait_until_available(client, WAREHOUSE)
         for number, each in enumerate(roles):
             state, error, _ = self.run(
                 f"create external schema x{number} from data catalog database '{DATABASE}' iam_role"
@@ -696,7 +695,7 @@ SILENT_TO_SPARK = [
 
 
 @pytest.fixture(scope="module")
-def spark(lake):
+def spark(lake, jvm):
     """What a job told whose role sees Germany's people without ssn, two columns of another table,
     and the whole of a third.
     """

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL server: its whole life, as whoever runs the tests."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -32,8 +33,8 @@ def postmaster(server):
     return int((server._data / "postmaster.pid").read_text().split()[0])
 
 
-@pytest.fixture
-def directory():
+@contextlib.contextmanager
+def passable():
     """A directory that others can pass through, as pytest's own are closed."""
     path = Path(tempfile.mkdtemp())
     path.chmod(0o711)
@@ -43,8 +44,21 @@ def directory():
 
 
 @pytest.fixture
-def server(directory):
-    with Server(directory) as running:
+def directory():
+    with passable() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """The directory of a server that several tests start and stop, as making one takes longer."""
+    with passable() as path:
+        yield path
+
+
+@pytest.fixture
+def server(kept):
+    with Server(kept) as running:
         yield running
 
 
@@ -165,7 +179,9 @@ def test_a_stale_file_that_names_a_living_process_does_not_hinder(server):
         innocent.kill()
 
 
-def test_data_that_are_spoilt_are_told_with_the_log(server):
+def test_data_that_are_spoilt_are_told_with_the_log(directory):
+    server = Server(directory)
+    server.start()
     server.stop()
     (server._data / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(ServerError, match=r"(?s)PostgreSQL does not start.*delete .*9\.6"):

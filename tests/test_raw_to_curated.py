@@ -123,7 +123,7 @@ def months_table():
 
 
 @pytest.fixture(scope="module")
-def result(buckets):
+def result(buckets, jvm):
     """What one run made of: all types, odd names, partitions, several files of different schema,
     and no rows at all.
     """
@@ -378,7 +378,7 @@ tries_each()
 
 
 @pytest.fixture(scope="module")
-def refusals(buckets):
+def refusals(buckets, jvm):
     """The sentence with which the job fails for each bad table, all within one Spark."""
     tables = bad_tables()
     glue_runner.job(
@@ -425,7 +425,7 @@ def test_what_cannot_be_converted_fails_in_one_sentence(refusals, name):
         assert part in sentence
 
 
-def test_a_failed_conversion_leaves_no_result_and_fails_the_run(buckets):
+def test_a_failed_conversion_leaves_no_result_and_fails_the_run(buckets, jvm):
     good = put_raw("bad/one.parquet", pa.table({"n": [1]}))
     bad = put_bytes("bad/short.parquet", b"PAR1 and no more")
     run = run_manifest(

@@ -3,7 +3,6 @@ AWS.
 """
 
 import json
-import time
 import uuid
 
 import awswrangler as wr
@@ -11,6 +10,9 @@ import boto3
 import duckdb
 import pytest
 from botocore.exceptions import ClientError
+from until import until
+
+from local_aws import settings
 
 NAME = "redshift-tests"
 BUCKET = "redshift-tests"
@@ -46,26 +48,11 @@ def serverless(role):
         iamRoles=[role],
         defaultIamRoleArn=role,
     )
-    status = client.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)[
-        "workgroup"
-    ]["status"]
-    assert status == "CREATING"
-    with pytest.raises(ClientError, match="must be AVAILABLE"):
-        boto3.client("redshift-data").execute_statement(
-            WorkgroupName=NAME, Database="warehouse", Sql="select 1"
-        )
-    wait_until_available(client, NAME)
+    client.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)
     boto3.client("s3").create_bucket(
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     return client
-
-
-def wait_until_available(client, name):
-    deadline = time.monotonic() + 20
-    while client.get_workgroup(workgroupName=name)["workgroup"]["status"] != "AVAILABLE":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -75,14 +62,10 @@ def data(serverless):
 
 def describe(statement_id):
     data = boto3.client("redshift-data")
-    deadline = time.monotonic() + 60
-    while (found := data.describe_statement(Id=statement_id, WaitTimeSeconds=5))["Status"] not in (
-        "FINISHED",
-        "FAILED",
-        "ABORTED",
-    ):
-        assert time.monotonic() < deadline
-    return found
+    return until(
+        lambda: data.describe_statement(Id=statement_id, WaitTimeSeconds=5),
+        lambda it: it["Status"] in ("FINISHED", "FAILED", "ABORTED"),
+    )
 
 
 def run(sql, **arguments):
@@ -160,11 +143,6 @@ def test_a_workgroup_that_cannot_be_is_refused(serverless, wrong):
             )
     finally:
         serverless.delete_namespace(namespaceName="refused")
-        while any(
-            each["namespaceName"] == "refused"
-            for each in serverless.list_namespaces()["namespaces"]
-        ):
-            time.sleep(0.1)
 
 
 def test_two_subnets_are_too_few(serverless):
@@ -203,6 +181,26 @@ def test_a_role_that_does_not_exist_or_trusts_another_service_is_refused(serverl
         serverless.create_namespace(namespaceName="other", iamRoles=[arn])
 
 
+def status(serverless, name):
+    return serverless.get_workgroup(workgroupName=name)["workgroup"]["status"]
+
+
+def names(serverless, kind):
+    """Of all namespaces or workgroups."""
+    return [each[f"{kind}Name"] for each in getattr(serverless, f"list_{kind}s")()[f"{kind}s"]]
+
+
+def test_a_workgroup_that_is_being_made_takes_no_statement(serverless, data):
+    serverless.create_namespace(namespaceName="unready")
+    with settings.settling(3600):
+        made = serverless.create_workgroup(workgroupName="unready", namespaceName="unready")
+    assert made["workgroup"]["status"] == status(serverless, "unready") == "CREATING"
+    with pytest.raises(ClientError, match="must be AVAILABLE"):
+        data.execute_statement(WorkgroupName="unready", Database="dev", Sql="select 1")
+    with pytest.raises(serverless.exceptions.ConflictException, match="operation running"):
+        serverless.update_workgroup(workgroupName="unready", baseCapacity=16)
+
+
 def test_a_workgroup_comes_is_tagged_and_goes(serverless):
     serverless.create_namespace(namespaceName="short-lived")
     arn = serverless.create_workgroup(
@@ -213,49 +211,37 @@ def test_a_workgroup_comes_is_tagged_and_goes(serverless):
     assert serverless.list_tags_for_resource(resourceArn=arn)["tags"] == [
         {"key": "b", "value": "2"}
     ]
-    wait_until_available(serverless, "short-lived")
+    assert status(serverless, "short-lived") == "AVAILABLE"
     assert (
         serverless.update_workgroup(workgroupName="short-lived", baseCapacity=16)["workgroup"][
             "status"
         ]
         == "MODIFYING"
     )
-    wait_until_available(serverless, "short-lived")
+    assert status(serverless, "short-lived") == "AVAILABLE"
     assert serverless.get_workgroup(workgroupName="short-lived")["workgroup"]["baseCapacity"] == 16
     assert (
         serverless.delete_workgroup(workgroupName="short-lived")["workgroup"]["status"]
         == "DELETING"
     )
-    while any(
-        each["workgroupName"] == "short-lived"
-        for each in serverless.list_workgroups()["workgroups"]
-    ):
-        time.sleep(0.1)
+    assert "short-lived" not in names(serverless, "workgroup")
     assert (
         serverless.delete_namespace(namespaceName="short-lived")["namespace"]["status"]
         == "DELETING"
     )
+    assert "short-lived" not in names(serverless, "namespace")
 
 
 def test_the_data_of_a_deleted_namespace_is_gone(serverless, data):
     for attempt in range(2):
         serverless.create_namespace(namespaceName="again")
         serverless.create_workgroup(workgroupName="again", namespaceName="again")
-        wait_until_available(serverless, "again")
         started = data.execute_statement(
             WorkgroupName="again", Database="dev", Sql="create table kept (a integer)"
         )
         assert describe(started["Id"])["Status"] == "FINISHED", attempt
         serverless.delete_workgroup(workgroupName="again")
-        while any(
-            each["workgroupName"] == "again" for each in serverless.list_workgroups()["workgroups"]
-        ):
-            time.sleep(0.1)
         serverless.delete_namespace(namespaceName="again")
-        while any(
-            each["namespaceName"] == "again" for each in serverless.list_namespaces()["namespaces"]
-        ):
-            time.sleep(0.1)
 
 
 # Statements
@@ -516,8 +502,7 @@ def test_a_running_statement_is_cancelled(data, schema):
     statement = data.execute_statement(
         WorkgroupName=NAME, Database="warehouse", Sql=f"select sum(b0.i * b11.i) from {many}"
     )["Id"]
-    while data.describe_statement(Id=statement)["Status"] != "STARTED":
-        time.sleep(0.01)
+    until(lambda: data.describe_statement(Id=statement)["Status"] == "STARTED")
     assert data.cancel_statement(Id=statement)["Status"] is True
     assert describe(statement)["Status"] == "ABORTED"
     with pytest.raises(data.exceptions.ValidationException, match="Could not cancel"):

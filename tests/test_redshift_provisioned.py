@@ -66,6 +66,7 @@ def test_nothing_is_made_twice_and_other_nodes_are_a_change(place, store):
     assert (call.action, call.arguments["NumberOfNodes"]) == ("redshift:ModifyCluster", 3)
     ensure(compute(place, nodes=3), apply=True)
     assert calls(compute(place, nodes=3)) == []
+    ensure(compute(place), apply=True)
 
 
 def test_another_kind_is_one_clear_sentence(place):
@@ -78,6 +79,7 @@ def test_another_kind_is_one_clear_sentence(place):
 def test_a_node_type_that_there_is_not_is_refused(place, store):
     with pytest.raises(ClientError, match=r"(?i)node"):
         ensure(compute(place, node_type="ra9.huge"), apply=True)
+    assert calls(compute(place)) == []
 
 
 def test_a_warehouse_that_is_not_there_is_one_clear_sentence(place):

@@ -1,7 +1,6 @@
 """What a user may do in the warehouse, views that bind late, SUPER, and clusters."""
 
 import json
-import time
 import uuid
 
 import boto3
@@ -17,9 +16,6 @@ def opened(name):
     serverless = boto3.client("redshift-serverless")
     serverless.create_namespace(namespaceName=name, dbName="lake", manageAdminPassword=True)
     serverless.create_workgroup(workgroupName=name, namespaceName=name, baseCapacity=8)
-    wait_until(
-        lambda: serverless.get_workgroup(workgroupName=name)["workgroup"]["status"] == "AVAILABLE"
-    )
     return {"WorkgroupName": name, "Database": "lake"}
 
 
@@ -59,13 +55,6 @@ def place(stand_in):
 @pytest.fixture(scope="module")
 def reader(place):
     return person(PERSON)
-
-
-def wait_until(done, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def run(place, *sqls, client=None):

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import threading
-import time
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +20,7 @@ import pg8000.dbapi
 import psycopg
 import pytest
 import redshift_connector
+from until import until
 
 NAME = "redshift-wire"
 PERSON = "redshift-wire-reader"
@@ -52,12 +52,7 @@ def place(role):
         namespaceName=NAME, dbName="lake", manageAdminPassword=True, iamRoles=[role]
     )
     serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME, baseCapacity=8)
-    deadline = time.monotonic() + 20
-    while (found := serverless.get_workgroup(workgroupName=NAME)["workgroup"])[
-        "status"
-    ] != "AVAILABLE":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    found = serverless.get_workgroup(workgroupName=NAME)["workgroup"]
     boto3.client("s3").create_bucket(
         Bucket=NAME, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
@@ -408,9 +403,7 @@ def test_a_cluster_lends_a_new_user_a_connection(stand_in, monkeypatch):
         redshift.get_waiter("cluster_deleted").wait(
             ClusterIdentifier="wire", WaiterConfig={"Delay": 1}
         )
-        deadline = time.monotonic() + 10
-        while not closed(opened):
-            assert time.monotonic() < deadline
+        until(lambda: closed(opened))
     with pytest.raises(psycopg.OperationalError, match="refused"):
         psycopg.connect(**where, user="admin", password="Rehearsal1")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from until import until
 
 import lakebook.project
 from lakebook.__main__ import main
@@ -338,10 +339,7 @@ def test_no_kernel_outlives_a_killed_command(project):
         read_until(process, "   01  waiting")
         process.kill()
     pid = (project / "pid").read_text()
-    deadline = time.monotonic() + 10
-    while Path("/proc", pid).exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not Path("/proc", pid).exists()
+    until(lambda: not Path("/proc", pid).exists(), timeout_seconds=10)
 
 
 def test_verify_names_every_file_that_is_not_as_it_was_sealed(two_phases, capsys):

@@ -6,12 +6,14 @@ import contextlib
 import io
 import json
 import tarfile
-import time
 import uuid
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from until import until
+
+from local_aws import settings
 
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker-tests"
@@ -111,11 +113,8 @@ def described(name):
 
 
 def ended(name):
-    deadline = time.monotonic() + 60
-    while (job := described(name))["TrainingJobStatus"] in ("InProgress", "Stopping"):
-        assert time.monotonic() < deadline, job
-        time.sleep(0.1)
-    return job
+    unfinished = "InProgress", "Stopping"
+    return until(lambda: described(name), lambda it: it["TrainingJobStatus"] not in unfinished)
 
 
 def unpacked(uri):
@@ -129,18 +128,10 @@ def unpacked(uri):
         }
 
 
-def waited_until_training(name):
-    deadline = time.monotonic() + 30
-    while described(name)["SecondaryStatus"] != "Training":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(1)
-
-
 def test_a_script_gets_its_channel_and_leaves_model_output_metrics_and_a_log():
     name = started(DOUBLES)
     boto3.client("sagemaker").get_waiter("training_job_completed_or_stopped").wait(
-        TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        TrainingJobName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
     )
     job = described(name)
     assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Completed"
@@ -189,9 +180,10 @@ def test_a_job_that_takes_too_long_is_stopped_and_keeps_its_model():
     assert unpacked(job["ModelArtifacts"]["S3ModelArtifacts"]) == {"half": "half"}
 
 
-def test_a_stopped_job_ends_stopped():
-    name = started("import time\ntime.sleep(60)")
-    waited_until_training(name)
+def test_a_stopped_job_ends_stopped(tmp_path):
+    begun = tmp_path / "begun"
+    name = started(f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(60)")
+    until(begun.exists)
     boto3.client("sagemaker").stop_training_job(TrainingJobName=name)
     assert ended(name)["TrainingJobStatus"] == "Stopped"
 
@@ -272,13 +264,10 @@ def transformed(model, prefix, **settings):
         **settings,
     }
     client.create_transform_job(**told)
-    deadline = time.monotonic() + 60
-    while (job := client.describe_transform_job(TransformJobName=name))[
-        "TransformJobStatus"
-    ] == "InProgress":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return job
+    return until(
+        lambda: client.describe_transform_job(TransformJobName=name),
+        lambda it: it["TransformJobStatus"] != "InProgress",
+    )
 
 
 def outputs(job):
@@ -361,12 +350,16 @@ def test_a_domain_is_made_of_what_is_there_and_stays_while_somebody_is_in_it(acc
     ]:
         with pytest.raises(ClientError, match=said):
             client.create_domain(**{**told, **wrong})
-    made = client.create_domain(**told, VpcId=vpcs[0], SubnetIds=subnets[:1])["DomainId"]
-    person = {"DomainId": made, "UserProfileName": "ann"}
+    with settings.settling(3600):
+        unready = client.create_domain(
+            **{**told, "DomainName": "unready"}, VpcId=vpcs[1], SubnetIds=subnets[1:]
+        )["DomainId"]
+    assert client.describe_domain(DomainId=unready)["Status"] == "Pending"
     with pytest.raises(ClientError, match="not in InService"):
-        client.create_user_profile(**person)
-    while client.describe_domain(DomainId=made)["Status"] == "Pending":
-        time.sleep(0.05)
+        client.create_user_profile(DomainId=unready, UserProfileName="ann")
+    made = client.create_domain(**told, VpcId=vpcs[0], SubnetIds=subnets[:1])["DomainId"]
+    assert client.describe_domain(DomainId=made)["Status"] == "InService"
+    person = {"DomainId": made, "UserProfileName": "ann"}
     client.create_user_profile(**person)
     with pytest.raises(client.exceptions.ResourceInUse):
         client.delete_domain(DomainId=made)

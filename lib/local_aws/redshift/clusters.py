@@ -191,8 +191,9 @@ class RedshiftClusters(Service):
             )
         with self.lock:
             cluster = self._idle(request["ClusterIdentifier"])
-            cluster |= {name: request[name] for name in CHANGEABLE if name in request}
-            _check_nodes(cluster)
+            changes = {name: request[name] for name in CHANGEABLE if name in request}
+            _check_nodes(cluster | changes)
+            cluster |= changes
             self._begin(request["ClusterIdentifier"], "modifying")
         return {"Cluster": self._shown(request["ClusterIdentifier"])}
 
@@ -245,12 +246,13 @@ class RedshiftClusters(Service):
             cluster = self._cluster(name)
             if cluster["ClusterStatus"] == "deleting":
                 raise ApiError("InvalidClusterState", f"The cluster {name} is deleting.")
+            shown = self._shown(name) | {"ClusterStatus": "deleting"}
             self._begin(name, "deleting")
             if arn := cluster.get("MasterPasswordSecretArn"):
                 self.stand_in.client("secretsmanager").delete_secret(
                     SecretId=arn, ForceDeleteWithoutRecovery=True
                 )
-        return {"Cluster": self._shown(name)}
+        return {"Cluster": shown}
 
     # Who may log in
 
