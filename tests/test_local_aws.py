@@ -89,6 +89,14 @@ def test_files_an_engine_wrote_are_objects_once_adopted(bucket):
     assert "Contents" not in bucket.list_objects_v2(Bucket="object-tests")
 
 
+def test_listing_versions_leaves_objects_as_they_are(bucket):
+    a = {"Bucket": "object-tests", "Key": "a.py"}
+    bucket.put_object(**a, Body=b"pass", Metadata={"sha256": "1"})
+    assert len(bucket.list_object_versions(Bucket="object-tests")["Versions"]) == 1
+    _objects().adopt("object-tests")  # as after every run of a Glue job
+    assert bucket.head_object(**a)["Metadata"] == {"sha256": "1"}
+
+
 def test_deleting_the_last_object_leaves_the_bucket(bucket):
     bucket.put_object(Bucket="object-tests", Key="a/b", Body=b"x")
     bucket.delete_objects(Bucket="object-tests", Delete={"Objects": [{"Key": "a/b"}]})

@@ -207,7 +207,10 @@ class _Content:
 
 
 class _SharedContent(_Content):
-    """A listing's copy of a key: the same file, never deleted by it."""
+    """A listing's copy of a key: the same file, never touched or deleted by it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.position = path, 0
 
     def close(self) -> None:
         pass
