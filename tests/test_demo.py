@@ -94,6 +94,7 @@ def test_a_small_demo_has_a_part_of_the_flights_from_the_whole_year(ask):
     assert 330_000 < last <= 336_776
 
 
+@pytest.mark.rehearsal
 def test_flights_are_the_published_ones(other):
     demo.build(other)
     with other.connect(demo.DATABASE) as connection:

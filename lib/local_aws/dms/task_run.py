@@ -318,8 +318,10 @@ class Run:
             contextlib.suppress(psycopg.Error, ConnectionFailure),
             dms_source.connect(self.service.conninfo(self.source)) as connection,
         ):
-            connection.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name"
-                " = %s",
-                [self.application],
-            )
+            while self.thread.is_alive():  # a session that is just being opened is not there yet
+                connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where"
+                    " application_name = %s",
+                    [self.application],
+                )
+                self.thread.join(0.1)
