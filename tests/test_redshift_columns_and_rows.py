@@ -22,15 +22,15 @@ def reader(place):
     return person(PERSON)
 
 
-@pytest.fixture
-def schema(place):
+def made(place):
+    """A new schema with a table."""
     name = f"s{uuid.uuid4().hex[:8]}"
     run(place, f"create schema {name}", f"create table {name}.t (id int, secret varchar(20))")
     return name
 
 
-@pytest.fixture
-def people(place, reader, schema):
+@contextlib.contextmanager
+def protected(place, reader, schema):
     """A table of which the reader sees some columns, of some rows: `schema.people`."""
     run(place, "select 1", client=reader)  # whereby its user is made
     run(
@@ -51,12 +51,30 @@ def people(place, reader, schema):
     run(place, f"drop rls policy p_{schema} cascade", f"drop role r_{schema}")
 
 
-def test_only_granted_columns_of_the_policys_rows_are_read(place, reader, people):
-    assert run(place, f"select id, name from {people} order by id", client=reader) == [
+@pytest.fixture
+def schema(place):
+    return made(place)
+
+
+@pytest.fixture
+def people(place, reader, schema):
+    with protected(place, reader, schema) as table:
+        yield table
+
+
+@pytest.fixture(scope="module")
+def lasting(place, reader):
+    """Such a table that no test changes."""
+    with protected(place, reader, made(place)) as table:
+        yield table
+
+
+def test_only_granted_columns_of_the_policys_rows_are_read(place, reader, lasting):
+    assert run(place, f"select id, name from {lasting} order by id", client=reader) == [
         [1, "ann"],
         [2, "bob"],
     ]
-    assert run(place, f"select count(*) from {people}", client=reader) == [[2]]
+    assert run(place, f"select count(*) from {lasting}", client=reader) == [[2]]
 
 
 def test_who_owns_or_administers_sees_everything(place, people):
@@ -90,12 +108,12 @@ def test_who_owns_or_administers_sees_everything(place, people):
         "explain select ssn from {t}",
     ],
 )
-def test_a_hidden_column_is_refused_wherever_it_stands(place, reader, people, sql):
+def test_a_hidden_column_is_refused_wherever_it_stands(place, reader, lasting, sql):
     with pytest.raises(
         AssertionError,
         match=r"permission denied for relation people|not associated|not authorized|does not exist",
     ) as refused:
-        run(place, sql.format(t=people), client=reader)
+        run(place, sql.format(t=lasting), client=reader)
     assert "hidden-" not in str(refused.value)
 
 
@@ -112,12 +130,12 @@ def test_a_hidden_column_is_refused_wherever_it_stands(place, reader, people, sq
         ("select listagg(name, ',') within group (order by id) from {t}", [["ann,bob"]]),
     ],
 )
-def test_a_hidden_row_answers_nothing(place, reader, people, sql, answer):
-    assert run(place, sql.format(t=people), client=reader) == answer
+def test_a_hidden_row_answers_nothing(place, reader, lasting, sql, answer):
+    assert run(place, sql.format(t=lasting), client=reader) == answer
 
 
-def test_a_hidden_row_never_fails_a_query(place, reader, people):
-    visible = f"select cast(name as int) from {people} where name not in ('ann', 'bob')"
+def test_a_hidden_row_never_fails_a_query(place, reader, lasting):
+    visible = f"select cast(name as int) from {lasting} where name not in ('ann', 'bob')"
     assert run(place, visible, client=reader) == []  # eve is no number, and nobody hears of it
 
 
