@@ -54,7 +54,9 @@ def place(stand_in):
 
 @pytest.fixture(scope="module")
 def reader(place):
-    return person(PERSON)
+    client = person(PERSON)
+    run(place, "select 1", client=client)  # the first statement of a role makes its user
+    return client
 
 
 def run(place, *sqls, client=None):
