@@ -88,8 +88,16 @@ def test_a_name_that_matches_no_table_or_column_is_found(changes, named):
     [
         ("auditor: []", "auditor: [secret]", "the classes secret"),
         ("    analyst: cancelled", "    annalyst: cancelled", "rows or files to annalyst"),
-        ("otherwise: internal", "others: internal", "must be YAML with classes"),
-        ("rows:", "rows: [", "must be YAML with classes"),
+        ("otherwise: internal", "others: internal", "must have classes, columns, otherwise"),
+        ("rows:", "rows: [", "is not YAML"),
+        (
+            "  public:\n    - operations",
+            "  personal: [a.b.c]\n  public:\n    - operations",
+            "personal is there twice",
+        ),
+        ("  analyst: [public, internal]", "  analyst: public", "for each name under personas"),
+        ("  auditor: []", "  auditor:", "for each name under personas"),
+        ("\nfiles:", "\nfiles:\n\nothers:", "and nothing else"),
     ],
 )
 def test_a_file_that_does_not_hold_together_is_one_clear_sentence(tmp_path, old, new, sentence):

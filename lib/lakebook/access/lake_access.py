@@ -1,5 +1,5 @@
 """Who sees what of the lake: the classification as LF-Tags, grants by tag, data cells filters, and
-the end of IAM's say.
+the end of what IAM alone allows.
 
 Columns carry a tag with their class, and nothing is seen that carries none: a new column belongs to
 nobody until it is classified. Grants add up, so a role that sees only some rows of a table gets
@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from lakebook.layers import documents, lake, models
-from lakebook.people.personas import OPERATOR
+from lakebook.people.personas import OPERATOR, PERSONAS
 from lakebook.services import glue, lakeformation
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Grant = tuple[str, dict[str, Any], list[str]]  # principal, resource, permission
 UNCLASSIFIED = "unclassified"
 ALL_ROWS, SOME_ROWS = "all", "restricted"
 LAYERS = ("raw", "staging", "curated")
+SERVICES_THAT_READ = ("quicksight", "redshift")  # of the roles that 02 makes
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def tables(names: Names, classification: Classification) -> list[LakeTable]:
 def unmatched_patterns(
     names: Names, classification: Classification | None, model_files: list[str]
 ) -> list[str]:
-    """The patterns and tables of the classification that match nothing: neither a raw table, nor
+    """The patterns, tables and personas of the classification that match nothing: neither a role of
+    ours, nor a raw table, nor
     the table of documents that 05 makes, nor those of predictions that 08 makes of `model_files`.
     None without a classification.
     """
@@ -67,7 +69,8 @@ def unmatched_patterns(
     known = {each.full_name: [column.name for column in each.columns] for each in sources}
     known[documents.FULL_NAME] = list(documents.COLUMNS)
     known.update(map(models.predictions_columns, model_files))
-    return classification.unmatched_patterns(known)
+    strange = set(classification.personas) - {OPERATOR, *PERSONAS, *SERVICES_THAT_READ}
+    return [*classification.unmatched_patterns(known), *sorted(strange)]
 
 
 def permissions(names: Names, classification: Classification | None) -> list[Resource]:
@@ -133,10 +136,10 @@ def classified(
 def enforced(
     names: Names, classification: Classification | None, *, hybrid: bool = False
 ) -> list[Resource]:
-    """The end of IAM's say over the three databases, tables first, and of whatever our readers hold
-    beyond what is declared.
+    """The end of what IAM alone allows in the three databases, tables first, and of whatever our
+    readers hold beyond what is declared.
 
-    With `hybrid` IAM's say ends for the classification's roles only, which are opted in. Nothing
+    With `hybrid` this holds for the classification's roles only, which are opted in. Nothing
     without a classification.
     """
     if classification is None:
@@ -189,8 +192,8 @@ def overview(names: Names, classification: Classification | None) -> list[dict[s
 
 
 def released(names: Names) -> list[Resource]:
-    """IAM's say given back, databases and tables, as it was before `enforced`: the way back when
-    something important is shut out.
+    """`IAMAllowedPrincipals` granted again, databases and tables, as it was before `enforced`: the
+    way back when something important is shut out.
     """
     every = lakeformation.EVERYBODY
     databases = [names.database(layer) for layer in LAYERS]

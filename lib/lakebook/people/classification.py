@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lakebook.source.model import Table
 
 
+REQUIRED = {"classes", "otherwise", "columns", "personas", "rows"}
+
+
 @dataclass(frozen=True)
 class Classification:
     """The file as it is written; columns and tables by the names of the source."""
@@ -77,17 +80,17 @@ def read(file: str) -> Classification | None:
     if not file:
         return None
     try:
-        content: Any = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
-        found = Classification(file, **content)
+        content = yaml.load((project() / file).read_text(encoding="utf-8"), _Once)  # noqa: S506
     except OSError as error:
         raise LakebookError(
             f"The classification {file} cannot be read: {error.strerror}."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
-        raise LakebookError(
-            f"The classification {file} must be YAML with classes, otherwise, columns, personas and"
-            f" rows: {error}."
-        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise LakebookError(f"The classification {file} is not YAML: {reason}.") from error
+    if wrong := _wrong_shape(content):
+        raise LakebookError(f"The classification {file} {wrong}")
+    found = Classification(file, **content)
     named_classes = [
         found.otherwise,
         *found.columns,
@@ -105,3 +108,46 @@ def read(file: str) -> Classification | None:
             " personas."
         )
     return found
+
+
+class _Once(yaml.SafeLoader):
+    """YAML in which no mapping has a key twice: of two, the first would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; raises ConstructorError at a key that was there before."""
+        keys = set()
+        for key, _ in node.value:
+            if key.value in keys:
+                mark = key.start_mark
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} is there twice under the same key", mark
+                )
+            keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _wrong_shape(content: Any) -> str:
+    """What is wrong with the form of a classification, as the end of a sentence; empty for
+    nothing.
+    """
+    if not isinstance(content, dict) or not REQUIRED <= set(content) <= {*REQUIRED, "files"}:
+        return f"must have {', '.join(sorted(REQUIRED))}, may have files, and nothing else."
+    if not isinstance(content["otherwise"], str):
+        return "must name one class under otherwise."
+    for member, inner in (("classes", str), ("columns", list), ("personas", list), ("files", list)):
+        found = content.get(member, {})
+        if not isinstance(found, dict) or not all(
+            isinstance(each, inner) for each in found.values()
+        ):
+            what = "a list in brackets or with dashes" if inner is list else "a text"
+            return f"must have {what} for each name under {member}; write {{}} for none."
+        listed = [one for each in found.values() for one in each]
+        if not all(isinstance(each, str) for each in [*found, *listed]):
+            return f"must have texts alone under {member}."
+    rows = content["rows"]
+    if not isinstance(rows, dict) or not all(
+        isinstance(each, dict) and all(isinstance(one, str) for one in each.values())
+        for each in rows.values()
+    ):
+        return "must have a condition for each persona of each table under rows; write {} for none."
+    return ""
