@@ -58,12 +58,10 @@ def new(
         raise ParametersError(
             f"environment is part of folder and resource names: {environment!r} will not do."
         )
-    while (
-        folder := Path(
-            "outputs", environment, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{mode}"
-        )
-    ).exists():
-        time.sleep(0.1)  # another run has this second
+    place = Path("outputs", environment)
+    while any(place.glob(f"{(second := time.strftime('%Y%m%dT%H%M%SZ', time.gmtime()))}-*")):
+        time.sleep(0.1)  # another run has this second: `latest` tells runs by it
+    folder = place / f"{second}-{mode}"
     folder.mkdir(parents=True)
     commit, changes = _commit()
     planned = [PhaseRun(each.number, each.name, each.title, each.notebook) for each in phases]
