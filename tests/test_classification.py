@@ -90,6 +90,7 @@ def test_a_name_that_matches_no_table_or_column_is_found(changes, named):
         ("    analyst: cancelled", "    annalyst: cancelled", "rows or files to annalyst"),
         ("otherwise: internal", "others: internal", "must have classes, columns, otherwise"),
         ("rows:", "rows: [", "is not YAML"),
+        ("  public: published", "  [a]: published", "is not YAML"),
         (
             "  public:\n    - operations",
             "  personal: [a.b.c]\n  public:\n    - operations",

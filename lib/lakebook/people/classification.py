@@ -115,14 +115,14 @@ class _Once(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping; raises ConstructorError at a key that was there before."""
-        keys = set()
+        keys: list[Any] = []  # a list: what cannot be hashed is refused below, in YAML's words
         for key, _ in node.value:
             if key.value in keys:
                 mark = key.start_mark
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value} is there twice under the same key", mark
                 )
-            keys.add(key.value)
+            keys.append(key.value)
         return super().construct_mapping(node, deep)
 
 
