@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 PORT ?= 4590
+WORKERS ?= 3  # of pytest: many tests wait for kernels and commands, so one more than two cores
 STAND_IN := $(BIN)/python -m local_aws --port $(PORT)
 # the administrator makes the operator's role, once; everything else is the operator's work
 AS_OPERATOR = exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook bootstrap parameters/rehearsal.yaml \
@@ -37,7 +38,7 @@ define checked
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	@said=$$(mktemp); $(BIN)/mypy > $$said 2>&1 & types=$$!; \
-	$(BIN)/pytest -n 2 $(1); tests=$$?; \
+	$(BIN)/pytest -n $(WORKERS) $(1); tests=$$?; \
 	wait $$types || { cat $$said; tests=1; }; rm $$said; exit $$tests
 endef
 

@@ -11,12 +11,17 @@ import pandas as pd
 import pytest
 import yaml
 
-pytest.importorskip("sklearn")
 ROOT = Path(__file__).parents[1]
-spec = importlib.util.spec_from_file_location("classifier", ROOT / "models" / "classifier.py")
-script = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(script)
 ROWS = 600
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module; making it takes a second, as it imports scikit-learn."""
+    spec = importlib.util.spec_from_file_location("classifier", ROOT / "models" / "classifier.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(folder):
+def trained(folder, script):
     """The evaluation after a run of the script as the training toolkit runs it; the model is in the
     folder.
     """
@@ -94,7 +99,7 @@ def test_the_calibration_counts_every_row_once(trained):
 
 
 # the model is trained by then
-def test_the_server_answers_every_row_under_its_own_key(folder, trained):
+def test_the_server_answers_every_row_under_its_own_key(folder, script, trained):
     assert trained
     rows = pd.DataFrame(
         {
@@ -117,11 +122,11 @@ def test_the_server_answers_every_row_under_its_own_key(folder, trained):
     assert told["probability"][0] > 0.4 > told["probability"][1]
 
 
-def test_what_is_not_parquet_is_refused():
+def test_what_is_not_parquet_is_refused(script):
     with pytest.raises(ValueError, match="takes application/x-parquet"):
         script.input_fn(b"{}", "application/json")
 
 
-def test_a_channel_without_files_is_refused(tmp_path):
+def test_a_channel_without_files_is_refused(script, tmp_path):
     with pytest.raises(ValueError, match="has no files"):
         script.channel(str(tmp_path))

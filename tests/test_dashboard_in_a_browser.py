@@ -13,6 +13,7 @@ import boto3
 import foundation
 import pytest
 import quicksight_lake
+from until import until
 
 from lakebook import LakebookError, calls, ensure, plan
 from lakebook.layers import dashboards
@@ -137,7 +138,15 @@ def test_a_version_made_in_the_console_is_replaced(board, account):
         AwsAccountId=foundation.ACCOUNT, DashboardId=board.name
     )
     where = {"AwsAccountId": foundation.ACCOUNT, "DashboardId": board.name}
-    boto3.client("quicksight").update_dashboard(**where, Name="Mine", Definition=told["Definition"])
+    client = boto3.client("quicksight")
+    client.update_dashboard(**where, Name="Mine", Definition=told["Definition"])
+    until(
+        lambda: client.list_dashboard_versions(**where),
+        done=lambda versions: all(
+            each["Status"] == "CREATION_SUCCESSFUL"
+            for each in versions["DashboardVersionSummaryList"]
+        ),
+    )
     assert actions(board) == ["UpdateDashboard", "UpdateDashboardPublishedVersion"]
     ensure(resources(board), apply=True)
     assert quicksight.state(account, board.name) == quicksight.ANSWERS

@@ -543,8 +543,9 @@ def test_damage_is_planned_as_exactly_the_calls_that_mend_it_and_apply_mends_it(
     needed = calls(made[part])
     assert [call.action for _, call in needed] == mended_by
     damaged = {name for name, _ in needed}
-    ensure([each for each in made[part] if each.name in damaged], apply=True)
-    assert calls(made[part]) == []
+    mended = [each for each in made[part] if each.name in damaged]
+    ensure(mended, apply=True)
+    assert calls(mended) == []
 
 
 def test_mending_one_thing_damaged_nothing_else(made):

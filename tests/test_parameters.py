@@ -108,6 +108,7 @@ def test_an_account_number_given_as_an_override_needs_no_quotes(notebook):
         ("source_secret: postgresql://me:hunter2@host/db", "pass the secret's name"),
         ("source_schemas: [AKIAABCDEFGHIJKLMNOP]", "pass the secret's name"),
         ("prefix: [a", "is not YAML: line"),
+        ("prefix: a\nworkers: 3\nprefix: b", "prefix is there twice"),
         ("- prefix", "must be a mapping"),
         ("just text", "must be a mapping"),
     ],

@@ -16,10 +16,14 @@ from botocore.exceptions import NoCredentialsError
 _making = threading.Lock()  # a session makes one client at a time
 
 
-def session(**settings: Any) -> boto3.session.Session:
-    """A boto3 session of these settings; all sessions share the API models that were read once."""
+def session(credentials: Credentials | None = None, **settings: Any) -> boto3.session.Session:
+    """A boto3 session of these settings, with these credentials where given; all sessions share
+    the API models that were read once.
+    """
     core = botocore.session.get_session()
     core.register_component("data_loader", _models())
+    if credentials:
+        vars(core)["_credentials"] = credentials  # botocore has no public way
     return boto3.Session(botocore_session=core, **settings)
 
 
@@ -53,6 +57,7 @@ def environment() -> dict[str, str]:
 if TYPE_CHECKING:
     # types-boto3 knows the class of each service's client
     from boto3 import client as client  # noqa: PLC0414 - exported
+    from botocore.credentials import Credentials
 else:
 
     def client(service_name: str, region_name: str | None = None) -> Any:

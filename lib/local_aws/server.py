@@ -36,9 +36,10 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     for name in OVERRIDING:
         os.environ.pop(name, None)
     os.environ.update(
-        environment(f"http://127.0.0.1:{port}", directory), MOTO_IAM_LOAD_MANAGED_POLICIES="true"
+        environment(f"http://127.0.0.1:{port}", directory),
+        MOTO_IAM_LOAD_MANAGED_POLICIES="true",
+        MOTO_EC2_LOAD_DEFAULT_AMIS="false",  # no instance is started here
     )
-    from moto.iam import models as moto_iam  # noqa: PLC0415
     from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - moto reads its environment when it is imported
         DomainDispatcherApplication,
@@ -54,6 +55,7 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     from local_aws.ec2 import moto_gaps  # noqa: PLC0415
     from local_aws.engines.authorized_objects import AuthorizedObjects  # noqa: PLC0415
     from local_aws.gateway import Gateway  # noqa: PLC0415
+    from local_aws.iam import aws_policies  # noqa: PLC0415
     from local_aws.iam.authority import Authority  # noqa: PLC0415
     from local_aws.iam.principals import Principals, add_user_key  # noqa: PLC0415
     from local_aws.iam.records import LOOKUPS  # noqa: PLC0415
@@ -66,7 +68,7 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
         def log(self, *_: Any) -> None:
             """Say nothing: calls.jsonl has every call."""
 
-    moto_iam.PARTITION_NAMES = ["aws"]  # else it reads AWS's policies for each of five partitions
+    aws_policies.read_once()
     moto_api_backend.reset()  # its state is the process's: an earlier stand-in's account
     objects = Objects(directory / "s3")
     stand_in = StandIn(directory, objects, f"http://127.0.0.1:{port}", REGION)

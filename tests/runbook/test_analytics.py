@@ -51,7 +51,7 @@ def scientist(lake, changed):
 )
 def test_a_notebook_runs_as_the_data_scientist(scientist, notebook):
     without = [each for name in ("cacheprovider", "randomly") for each in ("-p", f"no:{name}")]
-    nbval = [*without, "-q", "--nbval-lax", "--noconftest", notebook]
+    nbval = [*without, "-o", "addopts=", "-q", "--nbval-lax", "--noconftest", notebook]
     command = [sys.executable, "-m", "pytest", *nbval]
     ended = subprocess.run(
         command, cwd=ROOT, env=scientist, capture_output=True, text=True, check=False, timeout=300

@@ -17,6 +17,7 @@ import awswrangler as wr
 import boto3
 import matplotlib.pyplot as plt
 import pandas as pd
+from botocore.credentials import RefreshableCredentials, create_assume_role_refresher
 from botocore.exceptions import ClientError
 from matplotlib.colors import ListedColormap
 
@@ -263,7 +264,7 @@ class Matrix:
             workgroup=self._workgroup(role),
             s3_output=self._results(role),
             ctas_approach=False,
-            boto3_session=self._sessions[role],
+            boto3_session=self._session(role),
             athena_query_wait_polling_delay=POLL_SECONDS,
         )
 
@@ -320,8 +321,16 @@ class Matrix:
         """One client a role and service, as making one takes longer than most calls."""
         with self._making:
             if (role, service) not in self._clients:
-                self._clients[role, service] = self._sessions[role].client(service)
+                session: Any = self._session(role)
+                self._clients[role, service] = session.client(service)
             return self._clients[role, service]
+
+    def _session(self, role: str) -> boto3.Session:
+        """The role's session, which takes the role anew when its hour ends."""
+        if role == OPERATOR:
+            assert boto3.DEFAULT_SESSION is not None
+            return boto3.DEFAULT_SESSION
+        return self._sessions.setdefault(role, _assumed(self.names, role))
 
     @cached_property
     def _clients(self) -> dict[tuple[str, str], Any]:
@@ -340,11 +349,8 @@ class Matrix:
         return {}
 
     @cached_property
-    def _sessions(self) -> dict[str, Any]:
-        return {
-            role: boto3.DEFAULT_SESSION if role == OPERATOR else _assumed(self.names, role)
-            for role in ROLES
-        }
+    def _sessions(self) -> dict[str, boto3.Session]:
+        return {}
 
     @cached_property
     def _loaded(self) -> dict[str, WarehouseTable]:
@@ -464,15 +470,11 @@ def _seen(asks: Callable[[list[str]], bool], columns: list[str], expected: list[
 
 
 def _assumed(names: Names, role: str) -> boto3.Session:
-    keys = aws.client("sts").assume_role(
-        RoleArn=names.role_arn(role), RoleSessionName="lakebook-access"
-    )["Credentials"]
-    own = {
-        "aws_access_key_id": keys["AccessKeyId"],
-        "aws_secret_access_key": keys["SecretAccessKey"],
-        "aws_session_token": keys["SessionToken"],
-    }
-    return aws.session(**own, region_name=names.region)
+    """AWS lets a role that took another keep it for one hour, which a large lake needs longer."""
+    asked = {"RoleArn": names.role_arn(role), "RoleSessionName": "lakebook-access"}
+    refresh = create_assume_role_refresher(aws.client("sts"), asked)
+    taken = RefreshableCredentials.create_from_metadata(refresh(), refresh, "assume-role")
+    return aws.session(taken, region_name=names.region)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from lakebook import yaml_text
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.services import glue, quicksight
@@ -161,14 +162,14 @@ class Board:
     def _rendered(self, tables: dict[str, str]) -> Any:
         names = self.account.names
         known = {**tables, "DataSourceArn": self.account.arn("datasource", names.resource("lake"))}
-        for short in yaml.safe_load(self.text)["DataSets"]:
+        for short in yaml_text.read(self.text)["DataSets"]:
             known[f"DataSetArn.{short}"] = self.account.arn("dataset", self.data_set_id(short))
         if unknown := sorted(set(_Text(self.text).get_identifiers()) - set(known)):
             raise LakebookError(
                 f"{self.file} names {', '.join(unknown)}, which there is not; it may name"
                 f" {', '.join(sorted(known))}."
             )
-        return yaml.safe_load(_Text(self.text).substitute(known))
+        return yaml_text.read(_Text(self.text).substitute(known))
 
 
 def load(file: str, account: Account) -> Board:
@@ -178,7 +179,7 @@ def load(file: str, account: Account) -> Board:
     path = next((each for each in (Path(file), Path("..", file)) if each.is_file()), None)
     try:
         text = path.read_text(encoding="utf-8") if path else ""
-        content = yaml.safe_load(text)
+        content = yaml_text.read(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise LakebookError(
             f"{file} cannot be read: {' '.join(str(error).split())}; correct it."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from lakebook import aws, evidence
+from lakebook import aws, evidence, yaml_text
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.project import project
@@ -583,7 +583,7 @@ def _packed(name: str, text: str) -> bytes:
 def _content(file: str) -> tuple[dict[str, Any], str]:
     """What a model's file says, and the script that it names."""
     try:
-        declared = yaml.safe_load((project() / file).read_text(encoding="utf-8"))
+        declared = yaml_text.read((project() / file).read_text(encoding="utf-8"))
         if not isinstance(declared, dict) or set(declared) != MEMBERS:
             raise LakebookError(
                 f"{file} is not a model's file: it must have {', '.join(sorted(MEMBERS))}, and"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from lakebook import yaml_text
 from lakebook.errors import LakebookError
 from lakebook.project import project
 
@@ -80,7 +81,7 @@ def read(file: str) -> Classification | None:
     if not file:
         return None
     try:
-        content = yaml.load((project() / file).read_text(encoding="utf-8"), _Once)  # noqa: S506
+        content = yaml_text.read((project() / file).read_text(encoding="utf-8"))
     except OSError as error:
         raise LakebookError(
             f"The classification {file} cannot be read: {error.strerror}."
@@ -108,22 +109,6 @@ def read(file: str) -> Classification | None:
             " personas."
         )
     return found
-
-
-class _Once(yaml.SafeLoader):
-    """YAML in which no mapping has a key twice: of two, the first would be lost in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping; raises ConstructorError at a key that was there before."""
-        keys: list[Any] = []  # a list: what cannot be hashed is refused below, in YAML's words
-        for key, _ in node.value:
-            if key.value in keys:
-                mark = key.start_mark
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value} is there twice under the same key", mark
-                )
-            keys.append(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _wrong_shape(content: Any) -> str:

@@ -27,7 +27,11 @@ SERVICES = (
     "sts",
 )
 # makes no call
-NOBODY = {"aws_access_key_id": "-", "aws_secret_access_key": "-", "region_name": "us-east-1"}
+NOBODY: dict[str, Any] = {
+    "aws_access_key_id": "-",
+    "aws_secret_access_key": "-",
+    "region_name": "us-east-1",
+}
 
 # of a profile or endpoint that is wrong the preflight tells
 with contextlib.suppress(BotoCoreError, ValueError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from lakebook import yaml_text
 from lakebook.errors import ParametersError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _type(line: ast.AnnAssign) -> str:
 
 def _mapping(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml_text.read(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParametersError(
             f"The parameters file {file} cannot be read: {error.strerror}."
@@ -108,7 +109,7 @@ def _where(error: Exception) -> str:
 
 def _override(name: str, text: str, texts: set[str]) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = yaml_text.read(text)
     except yaml.YAMLError as error:
         raise ParametersError(f"The value of -p {name} is not YAML: {text!r}.") from error
     # a shell has taken the quotes away: -p account 123456789012 is meant as text
