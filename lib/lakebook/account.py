@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import awswrangler as wr
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +25,7 @@ def connect(environment: str, account: str, region: str, prefix: str) -> Names:
     account.
     """
     boto3.DEFAULT_SESSION = aws.session(region_name=region)
+    wr.config.botocore_config = aws.RETRIES
     Recorder(account, region).watch(boto3.DEFAULT_SESSION)
     sts = aws.client("sts")
     try:

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import botocore.session
+from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 
+# What fails for a moment is asked again, by botocore, which knows each protocol's throttling and
+# server errors: https://docs.aws.amazon.com/boto3/latest/guide/retries.html
+RETRIES = Config(retries={"mode": "adaptive", "total_max_attempts": 6})
 _making = threading.Lock()  # a session makes one client at a time
 
 
@@ -22,6 +26,7 @@ def session(credentials: Credentials | None = None, **settings: Any) -> boto3.se
     """
     core = botocore.session.get_session()
     core.register_component("data_loader", _models())
+    core.set_default_client_config(RETRIES)
     if credentials:
         vars(core)["_credentials"] = credentials  # botocore has no public way
     return boto3.Session(botocore_session=core, **settings)

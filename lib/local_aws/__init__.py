@@ -18,20 +18,24 @@ __all__ = ["running"]
 
 @contextlib.contextmanager
 def running(
-    directory: Path | None = None, port: int = 0, source: dict[str, str] | None = None
+    directory: Path | None = None,
+    port: int = 0,
+    source: dict[str, str] | None = None,
+    weather_seed: int | None = None,
 ) -> Iterator[dict[str, str]]:
     """Run the stand-in in this process and yield the environment variables that point AWS clients
     at it.
 
     `source` is the content of the source database's secret (username, password, host, port, engine,
-    dbname). The variables are also set in this process until the block ends.
+    dbname); `weather_seed` chooses a bad day of AWS (`local_aws.weather`). The variables are also
+    set in this process until the block ends.
     """
     from local_aws import environment, names, server  # noqa: PLC0415 - a module of ours alone needs no boto3
 
     before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="local_aws-", ignore_cleanup_errors=True) as scratch:
         try:
-            with server.serving(directory or Path(scratch), port) as stand_in:
+            with server.serving(directory or Path(scratch), port, weather_seed) as stand_in:
                 if source:
                     server.put_secret(stand_in, names.SOURCE_SECRET, source)
                 yield environment.environment(stand_in.endpoint, stand_in.directory)

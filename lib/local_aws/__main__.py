@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from local_aws import settings, weather
 from local_aws.engines.postgresql import Server, ServerError, Source
 from local_aws.environment import OVERRIDING, environment
 from local_aws.errors import LocalAwsError
@@ -55,6 +57,12 @@ def main() -> int:
         metavar="DIR",
         help="where everything is kept (default .local_aws)",
     )
+    parser.add_argument(
+        "--weather",
+        type=int,
+        metavar="SEED",
+        help="AWS on a bad day: throttled and failing calls, lost answers, late reads",
+    )
     options = parser.parse_args()
     options.data = options.data.resolve()
     try:
@@ -76,7 +84,10 @@ def run(options: argparse.Namespace) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with serving(options.data, options.port) as stand_in:
+    with contextlib.ExitStack() as until_stopped:
+        if options.weather is not None:
+            until_stopped.enter_context(settings.settling(weather.SETTLE_SECONDS))
+        stand_in = until_stopped.enter_context(serving(options.data, options.port, options.weather))
         server = None if options.source else Server(options.data / "postgresql")
         try:
             source = _source(options.source) if server is None else _demo(server, stand_in)
@@ -150,6 +161,7 @@ def _start(options: argparse.Namespace) -> dict[str, Any]:
         str(options.port),
         "--data",
         str(options.data),
+        *([] if options.weather is None else ["--weather", str(options.weather)]),
     ]
     environ = dict(
         os.environ, LOCAL_AWS_SOURCE=options.source

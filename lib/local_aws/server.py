@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local_aws.gateway import Gateway
+    from local_aws.service import Service
+
 from local_aws.environment import ADMINISTRATOR, OVERRIDING, environment, write_credentials
 from local_aws.errors import LocalAwsError
 from local_aws.names import REGION
@@ -26,9 +29,9 @@ STOP_POLL_SECONDS = 0.05  # how often the gateway looks whether it is to stop
 
 
 @contextlib.contextmanager
-def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
-    """Serve from a thread of this process; the stand-in, ready; raises LocalAwsError when the port
-    is taken.
+def serving(directory: Path, port: int = 0, weather_seed: int | None = None) -> Iterator[StandIn]:
+    """Serve from a thread of this process, in fair weather unless a seed says otherwise; the
+    stand-in, ready; raises LocalAwsError when the port is taken.
     """
     port = _free(port)
     directory.mkdir(parents=True, exist_ok=True)
@@ -40,13 +43,35 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",  # no instance is started here
     )
-    from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415
-    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415 - moto reads its environment when it is imported
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
+    from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415 - moto reads its environment when it is imported
     from werkzeug.serving import make_server  # noqa: PLC0415
+
+    from local_aws.weather import Weather  # noqa: PLC0415
+
+    class Quiet(MotoRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log(self, *_: Any) -> None:
+            """Say nothing: calls.jsonl has every call."""
+
+    stand_in, made, gateway = _assembled(directory, port)
+    application: Any = gateway if weather_seed is None else Weather(gateway, weather_seed)
+    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Quiet)
+    threading.Thread(
+        target=server.serve_forever, args=(STOP_POLL_SECONDS,), name="gateway", daemon=True
+    ).start()
+    try:
+        yield stand_in
+    finally:
+        for service in made.values():
+            service.stop()
+        server.shutdown()
+        server.server_close()
+
+
+def _assembled(directory: Path, port: int) -> tuple[StandIn, dict[str, Service], Gateway]:
+    from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - moto reads its environment when it is imported
 
     from local_aws import services  # noqa: PLC0415
     from local_aws.cloudtrail.service import CloudTrail  # noqa: PLC0415
@@ -61,12 +86,6 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     from local_aws.iam.records import LOOKUPS  # noqa: PLC0415
     from local_aws.s3.objects import Objects  # noqa: PLC0415
     from local_aws.scenarios import running  # noqa: PLC0415
-
-    class Quiet(MotoRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log(self, *_: Any) -> None:
-            """Say nothing: calls.jsonl has every call."""
 
     aws_policies.read_once()
     moto_api_backend.reset()  # its state is the process's: an earlier stand-in's account
@@ -87,18 +106,7 @@ def serving(directory: Path, port: int = 0) -> Iterator[StandIn]:
     landing_zone.hand_over(lines)
     scenarios = {running.PATH: running.Scenarios(stand_in, made).answer}
     routes = services.routes(made) | scenarios
-    gateway = Gateway(moto, stand_in, made, routes, recorder.observe)
-    server = make_server("127.0.0.1", port, gateway, threaded=True, request_handler=Quiet)
-    threading.Thread(
-        target=server.serve_forever, args=(STOP_POLL_SECONDS,), name="gateway", daemon=True
-    ).start()
-    try:
-        yield stand_in
-    finally:
-        for service in made.values():
-            service.stop()
-        server.shutdown()
-        server.server_close()
+    return stand_in, made, Gateway(moto, stand_in, made, routes, recorder.observe)
 
 
 def put_secret(stand_in: StandIn, name: str, content: dict[str, Any]) -> None:
