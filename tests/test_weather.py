@@ -8,6 +8,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 import local_aws
+from lakebook import aws, ensure
+from lakebook.ensure import Call, Resource, role_propagation
 from local_aws import weather
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"})
@@ -92,3 +94,47 @@ def test_objects_of_s3_are_never_read_late(bad):
 def test_the_same_seed_is_the_same_weather():
     drawn = [weather.Weather(None, seed)._chances("glue GetTable") for seed in (7, 7, 8)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_what_a_lost_answer_has_made_is_not_made_again(bad):
+    """The call is repeated by botocore, and refused; then the resource is compared anew."""
+
+    def needs():
+        client = boto3.client("glue", config=aws.RETRIES)
+        if "one" not in [each["Name"] for each in client.get_databases()["DatabaseList"]]:
+            bad(lost=1)
+            client.meta.events.register("needs-retry.*", lambda **_: bad(), unique_id="fair")
+            yield Call(client.create_database, {"DatabaseInput": {"Name": "one"}})
+
+    bad()
+    with role_propagation(10):
+        done = ensure([Resource("one", needs)], apply=True)
+    assert list(done["call"]) == ["glue:CreateDatabase"]
+    assert len(boto3.client("glue").get_databases()["DatabaseList"]) == 1
+
+
+def test_what_is_there_though_a_late_read_did_not_show_it_is_not_made(bad):
+    bad()
+    client = boto3.client("glue")
+    client.create_database(DatabaseInput={"Name": "one"})
+    late = iter([True])
+
+    def needs():
+        if next(late, False):
+            yield Call(client.create_database, {"DatabaseInput": {"Name": "one"}})
+
+    with role_propagation(10):
+        assert ensure([Resource("one", needs)], apply=True).empty
+
+
+def test_what_belongs_to_somebody_else_is_not_asked_for_again(bad):
+    bad()
+
+    class Client:
+        meta = boto3.client("s3").meta
+
+        def create_bucket(self, **_):
+            raise ClientError({"Error": {"Code": "BucketAlreadyExists"}}, "CreateBucket")
+
+    with role_propagation(10), pytest.raises(ClientError, match="BucketAlreadyExists"):
+        ensure([Resource("b", lambda: iter([Call(Client().create_bucket, {})]))], apply=True)

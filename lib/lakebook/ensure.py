@@ -5,6 +5,7 @@ and see none.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
 SIGN_OF_LIFE_SECONDS = 10
 COMPARED_AT_ONCE = 8  # resources; AWS answers many questions at a time
+AGAIN_SECONDS = 1  # between two comparisons of a resource that AWS says is there, or busy
+CHECK_SECONDS = 10  # at most, in which a last comparison may still read what was before
+# How services say that they have already what is to be made. A bucket that is another's is
+# BucketAlreadyExists: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+EXISTS = re.compile(
+    r"(?!BucketAlreadyExists)\w*(AlreadyExist|AlreadyOwned|ResourceExists|EntityExists)\w*"
+    r"|\w+\.Duplicate|DuplicateListener\w*"
+)
+# and that what it is to be made of, or changed, is still at work on something else
+BUSY = re.compile(
+    r"ConcurrentRunsExceededException|ConcurrentModificationException|ConflictException"
+    r"|InvalidClusterState|InvalidResourceStateFault|OperationAborted|ResourceInUseException"
+)
 role_propagation_seconds = 30.0  # IAM is eventually consistent: a new role is usable within seconds
 
 
@@ -126,7 +140,14 @@ def check_converged(resources: Iterable[Resource], *, when: bool) -> None:
 
     `when` is False for a plan, in which nothing was made.
     """
-    check("calls still needed", 0, lambda: len(calls(resources)), when=when)
+    resources = list(resources)
+
+    check(
+        "calls still needed",
+        0,
+        lambda: len(_seen(resources, min(CHECK_SECONDS, role_propagation_seconds))),
+        when=when,
+    )
 
 
 def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> pd.DataFrame:
@@ -150,12 +171,55 @@ def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> p
 
 
 def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
-    for call in wanted:
+    """Make the calls that a resource needs, and look until AWS shows them.
+
+    A resource is compared anew, and not made twice, where AWS refuses a call because it is there:
+    the comparison read what was before, or the answer to the call was lost.
+    """
+    start, made = time.monotonic(), 0
+    needed = iter(wanted)
+    while call := next(needed, None):
         # a whole line, whichever thread says it
         print(f"{call.action}  {wanted.name}\n", end="", flush=True)
-        call.run()
-        record("call", resource=wanted.name, action=call.action)
-        yield wanted.name, call
+        is_made = True
+        try:
+            call.run()
+        except ClientError as error:
+            if time.monotonic() - start > _patience_seconds(error, call):
+                raise
+            print(f"{call.action}  {wanted.name}: {error}\n", end="", flush=True)
+            is_made = EXISTS.fullmatch(error.response["Error"]["Code"]) is not None and bool(
+                error.response["ResponseMetadata"].get("RetryAttempts")
+            )
+            time.sleep(AGAIN_SECONDS)
+            needed = iter(wanted)
+        if is_made:
+            made += 1
+            record("call", resource=wanted.name, action=call.action)
+            yield wanted.name, call
+    if made and role_propagation_seconds:
+        _seen([wanted], role_propagation_seconds)
+
+
+def _patience_seconds(error: ClientError, call: Call) -> float:
+    """How long a refused call may be compared and made anew, in seconds; less than 0 is never."""
+    code = error.response["Error"]["Code"]
+    if EXISTS.fullmatch(code):
+        return role_propagation_seconds
+    return call.timeout_seconds if BUSY.fullmatch(code) else -1
+
+
+def _seen(resources: list[Resource], seconds: float) -> list[tuple[str, Call]]:
+    """The calls still needed, once AWS shows what was made, or after these seconds."""
+    needed: list[tuple[str, Call]] = []
+
+    def state() -> str | None:
+        needed[:] = calls(resources)
+        return f"AWS does not show {needed[0][1].action}" if needed else None
+
+    with contextlib.suppress(LakebookError):  # what never comes is for the check that follows
+        wait("comparison", state, seconds, silent_seconds=1)
+    return needed
 
 
 def current(
