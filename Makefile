@@ -8,7 +8,7 @@ STAND_IN := $(BIN)/python -m local_aws --port $(PORT) $(addprefix --weather=,$(W
 AS_OPERATOR = exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook bootstrap parameters/rehearsal.yaml \
 	&& export AWS_CONFIG_FILE=$(CURDIR)/parameters/rehearsal.aws AWS_PROFILE=operator
 
-.PHONY: help rehearse plan quick test fix bench scan lab down lock
+.PHONY: help rehearse plan quick test conformance fix bench scan lab down lock
 
 help:  ## show these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ define checked
 	$(BIN)/pytest -n $(WORKERS) $(1); tests=$$?; \
 	wait $$types || { cat $$said; tests=1; }; rm $$said; exit $$tests
 endef
+
+conformance: .venv/installed  ## ask a sandbox account of AWS what only it can answer: ACCOUNT=, REGION=, COST=free|cents|dollars, USD=
+	$(BIN)/python tests/conformance --account "$(ACCOUNT)" --region "$(REGION)" --cost $(or $(COST),free) --spend-at-most $(or $(USD),0)
 
 fix: .venv/installed  ## format, and mend what ruff can
 	$(BIN)/ruff check --fix

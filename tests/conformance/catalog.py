@@ -1,0 +1,132 @@
+"""Questions about the Glue Data Catalog, Lake Formation and Athena."""
+
+import io
+import time
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from conformance.question import question, refusal
+
+GLUE = "https://docs.aws.amazon.com/glue/latest/webapi"
+LAKE_FORMATION = "https://docs.aws.amazon.com/lake-formation/latest/dg"
+ATHENA = "https://docs.aws.amazon.com/athena/latest/ug"
+PARQUET = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    },
+}
+
+
+@question("ValidationException", f"{GLUE}/API_Column.html")
+def a_column_comment_has_one_line(sandbox):
+    """With which code does Glue refuse a line break in a column's comment?"""
+    columns = [{"Name": "c", "Type": "int", "Comment": "one\ntwo"}]
+    return refusal(
+        sandbox.client("glue").create_table,
+        DatabaseName=sandbox.database("comments"),
+        TableInput={"Name": "t", "StorageDescriptor": {"Columns": columns}},
+    )
+
+
+@question("capitals", f"{GLUE}/API_TableInput.html")
+def a_table_name_is_folded_to_lower_case(sandbox):
+    """What is a table called that was made as "Capitals"?"""
+    glue, database = sandbox.client("glue"), sandbox.database("names")
+    glue.create_table(DatabaseName=database, TableInput={"Name": "Capitals"})
+    (found,) = glue.get_tables(DatabaseName=database)["TableList"]
+    return found["Name"]
+
+
+@question(
+    "InvalidInputException",
+    "https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html",
+)
+def permissions_of_nobody_are_not_listed(sandbox):
+    """With which code are the permissions of a role refused that does not exist?"""
+    nobody = f"arn:aws:iam::{sandbox.account}:role/{sandbox.name('nobody')}"
+    return refusal(
+        sandbox.client("lakeformation").list_permissions,
+        Principal={"DataLakePrincipalIdentifier": nobody},
+        Resource={"Database": {"Name": sandbox.database("nobodys")}},
+    )
+
+
+@question(["personal", ["open", "shut"]], f"{LAKE_FORMATION}/TBAC-notes.html")
+def tags_are_kept_in_lower_case(sandbox):
+    """What do the key and the values of an LF-Tag read like that were written with capitals?"""
+    client = sandbox.client("lakeformation")
+    _govern(sandbox)
+    client.create_lf_tag(TagKey="Lakebook-Personal", TagValues=["Open", "Shut"])
+    sandbox.after(client.delete_lf_tag, TagKey="lakebook-personal")
+    found = client.get_lf_tag(TagKey="lakebook-personal")
+    return [found["TagKey"].removeprefix("lakebook-"), sorted(found["TagValues"])]
+
+
+@question("2024-01-01 00:00:00.124", f"{ATHENA}/data-types.html", cost="cents")
+def athena_rounds_microseconds(sandbox):
+    """How does Athena read 00:00:00.1235 of a Parquet file, which has microseconds?"""
+    moment = pd.DataFrame({"at": [pd.Timestamp("2024-01-01 00:00:00.123500")]})
+    packed = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(moment), packed, coerce_timestamps="us")
+    bucket, database = sandbox.bucket("moments"), sandbox.database("moments")
+    sandbox.client("s3").put_object(Bucket=bucket, Key="t/one.parquet", Body=packed.getvalue())
+    storage = {"Columns": [{"Name": "at", "Type": "timestamp"}], "Location": f"s3://{bucket}/t/"}
+    sandbox.client("glue").create_table(
+        DatabaseName=database,
+        TableInput={
+            "Name": "t",
+            "TableType": "EXTERNAL_TABLE",
+            "StorageDescriptor": {**storage, **PARQUET},
+        },
+    )
+    return _answer(sandbox, f'SELECT cast(at AS varchar) FROM "{database}"."t"', bucket)
+
+
+@question("FAILED", f"{ATHENA}/reserved-words.html", cost="cents")
+def a_reserved_word_is_no_name(sandbox):
+    """What becomes of a query that names a column `end` without quotes?"""
+    return _state(sandbox, "SELECT 1 AS end", sandbox.bucket("reserved"))["State"]
+
+
+@question("FAILED", f"{ATHENA}/functions-env3.html", cost="cents")
+def a_function_of_another_engine_is_unknown(sandbox):
+    """What becomes of a query that calls `list_value`, which is DuckDB's?"""
+    return _state(sandbox, "SELECT list_value(1, 2)", sandbox.bucket("functions"))["State"]
+
+
+def _govern(sandbox):
+    """Make the caller a data lake administrator until all questions were asked."""
+    client, caller = sandbox.client("lakeformation"), sandbox.client("sts").get_caller_identity()
+    before = client.get_data_lake_settings()["DataLakeSettings"]
+    role = caller["Arn"].replace(":sts:", ":iam:").replace(":assumed-role/", ":role/")
+    name = role.rsplit("/", 1)[0] if ":role/" in role else role
+    administrators = [*before["DataLakeAdmins"], {"DataLakePrincipalIdentifier": name}]
+    client.put_data_lake_settings(DataLakeSettings={**before, "DataLakeAdmins": administrators})
+    sandbox.after(client.put_data_lake_settings, DataLakeSettings=before)
+
+
+def _answer(sandbox, sql, bucket):
+    """The only value of a query's answer, as text."""
+    status = _state(sandbox, sql, bucket)
+    if status["State"] != "SUCCEEDED":
+        return status.get("StateChangeReason", status["State"])
+    rows = sandbox.client("athena").get_query_results(QueryExecutionId=status["id"])["ResultSet"]
+    return rows["Rows"][1]["Data"][0]["VarCharValue"]
+
+
+def _state(sandbox, sql, bucket):
+    """How a query has ended, as Athena describes it, with its id."""
+    athena = sandbox.client("athena")
+    results = {"OutputLocation": f"s3://{bucket}/results/"}
+    asked = athena.start_query_execution(QueryString=sql, ResultConfiguration=results)
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        found = athena.get_query_execution(QueryExecutionId=asked["QueryExecutionId"])
+        status = found["QueryExecution"]["Status"]
+        if status["State"] not in ("QUEUED", "RUNNING"):
+            return {**status, "id": asked["QueryExecutionId"]}
+        time.sleep(0.1)
+    raise TimeoutError(f"The query was still {status['State']} after two minutes.")

@@ -1,0 +1,100 @@
+"""A question to AWS, with the answer that AWS documents: asked of the stand-in by the tests, of a
+sandbox account by `make conformance`.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import boto3
+from botocore.exceptions import ClientError
+
+PREFIX = "lakebook-conformance"
+QUESTIONS = []
+# US dollars that one question costs at most, by what it uses; prices change, so they are rounded up
+AT_MOST_USD = {"free": 0.0, "cents": 0.05, "dollars": 2.0}
+
+
+@dataclass(frozen=True)
+class Question:
+    """`ask(sandbox)` returns AWS's answer, as plain Python; `documented` is what AWS says it is."""
+
+    name: str
+    sentence: str
+    ask: object
+    documented: object
+    source: str
+    cost: str
+
+
+@dataclass
+class Sandbox:
+    """Where questions are asked: everything made there has a name below the prefix, and goes
+    again.
+    """
+
+    account: str
+    region: str
+    shared: dict = field(default_factory=dict)  # what one question has made for others
+    undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def client(self, service, region=""):
+        return boto3.client(service, region_name=region or self.region)
+
+    def name(self, of):
+        return f"{PREFIX}-{of}"
+
+    def after(self, method, **arguments):
+        """Call this when all questions were asked; that it is gone already is no error."""
+
+        def gone():
+            with contextlib.suppress(ClientError):
+                method(**arguments)
+
+        self.undo.callback(gone)
+
+    def role(self, of, service="glue.amazonaws.com", **settings):
+        """The ARN of a role that a service may take; it has no rights."""
+        iam, name = self.client("iam"), self.name(of)
+        statement = (
+            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action":'
+            f' "sts:AssumeRole", "Principal": {{"Service": "{service}"}}}}]}}'
+        )
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=statement, **settings)
+        self.after(iam.delete_role, RoleName=name)
+        return made["Role"]["Arn"]
+
+    def bucket(self, of):
+        """The name of an empty bucket, which is emptied before it goes."""
+        s3, name = self.client("s3"), f"{PREFIX}-{of}-{self.account}"
+        where = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+        s3.create_bucket(Bucket=name, **({} if self.region == "us-east-1" else where))
+        self.after(s3.delete_bucket, Bucket=name)
+        self.undo.callback(boto3.resource("s3").Bucket(name).objects.delete)
+        return name
+
+    def database(self, of):
+        """The name of an empty database of the Glue Data Catalog."""
+        glue, name = self.client("glue"), self.name(of).replace("-", "_")
+        glue.create_database(DatabaseInput={"Name": name})
+        self.after(glue.delete_database, Name=name)
+        return name
+
+
+def question(documented, source, cost="free"):
+    """Register a function as a question; its docstring is the sentence that people read."""
+
+    def register(ask):
+        sentence = " ".join(ask.__doc__.split())
+        QUESTIONS.append(Question(ask.__name__, sentence, ask, documented, source, cost))
+        return ask
+
+    return register
+
+
+def refusal(method, **arguments):
+    """The error code with which AWS refuses a call; "" where it does not."""
+    try:
+        method(**arguments)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return ""
