@@ -32,6 +32,12 @@ EXISTS = re.compile(
     r"(?!BucketAlreadyExists)\w*(AlreadyExist|AlreadyOwned|ResourceExists|EntityExists)\w*"
     r"|\w+\.Duplicate|DuplicateListener\w*"
 )
+# Services that say that their reads may show what was before a change:
+# https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
+# https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html (settings of buckets)
+LATE = re.compile(r"(ec2|iam|kms):.*|s3:(Create|Put|Delete)\w*(Bucket|Configuration)\w*")
 # and that what it is to be made of, or changed, is still at work on something else
 BUSY = re.compile(
     r"ConcurrentRunsExceededException|ConcurrentModificationException|ConflictException"
@@ -176,7 +182,7 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
     A resource is compared anew, and not made twice, where AWS refuses a call because it is there:
     the comparison read what was before, or the answer to the call was lost.
     """
-    start, made = time.monotonic(), 0
+    start, is_late = time.monotonic(), False
     needed = iter(wanted)
     while call := next(needed, None):
         # a whole line, whichever thread says it
@@ -194,10 +200,10 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
             time.sleep(AGAIN_SECONDS)
             needed = iter(wanted)
         if is_made:
-            made += 1
+            is_late |= bool(LATE.fullmatch(call.action))
             record("call", resource=wanted.name, action=call.action)
             yield wanted.name, call
-    if made and role_propagation_seconds:
+    if is_late and role_propagation_seconds:
         _seen([wanted], role_propagation_seconds)
 
 
