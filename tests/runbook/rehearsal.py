@@ -58,12 +58,13 @@ class Rehearsal:
     end.
     """
 
-    def __init__(self, directory, source="", parameters=()):
+    def __init__(self, directory, source="", parameters=(), weather=None):
         self.data, self.parameters = directory / "stand-in", parameters
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         options = ["--data", str(self.data), "--port", port]
+        options += [] if weather is None else ["--weather", str(weather)]
         self.stand_in = [sys.executable, "-m", "local_aws", *options]
         self.environment = {**os.environ, "DEMO_SCALE": "0.01", "LOCAL_AWS_SOURCE": source}
 

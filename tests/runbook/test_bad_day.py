@@ -1,0 +1,71 @@
+"""A rehearsal on a bad day of AWS, killed on its way and resumed: it ends as on a good day."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from rehearsal import BIN, FILE, ROOT, Rehearsal
+
+SEED = int(os.environ.get("WEATHER", "7"))
+SMALL = {
+    "source_schemas": "[operations]",
+    "excluded_tables": "[operations.flights]",
+    "partition_by": "{}",
+    "classification_file": "",
+    "reporting_file": "",
+}
+SPINE = ("--to", "06")
+KILL_AT = "03 DMS: "
+
+
+@pytest.fixture(scope="module")
+def bad_day(tmp_path_factory):
+    """The run that was killed when its third phase had begun, resumed, and a run after it."""
+    parameters = [each for pair in SMALL.items() for each in ("-p", *pair)]
+    with Rehearsal(tmp_path_factory.mktemp("bad-day"), "", parameters, SEED) as running:
+        command = [BIN / "lakebook", "apply", FILE, *parameters, *SPINE]
+        killed = subprocess.Popen(
+            command, cwd=ROOT, env=running.environment, stdout=subprocess.PIPE, text=True
+        )
+        said = []
+        for line in killed.stdout:
+            said.append(line)
+            if line.startswith(KILL_AT):
+                time.sleep(SEED % 10)
+                killed.send_signal(signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL, "".join(said)
+        folder = max((ROOT / "outputs" / "rehearsal").iterdir(), key=lambda each: each.name)
+        running.resumed = running.run("resume", str(folder))
+        running.again = running.apply(*SPINE)
+        yield running
+
+
+def test_a_killed_run_is_resumed_to_its_end(bad_day):
+    assert bad_day.resumed.returncode == 0, bad_day.resumed.text
+
+
+def test_afterwards_nothing_is_left_to_do(bad_day):
+    assert bad_day.again.returncode == 0, bad_day.again.text
+    assert bad_day.again.changing_calls == []
+
+
+def test_nothing_was_made_twice(bad_day):
+    """What was made when an answer was lost, or a read was late, was found again."""
+    ec2, named = bad_day.client("ec2"), [{"Name": "tag:Name", "Values": ["acme-rehearsal-*"]}]
+    (vpc,) = ec2.describe_vpcs(Filters=named)["Vpcs"]
+    within = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    made = {
+        "subnets": [each["CidrBlock"] for each in ec2.describe_subnets(Filters=within)["Subnets"]],
+        "endpoints": [
+            each["ServiceName"]
+            for each in ec2.describe_vpc_endpoints(Filters=within)["VpcEndpoints"]
+            if each["State"] != "deleted"
+        ],
+        "keys": bad_day.client("kms").list_keys()["Keys"],
+        "tasks": bad_day.client("dms").describe_replication_tasks()["ReplicationTasks"],
+    }
+    assert len(made["keys"]) == len(made["tasks"]) == 1
+    for what in ("subnets", "endpoints"):
+        assert len(made[what]) == len(set(made[what])), what
