@@ -42,8 +42,8 @@ define checked
 	wait $$types || { cat $$said; tests=1; }; rm $$said; exit $$tests
 endef
 
-conformance: .venv/installed  ## ask a sandbox account of AWS what only it can answer: ACCOUNT=, REGION=, COST=free|cents|dollars, USD=
-	$(BIN)/python tests/conformance --account "$(ACCOUNT)" --region "$(REGION)" --cost $(or $(COST),free) --spend-at-most $(or $(USD),0)
+conformance: .venv/installed  ## ask a sandbox account of AWS what only it can answer: ACCOUNT=, REGION=, COST=free|cents|dollars, USD=, for DMS SECRET=, SUBNETS=
+	$(BIN)/python tests/conformance --account "$(ACCOUNT)" --region "$(REGION)" --cost $(or $(COST),free) --spend-at-most $(or $(USD),0) --source-secret "$(SECRET)" --subnet-ids "$(SUBNETS)"
 
 fix: .venv/installed  ## format, and mend what ruff can
 	$(BIN)/ruff check --fix

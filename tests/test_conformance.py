@@ -1,20 +1,36 @@
 """The stand-in answers as AWS documents it; `make conformance` asks AWS the same questions."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import foundation
 import pytest
-from conformance import catalog, identity, storage  # noqa: F401 - their questions
+from conformance import catalog, identity, replication, storage  # noqa: F401 - their questions
 from conformance.question import AT_MOST_USD, QUESTIONS, Sandbox
+from dms_tasks import role, subnet_ids
+
+from local_aws.engines.postgresql import Server, Source
 
 
 @pytest.fixture(scope="module")
-def sandbox(stand_in):
-    made = Sandbox(foundation.ACCOUNT, foundation.REGION)
-    with made.undo:
-        yield made
+def sandbox(stand_in, tmp_path_factory):
+    """The stand-in as a sandbox, with a PostgreSQL."""
+    with Server(tmp_path_factory.mktemp("source") / "postgresql") as server:
+        with server.connect() as admin:
+            admin.autocommit = True
+            admin.execute("create database asked")
+        role("dms-vpc-role"), role("dms-cloudwatch-logs-role", allowed=["logs:*"])
+        url = Source.from_url(server.url(database="asked"))
+        boto3.client("secretsmanager").create_secret(
+            Name="asked", SecretString=json.dumps(url.to_secret())
+        )
+        made = Sandbox(foundation.ACCOUNT, foundation.REGION, "asked", subnet_ids())
+        with made.undo:
+            yield made
+        server.remove()
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda each: each.name)

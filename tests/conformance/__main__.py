@@ -13,8 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import conformance.catalog
 import conformance.identity
+import conformance.replication
 import conformance.storage  # noqa: F401
-from conformance.question import AT_MOST_USD, PREFIX, QUESTIONS, Sandbox
+from conformance.question import AT_MOST_USD, PREFIX, QUESTIONS, NotAsked, Sandbox
 
 ORDER = list(AT_MOST_USD)
 
@@ -23,12 +24,16 @@ def main():
     """Exit code 0 when every answer is as documented, 1 otherwise, 2 where nothing was asked."""
     options = _options()
     asked = [each for each in QUESTIONS if ORDER.index(each.cost) <= ORDER.index(options.cost)]
-    bound = sum(AT_MOST_USD[each.cost] for each in asked)
+    # what is dear is made once for all questions of a module
+    bound = sum(AT_MOST_USD[each.cost] for each in asked if each.cost != "dollars")
+    dear = {each.ask.__module__ for each in asked if each.cost == "dollars"}
+    bound += len(dear) * AT_MOST_USD["dollars"]
     print(f"{len(asked)} questions, at most {bound:.2f} USD, in account {options.account}.")
     if refused := _refused(options, bound):
         print(refused, file=sys.stderr)
         return 2
-    sandbox = Sandbox(options.account, options.region)
+    subnets = [each for each in options.subnet_ids.split(",") if each]
+    sandbox = Sandbox(options.account, options.region, options.source_secret, subnets)
     with sandbox.undo:
         rows = [answered(each, sandbox) for each in asked]
     file = Path("outputs", "conformance", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.csv")
@@ -38,7 +43,7 @@ def main():
         table.writeheader()
         table.writerows(rows)
     print(f"The answers are in {file}.")
-    return int(any(each["verdict"] != "as documented" for each in rows))
+    return int(any(each["verdict"] in ("different", "refused") for each in rows))
 
 
 def answered(question, sandbox):
@@ -46,6 +51,8 @@ def answered(question, sandbox):
     try:
         found = question.ask(sandbox)
         verdict = "as documented" if found == question.documented else "different"
+    except NotAsked as lacking:
+        found, verdict = str(lacking), "not asked"
     except (ClientError, BotoCoreError, TimeoutError) as error:
         found, verdict = str(error), "refused"
     print(f"{verdict:14} {question.name}", *([] if verdict == "as documented" else [found]))
@@ -59,6 +66,8 @@ def _options():
     parser.add_argument("--region", required=True)
     parser.add_argument("--cost", choices=ORDER, default="free", help="the dearest to be asked")
     parser.add_argument("--spend-at-most", type=float, default=0, metavar="USD")
+    parser.add_argument("--source-secret", default="", help="of a PostgreSQL, for DMS")
+    parser.add_argument("--subnet-ids", default="", help="of two Availability Zones, for DMS")
     return parser.parse_args()
 
 

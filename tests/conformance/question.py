@@ -3,6 +3,7 @@ sandbox account by `make conformance`.
 """
 
 import contextlib
+import json
 from dataclasses import dataclass, field
 
 import boto3
@@ -12,6 +13,10 @@ PREFIX = "lakebook-conformance"
 QUESTIONS = []
 # US dollars that one question costs at most, by what it uses; prices change, so they are rounded up
 AT_MOST_USD = {"free": 0.0, "cents": 0.05, "dollars": 2.0}
+
+
+class NotAsked(Exception):  # noqa: N818 - not an error of AWS's
+    """What the sandbox lacks for a question."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Sandbox:
 
     account: str
     region: str
+    source_secret: str = ""  # of a PostgreSQL in which a schema may be made; DMS reaches it
+    subnet_ids: list = field(default_factory=list)  # from which it does
     shared: dict = field(default_factory=dict)  # what one question has made for others
     undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -62,6 +69,14 @@ class Sandbox:
         made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=statement, **settings)
         self.after(iam.delete_role, RoleName=name)
         return made["Role"]["Arn"]
+
+    def allow(self, of, *actions):
+        """Let a role that was made here do these actions, everywhere."""
+        iam, which = self.client("iam"), {"RoleName": self.name(of), "PolicyName": "allowed"}
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        iam.put_role_policy(**which, PolicyDocument=document)
+        self.after(iam.delete_role_policy, **which)
 
     def bucket(self, of):
         """The name of an empty bucket, which is emptied before it goes."""
