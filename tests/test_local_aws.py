@@ -6,6 +6,7 @@ import errno
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import local_aws
-from local_aws import coverage, server, services, settings
+from local_aws import constraints, coverage, server, services, settings, wire
 from local_aws.s3.objects import Objects
 
 REFUSED = [
@@ -35,6 +36,132 @@ def test_what_is_not_done_is_refused_loudly(aws, service, operation, parameters)
     with pytest.raises(ClientError) as refused:
         getattr(aws(service), operation)(**parameters)
     assert refused.value.response["Error"]["Code"] in ("NotInLocalAws", "501")
+
+
+def _glue_table(comment):
+    column = {"Name": "status", "Type": "string", "Comment": comment}
+    return {"Name": "t", "StorageDescriptor": {"Columns": [column]}}
+
+
+AGAINST_THE_MODEL = [  # service, operation, parameters; the code and words of the refusal
+    (
+        "glue",
+        "create_table",
+        {"DatabaseName": "d", "TableInput": _glue_table("A = active\nB = blocked")},
+        "ValidationException",
+        "'tableInput.storageDescriptor.columns.1.member.comment'.*regular expression",
+    ),
+    (
+        "glue",
+        "create_table",
+        {"DatabaseName": "d", "TableInput": _glue_table("x" * 256)},
+        "ValidationException",
+        "length less than or equal to 255",
+    ),
+    (
+        "redshift-data",
+        "batch_execute_statement",
+        {"WorkgroupName": "www", "Database": "d", "Sqls": ["select 1"] * 41},
+        "ValidationException",
+        "'sqls'.*length less than or equal to 40",
+    ),
+    (
+        "iam",
+        "create_role",
+        {"RoleName": "no blanks", "AssumeRolePolicyDocument": "{}"},
+        "ValidationError",
+        "'no blanks' at 'roleName'.*regular expression",
+    ),
+    (
+        "logs",
+        "create_log_group",
+        {"logGroupName": "a:b"},
+        "InvalidParameterException",
+        "'logGroupName'",
+    ),
+    (
+        "quicksight",
+        "create_data_set",
+        {
+            "AwsAccountId": "123456789012",
+            "DataSetId": "d",
+            "Name": "d",
+            "ImportMode": "SPICE",
+            "PhysicalTableMap": {
+                "table_1": {"CustomSql": {"DataSourceArn": "a", "Name": "n", "SqlQuery": "q"}}
+            },
+        },
+        "ValidationException",
+        "Map keys must satisfy constraint",
+    ),
+    (
+        "sagemaker",
+        "list_models",
+        {"MaxResults": 101},
+        "ValidationException",
+        "'101' at 'maxResults'.*value less than or equal to 100",
+    ),
+    (
+        "ec2",
+        "create_vpc_endpoint",
+        {"VpcId": "vpc-1", "ServiceName": "s", "VpcEndpointType": "Bridge"},
+        "InvalidParameterValue",
+        "Bridge",
+    ),
+    (
+        "lakeformation",
+        "list_permissions",
+        {"ResourceType": "ROWS"},
+        "ValidationException",
+        "enum value set",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "code", "words"),
+    AGAINST_THE_MODEL,
+    ids=[f"{each[0]}.{each[1]}.{each[4][:20]}" for each in AGAINST_THE_MODEL],
+)
+def test_a_request_that_the_service_model_does_not_allow_is_refused_as_the_service_does(
+    aws, service, operation, parameters, code, words
+):
+    with pytest.raises(ClientError, match=words) as refused:
+        getattr(aws(service), operation)(**parameters)
+    assert refused.value.response["Error"]["Code"] == code
+
+
+def test_every_pattern_of_the_service_models_is_understood():
+    def patterns(shape, seen):
+        if shape is None or shape.name in seen:
+            return
+        seen.add(shape.name)
+        if pattern := shape.metadata.get("pattern"):
+            yield pattern
+        inner = {
+            "structure": lambda: tuple(shape.members.values()),
+            "list": lambda: (shape.member,),
+            "map": lambda: (shape.key, shape.value),
+        }
+        for each in inner.get(shape.type_name, tuple)():
+            yield from patterns(each, seen)
+
+    for name in services.SERVICES:
+        model, seen = wire.model(name), set()
+        for operation in model.operation_names:
+            for pattern in patterns(model.operation_model(operation).input_shape, seen):
+                constraints.compiled(pattern)
+
+
+def test_checking_a_request_takes_no_time_that_a_caller_would_notice():
+    operation = wire.model("glue").operation_model("CreateTable")
+    columns = [{"Name": f"c{n}", "Type": "string", "Comment": "x" * 200} for n in range(400)]
+    table = {"Name": "t", "StorageDescriptor": {"Columns": columns}}
+    constraints.check_request(operation, {"DatabaseName": "d", "TableInput": table})
+    started = time.process_time()
+    for _ in range(10):
+        constraints.check_request(operation, {"DatabaseName": "d", "TableInput": table})
+    assert time.process_time() - started < 1  # ten tables of 400 columns, on any machine
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from local_aws import wire
+from local_aws import constraints, wire
 from local_aws.engines.authorized_objects import AuthorizedObjects
 from local_aws.errors import ApiError
 from local_aws.iam import refusals
@@ -167,6 +167,7 @@ class Gateway:
         service, operation = request.service, request.operation
         if operation not in request.model.operation_names:
             raise not_here(service, operation)
+        constraints.check_request(request.model.operation_model(operation), request.parameters)
         if service == "s3":
             return self._s3(request)
         self._authorize(request)
