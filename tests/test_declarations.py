@@ -213,3 +213,22 @@ def test_after_an_error_no_other_resource_is_begun():
     with pytest.raises(LakebookError, match="a"):
         ensure(wanted, apply=True, at_once=2)
     assert len(begun) < len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("comment", "kept"),
+    [
+        ("A = Active\nB = blocked\r\n\tC", "A = Active B = blocked C"),
+        ("bell \x07 and \x1f unit", "bell   and unit"),
+        ("\N{WORM}" * 200, "\N{WORM}" * 127),
+    ],
+)
+def test_a_comment_of_any_characters_and_length_is_kept_as_glue_takes_it(declared, comment, kept):
+    table = glue.parquet_table(
+        [("id", "bigint", comment)], "s3://acme-declared-raw/c/", comment, {}
+    )
+    declared_table = [glue.table("commented", "declared", table)]
+    ensure(declared_table, apply=True)
+    assert calls(declared_table) == []
+    described = glue.describe("declared", "commented")
+    assert described["StorageDescriptor"]["Columns"][0]["Comment"] == kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 GONE = "EntityNotFoundException"
 PARTITIONS_PER_CALL = 100  # the limit of Glue's batch operations
+# what no text of the catalog may hold: control characters, which Glue's patterns leave out
+UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -176,7 +179,7 @@ def parquet_table(
         "Parameters": {"parquet.column.index.access": "true"} if by_position else {},
     }
     return {
-        "Description": comment[:2048],
+        "Description": _text(comment, 2048),
         "TableType": "EXTERNAL_TABLE",
         "StorageDescriptor": {
             "Columns": _columns(columns),
@@ -191,8 +194,18 @@ def parquet_table(
 
 def _columns(columns: list[tuple[str, str, str]]) -> list[dict[str, str]]:
     return [
-        {"Name": name, "Type": kind, "Comment": comment[:255]} for name, kind, comment in columns
+        {"Name": name, "Type": kind, "Comment": _text(" ".join(comment.split()), 255)}
+        for name, kind, comment in columns
     ]
+
+
+def _text(comment: str, longest: int) -> str:
+    """A comment as Glue takes it: without control characters, in as many UTF-16 units as fit.
+
+    Source: the patterns of CommentString, in which no line break is, and DescriptionString.
+    """
+    plain = UNWRITABLE.sub(" ", comment)
+    return plain.encode("utf-16-le")[: 2 * longest].decode("utf-16-le", "ignore")
 
 
 def _differs(actual: dict[str, Any], desired: dict[str, Any]) -> bool:
