@@ -314,16 +314,24 @@ def test_tags_come_back_and_go(direct_connect):
 
 def test_quotas_have_their_documented_defaults(aws):
     quotas = aws("service-quotas")
-    found = quotas.get_service_quota(ServiceCode="dms", QuotaCode="L-C2341CDC")["Quota"]
+    found = quotas.get_aws_default_service_quota(ServiceCode="dms", QuotaCode="L-C2341CDC")["Quota"]
     assert (found["QuotaName"], found["Value"]) == ("Replication instances", 60.0)
-    pages = quotas.get_paginator("list_service_quotas").paginate(
+    pages = quotas.get_paginator("list_aws_default_service_quotas").paginate(
         ServiceCode="vpc", PaginationConfig={"PageSize": 10}
     )
     codes = [each["QuotaCode"] for page in pages for each in page["Quotas"]]
     assert len(codes) == len(set(codes)) > 10
     with pytest.raises(ClientError) as error:
-        quotas.get_service_quota(ServiceCode="dms", QuotaCode="L-00000000")
+        quotas.get_aws_default_service_quota(ServiceCode="dms", QuotaCode="L-00000000")
     assert error.value.response["Error"]["Code"] == "NoSuchResourceException"
+
+
+def test_a_quota_that_nobody_changed_has_no_applied_value(aws):
+    quotas = aws("service-quotas")
+    with pytest.raises(ClientError) as error:
+        quotas.get_service_quota(ServiceCode="dms", QuotaCode="L-C2341CDC")
+    assert error.value.response["Error"]["Code"] == "NoSuchResourceException"
+    assert quotas.list_service_quotas(ServiceCode="dms")["Quotas"] == []
 
 
 def test_hosted_and_public_interfaces_are_refused_loudly(direct_connect):

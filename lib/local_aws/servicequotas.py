@@ -54,7 +54,11 @@ class ServiceQuotas(Service):
         )
 
     def GetServiceQuota(self, call: Call) -> dict[str, Any]:
-        """The value that applies to the account; raises NoSuchResourceException."""
+        """The value that was applied to the account; raises NoSuchResourceException, also where
+        there is the default value alone.
+
+        Source: https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html
+        """
         return {
             "Quota": self._quota(
                 call.parameters["ServiceCode"], call.parameters["QuotaCode"], applied=True
@@ -70,7 +74,9 @@ class ServiceQuotas(Service):
         }
 
     def ListServiceQuotas(self, call: Call) -> dict[str, Any]:
-        """The values that apply to the account, of one service."""
+        """The values that were applied to the account, of one service; defaults are not among
+        them.
+        """
         return self._list(call, applied=True)
 
     def ListAWSDefaultServiceQuotas(self, call: Call) -> dict[str, Any]:
@@ -79,14 +85,18 @@ class ServiceQuotas(Service):
 
     def _list(self, call: Call, *, applied: bool) -> dict[str, Any]:
         service, wanted = call.parameters["ServiceCode"], call.parameters.get("QuotaCode")
-        codes = [each for each in _defaults(service) if wanted in (None, each)]
+        codes = [
+            each
+            for each in _defaults(service)
+            if wanted in (None, each) and (not applied or (service, each) in self.applied)
+        ]
         return _page(
             call, "Quotas", [self._quota(service, each, applied=applied) for each in codes]
         )
 
     def _quota(self, service: str, code: str, *, applied: bool) -> dict[str, Any]:
         known = _defaults(service)
-        if code not in known:
+        if code not in known or (applied and (service, code) not in self.applied):
             raise _absent()
         name, value = known[code]
         return {
@@ -95,7 +105,7 @@ class ServiceQuotas(Service):
             "QuotaArn": f"arn:aws:servicequotas:{self.stand_in.region}:{ACCOUNT}:{service}/{code}",
             "QuotaCode": code,
             "QuotaName": name,
-            "Value": self.applied.get((service, code), value) if applied else value,
+            "Value": self.applied[service, code] if applied else value,
             "Unit": "None",
             "Adjustable": True,
             "GlobalQuota": False,
