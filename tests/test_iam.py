@@ -1053,3 +1053,19 @@ def test_authorization_costs_well_under_a_millisecond(make, lake):
                 assert evaluation.decide(policies, context).allowed
     # seconds; a busy machine is no failure, a lost cache is
     assert (time.perf_counter() - start) / 200 < 0.005
+
+
+def test_what_only_get_operations_tell_is_not_in_lists(iam, make):
+    tags, document_ = [{"Key": "a", "Value": "b"}], document({"Action": "*", "Resource": "*"})
+    policy = iam.create_policy(
+        PolicyName="listed", PolicyDocument=document_, Description="d", Tags=tags
+    )["Policy"]["Arn"]
+    make(name="listed", boundary=policy)
+    iam.tag_role(RoleName="listed", Tags=tags)
+    [listed] = [each for each in iam.list_roles()["Roles"] if each["RoleName"] == "listed"]
+    told = iam.get_role(RoleName="listed")["Role"]
+    assert set(told) - set(listed) == {"PermissionsBoundary", "RoleLastUsed", "Tags"}
+    [listed] = iam.list_policies(Scope="Local")["Policies"]
+    assert {"Description", "Tags"}.isdisjoint(listed)
+    [version] = iam.list_policy_versions(PolicyArn=policy)["Versions"]
+    assert "Document" not in version

@@ -450,7 +450,7 @@ def test_a_refresh_takes_new_rows_and_the_limit_of_a_day_holds(quicksight, lake,
         quicksight.create_ingestion,
         **HERE,
         DataSetId="growing",
-        IngestionId="one too many",
+        IngestionId="one-too-many",
     )
     found = settled(
         quicksight.describe_ingestion,

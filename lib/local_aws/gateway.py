@@ -167,13 +167,17 @@ class Gateway:
         service, operation = request.service, request.operation
         if operation not in request.model.operation_names:
             raise not_here(service, operation)
-        constraints.check_request(request.model.operation_model(operation), request.parameters)
+        handler = getattr(self.services.get(service), operation, None)
+        answered = handler or SERVICES.get(service, NOBODY_ANSWERS).answered_by_moto(operation)
+        if answered:
+            shape = request.model.operation_model(operation)
+            constraints.check_request(shape, request.parameters)
         if service == "s3":
             return self._s3(request)
         self._authorize(request)
-        if handler := getattr(self.services.get(service), operation, None):
+        if handler:
             return self._ours(request, handler)
-        if not SERVICES.get(service, NOBODY_ANSWERS).answered_by_moto(operation):
+        if not answered:
             raise not_here(service, operation)
         status, headers, data = self._moto(request)
         return status, headers, [data]

@@ -105,7 +105,14 @@ def request(
             _malformed(known.service_name),
             f"The request is not what {operation.name} takes: {wrong}",
         ) from wrong
-    return operation.name, {name: value for name, value in given.items() if value is not None}
+    members = operation.input_shape.members if operation.input_shape else {}
+    return operation.name, {
+        name: value
+        for name, value in given.items()
+        # a list of the query string that has no member is one that was not sent
+        if value is not None
+        and not (value == [] and members[name].serialization.get("location") == "querystring")
+    }
 
 
 def carries_object(service: str, environ: dict[str, Any]) -> bool:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIMULATED_REGION = "us-east-1"  # IAM's own; simulations have only the keys that are given
+# What List operations leave out, by the member that lists: the API reference of each ("IAM
+# resource-listing operations return a subset of the available attributes for the resource").
+LEFT_OUT = {
+    "ListInstanceProfiles": ("InstanceProfiles", ("Tags",)),
+    "ListPolicies": ("Policies", ("Description", "Tags")),
+    "ListPolicyVersions": ("Versions", ("Document",)),
+    "ListRoles": ("Roles", ("PermissionsBoundary", "RoleLastUsed", "Tags")),
+    "ListUsers": ("Users", ("PermissionsBoundary", "Tags")),
+}
 DECISIONS = {True: "allowed", False: "implicitDeny"}
 
 
@@ -36,6 +45,26 @@ class Iam(Service):
                 501,
             )
         return call.moto()
+
+    def ListRoles(self, call: Call) -> dict[str, Any]:
+        """The roles, without what only GetRole tells."""
+        return _listed(call)
+
+    def ListUsers(self, call: Call) -> dict[str, Any]:
+        """The users, without what only GetUser tells."""
+        return _listed(call)
+
+    def ListPolicies(self, call: Call) -> dict[str, Any]:
+        """The managed policies, without what only GetPolicy tells."""
+        return _listed(call)
+
+    def ListPolicyVersions(self, call: Call) -> dict[str, Any]:
+        """The versions of a policy, without what only GetPolicyVersion tells."""
+        return _listed(call)
+
+    def ListInstanceProfiles(self, call: Call) -> dict[str, Any]:
+        """The instance profiles, without what only GetInstanceProfile tells."""
+        return _listed(call)
 
     def SimulatePrincipalPolicy(self, call: Call) -> dict[str, Any]:
         """What the policies of a user or a role say to actions on resources, one result for each
@@ -53,6 +82,16 @@ class Iam(Service):
         return _simulated(
             call.parameters, _principal(caller) if caller else call.principal, (), None
         )
+
+
+def _listed(call: Call) -> dict[str, Any]:
+    """Moto's answer to a List operation without the members that AWS leaves out of it."""
+    member, left_out = LEFT_OUT[call.operation]
+    answer = call.moto()
+    for each in answer[member]:
+        for name in left_out:
+            each.pop(name, None)
+    return answer
 
 
 @dataclass
