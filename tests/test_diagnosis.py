@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from foundation import names
 
 from lakebook import CheckError, LakebookError, diagnosis
-from lakebook.diagnosis import vpc
+from lakebook.diagnosis import quotas, vpc
 from lakebook.diagnosis.acl import blocked
 from lakebook.diagnosis.answers import Absent, Broken, Hop
 from lakebook.diagnosis.hops import look
@@ -200,3 +200,8 @@ def test_public_subnets_need_no_endpoints(aws):
     finally:
         client.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0")
         client.detach_internet_gateway(InternetGatewayId=gateway, VpcId=path.vpc_id)
+
+
+def test_a_quota_that_nobody_changed_is_looked_up_among_the_defaults(aws):
+    path = diagnosis.Path(ec2.Network(names("quotas")), "none", interface_endpoints=["sts"])
+    assert "replication instances: 1 more, 0 there, 60 allowed" in quotas.quotas(path)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from lakebook import aws
 from lakebook.diagnosis.answers import Absent, Broken, described
 from lakebook.diagnosis.path import dms_thing
+from lakebook.ensure import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +21,7 @@ def quotas(path: Path) -> str:
     """Whether every quota leaves room for what is not there yet."""
     seen = []
     for service, code, what, used, more in _needs(path):
-        value = aws.client("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)[
-            "Quota"
-        ]["Value"]
+        value = _value(service, code)
         seen.append(f"{what}: {more} more, {used} there, {value:.0f} allowed")
         if used + more > value:
             raise Broken(
@@ -31,6 +30,15 @@ def quotas(path: Path) -> str:
                 " more (RequestServiceQuotaIncrease).",
             )
     return "; ".join(seen)
+
+
+def _value(service: str, code: str) -> float:
+    """The value of a quota: the one applied to the account, or AWS's default where there is no
+    other.
+    """
+    client, which = aws.client("service-quotas"), {"ServiceCode": service, "QuotaCode": code}
+    applied = current(client.get_service_quota, "NoSuchResourceException", **which)
+    return float((applied or client.get_aws_default_service_quota(**which))["Quota"]["Value"])
 
 
 def _needs(path: Path) -> Iterator[tuple[str, str, str, int, int]]:
