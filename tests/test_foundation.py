@@ -91,6 +91,16 @@ def test_a_role_that_was_there_gets_what_it_lacks_and_keeps_the_rest():
     assert client.list_role_tags(RoleName="adopted-role")["Tags"] == []
 
 
+def test_the_table_of_our_roles_names_the_boundary_of_each():
+    names = foundation.names("bounded")
+    ensure(
+        [iam.role(names.resource("x"), "glue.amazonaws.com", boundary=names.boundary_arn)],
+        apply=True,
+    )
+    [line] = personas.overview(names)
+    assert line["boundary"] == names.boundary_arn
+
+
 def test_a_bucket_that_was_there_is_secured_and_carries_none_of_our_tags():
     boto3.client("s3").create_bucket(
         Bucket="acme-adopted", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}

@@ -158,10 +158,11 @@ def roles(
 
 
 def overview(names: Names) -> list[dict[str, Any]]:
-    """Our roles, a line each: role, who may take it, boundary."""
-    pages = aws.client("iam").get_paginator("list_roles").paginate()
+    """Our roles, a line each: role, who may take it, boundary, which ListRoles does not tell."""
+    client = aws.client("iam")
+    pages = client.get_paginator("list_roles").paginate()
     ours: list[Any] = [
-        each
+        client.get_role(RoleName=each["RoleName"])["Role"]
         for page in pages
         for each in page["Roles"]
         if each["RoleName"].startswith(names.resource(""))
