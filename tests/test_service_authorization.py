@@ -5,6 +5,7 @@ import pytest
 
 from service_authorization import required
 from service_authorization.actions import FOR_EVERYBODY, action_of, prefix_of
+from service_authorization.dependent import RULES, dependent
 from service_authorization.reference import is_action, resource_types
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -192,6 +193,66 @@ def test_a_passed_role_says_to_whom():
         if each.action == "iam:PassRole"
     ]
     assert passed.context == {"iam:PassedToService": "glue.amazonaws.com"}
+
+
+ADMINISTRATOR = {"namespaceName": "acme-lab-warehouse", "manageAdminPassword": True}
+SECRET = "arn:aws:secretsmanager:HERE:secret:redshift!acme-lab-warehouse-*"
+
+
+def test_redshift_makes_its_administrators_secret_in_the_callers_name():
+    found = needs("redshift-serverless", "CreateNamespace", **ADMINISTRATOR)
+    for action in ("CreateSecret", "RotateSecret", "TagResource"):
+        assert found[f"secretsmanager:{action}"] == {SECRET}
+    cluster = {"ClusterIdentifier": "acme-lab-warehouse", "ManageMasterPassword": True}
+    assert needs("redshift", "CreateCluster", **cluster)["secretsmanager:CreateSecret"] == {SECRET}
+    own = {"namespaceName": "acme-lab-warehouse", "adminUserPassword": "x"}
+    assert not any(
+        "secret" in each for each in needs("redshift-serverless", "CreateNamespace", **own)
+    )
+
+
+def test_an_endpoint_with_private_dns_needs_route_53():
+    asked = {"VpcId": "vpc-1", "ServiceName": "s", "VpcEndpointType": "Interface"}
+    action = "route53:AssociateVPCWithHostedZone"
+    assert action in needs("ec2", "CreateVpcEndpoint", **asked)
+    assert action not in needs("ec2", "CreateVpcEndpoint", **asked, PrivateDnsEnabled=False)
+    assert action not in needs("ec2", "CreateVpcEndpoint", VpcId="vpc-1", ServiceName="s")
+
+
+def test_a_data_set_passes_its_source():
+    source = f"arn:aws:quicksight:{HERE}:datasource/s"
+    tables = {"t": {"CustomSql": {"DataSourceArn": source, "Name": "n", "SqlQuery": "q"}}}
+    found = needs("quicksight", "CreateDataSet", DataSetId="d", PhysicalTableMap=tables)
+    assert found["quicksight:PassDataSource"] == {source.replace(HERE, "HERE")}
+
+
+def test_every_dependent_action_is_one_of_the_reference():
+    asked = {
+        "DataSetId": "d",
+        "VpcEndpointType": "Interface",
+        "KmsKeyId": "k",
+        "kmsKeyId": "k",
+        "ManageMasterPassword": True,
+        "PhysicalTableMap": {"t": {"CustomSql": {"DataSourceArn": "a"}}},
+        **ADMINISTRATOR,
+    }
+    for service, operation in RULES:
+        found = list(dependent(service, operation, asked, ACCOUNT, REGION))
+        assert found
+        for action, _, _ in found:
+            assert is_action(*action.split(":")), action
+
+
+def test_redshift_serverless_does_not_say_to_whom_a_role_is_passed():
+    found = required(
+        "redshift-serverless",
+        "CreateNamespace",
+        {"namespaceName": "n", "iamRoles": [ROLE]},
+        ACCOUNT,
+        REGION,
+    )
+    [passed] = [each for each in found if each.action == "iam:PassRole"]
+    assert passed.context == {}
 
 
 @pytest.mark.parametrize(

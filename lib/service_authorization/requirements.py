@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from service_authorization import actions, roles, s3
+from service_authorization.dependent import dependent
 from service_authorization.resources import Lookup, resources
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def required(
     prefix, action = actions.prefix_of(service), actions.action_of(service, operation)
     about = resources(prefix, action, operation, parameters, account, region, lookup)
     passed = roles.passed_roles(service, operation, parameters, account)
-    to = {"iam:PassedToService": roles.passed_to(service)}
+    to = roles.passed_to(service)
     return [
         Requirement(f"{prefix}:{action}", about),
         *(
@@ -61,6 +62,10 @@ def required(
         *_tagging(service, operation, parameters, about),
         *_database_login(service, operation, parameters, about, account, region),
         *(Requirement("iam:PassRole", (each,), to) for each in passed),
+        *(
+            Requirement(name, (resource,), given, via=f"{prefix}.amazonaws.com")
+            for name, resource, given in dependent(service, operation, parameters, account, region)
+        ),
     ]
 
 
