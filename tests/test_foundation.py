@@ -2,6 +2,7 @@
 more than they need.
 """
 
+import functools
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import boto3
 import foundation
 import pytest
+from botocore.exceptions import ClientError
 
 from lakebook import LakebookError, ensure
 from lakebook.ensure import calls
@@ -368,3 +370,80 @@ def test_the_operator_may_not_change_itself_its_boundary_or_the_evidence():
     assert NAMES.boundary_arn in resources
     assert NAMES.role_arn("migration-operator") in resources
     assert f"arn:aws:s3:::{NAMES.audit_bucket}*" in resources
+
+
+@pytest.fixture(scope="module")
+def operator():
+    """Clients of boto3 in the operator's role, whose policy counts here as on AWS."""
+    names = foundation.names("operated")
+    ensure(foundation.bootstrap(names), apply=True)
+    keys = boto3.client("sts").assume_role(
+        RoleArn=names.role_arn(personas.OPERATOR), RoleSessionName="test"
+    )["Credentials"]
+    return functools.partial(
+        boto3.client,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+
+
+def test_the_operator_makes_a_warehouse_whose_administrators_secret_aws_keeps(operator):
+    role = {"Principal": {"Service": "redshift.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    arn = boto3.client("iam").create_role(
+        RoleName="acme-operated-redshift",
+        AssumeRolePolicyDocument=json.dumps(policies.document(role)),
+    )["Role"]["Arn"]
+    made = operator("redshift-serverless").create_namespace(
+        namespaceName="acme-operated-warehouse", manageAdminPassword=True, iamRoles=[arn]
+    )["namespace"]
+    assert "redshift!acme-operated-warehouse" in made["adminPasswordSecretArn"]
+    with pytest.raises(ClientError, match="secretsmanager:CreateSecret"):
+        operator("redshift-serverless").create_namespace(
+            namespaceName="somebody-elses", manageAdminPassword=True
+        )
+
+
+def test_the_operator_makes_endpoints_with_private_names(operator):
+    vpc_id, subnets = network("10.77.0.0/16")
+    made = operator("ec2").create_vpc_endpoint(
+        VpcId=vpc_id,
+        ServiceName=f"com.amazonaws.{NAMES.region}.sts",
+        VpcEndpointType="Interface",
+        SubnetIds=list(subnets.values())[:1],
+        PrivateDnsEnabled=True,
+    )
+    assert made["VpcEndpoint"]["PrivateDnsEnabled"]
+
+
+def test_the_operator_changes_the_policy_of_no_key_but_ours(operator):
+    kms_ = boto3.client("kms")
+    ours, other = (
+        kms_.create_key(Tags=[{"TagKey": name, "TagValue": value} for name, value in tags.items()])[
+            "KeyMetadata"
+        ]["Arn"]
+        for tags in (foundation.names("operated").tags, NAMES.tags)
+    )
+    for key, refused in ((ours, False), (other, True)):
+        change = {
+            "KeyId": key,
+            "PolicyName": "default",
+            "Policy": kms_.get_key_policy(KeyId=key, PolicyName="default")["Policy"],
+        }
+        if refused:
+            with pytest.raises(ClientError, match="kms:PutKeyPolicy"):
+                operator("kms").put_key_policy(**change)
+        else:
+            operator("kms").put_key_policy(**change)
+
+
+def test_the_operator_makes_quicksights_people_in_the_region_where_they_live(operator):
+    quicksight = operator("quicksight", region_name="us-east-1")
+    made = quicksight.create_group(
+        AwsAccountId=NAMES.account, Namespace="default", GroupName="readers"
+    )
+    assert made["Group"]["GroupName"] == "readers"
+    with pytest.raises(ClientError, match="quicksight:CreateDataSource"):
+        quicksight.create_data_source(
+            AwsAccountId=NAMES.account, DataSourceId="s", Name="s", Type="ATHENA"
+        )
