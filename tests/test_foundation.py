@@ -24,6 +24,7 @@ from lakebook.services import (
     iam,
     kms,
     policies,
+    redshift,
     s3,
     storage,
     vpc,
@@ -402,6 +403,22 @@ def test_the_operator_makes_a_warehouse_whose_administrators_secret_aws_keeps(op
         operator("redshift-serverless").create_namespace(
             namespaceName="somebody-elses", manageAdminPassword=True
         )
+
+
+def test_redshift_can_take_its_role_though_it_names_no_account(operator):
+    names = foundation.names("operated")
+    ensure(redshift.roles(names), apply=True)
+    trusted = [
+        each["Principal"]["Service"]
+        for each in boto3.client("iam").get_role(RoleName="acme-operated-redshift")["Role"][
+            "AssumeRolePolicyDocument"
+        ]["Statement"]
+    ]
+    assert trusted == ["redshift.amazonaws.com", "redshift-serverless.amazonaws.com"]
+    made = operator("redshift-serverless").create_namespace(
+        namespaceName="acme-operated-other", iamRoles=[names.role_arn("redshift")]
+    )
+    assert made["namespace"]["status"] == "AVAILABLE"
 
 
 def test_the_operator_makes_endpoints_with_private_names(operator):
