@@ -22,29 +22,35 @@ INLINE = "lakebook"  # the name of a role's own policy
 KEY_POLICY = "lakebook-key"  # the one beside it, for a KMS key that is not ours
 KEY_USE = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 INLINE_CHARACTERS = 10_240  # of all inline policies of a role, without white space
-NAMES_NO_ACCOUNT = ("quicksight.amazonaws.com",)  # as far as is documented, when it takes a role
+# as far as is documented, when they take a role
+NAMES_NO_ACCOUNT = {
+    "quicksight.amazonaws.com",
+    "redshift-serverless.amazonaws.com",
+    "redshift.amazonaws.com",
+}
 VERSIONS = 5  # that a managed policy keeps
 
 
 def service_role(
     names: Names,
     name: str,
-    service: str,
+    service: str | list[str],
     *,
     allow: dict[str, list[str]] | None = None,
     managed: tuple[str, ...] = (),
     statements: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
 ) -> Resource:
-    """A role of ours, `names.role_arn(name)`, that an AWS service takes; within our boundary, with
-    our tags.
+    """A role of ours, `names.role_arn(name)`, that an AWS service takes, or one of several; within
+    our boundary, with our tags.
 
     `allow` maps a resource ARN to actions, `statements` are for what needs conditions, `managed`
     names AWS's policies.
     """
+    services = {service} if isinstance(service, str) else set(service)
     return role(
         names.resource(name),
         service,
-        source_account="" if service in NAMES_NO_ACCOUNT else names.account,
+        source_account="" if services & NAMES_NO_ACCOUNT else names.account,
         allow=allow,
         managed=managed,
         statements=statements,

@@ -45,11 +45,9 @@ def roles(names: Names) -> list[Resource]:
         {"Action": READ_CATALOG, "Resource": catalog},
         {"Action": "lakeformation:GetDataAccess", "Resource": "*"},
     ]
-    return [
-        iam.service_role(
-            names, "redshift", "redshift.amazonaws.com", allow=reads, statements=statements
-        )
-    ]
+    # "Granting permissions to Amazon Redshift Serverless" wants both
+    trusted = ["redshift.amazonaws.com", "redshift-serverless.amazonaws.com"]
+    return [iam.service_role(names, "redshift", trusted, allow=reads, statements=statements)]
 
 
 def compute(
