@@ -2,20 +2,27 @@
 more than they need.
 """
 
+import ast
 import functools
 import json
+import re
 import subprocess
 import sys
 import types
+from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
 
 import boto3
+import botocore.session
 import foundation
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from lakebook import LakebookError, ensure
+from lakebook import LakebookError, diagnosis, ensure
+from lakebook.diagnosis import permissions
+from lakebook.diagnosis.answers import Broken
 from lakebook.ensure import calls
 from lakebook.people import personas
 from lakebook.services import (
@@ -30,6 +37,7 @@ from lakebook.services import (
     vpc,
     vpc_endpoints,
 )
+from service_authorization.actions import action_of, prefix_of
 
 # parliament asks pkg_resources, which setuptools no longer has, for nothing but where its own files
 # are
@@ -327,6 +335,80 @@ def test_a_principal_of_everybody_only_stands_where_a_condition_or_a_denial_narr
         assert statement["Principal"] != "*" or "Condition" in statement
 
 
+READS = re.compile(r"(Describe|Get|List|View|Lookup|Filter|Search|BatchGet|Simulate|\*)[\w*]*")
+# Of the code, but of administrators: `lakebook bootstrap`, and a trail that somebody changed, which
+# the operator may not lead elsewhere
+ADMINISTRATORS = {
+    *(f"iam:{each}" for each in ("CreatePolicy", "CreatePolicyVersion", "DeletePolicyVersion")),
+    "cloudtrail:UpdateTrail",
+}
+# What comes with calls: tags at creation, roles handed on, what AWS does in the caller's name, and
+# sessions, which botocore renews
+WITH_CALLS = re.compile(
+    r"\w[\w-]*:(AddTags|AddTagsToResource|CreateTags|TagResource|TagRole|PassRole|PassData\w+"
+    r"|CreateServiceLinkedRole|GetCredentials|AssumeRole)|secretsmanager:\w+|route53:\w+|kms:(CreateGrant|Decrypt)"
+)
+
+
+def called():
+    """The IAM actions of the operations that `lakebook` calls: by module, each method's name that a
+    client which the module makes has; `f"create_{kind}_job"` is any such.
+    """
+    found, session = set(), botocore.session.get_session()
+    for file in sorted((ROOT / "lib" / "lakebook").rglob("*.py")):
+        tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        nodes = list(tree)
+        words = {each.attr for each in nodes if isinstance(each, ast.Attribute)}
+        words |= {each.value for each in nodes if isinstance(each, ast.Constant)}
+        spelt = [
+            "".join(
+                re.escape(part.value) if isinstance(part, ast.Constant) else r"\w+"
+                for part in each.values
+            )
+            for each in nodes
+            if isinstance(each, ast.JoinedStr)
+        ]
+        for service in words & set(session.get_available_services()):
+            for operation in session.get_service_model(service).operation_names:
+                method = xform_name(operation)
+                sure = method in words
+                if sure or any(re.fullmatch(each, method) for each in spelt):
+                    action = f"{prefix_of(service)}:{action_of(service, operation)}"
+                    found.add((action, sure))
+    return found
+
+
+def test_the_operators_policy_names_what_the_code_calls_and_nothing_else():
+    statements = [
+        each
+        for each in declared_policies()["operator"]["Statement"]
+        if each["Effect"] == "Allow" and each["Sid"] != permissions.BY_HAND
+    ]
+    listed = [
+        [each["Action"]] if isinstance(each["Action"], str) else each["Action"]
+        for each in statements
+    ]
+    allowed = {action for each in listed for action in each}
+    patterns = [each for each in allowed if "*" in each]
+    assert all(READS.fullmatch(each.partition(":")[2]) for each in patterns), patterns
+    actions = called()
+    needed = {
+        action for action, sure in actions if sure and not READS.fullmatch(action.partition(":")[2])
+    }
+    refused = {
+        each
+        for each in needed - ADMINISTRATORS
+        if not each.startswith("s3:") and not any(fnmatchcase(each, one) for one in allowed)
+    }
+    assert refused == set()
+    never = {
+        each
+        for each in allowed - {action for action, _ in actions}
+        if "*" not in each and not each.startswith("s3:") and not WITH_CALLS.fullmatch(each)
+    }
+    assert {each for each in never if not READS.fullmatch(each.partition(":")[2])} == set()
+
+
 # --- bootstrap
 # --------------------------------------------------------------------------------------------------
 
@@ -387,6 +469,31 @@ def operator():
         aws_secret_access_key=keys["SecretAccessKey"],
         aws_session_token=keys["SessionToken"],
     )
+
+
+def test_what_no_phase_calls_may_be_forbidden_to_the_operator(operator):
+    """As landing zones do by service control policies, which a simulation counts like this."""
+    path = diagnosis.Path(ec2.Network(foundation.names("operated")), "none")
+    client, role = boto3.client("iam"), path.names.resource(personas.OPERATOR)
+    deny = {
+        "Effect": "Deny",
+        "Action": ["sagemaker:CreateCluster", "quicksight:CreateAccountSubscription", "dms:Stop*"],
+        "Resource": "*",
+    }
+    client.put_role_policy(
+        RoleName=role, PolicyName="scp", PolicyDocument=json.dumps(policies.document(deny))
+    )
+    arn = path.names.role_arn(personas.OPERATOR)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(permissions, "principal", lambda _: arn)
+        assert "may do all" in permissions.permissions(path)
+        deny["Action"] = "dms:CreateReplicationTask"
+        client.put_role_policy(
+            RoleName=role, PolicyName="scp", PolicyDocument=json.dumps(policies.document(deny))
+        )
+        with pytest.raises(Broken, match="dms:CreateReplicationTask"):
+            permissions.permissions(path)
+    client.delete_role_policy(RoleName=role, PolicyName="scp")
 
 
 def test_the_operator_makes_a_warehouse_whose_administrators_secret_aws_keeps(operator):

@@ -1,11 +1,11 @@
-"""What the caller may do, by IAM's own simulation: every action of the operator's policy, before
-the run needs it.
+"""What the caller may do, by IAM's own simulation: every action of the operator's policy that the
+phases need, before a run needs it.
+
+The policy names what the code calls, one by one. Its patterns only read, which the hops prove.
 """
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path
 
 AT_ONCE = 50  # actions a call
-READS = ("Describe*", "Get*", "List*", "*")  # proved by the hops, which make such calls
+BY_HAND = "ByHand"  # the statement of what no phase does, but people with the operator's role
 
 
 def permissions(path: Path) -> str:
@@ -31,7 +31,9 @@ def permissions(path: Path) -> str:
     statements = document(file, names)["Statement"]
     asked, denied = 0, []
     for statement in (each for each in statements if each["Effect"] == "Allow"):
-        actions = [each for action in _listed(statement["Action"]) for each in _named(action)]
+        if statement.get("Sid") == BY_HAND:
+            continue
+        actions = [each for each in _listed(statement["Action"]) if "*" not in each]
         resources = [
             each.replace("*", "lakebook") for each in _listed(statement["Resource"]) if each != "*"
         ]
@@ -109,21 +111,3 @@ def _context(condition: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for key, value in wanted.items()
     ]
-
-
-@cache
-def _services() -> frozenset[str]:
-    return frozenset(aws.session().get_available_services())
-
-
-def _named(action: str) -> list[str]:
-    """The actions a pattern (`dms:Create*`) stands for, as simulations take no patterns; none for
-    those that only read.
-    """
-    service, _, pattern = action.partition(":")
-    if "*" not in pattern:
-        return [action]
-    if pattern in READS or service not in _services():
-        return []
-    operations = aws.client_named(service).meta.service_model.operation_names
-    return [f"{service}:{each}" for each in operations if fnmatchcase(each, pattern)]
