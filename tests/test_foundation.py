@@ -21,12 +21,13 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from lakebook import LakebookError, diagnosis, ensure
-from lakebook.diagnosis import permissions
+from lakebook.diagnosis import access, permissions
 from lakebook.diagnosis.answers import Broken
 from lakebook.ensure import calls
 from lakebook.people import personas
 from lakebook.services import (
     bucket_settings,
+    dms,
     ec2,
     iam,
     kms,
@@ -469,6 +470,52 @@ def operator():
         aws_secret_access_key=keys["SecretAccessKey"],
         aws_session_token=keys["SessionToken"],
     )
+
+
+@pytest.fixture(scope="module")
+def secret():
+    """A secret of the source under a key of the company, whose policy leaves it to IAM."""
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    content = {"username": "u", "password": "p", "host": "h", "port": 5432}
+    boto3.client("secretsmanager").create_secret(
+        Name="acme-operated-source", SecretString=json.dumps(content), KmsKeyId=key
+    )
+    return diagnosis.Path(ec2.Network(foundation.names("operated")), "acme-operated-source")
+
+
+def test_a_secret_under_a_key_of_the_company_is_read_by_operator_and_dms(operator, secret):
+    read = operator("secretsmanager").get_secret_value(SecretId=secret.secret)
+    assert json.loads(read["SecretString"])["username"] == "u"
+    ensure(dms.roles(secret.names, secret.secret), apply=True)
+    assert "may secretsmanager:GetSecretValue, kms:Decrypt" in access.secret_role(secret)
+
+
+def test_who_may_not_use_the_key_of_a_secret_is_told_which_right_is_missing(operator, secret):
+    deny = {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*"}
+    client, role = boto3.client("iam"), secret.names.resource(personas.OPERATOR)
+    client.put_role_policy(
+        RoleName=role, PolicyName="no-key", PolicyDocument=json.dumps(policies.document(deny))
+    )
+    with pytest.raises(ClientError, match="Access to KMS is not allowed"):
+        operator("secretsmanager").get_secret_value(SecretId=secret.secret)
+    with pytest.MonkeyPatch.context() as patch:
+        keys = {name: value for name, value in operator.keywords.items() if name.startswith("aws")}
+        patch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(**keys))
+        with pytest.raises(Broken) as broken:
+            access.secret(secret)
+    assert "kms:Decrypt" in broken.value.action
+    client.delete_role_policy(RoleName=role, PolicyName="no-key")
+
+
+@pytest.mark.usefixtures("operator")
+def test_aws_s_own_key_of_a_secret_needs_no_right(secret):
+    """Secrets of the console name it: DescribeSecret of the API reference, KmsKeyId."""
+    path = diagnosis.Path(secret.network, "acme-operated-console")
+    boto3.client("secretsmanager").create_secret(
+        Name=path.secret, SecretString="{}", KmsKeyId="alias/aws/secretsmanager"
+    )
+    ensure(dms.roles(path.names, path.secret), apply=True)
+    assert access.secret_role(path).endswith("may secretsmanager:GetSecretValue")
 
 
 def test_what_no_phase_calls_may_be_forbidden_to_the_operator(operator):

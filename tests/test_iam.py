@@ -1062,10 +1062,13 @@ def test_what_only_get_operations_tell_is_not_in_lists(iam, make):
     )["Policy"]["Arn"]
     make(name="listed", boundary=policy)
     iam.tag_role(RoleName="listed", Tags=tags)
-    [listed] = [each for each in iam.list_roles()["Roles"] if each["RoleName"] == "listed"]
+    pages = iam.get_paginator("list_roles").paginate()
+    roles = [each for page in pages for each in page["Roles"]]
+    [listed] = [each for each in roles if each["RoleName"] == "listed"]
     told = iam.get_role(RoleName="listed")["Role"]
     assert set(told) - set(listed) == {"PermissionsBoundary", "RoleLastUsed", "Tags"}
-    [listed] = iam.list_policies(Scope="Local")["Policies"]
+    policies = iam.list_policies(Scope="Local")["Policies"]
+    [listed] = [each for each in policies if each["PolicyName"] == "listed"]
     assert {"Description", "Tags"}.isdisjoint(listed)
     [version] = iam.list_policy_versions(PolicyArn=policy)["Versions"]
     assert "Document" not in version

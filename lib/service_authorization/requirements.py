@@ -39,8 +39,8 @@ def required(
     What a request does not tell is `*`, unless `lookup(prefix, placeholder, parameters)` knows:
     `("athena", "WorkGroupName", {"QueryExecutionId": …})`, `("redshift-serverless", "WorkgroupId",
     …)`, `("kms", "KeyId", …)`, `("secretsmanager", "SecretId", …)`, and the KMS key `("s3",
-    "BucketKey", …)` that encrypts what is put into a bucket or `("s3", "ObjectKey", …)` that an
-    object is encrypted with.
+    "BucketKey", …)` that encrypts what is put into a bucket, or `("s3", "ObjectKey", …)` and
+    `("secretsmanager", "SecretKey", …)` that an object or a secret is encrypted with.
 
     Source: https://docs.aws.amazon.com/service-authorization/latest/reference/
     """
@@ -60,6 +60,7 @@ def required(
             if service == "sts" and parameters.get(parameter)
         ),
         *_tagging(service, operation, parameters, about),
+        *_secret_key(service, operation, parameters, about, region, lookup),
         *_database_login(service, operation, parameters, about, account, region),
         *(Requirement("iam:PassRole", (each,), to) for each in passed),
         *(
@@ -67,6 +68,26 @@ def required(
             for name, resource, given in dependent(service, operation, parameters, account, region)
         ),
     ]
+
+
+def _secret_key(
+    service: str,
+    operation: str,
+    parameters: Mapping[str, Any],
+    about: tuple[str, ...],
+    region: str,
+    lookup: Lookup,
+) -> Iterator[Requirement]:
+    """Reading a secret needs its key, where that is not AWS's own.
+
+    Source: "Secret encryption and decryption in AWS Secrets Manager".
+    """
+    if (service, operation) != ("secretsmanager", "GetSecretValue"):
+        return
+    if key := lookup("secretsmanager", "SecretKey", parameters):
+        via = f"secretsmanager.{region}.amazonaws.com"
+        context = {"kms:ViaService": via, "kms:EncryptionContext:SecretARN": about[0]}
+        yield Requirement("kms:Decrypt", (key,), context, via)
 
 
 def _database_login(

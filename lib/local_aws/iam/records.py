@@ -161,6 +161,14 @@ def _key_of_object(parameters: Mapping[str, Any], account: str, region: str) -> 
     return _key_arn(getattr(found, "kms_key_id", None), account, region)
 
 
+def _key_of_secret(parameters: Mapping[str, Any], account: str, region: str) -> str | None:
+    """The key that a secret is encrypted with; None for AWS's own key."""
+    named = str(parameters.get("SecretId", ""))
+    secrets = dict.values(secretsmanager_backends[account][region].secrets)
+    found = next((each for each in secrets if named in (each.arn, each.name)), None)
+    return _key_arn(getattr(found, "kms_key_id", None), account, region)
+
+
 # (service, placeholder of a resource's ARN): its value, from parameters, account and Region; what
 # a service of ours must be asked is in services.py
 Lookup = Callable[[Mapping[str, Any], str, str], str | None]
@@ -168,6 +176,7 @@ LOOKUPS: dict[tuple[str, str], Lookup] = {
     ("kms", "KeyId"): _key_of_alias,
     ("s3", "BucketKey"): _key_of_bucket,
     ("s3", "ObjectKey"): _key_of_object,
+    ("secretsmanager", "SecretKey"): _key_of_secret,
 }
 
 

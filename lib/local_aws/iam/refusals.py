@@ -73,6 +73,8 @@ def denied(
     said = sentence(
         principal, action, resource, decision, quoted=service == "s3" and action.startswith("s3:")
     )
+    if service == "secretsmanager" and action.startswith("kms:"):
+        return AccessDeniedError("AccessDeniedException", said, "Access to KMS is not allowed", 400)
     if service == "s3":
         anonymous = principal.type == "AWSAccount"
         return AccessDeniedError("AccessDenied", said, "Access Denied" if anonymous else said)
