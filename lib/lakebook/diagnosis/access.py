@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from lakebook import aws
 from lakebook.diagnosis.answers import Absent, Broken
 from lakebook.diagnosis.path import dms_thing
@@ -39,9 +41,7 @@ def secret(path: Path) -> str:
         raise Broken(
             f"{path.secret} is to be deleted", f"Restore the secret {path.secret} (RestoreSecret)."
         )
-    aws.client("secretsmanager").get_secret_value(
-        SecretId=path.secret
-    )  # an error of its own says more than a missing key
+    _read(path.secret, actual)
     content = path.secret_content
     if missing := [each for each in SECRET_KEYS if not content.get(each)]:
         raise Broken(
@@ -55,6 +55,23 @@ def secret(path: Path) -> str:
             f"Make the port in {path.secret} a number.",
         )
     return f"{path.secret} names {content['host']} port {content['port']}"
+
+
+def _read(name: str, described: dict[str, Any]) -> None:
+    """Read the secret, whose own error says more than a missing key; Secrets Manager does not tell
+    which right to its key is missing.
+    """
+    try:
+        aws.client("secretsmanager").get_secret_value(SecretId=name)
+    except ClientError as error:
+        if "KMS" not in error.response["Error"]["Message"]:
+            raise
+        key = described.get("KmsKeyId", "its key")
+        raise Broken(
+            f"{name}: {error.response['Error']['Message']}",
+            f"Allow the caller kms:Decrypt on {key} through Secrets Manager, in its own policy and,"
+            " unless that leaves it to IAM, in the key's.",
+        ) from None
 
 
 def secret_role(path: Path) -> str:
@@ -74,10 +91,17 @@ def secret_role(path: Path) -> str:
         )
     found = aws.client("secretsmanager").describe_secret(SecretId=path.secret)
     needs = {"secretsmanager:GetSecretValue": found["ARN"]}
-    if key := found.get("KmsKeyId"):
-        needs["kms:Decrypt"] = aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"]
+    if key := _own_key(found.get("KmsKeyId", "")):
+        needs["kms:Decrypt"] = key
+    context = [
+        {"ContextKeyName": name, "ContextKeyValues": [value], "ContextKeyType": "string"}
+        for name, value in {
+            "kms:ViaService": f"secretsmanager.{path.names.region}.amazonaws.com",
+            "kms:EncryptionContext:SecretARN": found["ARN"],
+        }.items()
+    ]
     for action, resource in needs.items():
-        if decisions := refused(role["Arn"], [action], [resource]):
+        if decisions := refused(role["Arn"], [action], [resource], context):
             raise Broken(
                 f"{name}: {decisions[0]}",
                 f"Allow {name} {action} on {resource}, and take away what denies it: run"
@@ -85,6 +109,12 @@ def secret_role(path: Path) -> str:
                 "02",
             )
     return f"{name} may {', '.join(needs)}"
+
+
+def _own_key(key_id: str) -> str:
+    """The ARN of a customer managed key; nothing for a key of AWS, which needs no right."""
+    found = aws.client("kms").describe_key(KeyId=key_id)["KeyMetadata"] if key_id else {}
+    return str(found["Arn"]) if found.get("KeyManager") == "CUSTOMER" else ""
 
 
 def encryption_keys(path: Path) -> str:

@@ -218,8 +218,25 @@ def roles(names: Names, source_secret: str) -> list[Resource]:
             "dms-secret",
             f"dms.{names.region}.amazonaws.com",
             allow={secret_arn: ["secretsmanager:GetSecretValue"]},
+            statements=[_secrets_key(names, secret_arn)],
         ),
     ]
+
+
+def _secrets_key(names: Names, secret_arn: str) -> dict[str, Any]:
+    """The right to decrypt a secret with whichever key it has, through Secrets Manager alone.
+
+    Source: "Secret encryption and decryption in AWS Secrets Manager".
+    """
+    through = {"kms:ViaService": f"secretsmanager.{names.region}.amazonaws.com"}
+    return {
+        "Action": "kms:Decrypt",
+        "Resource": f"arn:aws:kms:{names.region}:{names.account}:key/*",
+        "Condition": {
+            "StringEquals": through,
+            "StringLike": {"kms:EncryptionContext:SecretARN": secret_arn},
+        },
+    }
 
 
 def replication(
