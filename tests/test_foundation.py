@@ -518,6 +518,24 @@ def test_aws_s_own_key_of_a_secret_needs_no_right(secret):
     assert access.secret_role(path).endswith("may secretsmanager:GetSecretValue")
 
 
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize("persona", personas.ASKING)
+def test_whoever_asks_finds_catalogs_and_workgroups_in_the_editors(persona):
+    names = foundation.names("operated")
+    ensure(personas.roles(names, []), apply=True)
+    catalog = f"arn:aws:athena:{names.region}:{names.account}:datacatalog/AwsDataCatalog"
+    group = f"arn:aws:athena:{names.region}:{names.account}:workgroup/{names.resource(persona)}"
+    arn = names.role_arn(persona)
+    region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string"}
+    here = [{**region, "ContextKeyValues": [names.region]}]
+    lists = ["athena:ListWorkGroups", "athena:ListDataCatalogs"]
+    browse = ["athena:ListDatabases", "athena:ListTableMetadata", "athena:GetTableMetadata"]
+    editor = ["sqlworkbench:DriverExecute", "redshift:DescribeClusters"]
+    assert permissions.refused(arn, [*lists, *editor], [], here) == []
+    assert permissions.refused(arn, browse, [catalog], here) == []
+    assert permissions.refused(arn, ["athena:GetQueryResultsStream"], [group], here) == []
+
+
 def test_what_no_phase_calls_may_be_forbidden_to_the_operator(operator):
     """As landing zones do by service control policies, which a simulation counts like this."""
     path = diagnosis.Path(ec2.Network(foundation.names("operated")), "none")

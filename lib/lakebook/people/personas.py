@@ -26,6 +26,7 @@ QUERY = [
     "athena:BatchGetQueryExecution",
     "athena:GetQueryExecution",
     "athena:GetQueryResults",
+    "athena:GetQueryResultsStream",  # of the JDBC and ODBC drivers; no call of the API
     "athena:GetWorkGroup",
     "athena:ListQueryExecutions",
     "athena:StartQueryExecution",
@@ -137,7 +138,9 @@ def roles(
             _lists(names.audit_bucket),
         ],
     }
-    managed = {"auditor": ("SecurityAudit",)}
+    # Redshift's query editor for those who ask; its grants decide there, too
+    managed = dict.fromkeys(ASKING, ("AmazonRedshiftQueryEditorV2NoSharing",))
+    managed["auditor"] = ("SecurityAudit",)
     # which runs Studio as whoever works in it
     services = {"data-scientist": ["sagemaker.amazonaws.com"]}
     trusted = _trusted(
@@ -192,7 +195,7 @@ def workgroups(names: Names) -> list[Resource]:
 def _reader(names: Names, persona: str) -> list[dict[str, Any]]:
     """Asks the curated layer through Athena, where Lake Formation decides what is seen."""
     return [
-        {"Action": QUERY, "Resource": _workgroup(names, persona)},
+        *_queries(names, persona),
         {"Action": READ_CATALOG, "Resource": _catalog(names, "curated")},
         {"Action": "lakeformation:GetDataAccess", "Resource": "*"},
         _lists(names.curated_bucket, names.jobs_bucket),
@@ -235,7 +238,7 @@ def _engineer(names: Names, classification: Classification | None) -> list[dict[
     logs = f"arn:aws:logs:{names.region}:{names.account}:log-group"
     layers = ("raw", "staging", "curated")
     return [
-        {"Action": QUERY, "Resource": _workgroup(names, "data-engineer")},
+        *_queries(names, "data-engineer"),
         {
             "Action": READ_CATALOG,
             "Resource": sorted({arn for each in layers for arn in _catalog(names, each)}),
@@ -269,6 +272,20 @@ def _trusted(names: Names, trusted_principals: list[str]) -> list[str]:
 
 def _workgroup(names: Names, persona: str) -> str:
     return f"arn:aws:athena:{names.region}:{names.account}:workgroup/{names.resource(persona)}"
+
+
+def _queries(names: Names, persona: str) -> list[dict[str, Any]]:
+    """Asks Athena in the persona's workgroup, and finds there in the console's editor, or by a
+    driver, what may be asked.
+
+    Sources: "Access to workgroups and data catalogs" and "JDBC 3.x driver" of Athena's user guide.
+    """
+    catalog = f"arn:aws:athena:{names.region}:{names.account}:datacatalog/AwsDataCatalog"
+    return [
+        {"Action": QUERY, "Resource": _workgroup(names, persona)},
+        {"Action": athena.BROWSE_CATALOG, "Resource": catalog},
+        {"Action": athena.LIST, "Resource": "*"},
+    ]
 
 
 def _catalog(names: Names, layer: str) -> list[str]:

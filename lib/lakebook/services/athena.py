@@ -14,6 +14,14 @@ from lakebook.services import kms, s3
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LIST = ["athena:ListDataCatalogs", "athena:ListWorkGroups"]  # of no resource
+BROWSE_CATALOG = [
+    "athena:GetDataCatalog",
+    "athena:GetDatabase",
+    "athena:GetTableMetadata",
+    "athena:ListDatabases",
+    "athena:ListTableMetadata",
+]
 DML_TIMEOUT_SECONDS = 30 * 60  # Athena's own, by default
 SILENT_SECONDS = 10  # in which a query that is under way says nothing
 
