@@ -303,6 +303,17 @@ def test_a_changed_endpoint_must_be_tested_again(place):
     assert place.keys("elsewhere/") == ["elsewhere/nasty/no_key/LOAD00000001.parquet"]
 
 
+def test_the_words_of_s3_settings_are_answered_in_capitals_whichever_way_they_were_sent(place):
+    for sent, answered in (("none", "NONE"), ("GZIP", "GZIP"), ("gzip", "GZIP")):
+        target = place.target(CompressionType=sent, EncryptionMode="sse-s3")
+        filters = [{"Name": "endpoint-arn", "Values": [target]}]
+        found = place.dms.describe_endpoints(Filters=filters)["Endpoints"][0]["S3Settings"]
+        assert (found["CompressionType"], found["EncryptionMode"]) == (answered, "SSE_S3")
+    with pytest.raises(ClientError) as refused:
+        place.dms.modify_endpoint(EndpointArn=target, S3Settings={"EncryptionMode": "sse-kms"})
+    assert "cannot be changed from SSE_S3 to SSE_KMS" in message(refused)
+
+
 def test_connections_are_filtered_by_all_filters(place):
     one, other = place.source(), place.target()
     place.test(one), place.test(other)

@@ -48,8 +48,8 @@ KEPT = (
 S3_DEFAULTS = {
     "CsvRowDelimiter": "\\n",
     "CsvDelimiter": ",",
-    "CompressionType": "none",
-    "EncryptionMode": "sse-s3",
+    "CompressionType": "NONE",
+    "EncryptionMode": "SSE_S3",
     "DataFormat": "csv",
     "EnableStatistics": True,
     "IncludeOpForFullLoad": False,
@@ -58,6 +58,9 @@ S3_DEFAULTS = {
     "CdcInsertsAndUpdates": False,
     "DatePartitionEnabled": False,
 }
+# DMS takes these words in either spelling and answers them in capitals, with `_` for `-`
+# https://docs.aws.amazon.com/cli/latest/reference/dms/create-endpoint.html
+SPELT_IN_CAPITALS = ("CompressionType", "EncryptionMode")
 # What AWS does with these and this stand-in does not; the values that ask for nothing are fine.
 S3_NOT_HERE: dict[str, tuple[Any, ...]] = {
     "PreserveTransactions": (False,),
@@ -65,7 +68,7 @@ S3_NOT_HERE: dict[str, tuple[Any, ...]] = {
     "AddTrailingPaddingCharacter": (False,),
     "Rfc4180": (True,),
     "CsvRowDelimiter": ("\\n", "\n"),
-    "EncryptionMode": ("sse-s3", "sse-kms"),
+    "EncryptionMode": ("SSE_S3", "SSE_KMS"),
     "CannedAclForObjects": ("none",),
     "ExternalTableDefinition": ("",),
     "CdcPath": ("",),
@@ -327,9 +330,12 @@ class Endpoints(Instances):
             raise not_here(
                 f"the SslMode {endpoint['SslMode']} of a DMS endpoint, only none and require"
             )
-        settings = {**endpoint.get(member, {}), **request.get(member, {})}
-        _check_values(member, settings)
+        told = {name: _spelt(name, value) for name, value in request.get(member, {}).items()}
+        _check_values(member, told)
+        settings = {**endpoint.get(member, {}), **told}
         if member == "S3Settings":
+            if (_mode(endpoint), settings.get("EncryptionMode")) == ("SSE_S3", "SSE_KMS"):
+                raise invalid("EncryptionMode cannot be changed from SSE_S3 to SSE_KMS")
             self._check_bucket_settings(settings)
             return {**endpoint, member: {**S3_DEFAULTS, **settings}}
         clear = {
@@ -391,9 +397,9 @@ class Endpoints(Instances):
         """
         key_id, mode = (
             settings.get("ServerSideEncryptionKmsKeyId"),
-            settings.get("EncryptionMode", "sse-s3"),
+            settings.get("EncryptionMode", "SSE_S3"),
         )
-        if bool(key_id) != (mode == "sse-kms"):
+        if bool(key_id) != (mode == "SSE_KMS"):
             text = (
                 "EncryptionMode sse-kms and ServerSideEncryptionKmsKeyId go together: give both or"
                 " none."
@@ -412,7 +418,7 @@ class Endpoints(Instances):
 
 def encryption(settings: Record) -> dict[str, Any]:
     """How an S3 target has its objects encrypted, as parameters of PutObject."""
-    if settings.get("EncryptionMode") != "sse-kms":
+    if settings.get("EncryptionMode") != "SSE_KMS":
         return {}
     return {
         "ServerSideEncryption": "aws:kms",
@@ -420,11 +426,22 @@ def encryption(settings: Record) -> dict[str, Any]:
     }
 
 
+def _mode(endpoint: Record) -> str | None:
+    """How a target encrypts until now; None for an endpoint that is being made."""
+    mode: str | None = endpoint.get("S3Settings", {}).get("EncryptionMode")
+    return mode
+
+
+def _spelt(name: str, value: Any) -> Any:
+    """The value of a setting as DMS answers it."""
+    return value.upper().replace("-", "_") if name in SPELT_IN_CAPITALS else value
+
+
 def _check_values(member: str, settings: dict[str, Any]) -> None:
     """Refuse values that are not among those of the API model; boto3 lets them pass."""
     structure: Any = wire.model("dms").shape_for(member)
     for name, shape in structure.members.items():
-        allowed = getattr(shape, "enum", None)
+        allowed = [_spelt(name, each) for each in getattr(shape, "enum", None) or ()]
         if name in settings and allowed and settings[name] not in allowed:
             raise invalid(
                 f"{name} of {member} is one of {', '.join(allowed)}, not {settings[name]}"

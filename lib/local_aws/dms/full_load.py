@@ -184,7 +184,7 @@ def _result(writing: Future[None], length: int) -> int:
 
 
 def _parquet_options(settings: dict[str, Any]) -> dict[str, Any]:
-    compressed = settings.get("CompressionType") == "gzip"
+    compressed = settings.get("CompressionType") == "GZIP"
     return {
         "version": "2.6" if settings.get("ParquetVersion") == "parquet-2-0" else "1.0",
         "compression": "gzip" if compressed else "none",
@@ -276,7 +276,7 @@ def _write_csv(
     """
     target = _CsvFiles(
         folder,
-        compressed=settings.get("CompressionType") == "gzip",
+        compressed=settings.get("CompressionType") == "GZIP",
         largest_bytes=int(settings.get("MaxFileSize") or 1_048_576) * 1024,
     )
     expressions = [f"{_csv(each)} as {quote(each.name)}" for each in rows.fields]
