@@ -283,6 +283,7 @@ def test_a_route_table_takes_the_routes_its_virtual_private_gateway_learns(direc
 def test_the_private_dns_of_an_endpoint_can_be_turned_off_and_a_deleted_endpoint_is_gone(aws):
     ec2 = aws("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.73.0.0/16")["Vpc"]["VpcId"]
+    ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.73.0.0/24")["Subnet"]["SubnetId"]
     made = {
         "VpcId": vpc,

@@ -65,6 +65,7 @@ def network(cidr):
     """A VPC that somebody else made: its id and its subnets' by zone."""
     client = boto3.client("ec2")
     made = client.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+    client.modify_vpc_attribute(VpcId=made, EnableDnsHostnames={"Value": True})
     first, second = cidr.replace("0.0/16", "0.0/24"), cidr.replace("0.0/16", "1.0/24")
     zones = {"a": (first, "eu-west-1a"), "b": (second, "eu-west-1b")}
     subnets = {

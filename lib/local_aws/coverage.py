@@ -66,7 +66,11 @@ as VARCHAR, as through the Data API.
 
 def coverage() -> str:
     """The page as text."""
-    sections = [_section(name, entry) for name, entry in sorted(SERVICES.items()) if entry.ours]
+    sections = [
+        _section(name, entry)
+        for name, entry in sorted(SERVICES.items())
+        if entry.ours and not entry.moto
+    ]
     parts = [HEAD, *sections, "## Answered by moto as a whole\n"]
     rest = sorted(name for name, entry in SERVICES.items() if entry.moto)
     parts.append(

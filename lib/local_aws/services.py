@@ -18,6 +18,7 @@ from local_aws.budgets import Budgets
 from local_aws.cloudtrail.service import CloudTrail
 from local_aws.directconnect.service import DirectConnect
 from local_aws.dms.service import Dms
+from local_aws.ec2.service import Ec2
 from local_aws.glue import filtered_catalog
 from local_aws.glue.service import Glue
 from local_aws.iam.service import Iam
@@ -77,7 +78,7 @@ SERVICES: dict[str, Entry] = {
     "cloudwatch": Entry(moto=True),
     "directconnect": Entry(DirectConnect, _all("CreateLag DeleteLag DescribeLags UpdateLag")),
     "dms": Entry(Dms),
-    "ec2": Entry(moto=True),
+    "ec2": Entry(Ec2, moto=True),
     "events": Entry(moto=True),
     "glue": Entry(
         Glue,
@@ -116,6 +117,7 @@ SERVICES: dict[str, Entry] = {
         },
     ),
     "resourcegroupstaggingapi": Entry(moto=True),
+    "route53": Entry(moto=True),
     "route53resolver": Entry(
         Route53Resolver,
         _all(
