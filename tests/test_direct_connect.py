@@ -234,6 +234,8 @@ def test_a_virtual_private_gateway_is_associated_when_it_is_attached_and_announc
     )
     vpc = ec2.create_vpc(CidrBlock="10.71.0.0/16")["Vpc"]["VpcId"]
     ec2.attach_vpn_gateway(VpcId=vpc, VpnGatewayId=made)
+    found = lambda: ec2.describe_vpn_gateways(VpnGatewayIds=[made])["VpnGateways"][0]  # noqa: E731
+    settled(lambda: found()["VpcAttachments"][0], "State", "attaching")
     association = direct_connect.create_direct_connect_gateway_association(**ends)[
         "directConnectGatewayAssociation"
     ]

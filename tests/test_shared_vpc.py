@@ -109,3 +109,15 @@ def test_a_virtual_private_gateway_that_is_attaching_is_no_target_of_a_route():
     states = client.describe_vpn_gateways(VpnGatewayIds=[gateway])["VpnGateways"][0]
     assert [each["State"] for each in states["VpcAttachments"]] == ["attached"]
     assert calls(vpc.routes(place, OFFICE, "", gateway)) == []
+
+
+def test_a_gateway_that_an_earlier_run_left_attaching_is_waited_for():
+    client = boto3.client("ec2")
+    gateway = client.create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
+    place = ec2.Network(foundation.names("leftvgw"))
+    ensure(vpc.network(place, "10.83.0.0/16", OFFICE), apply=True)
+    with settings.settling(3):
+        client.attach_vpn_gateway(VpcId=place.vpc(), VpnGatewayId=gateway)
+    wanted = vpc.routes(place, OFFICE, "", gateway)
+    ensure(wanted, apply=True)
+    assert calls(wanted) == []

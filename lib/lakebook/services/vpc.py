@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
-from lakebook.ensure import Call, Resource, resource
+from lakebook.ensure import Call, Resource, resource, wait
 from lakebook.errors import LakebookError
 from lakebook.services import ec2
 from lakebook.services.network_acl import network_acl
@@ -238,18 +238,19 @@ def virtual_private_gateway(gateway_id: str, in_network: Network) -> Iterator[Ca
     """
     client, vpc_id = aws.client("ec2"), in_network.vpc()
     found = client.describe_vpn_gateways(VpnGatewayIds=[gateway_id])["VpnGateways"][0]
-    held = [
-        each["VpcId"]
-        for each in found["VpcAttachments"]
-        if each["State"] in ("attaching", "attached")
-    ]
-    if held and held != [vpc_id]:
+    held = {each["VpcId"]: each["State"] for each in found["VpcAttachments"]}
+    held = {vpc: state for vpc, state in held.items() if state in ("attaching", "attached")}
+    if other := next((each for each in held if each != vpc_id), ""):
         raise LakebookError(
-            f"The virtual private gateway {gateway_id} is attached to {held[0]}; name another one,"
+            f"The virtual private gateway {gateway_id} is attached to {other}; name another one,"
             " or that VPC as vpc_id."
         )
-    if not held:
-        yield Call(client.attach_vpn_gateway, {"VpcId": vpc_id, "VpnGatewayId": gateway_id})
+    until = partial(_awaits_gateway, gateway_id, vpc_id)  # before, no route may lead to it
+    if held:
+        wait("ec2:AttachVpnGateway", lambda: until({}))  # an earlier run began it
+    else:
+        arguments = {"VpcId": vpc_id, "VpnGatewayId": gateway_id}
+        yield Call(client.attach_vpn_gateway, arguments, until=until)
 
 
 def _parts(cidr: str, on_premises_cidr: str) -> list[Any]:
@@ -316,6 +317,12 @@ def _associations(client: Any, table_id: str, in_network: Network) -> Iterator[C
 def _awaits_vpc(name: str, _answer: dict[str, Any]) -> str | None:
     found = ec2.described("Vpcs", name)
     return None if found and found[0]["State"] == "available" else "pending"
+
+
+def _awaits_gateway(gateway_id: str, vpc_id: str, _answer: dict[str, Any]) -> str | None:
+    found = aws.client("ec2").describe_vpn_gateways(VpnGatewayIds=[gateway_id])["VpnGateways"][0]
+    states = [each["State"] for each in found["VpcAttachments"] if each["VpcId"] == vpc_id]
+    return None if "attached" in states else ", ".join(states) or "not attached"
 
 
 def _attachment(transit_gateway_id: str, in_network: Network) -> str | None:
