@@ -12,6 +12,8 @@ from lakebook.errors import LakebookError
 if TYPE_CHECKING:
     from lakebook.names import Names
 
+AMAZON_DNS = "AmazonProvidedDNS"
+
 
 @dataclass(frozen=True)
 class Network:
@@ -52,21 +54,86 @@ class Network:
         found = [str(each["SubnetId"]) for each in self.subnets()]
         return found or [f"<the private subnets of {self.names.resource('vpc')}>"]
 
+    @property
+    def of_others(self) -> bool:
+        """Whether the VPC is somebody else's, in which we are guests."""
+        return bool(self.vpc_id or self.subnet_ids)
+
+    def ranges(self) -> list[str]:
+        """The IPv4 ranges of the VPC; none while there is none."""
+        return [
+            each["CidrBlock"]
+            for vpc in self._described()
+            for each in vpc["CidrBlockAssociationSet"]
+            if each["CidrBlockState"]["State"] == "associated"
+        ]
+
+    def dns_servers(self) -> list[str]:
+        """The IPv4 addresses of the name servers that the VPC's DHCP options name; none where
+        Amazon's own answers.
+        """
+        ids = [vpc.get("DhcpOptionsId") or "default" for vpc in self._described()]
+        if ids in ([], ["default"]):
+            return []
+        found = aws.client("ec2").describe_dhcp_options(DhcpOptionsIds=ids)["DhcpOptions"]
+        servers = [
+            value["Value"]
+            for option in found
+            for each in option["DhcpConfigurations"]
+            if each["Key"] == "domain-name-servers"
+            for value in each["Values"]
+        ]
+        return [each for each in servers if each != AMAZON_DNS and ":" not in each]
+
+    def hosted_zones(self) -> list[str]:
+        """The domains of which private hosted zones tell the VPC's resolver, as a hub shares them;
+        none while there is no VPC.
+        """
+        region: Any = self.names.region
+        route53 = aws.client("route53")
+        found: list[str] = []
+        for vpc in self._described():
+            asked: dict[str, Any] = {"VPCId": vpc["VpcId"], "VPCRegion": region}
+            while asked:
+                page = route53.list_hosted_zones_by_vpc(**asked)
+                found += [each["Name"].rstrip(".") for each in page["HostedZoneSummaries"]]
+                asked = {**asked, "NextToken": page["NextToken"]} if page.get("NextToken") else {}
+        return found
+
     def route_tables(self) -> list[str]:
         """The ids of the tables that route for the subnets, sorted; the VPC's main table where a
         subnet has none of its own.
         """
         ids = [each["SubnetId"] for each in self.subnets()]
+        routing = self._routing() if ids else {}
+        return sorted({routing[each] for each in ids})
+
+    def shared_tables(self) -> list[str]:
+        """Those of `route_tables` that route for subnets, too, which are not ours; sorted."""
+        ids = {each["SubnetId"] for each in self.subnets()} if self.of_others else set()
+        routing = self._routing() if ids else {}
+        others = {table for each, table in routing.items() if each not in ids}
+        return sorted({routing[each] for each in ids} & others)
+
+    def _routing(self) -> dict[str, str]:
+        """The table that routes for each subnet of the VPC."""
+        client = aws.client("ec2")
         filters: list[Any] = [{"Name": "vpc-id", "Values": [self.vpc()]}]
-        tables = (
-            aws.client("ec2").describe_route_tables(Filters=filters)["RouteTables"] if ids else []
-        )
+        tables = client.describe_route_tables(Filters=filters)["RouteTables"]
         pairs = [
             (table["RouteTableId"], each) for table in tables for each in table["Associations"]
         ]
         explicit = {each.get("SubnetId"): table for table, each in pairs}
-        main = [table for table, each in pairs if each.get("Main")]
-        return sorted({explicit.get(each, *main[:1]) if main else explicit[each] for each in ids})
+        main = next((table for table, each in pairs if each.get("Main")), "")
+        subnets = client.describe_subnets(Filters=filters)["Subnets"]
+        return {each["SubnetId"]: explicit.get(each["SubnetId"], main) for each in subnets}
+
+    def _described(self) -> list[dict[str, Any]]:
+        """The VPC, or nothing while there is none."""
+        vpc_id = self.vpc()
+        if vpc_id.startswith("<"):
+            return []
+        return [dict(each) for each in aws.client("ec2").describe_vpcs(VpcIds=[vpc_id])["Vpcs"]]
 
     def _named(self) -> list[dict[str, Any]]:
         found = current(

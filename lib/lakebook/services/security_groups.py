@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 
     from lakebook.services.ec2 import Network
 
-HTTPS = 443
+HTTPS, DNS = 443, 53
+ANYWHERE = "0.0.0.0/0"
 PHASES = ("dms", "glue", "redshift", "sagemaker")
 
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """TCP ports from or to a peer: a range of addresses, the name of a group of ours, or `s3` for
-    the gateway endpoint's.
+    """Ports from or to a peer: a range of addresses, the name of a group of ours, or `s3` for the
+    gateway endpoint's.
     """
 
     direction: str  # "in" or "out"
     peer: str
     first_port: int
     last_port: int
+    protocol: str = "tcp"
 
     def permission(self) -> dict[str, Any]:
         """The rule as EC2 takes it, with the peer's id."""
-        ports = {"IpProtocol": "tcp", "FromPort": self.first_port, "ToPort": self.last_port}
+        ports = {"IpProtocol": self.protocol, "FromPort": self.first_port, "ToPort": self.last_port}
         if "/" in self.peer:
             return {**ports, "IpRanges": [{"CidrIp": self.peer}]}
         if self.peer == "s3":
@@ -42,10 +44,23 @@ class Rule:
 
 
 def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Resource]:
-    """All groups first, as their rules speak of one another, then the rules of each."""
+    """All groups first, as their rules speak of one another, then the rules of each.
+
+    In a VPC of others its routes decide by which way AWS is reached (their endpoints, a hub's, a
+    NAT gateway), so that our groups let out 443 to wherever these lead; and our endpoints answer
+    to everybody in it, as their names lead there for all of them.
+    """
     names = network.names
     endpoints = names.resource("endpoints")
-    out = [Rule("out", endpoints, HTTPS, HTTPS), Rule("out", "s3", HTTPS, HTTPS)]
+    ways = [ANYWHERE] if network.of_others else [endpoints, "s3"]
+    out = [Rule("out", each, HTTPS, HTTPS) for each in ways]
+    # security groups do not filter Amazon's resolver, but every other name server
+    # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html
+    out += [
+        Rule("out", f"{server}/32", DNS, DNS, protocol)
+        for server in network.dns_servers()
+        for protocol in ("tcp", "udp")
+    ]
     every = {names.resource(each): list(out) for each in PHASES}
     if on_premises_cidr:
         every[names.resource("dms")].append(Rule("out", on_premises_cidr, source_port, source_port))
@@ -54,7 +69,8 @@ def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Re
         every[names.resource(each)] += [
             Rule(way, names.resource(each), 0, 65535) for way in ("in", "out")
         ]
-    every[endpoints] = [Rule("in", names.resource(each), HTTPS, HTTPS) for each in PHASES]
+    callers = network.ranges() if network.of_others else [names.resource(e) for e in PHASES]
+    every[endpoints] = [Rule("in", each, HTTPS, HTTPS) for each in callers]
     return [
         *(security_group(each, network) for each in every),
         *(rules_of(each, wanted) for each, wanted in every.items()),

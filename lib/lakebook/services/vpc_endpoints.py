@@ -27,6 +27,8 @@ ALIVE = (
     "Available",
     "Partial",
 )
+# what an endpoint has to whose creation no policy is given
+FULL_ACCESS = policies.document({"Principal": "*", "Action": "*", "Resource": "*"})
 
 
 def endpoints(network: Network, services: list[str]) -> list[Resource]:
@@ -47,10 +49,15 @@ def endpoints(network: Network, services: list[str]) -> list[Resource]:
 
 @resource
 def gateway_endpoint(service_name: str, network: Network) -> Iterator[Call]:
-    """A route to S3 in the subnets' route tables, for buckets of this account alone."""
-    client, actual = aws.client("ec2"), endpoint(service_name, network, "Gateway")
-    policy, tables = gateway_policy(network.names.account), network.route_tables()
-    if actual is None:
+    """A route to S3 in the subnets' route tables, for buckets of this account alone.
+
+    In a VPC of others: not in a table that routes for their subnets, too, or has a route to S3
+    already; with AWS's own policy, under which everything is reached that was reached before.
+    """
+    client = aws.client("ec2")
+    actual = next((each for each in _gateways(service_name, network) if _ours(each, network)), None)
+    policy, tables = _gateway_policy(network), unserved(service_name, network)
+    if actual is None and (tables or not network.subnets()):
         tags = ec2.tag_specifications(
             "vpc-endpoint", network.names.resource("s3"), network.names.tags
         )
@@ -67,7 +74,7 @@ def gateway_endpoint(service_name: str, network: Network) -> Iterator[Call]:
             arguments,
             until=partial(_awaits, service_name, network, "Gateway"),
         )
-    elif iam.is_ours(actual.get("Tags", []), network.names.tags):
+    elif actual:
         changes = _changes(
             actual, policy, {"RouteTableIds": (set(actual["RouteTableIds"]), set(tables))}
         )
@@ -77,18 +84,30 @@ def gateway_endpoint(service_name: str, network: Network) -> Iterator[Call]:
             )
 
 
+def unserved(service_name: str, network: Network) -> list[str]:
+    """The route tables of the subnets that our gateway endpoint is to be in, sorted: they are ours
+    alone, and no endpoint of somebody else is in them.
+    """
+    theirs = [each for each in _gateways(service_name, network) if not _ours(each, network)]
+    served = {table for each in theirs for table in each["RouteTableIds"]}
+    return sorted(set(network.route_tables()) - served - set(network.shared_tables()))
+
+
 @resource
 def interface_endpoint(service_name: str, network: Network) -> Iterator[Call]:
     """A private address of a service in every subnet, under its usual name, for callers of this
-    account and our groups alone.
+    account and our groups alone; in a VPC of others for all of it.
+
+    Raises LakebookError where a private hosted zone has that name already.
     """
     client, actual = aws.client("ec2"), endpoint(service_name, network, "Interface")
-    policy = interface_policy(network.names.account)
+    policy = FULL_ACCESS if network.of_others else interface_policy(network.names.account)
     group, subnets = (
         ec2.security_group_ids(network.names, "endpoints"),
-        _offered_subnets(service_name, network),
+        _offered_subnets(service_name, network, (actual or {}).get("SubnetIds", [])),
     )
     if actual is None:
+        _check_free(service_name, network)
         name = network.names.resource(service_name.rpartition(".")[2])
         tags = ec2.tag_specifications("vpc-endpoint", name, network.names.tags)
         arguments = {
@@ -106,7 +125,7 @@ def interface_endpoint(service_name: str, network: Network) -> Iterator[Call]:
             arguments,
             until=partial(_awaits, service_name, network, "Interface"),
         )
-    elif iam.is_ours(actual.get("Tags", []), network.names.tags):
+    elif _ours(actual, network):
         sets = {
             "SubnetIds": (set(actual["SubnetIds"]), set(subnets)),
             "SecurityGroupIds": ({each["GroupId"] for each in actual["Groups"]}, set(group)),
@@ -124,33 +143,36 @@ def endpoint(service_name: str, network: Network, kind: str) -> dict[str, Any] |
     """The endpoint of the VPC for a service, as EC2 describes it, or None; one that is going does
     not count.
     """
-    filters: list[Any] = [
-        {"Name": "vpc-id", "Values": [network.vpc()]},
-        {"Name": "service-name", "Values": [service_name]},
-    ]
-    found = aws.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
-    return next(
-        (
-            dict(each)
-            for each in found
-            if each["State"] in ALIVE and each["VpcEndpointType"] == kind
-        ),
-        None,
-    )
+    found = _found(service_name, network)
+    return next((each for each in found if each["VpcEndpointType"] == kind), None)
 
 
 def unavailable(network: Network, services: list[str]) -> list[str]:
-    """The services without an endpoint that is available, S3 among them."""
-    wanted = {f"com.amazonaws.{network.names.region}.{each}": "Interface" for each in services}
-    wanted = {f"com.amazonaws.{network.names.region}.s3": "Gateway", **wanted}
+    """The services without an endpoint that is available, S3 among them where it is ours to
+    make.
+    """
+    region = network.names.region
     found = {
-        name: endpoint(name, network, kind) or {"State": "absent"} for name, kind in wanted.items()
+        name: endpoint(name, network, "Interface") or {"State": "absent"}
+        for name in (f"com.amazonaws.{region}.{each}" for each in services)
     }
+    s3 = f"com.amazonaws.{region}.s3"
+    if unserved(s3, network):
+        ours = [each for each in _gateways(s3, network) if _ours(each, network)]
+        found[s3] = ours[0] if ours else {"State": "absent"}
     return [
         f"{name}: {each['State']}"
         for name, each in found.items()
         if each["State"].lower() != "available"
     ]
+
+
+def host_name(service_name: str) -> str:
+    """The usual name of a service, to which its endpoint answers: `kms.eu-west-1.amazonaws.com` of
+    `com.amazonaws.eu-west-1.kms`.
+    """
+    region, service = service_name.removeprefix("com.amazonaws.").split(".", 1)
+    return f"{'.'.join(reversed(service.split('.')))}.{region}.amazonaws.com"
 
 
 def gateway_policy(account: str) -> dict[str, Any]:
@@ -179,6 +201,32 @@ def interface_policy(account: str) -> dict[str, Any]:
     )
 
 
+def _gateway_policy(network: Network) -> dict[str, Any]:
+    return FULL_ACCESS if network.subnet_ids else gateway_policy(network.names.account)
+
+
+def _ours(actual: dict[str, Any], network: Network) -> bool:
+    return iam.is_ours(actual.get("Tags", []), network.names.tags)
+
+
+def _gateways(service_name: str, network: Network) -> list[dict[str, Any]]:
+    """The gateway endpoints of the VPC for a service: a route table takes one of them."""
+    return [each for each in _found(service_name, network) if each["VpcEndpointType"] == "Gateway"]
+
+
+def _check_free(service_name: str, network: Network) -> None:
+    """Private names are a hosted zone of their own, and a VPC has one of a name.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/interface-endpoints.html
+    """
+    name = host_name(service_name)
+    if network.of_others and name in network.hosted_zones():
+        raise LakebookError(
+            f"A private hosted zone of {network.vpc()} answers for {name} already, as a hub shares"
+            f" it: take {service_name.split('.', 3)[3]} out of interface_endpoints."
+        )
+
+
 def _changes(
     actual: dict[str, Any], policy: dict[str, Any], sets: dict[str, tuple[set[str], set[str]]]
 ) -> dict[str, Any]:
@@ -201,15 +249,26 @@ def _check_offered(service_names: list[str]) -> None:
             )
 
 
-def _offered_subnets(service_name: str, network: Network) -> list[str]:
-    """The subnets in Availability Zones where the service has endpoints."""
+def _offered_subnets(service_name: str, network: Network, used: list[str]) -> list[str]:
+    """A subnet in each Availability Zone where the service has endpoints: one of those `used`
+    before another.
+    """
     found = aws.client("ec2").describe_vpc_endpoint_services(ServiceNames=[service_name])[
         "ServiceDetails"
     ]
     zones = {zone for each in found for zone in each["AvailabilityZones"]}
-    return sorted(
-        each["SubnetId"] for each in network.subnets() if each["AvailabilityZone"] in zones
-    )
+    subnets = sorted(network.subnets(), key=lambda e: (e["SubnetId"] in used, e["SubnetId"]))
+    chosen = {each["AvailabilityZone"]: each["SubnetId"] for each in subnets}
+    return sorted(subnet for zone, subnet in chosen.items() if zone in zones)
+
+
+def _found(service_name: str, network: Network) -> list[dict[str, Any]]:
+    filters: list[Any] = [
+        {"Name": "vpc-id", "Values": [network.vpc()]},
+        {"Name": "service-name", "Values": [service_name]},
+    ]
+    found = aws.client("ec2").describe_vpc_endpoints(Filters=filters)["VpcEndpoints"]
+    return [dict(each) for each in found if each["State"] in ALIVE]
 
 
 def _awaits(service_name: str, network: Network, kind: str, _answer: dict[str, Any]) -> str | None:
