@@ -9,8 +9,11 @@ import foundation
 import pytest
 from botocore.exceptions import ClientError
 
-from lakebook import LakebookError, calls, ensure
+from lakebook import LakebookError, calls, diagnosis, ensure
 from lakebook import foundation as lakebook_foundation
+from lakebook.diagnosis import vpc as vpc_hops
+from lakebook.diagnosis.answers import Broken, Untold
+from lakebook.diagnosis.hops import look
 from lakebook.diagnosis.line import covers
 from lakebook.services import ec2, security_groups, vpc, vpc_endpoints
 from local_aws import settings
@@ -18,7 +21,7 @@ from local_aws import settings
 pytestmark = pytest.mark.usefixtures("stand_in")
 NAMES = foundation.names("guest")
 SERVICE = "com.amazonaws.eu-west-1"
-OFFICE = "10.20.0.0/16"
+OFFICE, SECRET = "10.20.0.0/16", "acme-guest-source"
 
 
 class Theirs:
@@ -65,6 +68,10 @@ class Theirs:
                 DestinationCidrBlock="0.0.0.0/0",
                 GatewayId=gateway,
             )
+
+    def route(self, cidr, **target):
+        """A route of the subnets that are lent to us."""
+        self.client.create_route(RouteTableId=self.table, DestinationCidrBlock=cidr, **target)
 
     def name_servers(self, *addresses):
         """DHCP options that name servers of their own."""
@@ -314,3 +321,112 @@ def test_our_groups_let_out_to_wherever_their_routes_and_name_servers_are():
         ("tcp", 5432, OFFICE),
         *((proto, 53, f"10.20.{n}.53/32") for n in (0, 1) for proto in ("tcp", "udp")),
     }
+
+
+# --- what the diagnosis says of it
+# --------------------------------------------------------------------------------------------------
+
+
+def path(theirs, names=NAMES, **settings):
+    return diagnosis.Path(theirs.network(names), SECRET, OFFICE, **settings)
+
+
+@pytest.fixture(scope="module")
+def secret(stand_in):
+    content = {"username": "u", "password": "p", "host": "db.office.example", "port": 5432}
+    boto3.client("secretsmanager").create_secret(Name=SECRET, SecretString=json.dumps(content))
+
+
+def test_endpoints_of_others_that_dms_does_not_call_are_none_of_our_business(secret):
+    theirs, names = Theirs(91), foundation.names("foreign")
+    founded(theirs.network(names), ["secretsmanager", "kms", "logs"])
+    closed = theirs.group("closed")
+    vendor = "com.amazonaws.vpce.eu-west-1.vpce-svc-0123456789abcdef0"
+    for service in (vendor, f"{SERVICE}.s3", f"{SERVICE}.sqs"):
+        theirs.endpoint(
+            service, SubnetIds=theirs.lent[:1], SecurityGroupIds=[closed], PrivateDnsEnabled=False
+        )
+    seen = path(theirs, names)
+    assert vpc_hops.private_names(seen) == "private DNS on for 3 interface endpoints"
+    assert closed not in vpc_hops.endpoint_groups(seen)
+    assert "s3 available, secretsmanager available" in vpc_hops.endpoints(seen)
+
+
+def test_what_is_wrong_with_an_endpoint_of_theirs_is_for_its_owner_to_mend(secret):
+    theirs, names = Theirs(92), foundation.names("owner")
+    closed = theirs.group("theirs")
+    theirs.endpoint(f"{SERVICE}.kms", SubnetIds=theirs.lent[:1], SecurityGroupIds=[closed])
+    founded(theirs.network(names), ["secretsmanager", "logs", "kms"])
+    with pytest.raises(Broken, match=f"{closed}: port 443 is closed for kms") as broken:
+        vpc_hops.endpoint_groups(path(theirs, names))
+    assert (broken.value.mended_by, "ask its owner" in broken.value.action) == ("", True)
+
+
+def test_a_way_that_nobody_makes_stops_phase_one_with_both_remedies(secret):
+    theirs, names = Theirs(93), foundation.names("nobody")
+    with pytest.raises(Broken) as broken:
+        vpc_hops.endpoints(path(theirs, names, interface_endpoints=["kms"]))
+    assert broken.value.mended_by == ""
+    assert "Add secretsmanager, logs to interface_endpoints" in broken.value.action
+    services = ["kms", "secretsmanager", "logs"]
+    with pytest.raises(Broken) as broken:
+        vpc_hops.endpoints(path(theirs, names, interface_endpoints=services))
+    assert broken.value.mended_by == "02"
+    theirs.client.associate_route_table(RouteTableId=theirs.table, SubnetId=theirs.kept)
+    with pytest.raises(Broken, match="s3 missing") as broken:
+        vpc_hops.endpoints(path(theirs, names, interface_endpoints=services))
+    assert broken.value.mended_by == ""
+
+
+def test_a_landing_zone_with_central_egress_and_a_hubs_names_carries(secret):
+    theirs = Theirs(94)
+    for each in ("s3", "secretsmanager", "kms", "logs"):
+        theirs.zone(f"{each}.eu-west-1.amazonaws.com")
+    theirs.zone("office.example")
+    seen = path(theirs)
+    assert vpc_hops.endpoints(seen).count("by a private hosted zone") == 4
+    assert "by the private hosted zone office.example" in vpc_hops.on_premises_names(seen)
+    egress = Theirs(95)
+    gateway = egress.client.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+    egress.route("0.0.0.0/0", TransitGatewayId=gateway)
+    assert f"public routes by {gateway}" in vpc_hops.endpoints(path(egress))
+    with pytest.raises(Untold, match="DMS's connection test will tell"):
+        vpc_hops.on_premises_names(path(egress))
+
+
+def test_a_name_that_aws_shows_no_way_to_resolve_stops_nothing(secret):
+    hop = look("on-premises DNS", "VPC", vpc_hops.on_premises_names, path(Theirs(96)))
+    assert hop.verdict == "not checked"
+    assert diagnosis.first_broken([hop], "03") is None
+
+
+def test_routes_in_halves_and_by_prefix_list_lead_to_the_source(secret):
+    theirs = Theirs(97)
+    gateway = theirs.client.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+    theirs.route("10.20.0.0/17", TransitGatewayId=gateway)
+    with pytest.raises(Broken, match="nowhere"):
+        vpc_hops.subnet_routes(path(theirs, gateway_id=gateway))
+    theirs.route("10.20.128.0/17", TransitGatewayId=gateway)
+    assert vpc_hops.subnet_routes(path(theirs, gateway_id=gateway)).endswith(f"-> {gateway}")
+    listed = Theirs(98)
+    prefixes = listed.client.create_managed_prefix_list(
+        PrefixListName="office",
+        MaxEntries=2,
+        AddressFamily="IPv4",
+        Entries=[{"Cidr": "10.0.0.0/8"}, {"Cidr": "172.16.0.0/12"}],
+    )["PrefixList"]["PrefixListId"]
+    listed.client.create_route(
+        RouteTableId=listed.table, DestinationPrefixListId=prefixes, TransitGatewayId=gateway
+    )
+    assert vpc_hops.subnet_routes(path(listed, gateway_id=gateway)).endswith(f"-> {gateway}")
+
+
+def test_name_servers_that_the_group_of_dms_does_not_let_out_to_are_found(secret):
+    theirs, names = Theirs(99), foundation.names("latedns")
+    place = theirs.network(names)
+    founded(place, [])
+    theirs.name_servers("10.20.0.53")
+    with pytest.raises(Broken, match=r"Allow udp 53 to 10\.20\.0\.53/32|lets out udp 53"):
+        vpc_hops.security_groups(path(theirs, names))
+    founded(place, [])
+    assert "lets out udp 53 to 10.20.0.53/32" in vpc_hops.security_groups(path(theirs, names))

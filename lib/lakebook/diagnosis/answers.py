@@ -37,6 +37,10 @@ class Broken(Exception):  # noqa: N818 - a finding more than an error
         self.seen, self.action, self.mended_by = seen, action, mended_by
 
 
+class Untold(Exception):  # noqa: N818
+    """AWS does not show whether the hop carries: why not, and what does."""
+
+
 class Absent(Exception):  # noqa: N818
     """The hop cannot be looked at: made by a later phase (its number), or not on this path."""
 

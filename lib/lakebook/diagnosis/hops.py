@@ -17,6 +17,7 @@ from lakebook.diagnosis.answers import (
     Absent,
     Broken,
     Hop,
+    Untold,
 )
 from lakebook.errors import LakebookError
 
@@ -37,6 +38,8 @@ def look(name: str, where: str, at: Callable[[Path], str], path: Path) -> Hop:
     except Absent as absent:
         verdict = NOT_YET if absent.made_by else NOT_APPLICABLE
         return Hop(name, where, verdict, absent.why, "", absent.made_by)
+    except Untold as untold:
+        return Hop(name, where, NOT_CHECKED, str(untold), "", "")
     except Broken as broken:
         return Hop(name, where, FAILED, broken.seen, broken.action, broken.mended_by)
     except LakebookError as error:

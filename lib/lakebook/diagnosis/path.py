@@ -17,6 +17,8 @@ from lakebook.services import ec2
 from lakebook.source.engines import default_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lakebook.names import Names
 
 
@@ -39,6 +41,7 @@ class Path:
     # what `lakebook bootstrap` gives the operator
     operator_policy: str = "policies/migration-operator.json"
     purpose: str = "full load"  # or "CDC": what the source must be ready for
+    _prefix_lists: dict[str, list[Any]] = field(default_factory=dict)  # by id, once asked for
 
     @property
     def names(self) -> Names:
@@ -97,31 +100,48 @@ class Path:
         used = [explicit.get(each, main) for each in self.subnet_ids]
         return list({each["RouteTableId"]: each for each in used}.values())
 
-    def route(self, table: dict[str, Any], network: str) -> dict[str, Any] | None:
-        """The route of a table that traffic to a network takes: the most specific one that holds
-        all of it.
+    def routes(self, table: dict[str, Any], network: str) -> list[dict[str, Any]]:
+        """The routes of a table that traffic to a network takes: the most specific one that holds
+        all of it, or several that hold it together; none where part of it has no route.
         """
         target = ipaddress.ip_network(network, strict=False)
         pairs = [
-            (ipaddress.ip_network(each["DestinationCidrBlock"]), each)
-            for each in table["Routes"]
-            if "DestinationCidrBlock" in each
-        ]
-        holding = [
             (span, each)
-            for span, each in pairs
-            if span.version == target.version and target.subnet_of(span)  # type: ignore[arg-type]
+            for each in table["Routes"]
+            for span in self._destinations(each)
+            if span.version == target.version
         ]
-        return max(holding, key=lambda pair: pair[0].prefixlen)[1] if holding else None
+        holding = [pair for pair in pairs if target.subnet_of(pair[0])]  # type: ignore[arg-type]
+        if holding:
+            return [max(holding, key=lambda pair: pair[0].prefixlen)[1]]
+        inside = [pair for pair in pairs if pair[0].subnet_of(target)]  # type: ignore[arg-type]
+        return [each for _, each in inside] if _joined(span for span, _ in inside) == target else []
 
     def public_route(self) -> str:
-        """The gateway by which all the subnets reach public addresses, or nothing."""
-        routes = [self.route(each, "0.0.0.0/0") for each in self.route_tables]
+        """The gateways by which all the subnets reach public addresses, or nothing; a transit
+        gateway leads to the way out that others share.
+        """
+        members = ("NatGatewayId", "TransitGatewayId", "GatewayId", "NetworkInterfaceId")
         targets = [
-            (each or {}).get("NatGatewayId") or (each or {}).get("GatewayId") or ""
-            for each in routes
+            next((route[name] for name in members if route.get(name)), "")
+            for table in self.route_tables
+            for route in self.routes(table, "0.0.0.0/0") or [{}]
         ]
         return ", ".join(sorted(set(targets))) if all(targets) else ""
+
+    def _destinations(self, route: dict[str, Any]) -> list[Any]:
+        """The networks a route is for: one, or those of a customer's prefix list."""
+        if "DestinationCidrBlock" in route:
+            return [ipaddress.ip_network(route["DestinationCidrBlock"])]
+        listed = route.get("DestinationPrefixListId", "")
+        if not listed or route.get("GatewayId", "").startswith("vpce-"):
+            return []
+        if listed not in self._prefix_lists:
+            found = described(
+                "ec2", "get_managed_prefix_list_entries", "Entries", PrefixListId=listed
+            )
+            self._prefix_lists[listed] = [ipaddress.ip_network(each["Cidr"]) for each in found]
+        return self._prefix_lists[listed]
 
     @cached_property
     def security_group_ids(self) -> list[str]:
@@ -154,21 +174,13 @@ class Path:
 
     @cached_property
     def dns_servers(self) -> list[str]:
-        """The name servers that the VPC's DHCP options name; none where there are no options."""
-        vpc = described("ec2", "describe_vpcs", "Vpcs", VpcIds=[self.vpc_id])[0]
-        identity = vpc.get("DhcpOptionsId") or "default"
-        if identity == "default":
-            return []
-        options = described(
-            "ec2", "describe_dhcp_options", "DhcpOptions", DhcpOptionsIds=[identity]
-        )
-        pairs = [each for option in options for each in option["DhcpConfigurations"]]
-        return [
-            value["Value"]
-            for each in pairs
-            if each["Key"] == "domain-name-servers"
-            for value in each["Values"]
-        ]
+        """The name servers that the VPC's DHCP options name; none where Amazon's own answers."""
+        return self.network.dns_servers()
+
+    @cached_property
+    def hosted_zones(self) -> list[str]:
+        """The domains of the VPC's private hosted zones."""
+        return self.network.hosted_zones()
 
     @cached_property
     def secret_content(self) -> dict[str, Any]:
@@ -220,6 +232,12 @@ class Path:
         if address.is_loopback:
             raise Absent(f"{address} is no address in a network")
         return f"{address}/{address.max_prefixlen}"
+
+
+def _joined(networks: Iterable[Any]) -> Any:
+    """The one network that these are together, or None."""
+    found = list(ipaddress.collapse_addresses(networks))
+    return found[0] if len(found) == 1 else None
 
 
 def dms_thing(kind: str, key: str, name: str) -> dict[str, Any] | None:

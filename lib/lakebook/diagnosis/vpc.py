@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
 from lakebook.diagnosis.acl import blocked
-from lakebook.diagnosis.answers import Absent, Broken, described
+from lakebook.diagnosis.answers import Absent, Broken, Untold, described
 from lakebook.diagnosis.line import covers
+from lakebook.services import iam, vpc_endpoints
 
 if TYPE_CHECKING:
     from lakebook.diagnosis.path import Path
@@ -42,9 +43,10 @@ def gateway_attachment(path: Path) -> str:
         states = [each["State"] for each in attachments if each["VpcId"] == path.vpc_id]
     seen = f"{path.vpc_id} on {path.gateway_id}: {', '.join(states) or 'not attached'}"
     if not {"available", "attached"} & set(states):
-        pending = "pendingAcceptance" in states
-        accept = "Have the owner of the transit gateway accept the attachment."
-        raise Broken(seen, accept if pending else MEND, "" if pending else MADE_BY)
+        if "pendingAcceptance" in states:
+            raise Broken(seen, "Have the owner of the transit gateway accept the attachment.")
+        action = f"Attach {path.vpc_id} to {path.gateway_id}."
+        raise _broken(path, seen, action, ours=not path.network.subnet_ids)
     return seen
 
 
@@ -55,52 +57,41 @@ def subnet_routes(path: Path) -> str:
     wrong: list[str] = []
     seen: list[str] = []
     for table in path.route_tables:
-        route = path.route(table, path.on_premises_cidr)
-        target = _target(route) if route else ""
-        seen.append(
-            f"{table['RouteTableId']} ->"
-            f" {target or 'nowhere'}{' (blackhole)' if _dead(route) else ''}"
-        )
-        if not route or _dead(route) or path.gateway_id not in ("", target):
+        routes = path.routes(table, path.on_premises_cidr)
+        targets = {_target(each) for each in routes}
+        dead = " (blackhole)" if any(map(_dead, routes)) else ""
+        seen.append(f"{table['RouteTableId']} -> {', '.join(sorted(targets)) or 'nowhere'}{dead}")
+        if not routes or dead or not targets <= {path.gateway_id or min(targets)}:
             wrong.append(table["RouteTableId"])
     if wrong:
         to = path.gateway_id or "the gateway towards on-premises"
-        raise Broken(
-            ", ".join(seen),
-            f"Route {path.on_premises_cidr} to {to} in {', '.join(wrong)}. {MEND}",
-            MADE_BY,
-        )
+        action = f"Route {path.on_premises_cidr} to {to} in {', '.join(wrong)}."
+        raise _broken(path, ", ".join(seen), action, ours=not path.network.subnet_ids)
     return ", ".join(seen)
 
 
 def security_groups(path: Path) -> str:
-    """Whether the security groups of DMS let it out to the source's port."""
-    port, target = path.source_port, path.source_network
+    """Whether the security groups of DMS let it out to the source's port, and to name servers that
+    are not Amazon's.
+    """
     if not path.security_group_ids:
         raise Absent("02 makes the security group of DMS", MADE_BY)
     groups = described(
         "ec2", "describe_security_groups", "SecurityGroups", GroupIds=path.security_group_ids
     )
-    allowed = [
-        span["CidrIp"]
-        for group in groups
-        for each in group["IpPermissionsEgress"]
-        if each["IpProtocol"] in ("-1", "tcp")
-        and each.get("FromPort", 0) <= port <= each.get("ToPort", 65535)
-        for span in each.get("IpRanges", [])
-    ]
-    seen = (
-        f"{', '.join(path.security_group_ids)} lets out tcp {port} to"
-        f" {', '.join(allowed) or 'nowhere'}"
-    )
-    if not covers(allowed, target):
-        raise Broken(
-            seen,
-            f"Allow tcp {port} to {target} in the outbound rules of"
-            f" {', '.join(path.security_group_ids)}. {MEND}",
-            MADE_BY,
-        )
-    return seen
+    ids, seen = ", ".join(path.security_group_ids), []
+    # those of the VPC answer, too, when DMS asks for AWS's names
+    asked = [(protocol, 53, f"{e}/32") for e in path.dns_servers for protocol in ("udp", "tcp")]
+    for protocol, port, target in [("tcp", path.source_port, path.source_network), *asked]:
+        allowed = _let_out(groups, protocol, port)
+        seen.append(f"{ids} lets out {protocol} {port} to {', '.join(allowed) or 'nowhere'}")
+        if not covers(allowed, target):
+            raise Broken(
+                seen[-1],
+                f"Allow {protocol} {port} to {target} in the outbound rules of {ids}. {MEND}",
+                MADE_BY,
+            )
+    return "; ".join(seen)
 
 
 def network_acls(path: Path) -> str:
@@ -124,7 +115,7 @@ def network_acls(path: Path) -> str:
                     f"{acl['NetworkAclId']} {words}: {reason}",
                     f"Allow {words} tcp {ports[0]}-{ports[1]} {'to' if egress else 'from'} {target}"
                     f" in {acl['NetworkAclId']}.",
-                    MADE_BY,  # in its VPC; in another one its verdict stops
+                    "" if path.network.of_others else MADE_BY,
                 )
     return (
         f"{', '.join(each['NetworkAclId'] for each in found)} let tcp {port} out and 1024-65535 in"
@@ -132,75 +123,83 @@ def network_acls(path: Path) -> str:
 
 
 def endpoints(path: Path) -> str:
-    """The endpoints by which DMS reaches S3, Secrets Manager, KMS and logs out of a private
-    subnet.
+    """The ways by which DMS reaches S3, Secrets Manager, KMS and logs out of a private subnet:
+    endpoints of the VPC, those of a hub that its private hosted zones name, or a public route.
     """
-    wanted = [f"com.amazonaws.{path.names.region}.{each}" for each in ("s3", *INTERFACE_ENDPOINTS)]
-    actual = {each["ServiceName"]: each for each in path.endpoints}
-    states = {each: actual[each]["State"] if each in actual else "missing" for each in wanted}
-    ready = [each for each in wanted if states[each] == "available" and _serves(actual[each], path)]
-    seen = ", ".join(f"{each.rpartition('.')[2]} {states[each]}" for each in wanted)
+    states, lacking = {}, []
+    for service in ("s3", *INTERFACE_ENDPOINTS):
+        found = [each for each in _of(path, service) if _serves(each, path)]
+        state = [each["State"] for each in found or _of(path, service)] or ["missing"]
+        if vpc_endpoints.host_name(_full(path, service)) in path.hosted_zones:
+            state = ["by a private hosted zone"]
+        elif "available" not in [each["State"] for each in found]:
+            lacking.append(service)
+        states[service] = state[0]
+    seen = ", ".join(f"{service} {state}" for service, state in states.items())
     if public := path.public_route():
         return f"{seen}; public routes by {public}"
-    if lacking := [each for each in wanted if each not in ready]:
-        names = ", ".join(each.rpartition(".")[2] for each in lacking)
-        raise Broken(
-            seen,
-            f"DMS does not reach {names}: the subnets have no endpoint in use for it. {MEND}",
-            MADE_BY,
-        )
+    if lacking:
+        theirs = [each for each in lacking if not _made_by_02(path, each)]
+        what = ", ".join(theirs or lacking)
+        action = f"DMS does not reach {what}: the subnets have no endpoint in use for it."
+        if theirs and theirs != ["s3"]:
+            named = ", ".join(each for each in theirs if each != "s3")
+            action += f" Add {named} to interface_endpoints, or"
+            raise Broken(seen, f"{action} have the owner of {path.vpc_id} make it.")
+        raise _broken(path, seen, action, ours=not theirs)
     return seen
 
 
 def private_names(path: Path) -> str:
-    """Whether the usual host names of AWS lead to the interface endpoints."""
-    interfaces = [each for each in path.endpoints if each["VpcEndpointType"] == "Interface"]
-    if not interfaces:
+    """Whether the usual host names of what DMS calls lead to the interface endpoints."""
+    interfaces = _interfaces(path)
+    planned = [each for each in INTERFACE_ENDPOINTS if each in path.interface_endpoints]
+    if not interfaces and not planned:
         raise Absent("there are no interface endpoints: names lead to public addresses")
     ec2: Any = aws.client("ec2")
+    ours = not path.network.of_others
     for attribute in ("enableDnsSupport", "enableDnsHostnames"):
         answer = ec2.describe_vpc_attribute(VpcId=path.vpc_id, Attribute=attribute)
         if not answer[attribute[0].upper() + attribute[1:]]["Value"]:
-            raise Broken(
-                f"{attribute} of {path.vpc_id} is off",
-                f"Turn on {attribute} of {path.vpc_id}. {MEND}",
-                MADE_BY,
-            )
-    if off := [
-        each["ServiceName"].rpartition(".")[2]
-        for each in interfaces
-        if not each["PrivateDnsEnabled"]
-    ]:
-        raise Broken(
-            f"private DNS is off for {', '.join(off)}",
-            f"Turn on private DNS of the endpoints {', '.join(off)}, or DMS calls public addresses."
-            f" {MEND}",
-            MADE_BY,
-        )
-    return f"private DNS on for {len(interfaces)} interface endpoints"
+            action = f"Turn on {attribute} of {path.vpc_id}."
+            raise _broken(path, f"{attribute} of {path.vpc_id} is off", action, ours=ours)
+    off = [
+        service
+        for service, found in interfaces.items()
+        if not any(each["PrivateDnsEnabled"] for each in found)
+        and vpc_endpoints.host_name(_full(path, service)) not in path.hosted_zones
+    ]
+    if off and not path.public_route():
+        names = ", ".join(off)
+        action = f"Turn on private DNS of the endpoints {names}, or DMS calls public addresses."
+        mine = all(_is_ours(each, path) for service in off for each in interfaces[service])
+        raise _broken(path, f"private DNS is off for {names}", action, ours=mine)
+    return f"private DNS on for {len(interfaces) - len(off)} interface endpoints"
 
 
 def endpoint_groups(path: Path) -> str:
-    """Whether the interface endpoints let DMS in at port 443."""
-    interfaces = [each for each in path.endpoints if each["VpcEndpointType"] == "Interface"]
+    """Whether the interface endpoints that DMS calls let it in at port 443."""
+    interfaces = _interfaces(path)
     if not interfaces:
         raise Absent("there are no interface endpoints")
-    ids = sorted({group["GroupId"] for each in interfaces for group in each["Groups"]})
+    ids = sorted(
+        {group["GroupId"] for found in interfaces.values() for e in found for group in e["Groups"]}
+    )
     groups = {
         e["GroupId"]: e
         for e in described("ec2", "describe_security_groups", "SecurityGroups", GroupIds=ids)
     }
     closed = [
-        each["ServiceName"].rpartition(".")[2]
-        for each in interfaces
-        if not any(_lets_in(groups[group["GroupId"]], path) for group in each["Groups"])
+        service
+        for service, found in interfaces.items()
+        if not any(_lets_in(groups[g["GroupId"]], path) for each in found for g in each["Groups"])
     ]
     if closed:
-        raise Broken(
-            f"{', '.join(ids)}: port 443 is closed for {', '.join(closed)}",
-            f"Allow tcp 443 from the subnets of DMS in {', '.join(ids)}. {MEND}",
-            MADE_BY,
-        )
+        theirs = sorted({g["GroupId"] for e in closed for i in interfaces[e] for g in i["Groups"]})
+        seen = f"{', '.join(theirs)}: port 443 is closed for {', '.join(closed)}"
+        action = f"Allow tcp 443 from the subnets of DMS in {', '.join(theirs)}."
+        mine = all(_is_ours(each, path) for service in closed for each in interfaces[service])
+        raise _broken(path, seen, action, ours=mine)
     return f"{', '.join(ids)} let tcp 443 in"
 
 
@@ -214,7 +213,7 @@ def on_premises_names(path: Path) -> str:
         raise Absent(f"the secret names an address, {path.source_host}, and no host name")
     if path.source_host.endswith(".amazonaws.com"):
         return f"{path.source_host} is AWS's own name"
-    if path.dns_servers and path.dns_servers != ["AmazonProvidedDNS"]:
+    if path.dns_servers:
         return f"{path.source_host} is asked of {', '.join(path.dns_servers)}"
     filters = _filters(("VPCId", path.vpc_id))
     associated = described(
@@ -232,13 +231,56 @@ def on_premises_names(path: Path) -> str:
         for each in associated
         if each["ResolverRuleId"] in rules
     ]
-    if not any(f".{path.source_host}".endswith(f".{each}") for each in domains):
-        raise Broken(
-            f"rules of {path.vpc_id} for {', '.join(domains) or 'no domain'}",
-            f"Nothing in {path.vpc_id} resolves {path.source_host}: share a Route 53 Resolver rule"
-            " for its domain, or give the secret an address.",
+    if not any(_within(path.source_host, each) for each in (*domains, *path.hosted_zones)):
+        # a name of the public DNS may lead to a private address, and a Route 53 Profile may bring
+        # rules and zones that are not the VPC's own
+        raise Untold(
+            f"no Resolver rule or private hosted zone of {path.vpc_id} is for {path.source_host}:"
+            " DMS's connection test will tell whether it is resolved"
         )
-    return f"{path.source_host} by the rule for {', '.join(domains)}"
+    rules = [each for each in domains if _within(path.source_host, each)]
+    zones = [each for each in path.hosted_zones if _within(path.source_host, each)]
+    what = f"the rule for {rules[0]}" if rules else f"the private hosted zone {zones[0]}"
+    return f"{path.source_host} by {what}"
+
+
+def _within(host: str, domain: str) -> bool:
+    return f".{host}".endswith(f".{domain}")
+
+
+def _full(path: Path, service: str) -> str:
+    return f"com.amazonaws.{path.names.region}.{service}"
+
+
+def _of(path: Path, service: str) -> list[dict[str, Any]]:
+    """The VPC's endpoints of a service that DMS calls."""
+    return [each for each in path.endpoints if each["ServiceName"] == _full(path, service)]
+
+
+def _interfaces(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The interface endpoints of the VPC that DMS calls, by service; others are none of our
+    business.
+    """
+    found = {
+        service: [e for e in _of(path, service) if e["VpcEndpointType"] == "Interface"]
+        for service in INTERFACE_ENDPOINTS
+    }
+    return {service: each for service, each in found.items() if each}
+
+
+def _is_ours(endpoint: dict[str, Any], path: Path) -> bool:
+    return iam.is_ours(endpoint.get("Tags", []), path.names.tags)
+
+
+def _made_by_02(path: Path, service: str) -> bool:
+    """Whether 02 makes or mends the way to a service."""
+    network = path.network
+    if not network.of_others:
+        return True
+    if service == "s3":
+        return not network.subnet_ids or not network.shared_tables()
+    named = service in path.interface_endpoints
+    return named and all(_is_ours(each, path) for each in _of(path, service))
 
 
 def _serves(endpoint: dict[str, Any], path: Path) -> bool:
@@ -248,6 +290,18 @@ def _serves(endpoint: dict[str, Any], path: Path) -> bool:
     if endpoint["VpcEndpointType"] != "Gateway":
         return True
     return {each["RouteTableId"] for each in path.route_tables} <= set(endpoint["RouteTableIds"])
+
+
+def _let_out(groups: list[dict[str, Any]], protocol: str, port: int) -> list[str]:
+    """The networks that a port is open to."""
+    return [
+        span["CidrIp"]
+        for group in groups
+        for each in group["IpPermissionsEgress"]
+        if each["IpProtocol"] in ("-1", protocol)
+        and each.get("FromPort", 0) <= port <= each.get("ToPort", 65535)
+        for span in each.get("IpRanges", [])
+    ]
 
 
 def _lets_in(group: dict[str, Any], path: Path) -> bool:
@@ -276,8 +330,15 @@ def _target(route: dict[str, Any]) -> str:
     return next((route[each] for each in members if route.get(each)), "")
 
 
-def _dead(route: dict[str, Any] | None) -> bool:
-    return bool(route and route["State"] != "active")
+def _dead(route: dict[str, Any]) -> bool:
+    return bool(route["State"] != "active")
+
+
+def _broken(path: Path, seen: str, action: str, *, ours: bool) -> Broken:
+    """What 02 mends where it is `ours`, and else nobody but the VPC's owner."""
+    if ours:
+        return Broken(seen, f"{action} {MEND}", MADE_BY)
+    return Broken(seen, f"{action} {path.vpc_id} is not ours: ask its owner.")
 
 
 def _filters(*pairs: tuple[str, ...]) -> list[dict[str, Any]]:
