@@ -430,3 +430,24 @@ def test_name_servers_that_the_group_of_dms_does_not_let_out_to_are_found(secret
         vpc_hops.security_groups(path(theirs, names))
     founded(place, [])
     assert "lets out udp 53 to 10.20.0.53/32" in vpc_hops.security_groups(path(theirs, names))
+
+
+def test_what_others_will_notice_is_said_before_anything_is_made(secret):
+    theirs, names = Theirs(78), foundation.names("noticed")
+    theirs.endpoint(f"{SERVICE}.kms")
+    seen = path(theirs, names, interface_endpoints=["kms", "sts"])
+    lines = {each["adds"]: each["others notice"] for each in diagnosis.noticed(seen)}
+    assert "role dms-vpc-role" in lines
+    assert "sts.eu-west-1.amazonaws.com leads" in lines["interface endpoint sts"]
+    assert "let in 10.78.0.0/16 alone" in lines["interface endpoint sts"]
+    assert "break once" in lines[f"route to S3 in {theirs.table}"]
+    assert not [each for each in lines if "kms" in each]
+    founded(theirs.network(names), ["kms", "sts"])
+    assert [each for each in diagnosis.noticed(seen) if "role" not in each["adds"]] == []
+
+
+def test_of_a_vpc_of_our_own_others_notice_nothing(secret):
+    seen = diagnosis.Path(
+        ec2.Network(foundation.names("alone")), SECRET, interface_endpoints=["kms"]
+    )
+    assert [each for each in diagnosis.noticed(seen) if "role" not in each["adds"]] == []

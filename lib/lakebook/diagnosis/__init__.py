@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakebook.diagnosis import access, line, permissions, quotas, vpc
 from lakebook.diagnosis.answers import FAILED, NOT_CHECKED, NOT_YET, OK, Hop
+from lakebook.diagnosis.guests import noticed
 from lakebook.diagnosis.hops import look
 from lakebook.diagnosis.path import Path
 from lakebook.diagnosis.picture import plot
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Hop", "Path", "diagnose", "first_broken", "overview", "plot", "require"]
+__all__ = ["Hop", "Path", "diagnose", "first_broken", "noticed", "overview", "plot", "require"]
 
 HOPS: list[tuple[str, str, Callable[[Path], str]]] = [
     ("Direct Connect connection", "line", line.connection),

@@ -55,7 +55,7 @@ def gateway_endpoint(service_name: str, network: Network) -> Iterator[Call]:
     already; with AWS's own policy, under which everything is reached that was reached before.
     """
     client = aws.client("ec2")
-    actual = next((each for each in _gateways(service_name, network) if _ours(each, network)), None)
+    actual = next((each for each in gateways(service_name, network) if _ours(each, network)), None)
     policy, tables = _gateway_policy(network), unserved(service_name, network)
     if actual is None and (tables or not network.subnets()):
         tags = ec2.tag_specifications(
@@ -88,7 +88,7 @@ def unserved(service_name: str, network: Network) -> list[str]:
     """The route tables of the subnets that our gateway endpoint is to be in, sorted: they are ours
     alone, and no endpoint of somebody else is in them.
     """
-    theirs = [each for each in _gateways(service_name, network) if not _ours(each, network)]
+    theirs = [each for each in gateways(service_name, network) if not _ours(each, network)]
     served = {table for each in theirs for table in each["RouteTableIds"]}
     return sorted(set(network.route_tables()) - served - set(network.shared_tables()))
 
@@ -158,7 +158,7 @@ def unavailable(network: Network, services: list[str]) -> list[str]:
     }
     s3 = f"com.amazonaws.{region}.s3"
     if unserved(s3, network):
-        ours = [each for each in _gateways(s3, network) if _ours(each, network)]
+        ours = [each for each in gateways(s3, network) if _ours(each, network)]
         found[s3] = ours[0] if ours else {"State": "absent"}
     return [
         f"{name}: {each['State']}"
@@ -209,7 +209,7 @@ def _ours(actual: dict[str, Any], network: Network) -> bool:
     return iam.is_ours(actual.get("Tags", []), network.names.tags)
 
 
-def _gateways(service_name: str, network: Network) -> list[dict[str, Any]]:
+def gateways(service_name: str, network: Network) -> list[dict[str, Any]]:
     """The gateway endpoints of the VPC for a service: a route table takes one of them."""
     return [each for each in _found(service_name, network) if each["VpcEndpointType"] == "Gateway"]
 
