@@ -590,7 +590,7 @@ def test_writers_wait_for_each_other(data, schema):
 def test_a_definition_is_remembered_and_shown_by_the_system_views(schema):
     run(
         f'create table {schema}."Facts" (id bigint identity(1,1) encode az64, "day" date not null,'
-        " name varchar(5) encode lzo, amount decimal(10,2) default 0, note varchar(max), raw"
+        " name varchar(5) encode lzo, amount decimal(10,2) default 0, note varchar(max), bytes"
         ' varbyte(10)) diststyle key distkey(id) compound sortkey("day", id)'
     )
     assert run(f'select "table" from svv_table_info where "schema" = \'{schema}\'') == [], (
@@ -615,7 +615,7 @@ def test_a_definition_is_remembered_and_shown_by_the_system_views(schema):
         ["name", "character varying", 5, None, "YES"],
         ["amount", "numeric", None, 10, "YES"],
         ["note", "character varying", 65535, None, "YES"],
-        ["raw", "binary varying", 10, None, "YES"],
+        ["bytes", "binary varying", 10, None, "YES"],
     ]
     shown = run(
         [
@@ -754,10 +754,22 @@ def test_tables_are_copied_renamed_altered_and_described(schema, data):
         ("comment on column {s}.t.a is 'x'", 'relation "t" does not exist'),
         ("insert into {s}.t values (1)", "does not exist"),
         ("update {s}.t set a = 1", "does not exist"),
+        ("create table {s}.t (snapshot varchar(9))", 'syntax error at or near "snapshot"'),
+        ("create table {s}.tag (a integer)", 'syntax error at or near "tag"'),
+        ("create schema system", 'syntax error at or near "system"'),
+        ("comment on table {s}.raw is 'x'", 'syntax error at or near "raw"'),
+        ("with delta as (select 1 as a) select a from delta", 'at or near "delta"'),
+        ("select 1 as a from svv_roles open", 'syntax error at or near "open"'),
     ],
 )
 def test_a_definition_that_cannot_be_is_refused(schema, sql, error):
     assert error in fails(sql.format(s=schema))
+
+
+def test_a_reserved_word_is_a_name_in_quotes_and_a_label_behind_as(schema):
+    run(f'create table {schema}."snapshot" ("tag" integer encode raw, "oid" integer default 7)')
+    run(f'insert into {schema}."snapshot" ("tag", "oid") values (1, default)')
+    assert run(f'select s.tag as open, sysdate is null from {schema}."snapshot" s') == [[1, False]]
 
 
 def test_analyze_vacuum_and_explain_are_accepted(schema):
@@ -780,12 +792,12 @@ TYPES = {
     "f": "double precision",
     "r": "real",
     "y": "boolean",
-    "raw": "varbyte(10)",
+    "bytes": "varbyte(10)",
 }
 GOOD = (
     "1::integer i, 2::bigint b, 3::smallint sm, 1.50::decimal(10,2) d, 'x' t, timestamp '2020-01-01"
     " 00:00:00.123456' ts, date '2020-01-01' dt, 1.5::double f, 2.5::float r, true y,"
-    " 'ab'::blob raw"
+    " 'ab'::blob bytes"
 )
 
 

@@ -18,7 +18,7 @@ from local_aws.engines.authorized_objects import ObjectDeniedError
 from local_aws.engines.parquet_files import Field, NotParquetError, footer
 from local_aws.errors import AccessDeniedError
 from local_aws.redshift.database import Database, definitions, keep_up, relation_exists, utc_now
-from local_aws.redshift.sql import RedshiftError
+from local_aws.redshift.sql import RedshiftError, folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def copy(session: Session, sql: str, query_id: int) -> int:
     columns = definitions(connection, schema, table)
     if found["columns"]:
         named = {each["column_name"]: each for each in columns}
-        wanted = [name.strip().strip('"').lower() for name in found["columns"].split(",")]
+        wanted = [folded(name.strip()) for name in found["columns"].split(",")]
         if absent := [name for name in wanted if name not in named]:
             raise RedshiftError(f'column "{absent[0]}" of relation "{table}" does not exist')
         columns = [named[name] for name in wanted]

@@ -16,7 +16,7 @@ from local_aws.redshift import database as redshift_database
 from local_aws.redshift import late_views, queries
 from local_aws.redshift import rights as redshift_rights
 from local_aws.redshift.database import Column, column_types, relation_exists, schema_exists
-from local_aws.redshift.sql import RedshiftError
+from local_aws.redshift.sql import RedshiftError, folded
 from local_aws.redshift.types import declared, of_duckdb
 
 if TYPE_CHECKING:
@@ -441,7 +441,7 @@ def create_schema(session: Session, text: str) -> int:
     )
     if not found:
         raise RedshiftError('syntax error at or near "SCHEMA"')
-    name = found[2].strip('"').lower()
+    name = folded(found[2])
     if schema_exists(session.connection, name):
         if found[1]:
             return 0
@@ -461,7 +461,7 @@ def comment(session: Session, text: str) -> int:
     )
     if not found:
         raise RedshiftError(f"local_aws does not do this statement: {' '.join(text.split())[:100]}")
-    parts = [part.strip('"').lower() for part in re.findall(r'"[^"]+"|\w+', found[2])]
+    parts = [folded(part) for part in re.findall(r'"[^"]+"|\w+', found[2])]
     column = parts.pop() if found[1].upper() == "COLUMN" else ""
     schema, name = (parts[0], parts[1]) if len(parts) > 1 else (session.schema, parts[0])
     if not relation_exists(session.connection, schema, name):

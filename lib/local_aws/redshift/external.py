@@ -10,7 +10,7 @@ from local_aws.engines.lake_tables import lake_table
 from local_aws.redshift import rights as redshift_rights
 from local_aws.redshift.copy import ROLE, check_role, denials, detailed, lake_as
 from local_aws.redshift.database import schema_exists
-from local_aws.redshift.sql import RedshiftError
+from local_aws.redshift.sql import RedshiftError, folded
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,7 +49,7 @@ def create_schema(session: Session, text: str) -> int:
         raise RedshiftError(f"local_aws does not do CREATE EXTERNAL SCHEMA with {rest}")
     arn, name, database = (
         check_role(session.database, role["role"] or ""),
-        found[2].strip('"').lower(),
+        folded(found[2]),
         found[3].lower(),
     )
     if schema_exists(session.connection, name):

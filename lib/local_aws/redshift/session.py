@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from local_aws.redshift.database import relation_exists, schema_exists
 from local_aws.redshift.rights import Rights
-from local_aws.redshift.sql import RedshiftError
+from local_aws.redshift.sql import RedshiftError, folded
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -84,5 +84,5 @@ class Session:
         """`"s"."t"` as (s, t), folded to lower case; the schema is the session's when it is not
         said.
         """
-        parts = [part.strip('"').lower() for part in re.findall(r'"[^"]+"|[^.\s]+', text)]
+        parts = [folded(part) for part in re.findall(r'"[^"]+"|[^.\s]+', text)]
         return (parts[-2] if len(parts) > 1 else self.schema, parts[-1])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlglot
 import sqlglot.errors
 from sqlglot import exp
+from sqlglot.dialects.redshift import Redshift
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify import qualify
@@ -49,6 +50,9 @@ FUNCTIONS = frozenset(
     substr substring sum sysdate tan textlen to_char to_date to_hex to_number to_timestamp
     translate trim trunc upper var_pop var_samp variance version""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
+# https://docs.aws.amazon.com/redshift/latest/dg/r_pg_keywords.html, which does not name `type`
+RESERVED = {each.strip() for each in Redshift.Generator.RESERVED_KEYWORDS} - {"type"}
+VALUES_THEMSELVES = {"default", "oid"}  # reserved, and an expression of their own where they stand
 KEYWORDS = frozenset(["array", "exists", "any", "all", "some", "in", "row", "values"])
 # how sqlglot reads these without the schema before them
 OF_THE_SYSTEM = {
@@ -87,7 +91,30 @@ def parse(sql: str) -> list[exp.Expr]:
             called = known() if known else each.expression
             called.meta.update(each.expression.meta)
             each.replace(called)
+    for tree in found:
+        for each in tree.find_all(exp.Identifier):
+            _check_name(each)
     return [normalize_identifiers(each, dialect="redshift") for each in found]
+
+
+def _check_name(name: exp.Identifier) -> None:
+    """Raise RedshiftError for a reserved word in the place of a name; a label behind AS and what
+    follows a dot may be any word, as in PostgreSQL.
+    """
+    label = isinstance(name.parent, exp.Alias) or (
+        isinstance(name.parent, exp.Column) and name.arg_key == "this" and name.parent.table
+    )
+    if not name.quoted and not label and name.name.lower() not in VALUES_THEMSELVES:
+        folded(name.name)
+
+
+def folded(name: str) -> str:
+    """A name as it is written, quoted or not, in lower case; raises RedshiftError for a reserved
+    word without quotes.
+    """
+    if name.lower() in RESERVED:
+        raise RedshiftError(f'syntax error at or near "{name}"')
+    return name.strip('"').lower()
 
 
 def check_functions(tree: exp.Expr, text: str) -> None:
