@@ -135,7 +135,9 @@ def test_a_role_gives_its_members_a_schema_with_the_tables_to_come(place, reader
         run(place, f"select * from {schema}.t", client=reader)
 
 
-def test_a_view_is_read_without_rights_on_its_tables(place, reader, schema):
+def test_a_late_binding_view_is_read_without_rights_on_its_tables_but_with_usage_on_their_schema(
+    place, reader, schema
+):
     views = f"v{schema}"
     run(
         place,
@@ -144,6 +146,9 @@ def test_a_view_is_read_without_rights_on_its_tables(place, reader, schema):
         f'grant usage on schema {views} to "IAMR:{PERSON}"',
         f'grant select on {views}.numbers to "IAMR:{PERSON}"',
     )
+    with pytest.raises(AssertionError, match=f"permission denied for schema {schema}"):
+        run(place, f"select sum(n.id) from {views}.numbers n", client=reader)
+    run(place, f'grant usage on schema {schema} to "IAMR:{PERSON}"')
     assert run(place, f"select sum(n.id) from {views}.numbers n", client=reader) == [[3]]
     with pytest.raises(AssertionError, match="permission denied"):
         run(place, f"select * from {schema}.t", client=reader)

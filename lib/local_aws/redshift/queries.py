@@ -154,11 +154,19 @@ class Tables:
         }
 
     def _expand(self, table: exp.Table, late: exp.Expr, owner: str, name: str) -> None:
-        """Put the query of a late-binding view in its place; it reads with its owner's rights."""
+        """Put the query of a late-binding view in its place; it reads with its owner's rights, but
+        who asks needs USAGE on the schemas that it names, too.
+
+        https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html, "you need usage
+        permissions"; https://github.com/aws-samples/amazon-redshift-dynamic-data-masking/issues/2
+        """
         redshift_sql.check_functions(late, "")
         redshift_sql.name_columns(late)
         connection = self.session.connection
         maker = redshift_rights.Rights(connection, redshift_rights.owner(connection, owner, name))
+        for each in _sources(late):
+            if schema_exists(connection, each.db):
+                self.session.rights.use(each.db)
         self.resolve_all(late, maker)
         alias = exp.TableAlias(this=exp.to_identifier(table.alias or name, quoted=True))
         table.replace(exp.Subquery(this=late, alias=alias))
