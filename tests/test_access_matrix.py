@@ -605,6 +605,25 @@ def test_in_hybrid_access_mode_grants_count_for_the_personas_and_iam_for_everybo
         calls(lakeformation.governance(NAMES, [], hybrid=True))
 
 
+def test_a_view_of_reports_answers_every_persona_with_the_rows_of_its_conditions(lakeside):
+    _, store = lakeside
+    view = (
+        "CREATE VIEW reporting.heads AS SELECT count(*) AS n FROM hr.people WITH NO SCHEMA BINDING"
+    )
+    closed = replace(CLASSES, columns={"sensitive": ["hr.*"]})
+    ensure([reporting.views("", store, [reporting.View("heads", view, "")])], apply=True)
+    ensure([warehouse_access.readers("personas", store, NAMES, closed, loaded())], apply=True)
+    try:
+        asked = matrix()
+        answers = {
+            role: asked._by_data_api(role, "SELECT n FROM reporting.heads")
+            for role in ("analyst", "data-engineer", "data-scientist")
+        }
+        assert answers == {"analyst": [[2]], "data-engineer": [[3]], "data-scientist": [[3]]}
+    finally:
+        ensure([readers(store)], apply=True)
+
+
 def test_files_of_a_table_that_is_seen_in_part_may_not_be_opened():
     wider = replace(CLASSES, files={"analyst": ["hr.*"], "data-scientist": ["hr.people"]})
     assert lake_access.past_lake_formation(NAMES, wider) == ["analyst: hr.people"]

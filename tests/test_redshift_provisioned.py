@@ -6,8 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lakebook import LakebookError, calls, ensure
-from lakebook.layers import warehouse
+from lakebook.layers import reporting, warehouse
 from lakebook.services import ec2, redshift
+from lakebook.source.model import Column, LakeType, Table
 
 NAMES = foundation.names("cluster")
 
@@ -58,6 +59,43 @@ def test_it_is_asked_as_the_administrator_by_name_alone(store):
     assert calls([warehouse.schemas("", store, ["operations"])]) == []
     ensure([warehouse.schemas("", store, ["operations", "customers"])], apply=True)
     assert "lakebook.loads" in store.relations()
+
+
+def test_a_table_with_more_comments_than_a_batch_takes_is_loaded_and_noted_last(store):
+    ensure([warehouse.schemas("", store, ["operations"])], apply=True)
+    columns = tuple(
+        Column(f"c{place}", f"c{place}", "integer", LakeType("int32"), comment=f"the {place}th")
+        for place in range(45)
+    )
+    table = Table("operations", "wide", "operations_wide", 0, False, 0, columns, comment="wide")
+    wide = warehouse.WarehouseTable(
+        table, f"s3://{NAMES.curated_bucket}/w/", {"rows": 0}, "", "", 8
+    )
+    load = warehouse.loads(NAMES, store, [wide])
+    made = [call for _, call in calls(load)]
+    assert [len(each.arguments["Sqls"]) for each in made] == [40, 11]
+    assert made[-1].arguments["Sqls"][-1].startswith("INSERT INTO lakebook.loads")
+    ensure(load, apply=True)
+    assert store.ask("SELECT count(*) FROM svv_all_columns WHERE remarks LIKE 'the %th'") == [
+        ["45"]
+    ]
+    assert calls(warehouse.loads(NAMES, store, [wide])) == []
+
+
+def test_more_views_and_schemas_than_a_batch_takes_come_in_several(store):
+    schemas = [f"s{place}" for place in range(45)]
+    ensure([warehouse.schemas("", store, [*schemas, "lake"])], apply=True)
+    wanted = [
+        reporting.View(f"v{place}", f"CREATE VIEW reporting.v{place} AS SELECT {place} AS a", "v")
+        for place in range(12)
+    ]
+    readers = reporting.readers("of all", store, NAMES, schemas)
+    for each in (reporting.views("of all", store, wanted), readers):
+        assert len(calls([each])) > 1
+        ensure([each], apply=True)
+        assert calls([each]) == []
+    ensure([reporting.views("of all", store, wanted[:1])], apply=True)
+    assert {each for each in store.relations() if each.startswith("reporting.")} == {"reporting.v0"}
 
 
 def test_nothing_is_made_twice_and_other_nodes_are_a_change(place, store):

@@ -135,7 +135,7 @@ def test_a_role_gives_its_members_a_schema_with_the_tables_to_come(place, reader
         run(place, f"select * from {schema}.t", client=reader)
 
 
-def test_a_late_binding_view_is_read_without_rights_on_its_tables_but_with_usage_on_their_schema(
+def test_a_late_binding_view_needs_usage_on_the_schema_behind_it_and_no_right_on_the_table(
     place, reader, schema
 ):
     views = f"v{schema}"

@@ -39,7 +39,6 @@ UNION ALL SELECT 'attached', grantee, relschema || '.' || relname, polname
 UNION ALL SELECT 'rows', '', relschema || '.' || relname, ''
     FROM svv_rls_relation WHERE is_rls_on"""
 EVERY_ROW = "every_row"
-STATEMENTS = 40  # the Data API takes in one batch
 
 
 def readers(
@@ -79,8 +78,7 @@ def classified_readers(
     extra = [each for each in sorted(held - set(wanted)) if each[0] in UNDO and each[1] in roles]
     undone = [UNDO[each[0]](each) for each in extra]
     statements = [*undone, *_together([each for each in wanted if each not in held], wanted)]
-    for start in range(0, len(statements), STATEMENTS):
-        yield warehouse.transaction(statements[start : start + STATEMENTS])
+    yield from warehouse.transactions([[each] for each in statements])
 
 
 def rights(
@@ -149,8 +147,10 @@ def _wanted(
             for table in tables
             if (columns := _seen(classification, persona, table))
         ]
-        for schema in sorted(
-            {SCHEMA, *(table.schema for table, _ in seen)}
+        # late-binding views ask for USAGE on every schema behind them, whoever owns them
+        # (r_CREATE_VIEW); it opens no table
+        for schema in (
+            sorted({SCHEMA, *(table.schema for table in tables)})
             if classification.personas.get(persona)
             else []
         ):
@@ -160,7 +160,9 @@ def _wanted(
             )
         yield from _scopes(classification, persona)
         for table, columns in seen:
-            yield from _granted(classification, persona, table, columns)
+            yield from ((("COLUMN", _role(persona), table.name, each), "") for each in columns)
+        for table in protected if classification.personas.get(persona) else []:
+            yield _attached(classification, persona, table)
 
 
 def _together(lacking: list[Fact], wanted: dict[Fact, str]) -> list[str]:
@@ -207,18 +209,18 @@ def _scopes(classification: Classification, persona: str) -> Iterator[tuple[Fact
         )
 
 
-def _granted(
-    classification: Classification, persona: str, table: WarehouseTable, columns: list[str]
-) -> Iterator[tuple[Fact, str]]:
-    role = _role(persona)
-    yield from ((("COLUMN", role, table.name, each), "") for each in columns)  # granted together
-    if classification.rows.get(table.table.full_name):
-        condition = _condition(classification, persona, table)
-        policy = _policy(persona, table, condition) if condition else EVERY_ROW
-        yield (
-            ("attached", role, table.name, policy),
-            f"ATTACH RLS POLICY {policy} ON {table.identifier} TO ROLE {role}",
-        )
+def _attached(
+    classification: Classification, persona: str, table: WarehouseTable
+) -> tuple[Fact, str]:
+    """The policy of who reads a protected table, be it below a view alone: there the rows of who
+    asks are shown.
+    """
+    condition = _condition(classification, persona, table)
+    policy = _policy(persona, table, condition) if condition else EVERY_ROW
+    return (
+        ("attached", _role(persona), table.name, policy),
+        f"ATTACH RLS POLICY {policy} ON {table.identifier} TO ROLE {_role(persona)}",
+    )
 
 
 def _create(persona: str, table: WarehouseTable, condition: str) -> str:

@@ -78,8 +78,8 @@ def read(file: str, tables: list[WarehouseTable]) -> list[View]:
 
 @resource
 def views(_name: str, warehouse: Warehouse, wanted: list[View]) -> Iterator[Call]:
-    """The schema `reporting` with these views and no other of ours, made anew in one transaction
-    where one differs.
+    """The schema `reporting` with these views and no other of ours; each that differs is made
+    anew in one transaction.
     """
     present = warehouse.relations()
     noted = (
@@ -100,23 +100,10 @@ def views(_name: str, warehouse: Warehouse, wanted: list[View]) -> Iterator[Call
     gone = sorted(set(noted) - {each.name for each in wanted})
     if not pending and not gone:
         return
-    names = ", ".join(literal(each) for each in [*(each.name for each in pending), *gone])
-    notes = [
-        f"INSERT INTO lakebook.views VALUES ({literal(each.name)}, '{each.definition}', getdate())"
-        for each in pending
-    ]
-    remove = [
-        f'DROP VIEW IF EXISTS {SCHEMA}."{each}"'
-        for each in [*gone, *(each.name for each in pending)]
-    ]
-    make = [
-        sql
-        for each in pending
-        for sql in (each.sql, f'COMMENT ON VIEW {SCHEMA}."{each.name}" IS {literal(each.comment)}')
-    ]
     first = [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", "CREATE SCHEMA IF NOT EXISTS lakebook", NOTES]
-    forget = f"DELETE FROM lakebook.views WHERE view_name IN ({names})"
-    yield warehouse.transaction([*first, *remove, *make, forget, *notes])
+    yield from warehouse.transactions(
+        [first, *map(_removed, gone), *([*_removed(each.name), *_made(each)] for each in pending)]
+    )
 
 
 @resource
@@ -150,8 +137,9 @@ def readers(_name: str, warehouse: Warehouse, names: Names, schemas: list[str]) 
     Scoped permissions: https://docs.aws.amazon.com/redshift/latest/dg/t_scoped-permissions.html
     """
     actual = {tuple(each) for each in warehouse.ask(HELD)} if warehouse.exists() else set()
-    if statements := [sql for wanted, sql in _grants(names, schemas) if wanted not in actual]:
-        yield warehouse.transaction(statements)
+    yield from warehouse.transactions(
+        [[sql] for wanted, sql in _grants(names, schemas) if wanted not in actual]
+    )
 
 
 def may_use(persona: str, schema: str) -> bool:
@@ -208,13 +196,30 @@ def _grants(names: Names, schemas: list[str]) -> Iterator[tuple[tuple[str, ...],
         yield ("role", role, "", ""), f"CREATE ROLE {role}"
         yield ("user", user, "", ""), f'CREATE USER "{user}" PASSWORD DISABLE'
         yield ("member", user, role, ""), f'GRANT ROLE {role} TO "{user}"'
-        for each in reads:
+        # late-binding views ask for USAGE on every schema behind them, whoever owns them
+        # (r_CREATE_VIEW); it opens no table
+        for each in dict.fromkeys([*reads, *schemas]):
             yield ("SCHEMA", role, each, "USAGE"), f'GRANT USAGE ON SCHEMA "{each}" TO ROLE {role}'
-            if each != LAKE:  # its tables are Lake Formation's to give
+            if each in reads and each != LAKE:  # its tables are Lake Formation's to give
                 yield (
                     ("TABLES", role, each, "SELECT"),
                     f'GRANT SELECT FOR TABLES IN SCHEMA "{each}" TO ROLE {role}',
                 )
+
+
+def _removed(view: str) -> list[str]:
+    return [
+        f'DROP VIEW IF EXISTS {SCHEMA}."{view}"',
+        f"DELETE FROM lakebook.views WHERE view_name = {literal(view)}",
+    ]
+
+
+def _made(view: View) -> list[str]:
+    return [
+        view.sql,
+        f'COMMENT ON VIEW {SCHEMA}."{view.name}" IS {literal(view.comment)}',
+        f"INSERT INTO lakebook.views VALUES ({literal(view.name)}, '{view.definition}', getdate())",
+    ]
 
 
 def _view(statement: str, file: str, there: set[str]) -> View:

@@ -41,7 +41,7 @@ UPKEEP = (
 UNSORTED_PERCENT, STALE_PERCENT, SKEW = 10, 10, 4  # from where on something is worth doing
 LOADS = """CREATE TABLE IF NOT EXISTS lakebook.loads (
     table_name varchar(300) NOT NULL,
-    snapshot varchar(1024) NOT NULL,
+    "snapshot" varchar(1024) NOT NULL,
     definition varchar(32) NOT NULL,
     row_count bigint NOT NULL,
     loaded_at timestamp NOT NULL,
@@ -301,21 +301,21 @@ def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Cal
         if warehouse.exists()
         else set()
     )
-    if missing := sorted({*wanted, "lakebook"} - actual):
-        yield warehouse.transaction(
-            [
-                *(f'CREATE SCHEMA IF NOT EXISTS "{each}"' for each in missing),
-                *([LOADS] if "lakebook" in missing else []),
-            ]
-        )
+    missing = sorted({*wanted, "lakebook"} - actual)
+    yield from warehouse.transactions(
+        [
+            *([f'CREATE SCHEMA IF NOT EXISTS "{each}"'] for each in missing),
+            *([[LOADS]] if "lakebook" in missing else []),
+        ]
+    )
 
 
 @resource
 def loaded(
     name: str, warehouse: Warehouse, each: WarehouseTable, names: Names, actual: dict[str, Any]
 ) -> Iterator[Call]:
-    """One table filled from its curated snapshot: emptied, copied, counted, noted, all in one
-    transaction or not at all.
+    """One table filled from its curated snapshot: emptied, copied, counted, all in one transaction
+    or not at all; noted once its comments are there, too.
 
     `have` is what `loads` says of it: nothing is needed where that snapshot is loaded and the table
     is there.
@@ -338,25 +338,24 @@ def loaded(
     if copied:
         yield from s3.stored_object(manifest, json.dumps({"entries": entries}))
     as_defined = actual and actual["definition"] == each.definition and actual["there"]
-    made_anew = [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl, *each.comments]
+    made_anew = [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl]
     source = f"FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"
-    copy = each.copy(source) if copied else []
-    yield warehouse.transaction(
-        [
-            *([f"DELETE FROM {each.identifier}"] if as_defined else made_anew),
-            *copy,
-            # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
-            (
-                f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM"
-                f" {each.identifier}"
-            ),
-            f"DELETE FROM lakebook.loads WHERE table_name = {literal(name)}",
-            (
-                f"INSERT INTO lakebook.loads VALUES ({literal(name)}, {literal(each.snapshot)},"
-                f" '{each.definition}', {rows}, getdate(), NULL)"
-            ),
-        ]
+    load = [
+        f"DELETE FROM lakebook.loads WHERE table_name = {literal(name)}",
+        *([f"DELETE FROM {each.identifier}"] if as_defined else made_anew),
+        *(each.copy(source) if copied else []),
+        # Redshift has no ASSERT: a wrong count divides by zero, which rolls everything back
+        (
+            f"SELECT 1 / CASE WHEN count(*) = {rows} THEN 1 ELSE 0 END AS rows_are_{rows} FROM"
+            f" {each.identifier}"
+        ),
+    ]
+    note = (
+        f"INSERT INTO lakebook.loads VALUES ({literal(name)}, {literal(each.snapshot)},"
+        f" '{each.definition}', {rows}, getdate(), NULL)"
     )
+    comments = [] if as_defined else each.comments
+    yield from warehouse.transactions([load, *([one] for one in comments), [note]])
 
 
 def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[Resource]:
@@ -389,7 +388,7 @@ def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     if "lakebook.loads" not in present:
         return {}
     noted = warehouse.query(
-        "SELECT table_name, snapshot, definition, row_count, proved_at FROM lakebook.loads"
+        'SELECT table_name, "snapshot", definition, row_count, proved_at FROM lakebook.loads'
     )
     return {
         row["table_name"]: {**row, "there": row["table_name"] in present}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lakebook.names import Names
 
+STATEMENTS = 40  # the Data API takes in one batch (API_BatchExecuteStatement, Sqls)
 GONE, NO_CLUSTER = "ResourceNotFoundException", "ClusterNotFound"
 SERVERLESS, PROVISIONED = "serverless", "provisioned"
 READ_CATALOG = [
@@ -285,6 +286,19 @@ class Warehouse:
         arguments = {**self._planned(), "Database": self.database, "Sqls": statements}
         method = aws.client("redshift-data").batch_execute_statement
         return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
+
+    def transactions(self, units: list[list[str]]) -> Iterator[Call]:
+        """The calls that run these statements in order, each unit whole in one transaction, and as
+        many units in one as it takes.
+        """
+        batch: list[str] = []
+        for unit in units:
+            if batch and len(batch) + len(unit) > STATEMENTS:
+                yield self.transaction(batch)
+                batch = []
+            batch = [*batch, *unit]
+        if batch:
+            yield self.transaction(batch)
 
     def exists(self) -> bool:
         """Whether it is there to be asked."""
