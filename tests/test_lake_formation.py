@@ -909,6 +909,43 @@ def test_a_listing_of_a_table_has_its_columns_too_and_comes_in_pages(person, lak
     assert sorted(next(iter(each["Resource"])) for each in mine) == ["Table", "TableWithColumns"]
 
 
+def listed(lake, **arguments):
+    found, more = [], {}
+    while more is not None:
+        page = lake.list_permissions(**arguments, **more)
+        found += page["PrincipalResourcePermissions"]
+        more = {"NextToken": page["NextToken"]} if "NextToken" in page else None
+    return found
+
+
+def test_a_principal_on_a_resource_is_told_what_is_in_force_and_alone_what_was_granted(
+    person, lake
+):
+    who = {"DataLakePrincipalIdentifier": person.arn}
+    grant(person, {"Table": {"DatabaseName": DATABASE, "TableWildcard": {}}}, ["DESCRIBE"])
+    [told] = listed(lake, Principal=who, Resource=table("people"))
+    assert (told["Principal"], told["Permissions"]) == (who, ["DESCRIBE"])
+    on = {"DatabaseName": DATABASE, "Name": "people", "CatalogId": ACCOUNT}
+    assert told["Resource"] == {"Table": on}
+    assert all(each["Principal"] != who for each in listed(lake, Resource=table("people")))
+
+
+def test_a_listing_for_a_role_that_is_not_there_is_refused(lake):
+    who = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/absent"}
+    with pytest.raises(ClientError, match=r"InvalidInputException.*Invalid principal"):
+        lake.list_permissions(Principal=who, Resource=table("people"))
+
+
+def test_the_first_grant_after_a_change_of_settings_is_refused_as_it_has_not_spread(
+    person, lake, slow_to_settle
+):
+    settings = lake.get_data_lake_settings()["DataLakeSettings"]
+    lake.put_data_lake_settings(DataLakeSettings=settings)
+    with pytest.raises(ClientError, match="not authorized to access requested permissions"):
+        grant(person, table("people"), ["DESCRIBE"])
+    grant(person, table("people"), ["DESCRIBE"])
+
+
 # Locations
 
 

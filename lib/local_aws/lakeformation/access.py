@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local_aws import settings
 from local_aws.errors import ApiError
 from local_aws.lakeformation import filters
 from local_aws.lakeformation.catalog import Catalog, arn_of, covers
@@ -61,6 +62,7 @@ class Lake:
         # by database, table, name: TableData
         self.filters: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.opt_ins: dict[tuple[str, On], dict[str, Any]] = {}
+        self.lagging: dict[str, ApiError] = {}  # by cause: the answer to the next that relies on it
         # by database: what is granted on its new tables
         self.table_defaults: dict[str, list[dict[str, Any]]] = {}
         self.grants.add(EVERYBODY, CATALOG, ["CREATE_DATABASE"], [], "")
@@ -68,6 +70,23 @@ class Lake:
             self.created(ENGINE, database)
             for table in self.catalog.tables(database):
                 self.created(ENGINE, database, table)
+
+    # What has not spread yet
+
+    def lags(self, cause: str, answer: ApiError) -> None:
+        """Let the first grant, revoke or tagging behind a change be refused, as on AWS; not where
+        nothing takes time.
+
+        Source: what is tried again in
+        https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/lakeformation/permissions.go
+        """
+        if settings.settle_seconds:
+            self.lagging[cause] = answer
+
+    def check_spread(self, cause: str) -> None:
+        """Raise what a change that has not spread yet makes of a call, once."""
+        if cause in self.lagging:
+            raise self.lagging.pop(cause)
 
     # Who
 

@@ -9,11 +9,13 @@ from local_aws.lakeformation.resources import invalid
 LARGEST = 1000
 
 
-def page(member: str, items: list[Any], request: dict[str, Any]) -> dict[str, Any]:
-    """One page of a listing; the token is the number of items before the next one. Raises
-    InvalidInputException.
+def page(
+    member: str, items: list[Any], request: dict[str, Any], usual: int = LARGEST
+) -> dict[str, Any]:
+    """One page of a listing; the token is the number of items before the next one.
+    Without MaxResults a page has the usual number. Raises InvalidInputException.
     """
-    token, size = request.get("NextToken") or "0", request.get("MaxResults") or LARGEST
+    token, size = request.get("NextToken") or "0", request.get("MaxResults") or usual
     if not token.isdigit():
         raise invalid("NextToken is not valid")
     if not 1 <= size <= LARGEST:

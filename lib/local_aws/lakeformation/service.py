@@ -12,16 +12,18 @@ from local_aws.iam import principals
 from local_aws.lakeformation.access import Lake, Location
 from local_aws.lakeformation.catalog import arn_of, covers
 from local_aws.lakeformation.filter_calls import FilterCalls
-from local_aws.lakeformation.grants import entries
+from local_aws.lakeformation.grants import Grant, entries
 from local_aws.lakeformation.pages import page
 from local_aws.lakeformation.resources import EVERY, EVERYBODY, On, invalid, not_found, on
 from local_aws.lakeformation.tag_calls import TagCalls
+from local_aws.names import ACCOUNT
 from local_aws.service import Call, Service
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 ADMINISTRATORS = 30
+LISTED = 5  # permissions a page: AWS names no number and may answer with any
 REFUSED = "Resource does not exist or requester is not authorized to access requested permissions."
 # https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html
 TYPES: dict[str, tuple[str, str]] = {
@@ -84,6 +86,7 @@ class LakeFormation(TagCalls, FilterCalls, Service):
             {each: [] for each in lists} | dict.fromkeys(flags, False) | {"Parameters": {}}
         )
         self.lake.settings = {**empty, **request}
+        self.lake.lags("settings", ApiError("AccessDeniedException", REFUSED))
         return {}
 
     # Locations
@@ -108,6 +111,7 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         if arn in self.lake.locations:
             raise ApiError("AlreadyExistsException", "Resource is already registered")
         self._put_location(arn, request["RoleArn"], request)
+        self.lake.lags(arn, invalid("Please register the S3 path with Lake Formation"))
         return {}
 
     def UpdateResource(self, call: Call) -> dict[str, Any]:
@@ -210,10 +214,12 @@ class LakeFormation(TagCalls, FilterCalls, Service):
     def _grant(self, call: Call, request: dict[str, Any]) -> None:
         principal, what, permissions, options = self._asked(call, request)
         _check_principal(principal)
+        self.lake.check_spread(what.name if what.kind == "DataLocation" else "settings")
         self.lake.grants.add(principal, what, permissions, options, call.principal.policy_arn)
 
     def _revoke(self, call: Call, request: dict[str, Any]) -> None:
         principal, what, permissions, options = self._asked(call, request)
+        self.lake.check_spread("settings")
         self.lake.grants.remove(principal, what, permissions, options, call.principal.policy_arn)
 
     def _asked(self, call: Call, request: dict[str, Any]) -> tuple[str, On, list[str], list[str]]:
@@ -281,7 +287,12 @@ class LakeFormation(TagCalls, FilterCalls, Service):
     # Who holds what
 
     def ListPermissions(self, call: Call) -> dict[str, Any]:
-        """The grants that pass the filters, as far as the caller may know of them."""
+        """The grants that pass the filters, as far as the caller may know of them; what is in force
+        for a principal on a resource when both are named.
+
+        https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html and
+        https://github.com/hashicorp/terraform-provider-aws/issues/44574
+        """
         request = call.parameters
         who, kind = (
             request.get("Principal", {}).get("DataLakePrincipalIdentifier"),
@@ -294,16 +305,43 @@ class LakeFormation(TagCalls, FilterCalls, Service):
         if "TableWithColumns" in request.get("Resource", {}):
             raise invalid("ListPermissions does not take a table with columns: ask for the table")
         what = on(request["Resource"]) if "Resource" in request else None
+        if who and what:
+            _check_principal(who)
+            held = self._effective(who, what)
+            found = self._seen(
+                call, who, what, entries(who, what, held) if held.permissions else []
+            )
+            return page("PrincipalResourcePermissions", found, request, LISTED)
         related = request.get("IncludeRelated") == "TRUE" and not who
         found = [
             entry
             for principal, each, grant in self.lake.grants.all()
-            if who in (None, principal)
-            and _of_type(each, kind)
-            and _about(each, what, related=related)
+            if _of_type(each, kind) and _about(each, what, related=related)
             for entry in self._seen(call, principal, each, entries(principal, each, grant))
         ]
-        return page("PrincipalResourcePermissions", found, request)
+        return page("PrincipalResourcePermissions", found, request, LISTED)
+
+    def _effective(self, who: str, what: On) -> Grant:
+        """What a principal holds on a resource by grants on it, on all tables of its database, by
+        tags, as an administrator and by what IAM alone allows.
+        """
+        lake, names = self.lake, [who, f"{ACCOUNT}:IAMPrincipals", EVERYBODY]
+        place = (what.database, what.table) if what.table else (what.database,)
+        found = Grant(set(lake.grants.held(who, what).permissions))
+        for on_, grant in lake.grants.of(names):
+            same = on_ == what or (on_.kind, on_.database, on_.table, what.kind) == (
+                "Table",
+                what.database,
+                EVERY,
+                "Table",
+            )
+            tagged = on_.of == what.kind.upper() and lake.tags.match(on_, place)
+            if same or tagged:
+                found.permissions |= grant.permissions
+        administrators = [*lake.settings["DataLakeAdmins"], *lake.settings["ReadOnlyAdmins"]]
+        if what.database and {"DataLakePrincipalIdentifier": who} in administrators:
+            found.permissions.add("DESCRIBE")
+        return found
 
     def _seen(
         self, call: Call, principal: str, what: On, found: list[dict[str, Any]]

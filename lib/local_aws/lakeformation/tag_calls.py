@@ -84,6 +84,7 @@ class TagCalls:
     def AddLFTagsToResource(self, call: Call) -> dict[str, Any]:
         """The tags that could not be put on the resource, with the reason."""
         where = self._tagged(call)
+        self.lake.check_spread("settings")
         return self._each(call, lambda key, values: self._assign(call, where, key, values))
 
     def RemoveLFTagsFromResource(self, call: Call) -> dict[str, Any]:
