@@ -99,6 +99,7 @@ def test_a_name_that_matches_no_table_or_column_is_found(changes, named):
         ("  analyst: [public, internal]", "  analyst: public", "for each name under personas"),
         ("  auditor: []", "  auditor:", "for each name under personas"),
         ("\nfiles:", "\nfiles:\n\nothers:", "and nothing else"),
+        ("public", "Public", "the classes Public with capitals"),
     ],
 )
 def test_a_file_that_does_not_hold_together_is_one_clear_sentence(tmp_path, old, new, sentence):

@@ -39,10 +39,15 @@ def declarations():
         lakeformation.location(
             "arn:aws:s3:::acme-declared-raw", "arn:aws:iam::123456789012:role/acme-declared-role"
         ),
-        lakeformation.grant(
-            "arn:aws:iam::123456789012:role/acme-declared-role",
-            {"Database": {"Name": "declared"}},
-            ["DESCRIBE"],
+        lakeformation.grants(
+            "of a role",
+            [
+                (
+                    "arn:aws:iam::123456789012:role/acme-declared-role",
+                    {"Database": {"Name": "declared"}},
+                    ["DESCRIBE"],
+                )
+            ],
         ),
     ]
 
@@ -178,8 +183,49 @@ def test_a_call_is_repeated_while_a_new_role_is_not_yet_usable(stand_in):
             return {}
 
     with role_propagation(seconds=30):
-        Call(Client().create_endpoint, {}, retry_on="AccessDeniedFault").run()
+        Call(Client().create_endpoint, {}).run()
     assert next(answers, "both used") == "both used"
+
+
+def test_a_plan_before_the_roles_are_made_lists_what_they_will_be_granted(declared):
+    planned = [call.action for _, call in calls(lakeformation.governance(NAMES, []))]
+    assert planned.count("lakeformation:GrantPermissions") == 5
+
+
+def test_what_is_merely_implied_is_granted_all_the_same(declared):
+    role = "arn:aws:iam::123456789012:role/acme-declared-role"
+    every = (role, {"Table": {"DatabaseName": "declared", "TableWildcard": {}}}, ["DESCRIBE"])
+    one = (role, {"Table": {"DatabaseName": "declared", "Name": "t"}}, ["DESCRIBE", "SELECT"])
+    for each in (every, one):
+        ensure([lakeformation.grants("", [each])], apply=True)
+        assert calls([lakeformation.grants("", [each])]) == []
+    held = {
+        lakeformation.what(each) for each in lakeformation.held() if lakeformation.who(each) == role
+    }
+    assert {lakeformation.what({"Resource": on}) for _, on, _ in (every, one)} <= held
+
+
+def test_a_grant_right_after_another_administrator_is_tried_until_it_is_taken(
+    declared, slow_to_settle
+):
+    role = "arn:aws:iam::123456789012:role/acme-declared-role"
+    on = {"Database": {"Name": "declared"}}
+    with role_propagation(seconds=30):
+        ensure(
+            [
+                lakeformation.administrator(role),
+                lakeformation.grants("", [(role, on, ["ALTER"])]),
+                lakeformation.revoked(
+                    "",
+                    lambda entry: (
+                        {"ALTER"} & set(entry["Permissions"])
+                        if lakeformation.who(entry) == role
+                        else set()
+                    ),
+                ),
+            ],
+            apply=True,
+        )
 
 
 def test_without_subnets_named_or_made_a_plan_says_so_in_words(stand_in):

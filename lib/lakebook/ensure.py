@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lakebook import not_ready
 from lakebook.errors import LakebookError
 from lakebook.evidence import check, record, table
 
@@ -43,7 +44,8 @@ BUSY = re.compile(
     r"ConcurrentRunsExceededException|ConcurrentModificationException|ConflictException"
     r"|InvalidClusterState|InvalidResourceStateFault|OperationAborted|ResourceInUseException"
 )
-role_propagation_seconds = 30.0  # IAM is eventually consistent: a new role is usable within seconds
+# that what is new may take to be known wherever it is used: IAM's guide says some minutes at worst
+role_propagation_seconds = 120.0
 
 
 @contextlib.contextmanager
@@ -62,15 +64,14 @@ class Call:
     """One AWS API call that changes something; nothing happens until it is run.
 
     `until` is asked again and again, with the call's answer, whether what it started is there:
-    None, or what it saw last. `retry_on` names the error that a role made a moment ago gives until
-    IAM has spread it; `redacted` hides the arguments.
+    None, or what it saw last; `redacted` hides the arguments. What AWS answers while something new
+    has not spread yet (not_ready.py) is no error but a reason to wait.
     """
 
     method: Callable[..., Any]
     arguments: dict[str, Any]
     until: Callable[[dict[str, Any]], str | None] | None = None
     timeout_seconds: float = 900
-    retry_on: str = ""
     redacted: bool = False  # its arguments hold personal data, which no table may show
 
     @property
@@ -92,9 +93,10 @@ class Call:
         try:
             answers.append(self.method(**self.arguments))
         except ClientError as error:
-            if error.response["Error"]["Code"] != self.retry_on:
+            code, message = (error.response["Error"][each] for each in ("Code", "Message"))
+            if not not_ready.is_one(self.action, code, message):
                 raise
-            return str(error.response["Error"]["Message"])
+            return message
         return None
 
 

@@ -9,7 +9,6 @@ fits.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from lakebook.names import Names
     from lakebook.people.classification import Classification
 
-Grant = tuple[str, dict[str, Any], list[str]]  # principal, resource, permissions
 UNCLASSIFIED = "unclassified"
 ALL_ROWS, SOME_ROWS = "all", "restricted"
 LAYERS = ("raw", "staging", "curated")
@@ -95,20 +93,22 @@ def foundation(names: Names, classification: Classification) -> list[Resource]:
         lakeformation.lf_tag(_class(names), [*classification.classes, UNCLASSIFIED]),
         lakeformation.lf_tag(_rows(names), [ALL_ROWS, SOME_ROWS]),
         *(lakeformation.tagged_database(each, closed) for each in every.values()),
-        *(
-            lakeformation.grant(operator, {"Database": {"Name": each}}, ["ALL"])
-            for each in every.values()
+        lakeformation.grants(
+            "of the operator and the job",
+            [
+                *((operator, {"Database": {"Name": each}}, ["ALL"]) for each in every.values()),
+                *((operator, _tables(each), ["ALL"]) for each in every.values()),
+                *(
+                    (
+                        operator,
+                        {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{each}"}},
+                        ["DATA_LOCATION_ACCESS"],
+                    )
+                    for each in (names.raw_bucket, names.curated_bucket)
+                ),
+                (job, _tables(every["raw"]), ["SELECT"]),
+            ],
         ),
-        *(lakeformation.grant(operator, _tables(each), ["ALL"]) for each in every.values()),
-        *(
-            lakeformation.grant(
-                operator,
-                {"DataLocation": {"ResourceArn": f"arn:aws:s3:::{each}"}},
-                ["DATA_LOCATION_ACCESS"],
-            )
-            for each in (names.raw_bucket, names.curated_bucket)
-        ),
-        lakeformation.grant(job, _tables(every["raw"]), ["SELECT"]),
     ]
 
 
@@ -116,7 +116,7 @@ def readers(names: Names, classification: Classification) -> list[Resource]:
     """What each role may see by tag: the curated database, and of its tables the columns of the
     role's classes.
     """
-    return [lakeformation.grant(*each) for each in _by_tag(names, classification)]
+    return [lakeformation.grants("by tag", list(_by_tag(names, classification)))]
 
 
 def classified(
@@ -149,16 +149,20 @@ def enforced(
     declared = _declared(names, classification)
 
     def everybody(entry: dict[str, Any]) -> set[str]:
-        iam_alone = _who(entry) == lakeformation.EVERYBODY and bool(_databases(entry) & ours)
+        iam_alone = lakeformation.who(entry) == lakeformation.EVERYBODY and bool(
+            _databases(entry) & ours
+        )
         return set(entry["Permissions"]) if iam_alone else set()
 
     def careless(entry: dict[str, Any]) -> set[str]:
-        beyond = set(entry["Permissions"]) - declared.get((_who(entry), _what(entry)), set())
-        return beyond if _who(entry) in readers else set()
+        beyond = set(entry["Permissions"]) - declared.get(
+            (lakeformation.who(entry), lakeformation.what(entry)), set()
+        )
+        return beyond if lakeformation.who(entry) in readers else set()
 
     beyond = lakeformation.revoked("what readers hold beyond their classes", careless)
     if hybrid:
-        return [*_opted_in(names, classification), beyond]
+        return [_opted_in(names, classification), beyond]
     closed = [lakeformation.closed_database(each) for each in sorted(ours)]
     return [*closed, beyond, lakeformation.revoked("what IAM alone allowed", everybody)]
 
@@ -198,13 +202,11 @@ def released(names: Names) -> list[Resource]:
     every = lakeformation.EVERYBODY
     databases = [names.database(layer) for layer in LAYERS]
     shown = [(each, found["Name"]) for each in databases for found in glue.tables(each)]
-    return [
-        *(lakeformation.grant(every, {"Database": {"Name": each}}, ["ALL"]) for each in databases),
-        *(
-            lakeformation.grant(every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"])
-            for each, name in shown
-        ),
+    on_databases = [(every, {"Database": {"Name": each}}, ["ALL"]) for each in databases]
+    on_tables = [
+        (every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"]) for each, name in shown
     ]
+    return [lakeformation.grants("of IAM's say", [*on_databases, *on_tables])]
 
 
 def past_lake_formation(names: Names, classification: Classification | None) -> list[str]:
@@ -222,11 +224,17 @@ def past_lake_formation(names: Names, classification: Classification | None) -> 
     ]
 
 
-def _opted_in(names: Names, classification: Classification) -> Iterator[Resource]:
-    for role in classification.personas:
-        for database in map(names.database, LAYERS) if role != OPERATOR else ():
-            yield lakeformation.opted_in(names.role_arn(role), {"Database": {"Name": database}})
-            yield lakeformation.opted_in(names.role_arn(role), _tables(database))
+def _opted_in(names: Names, classification: Classification) -> Resource:
+    return lakeformation.opted_in(
+        "readers",
+        [
+            (names.role_arn(role), on)
+            for role in classification.personas
+            for database in map(names.database, LAYERS)
+            for on in ({"Database": {"Name": database}}, _tables(database))
+            if role != OPERATOR
+        ],
+    )
 
 
 def _classified(names: Names, classification: Classification, table: LakeTable) -> list[Resource]:
@@ -235,12 +243,12 @@ def _classified(names: Names, classification: Classification, table: LakeTable) 
     own = {_rows(names): SOME_ROWS} if table.conditions else {}
     return [
         *_filters(names, classification, table),
-        *(lakeformation.grant(*each) for each in _by_table(names, classification, table)),
+        lakeformation.grants(f"on {table.name}", list(_by_table(names, classification, table))),
         lakeformation.tagged_table(table.name, curated, own or {_rows(names): ALL_ROWS}, columns),
     ]
 
 
-def _by_tag(names: Names, classification: Classification) -> Iterator[Grant]:
+def _by_tag(names: Names, classification: Classification) -> Iterator[lakeformation.Grant]:
     for role in _readers(classification):
         who, classes = names.role_arn(role), classification.personas[role]
         rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
@@ -256,7 +264,9 @@ def _by_tag(names: Names, classification: Classification) -> Iterator[Grant]:
         )
 
 
-def _by_table(names: Names, classification: Classification, table: LakeTable) -> Iterator[Grant]:
+def _by_table(
+    names: Names, classification: Classification, table: LakeTable
+) -> Iterator[lakeformation.Grant]:
     """A table of which some role sees only some rows: that role by a filter, the others with
     conditions elsewhere by name.
     """
@@ -287,9 +297,7 @@ def _cells(names: Names, role: str, table: LakeTable) -> dict[str, str]:
 
 
 def _declared(names: Names, classification: Classification) -> dict[tuple[str, str], set[str]]:
-    """Who holds what by our declarations: (principal, resource as `_what` writes it) to
-    permissions.
-    """
+    """Who holds what by our declarations: (principal, resource as `what` writes it)."""
     by_table = [
         each
         for one in tables(names, classification)
@@ -297,36 +305,13 @@ def _declared(names: Names, classification: Classification) -> dict[tuple[str, s
     ]
     found: dict[tuple[str, str], set[str]] = {}
     for who, on, permissions in [*_by_tag(names, classification), *by_table]:
-        found.setdefault((who, _what({"Resource": on})), set()).update(permissions)
+        found.setdefault((who, lakeformation.what({"Resource": on})), set()).update(permissions)
     return found
-
-
-def _what(entry: dict[str, Any]) -> str:
-    """A resource as text, so that what is held can be compared with what is declared; the catalog's
-    id is understood.
-    """
-    [(kind, on)] = [
-        (kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)
-    ]
-    described = {
-        key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")
-    }
-    if "ColumnNames" in described:
-        described["ColumnNames"] = sorted(described["ColumnNames"])
-    if "Expression" in described:
-        described["Expression"] = sorted(
-            (each["TagKey"], sorted(each["TagValues"])) for each in described["Expression"]
-        )
-    return json.dumps([kind, described], sort_keys=True)
 
 
 def _databases(entry: dict[str, Any]) -> set[str]:
     found = [each for each in entry["Resource"].values() if isinstance(each, dict)]
     return {str(each.get("DatabaseName") or each.get("Name")) for each in found}
-
-
-def _who(entry: dict[str, Any]) -> str:
-    return str(entry["Principal"]["DataLakePrincipalIdentifier"])
 
 
 def _table(catalogued: dict[str, Any], classification: Classification) -> LakeTable:

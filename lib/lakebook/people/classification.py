@@ -102,6 +102,11 @@ def read(file: str) -> Classification | None:
             f"{file} speaks of the classes {', '.join(strange)}, which it does not list under"
             " classes."
         )
+    if capitals := sorted({each for each in found.classes if each != each.lower()}):
+        raise LakebookError(
+            f"{file} writes the classes {', '.join(capitals)} with capitals: Lake Formation keeps"
+            " the values of its tags in lower case, so write them so."
+        )
     named = {*(role for each in found.rows.values() for role in each), *found.files}
     if strange := sorted(named - set(found.personas)):
         raise LakebookError(

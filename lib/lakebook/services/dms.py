@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lakebook.source.model import Table
 
 GONE = "ResourceNotFoundFault"
-ROLE_NOT_READY = "AccessDeniedFault"
 
 
 @resource
@@ -41,7 +40,7 @@ def subnet_group(name: str, subnet_ids: list[str]) -> Iterator[Call]:
         "SubnetIds": subnet_ids,
     }
     if actual is None:
-        yield Call(dms.create_replication_subnet_group, desired, retry_on=ROLE_NOT_READY)
+        yield Call(dms.create_replication_subnet_group, desired)
     elif {each["SubnetIdentifier"] for each in actual["Subnets"]} != set(subnet_ids):
         yield Call(dms.modify_replication_subnet_group, desired)
 
@@ -74,7 +73,6 @@ def replication_instance(
             arguments,
             until=partial(_awaits_instance, name),
             timeout_seconds=1800,
-            retry_on=ROLE_NOT_READY,
         )
     elif not desired.items() <= actual.items() or _groups(actual) != set(security_group_ids):
         groups = {"VpcSecurityGroupIds": security_group_ids}
@@ -101,7 +99,7 @@ def endpoint(name: str, kind: str, **settings: Any) -> Iterator[Call]:
     actual = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
     if actual is None:
         desired = {"EndpointIdentifier": name, "EndpointType": kind, **settings}
-        yield Call(dms.create_endpoint, desired, retry_on=ROLE_NOT_READY)
+        yield Call(dms.create_endpoint, desired)
         # a key in S3Settings may only be taken by the second call, as the S3 endpoint of
         # terraform-provider-aws has it
         actual = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)

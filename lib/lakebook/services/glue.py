@@ -126,7 +126,7 @@ def spark_job(
         "Timeout": timeout_minutes,
     }
     if actual is None:
-        yield Call(glue.create_job, {"Name": name, **desired}, retry_on="InvalidInputException")
+        yield Call(glue.create_job, {"Name": name, **desired})
     elif not desired.items() <= actual["Job"].items():
         yield Call(glue.update_job, {"JobName": name, "JobUpdate": desired})
 

@@ -84,12 +84,7 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
             "Policy": json.dumps(document),
             "Tags": pairs,
         }
-        yield Call(
-            kms.create_key,
-            arguments,
-            until=_keeps_arn(made),
-            retry_on="MalformedPolicyDocumentException",
-        )
+        yield Call(kms.create_key, arguments, until=_keeps_arn(made))
         arn = made[0] if made else key_arn(alias_name)
         yield Call(kms.create_alias, {"AliasName": alias_name, "TargetKeyId": arn})
         yield Call(kms.enable_key_rotation, {"KeyId": arn})
@@ -97,7 +92,7 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
     arn = actual["Arn"]
     if not policies.same(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"], document):
         arguments = {"KeyId": arn, "PolicyName": "default", "Policy": json.dumps(document)}
-        yield Call(kms.put_key_policy, arguments, retry_on="MalformedPolicyDocumentException")
+        yield Call(kms.put_key_policy, arguments)
     if not kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"]:
         yield Call(kms.enable_key_rotation, {"KeyId": arn})
 

@@ -4,6 +4,7 @@ there, tags, filters and grants.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 
+Grant = tuple[str, dict[str, Any], list[str]]  # principal, resource, permissions
+EVERY_TABLE = "ALL_TABLES"  # how a grant on all tables of a database is listed
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"  # whoever IAM lets in: while it holds ALL, no grant counts
 READ_WRITE = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 LIST = ["s3:ListBucket", "s3:GetBucketLocation"]
@@ -57,13 +60,18 @@ def governance(names: Names, administrators: list[str], *, hybrid: bool = False)
             for layer, description in layers.items()
         ),
         *(location(arn, names.role_arn("lake"), hybrid=hybrid) for arn in buckets),
-        *(
-            grant(job_role, {"DataLocation": {"ResourceArn": arn}}, ["DATA_LOCATION_ACCESS"])
-            for arn in buckets
-        ),
-        *(
-            grant(job_role, {"Database": {"Name": names.database(layer)}}, ["DESCRIBE"])
-            for layer in layers
+        grants(
+            "of the job",
+            [
+                *(
+                    (job_role, {"DataLocation": {"ResourceArn": arn}}, ["DATA_LOCATION_ACCESS"])
+                    for arn in buckets
+                ),
+                *(
+                    (job_role, {"Database": {"Name": names.database(layer)}}, ["DESCRIBE"])
+                    for layer in layers
+                ),
+            ],
         ),
     ]
 
@@ -81,16 +89,14 @@ def caller_arn() -> str:
 
 def registered(names: Names) -> list[str]:
     """Which of the lake's buckets are registered locations, sorted."""
-    found = aws.client("lakeformation").list_resources()["ResourceInfoList"]
+    found = _every(aws.client("lakeformation").list_resources, "ResourceInfoList")
     buckets = {each["ResourceArn"].removeprefix("arn:aws:s3:::") for each in found}
     return sorted(buckets & {names.raw_bucket, names.curated_bucket})
 
 
 def permissions(principal: str) -> pd.DataFrame:
     """What a principal holds: columns resource, permissions."""
-    mine = [
-        each for each in held() if each["Principal"]["DataLakePrincipalIdentifier"] == principal
-    ]
+    mine = [each for each in held() if who(each) == principal]
     rows = [
         (
             next(f"{kind} {each}" for kind, each in entry["Resource"].items()),
@@ -105,7 +111,7 @@ def unverified(names: Names) -> list[str]:
     """The lake's locations that Lake Formation's role does not reach, as far as AWS has tried:
     VerificationStatus is not always shown.
     """
-    found = aws.client("lakeformation").list_resources()["ResourceInfoList"]
+    found = _every(aws.client("lakeformation").list_resources, "ResourceInfoList")
     ours = {f"arn:aws:s3:::{each}" for each in (names.raw_bucket, names.curated_bucket)}
     return sorted(
         each["ResourceArn"]
@@ -115,15 +121,47 @@ def unverified(names: Names) -> list[str]:
 
 
 def held() -> list[dict[str, Any]]:
-    """Every grant there is, as ListPermissions shows it; AWS lists by principal only together with
-    a resource.
+    """Every grant there is, as ListPermissions shows it."""
+    return _every(aws.client("lakeformation").list_permissions, "PrincipalResourcePermissions")
+
+
+def who(entry: dict[str, Any]) -> str:
+    """The principal of a grant."""
+    return str(entry["Principal"]["DataLakePrincipalIdentifier"])
+
+
+def what(entry: dict[str, Any]) -> str:
+    """The resource of a grant as text, so that what is held can be compared with what is declared:
+    the catalog's id is understood, and SELECT on all columns is SELECT on the table.
     """
-    lake = aws.client("lakeformation")
+    [(kind, on)] = [
+        (kind, each) for kind, each in entry["Resource"].items() if isinstance(each, dict)
+    ]
+    described = {
+        key: each for key, each in on.items() if key not in ("CatalogId", "TableCatalogId")
+    }
+    if described.get("ColumnWildcard", {}).get("ExcludedColumnNames") == []:
+        described["ColumnWildcard"] = {}
+    if kind == "TableWithColumns" and described.get("ColumnWildcard") == {}:
+        kind, described = "Table", {key: described[key] for key in ("DatabaseName", "Name")}
+    if "TableWildcard" in described:
+        described = {"DatabaseName": described["DatabaseName"], "Name": EVERY_TABLE}
+    if "ColumnNames" in described:
+        described["ColumnNames"] = sorted(described["ColumnNames"])
+    if "Expression" in described:
+        described["Expression"] = sorted(
+            (each["TagKey"], sorted(each["TagValues"])) for each in described["Expression"]
+        )
+    return json.dumps([kind, described], sort_keys=True)
+
+
+def _every(method: Callable[..., Any], member: str) -> list[dict[str, Any]]:
+    """All pages of a listing: botocore has no paginator for these."""
     found: list[dict[str, Any]] = []
     more: dict[str, Any] | None = {}
-    while more is not None:  # botocore has no paginator here
-        page = lake.list_permissions(**more)
-        found += map(dict, page["PrincipalResourcePermissions"])
+    while more is not None:
+        page = method(**more)
+        found += map(dict, page[member])
         more = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
     return found
 
@@ -174,36 +212,36 @@ def location(arn: str, role_arn: str, *, hybrid: bool = False) -> Iterator[Call]
 
 
 @resource
-def opted_in(principal: str, on: dict[str, Any]) -> Iterator[Call]:
-    """A principal for whom grants count on a database, or on its tables, at hybrid locations."""
+def opted_in(_name: str, wanted: list[tuple[str, dict[str, Any]]]) -> Iterator[Call]:
+    """Principals for whom grants count on a database, or on its tables, at hybrid locations."""
     lake = aws.client("lakeformation")
-    opt_in = {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": on}
-    found = current(lake.list_lake_formation_opt_ins, "EntityNotFoundException", **opt_in) or {}
-    if not found.get("LakeFormationOptInsInfoList"):
-        yield Call(lake.create_lake_formation_opt_in, opt_in)
+    actual = {
+        (who(each), what(each))
+        for each in _every(lake.list_lake_formation_opt_ins, "LakeFormationOptInsInfoList")
+    }
+    for principal, on in wanted:
+        opt_in = {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": on}
+        if (who(opt_in), what(opt_in)) not in actual:
+            yield Call(lake.create_lake_formation_opt_in, opt_in)
 
 
 @resource
-def grant(principal: str, on: dict[str, Any], permissions: list[str]) -> Iterator[Call]:
-    """Permissions of a principal on one resource, as Lake Formation names both."""
-    lake, who = aws.client("lakeformation"), {"DataLakePrincipalIdentifier": principal}
-    columns = on.get("TableWithColumns")  # which ListPermissions takes as a table only
-    asked = {"Table": {key: columns[key] for key in ("DatabaseName", "Name")}} if columns else on
-    found = (
-        current(lake.list_permissions, "EntityNotFoundException", Principal=who, Resource=asked)
-        or {}
-    )
-    listed = [
-        each
-        for each in found.get("PrincipalResourcePermissions", [])
-        if not columns or _same_columns(each, columns)
-    ]
-    if lacking := sorted(
-        set(permissions) - {each for entry in listed for each in entry["Permissions"]}
-    ):
-        yield Call(
-            lake.grant_permissions, {"Principal": who, "Resource": on, "Permissions": lacking}
-        )
+def grants(_name: str, wanted: list[Grant]) -> Iterator[Call]:
+    """Permissions of principals on resources, as Lake Formation names all three.
+
+    They are compared with what was granted. ListPermissions for a principal on a resource would
+    tell what is in force by tags, wildcards and IAM's say as well, which may be taken away later;
+    https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html
+    """
+    lake = aws.client("lakeformation")
+    actual: dict[tuple[str, str], set[str]] = {}
+    for entry in held() if wanted else []:
+        actual.setdefault((who(entry), what(entry)), set()).update(entry["Permissions"])
+    for principal, on, permissions in wanted:
+        asked = {"Principal": {"DataLakePrincipalIdentifier": principal}, "Resource": on}
+        has = actual.get((who(asked), what(asked)), set())
+        if lacking := sorted(set(permissions) - has if "ALL" not in has else ()):
+            yield Call(lake.grant_permissions, {**asked, "Permissions": lacking})
 
 
 @resource
@@ -278,7 +316,7 @@ def data_cells_filter(
     actual = current(lake.get_data_cells_filter, "EntityNotFoundException", **where)
     if actual is None:
         yield Call(lake.create_data_cells_filter, {"TableData": desired})
-    elif {key: actual["DataCellsFilter"].get(key) for key in desired} != desired:
+    elif _sorted(actual["DataCellsFilter"], desired) != _sorted(desired, desired):
         yield Call(lake.update_data_cells_filter, {"TableData": desired})
 
 
@@ -297,9 +335,10 @@ def closed_database(name: str) -> Iterator[Call]:
         yield Call(glue_client.update_database, {"Name": name, "DatabaseInput": desired})
 
 
-def _same_columns(entry: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    actual = entry["Resource"].get("TableWithColumns", {})
-    return sorted(actual.get("ColumnNames", [])) == sorted(wanted["ColumnNames"])
+def _sorted(told: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
+    """What matters of a filter: AWS names no order of columns."""
+    matters = {key: told.get(key) for key in desired}
+    return {**matters, "ColumnNames": sorted(told.get("ColumnNames", []))}
 
 
 def _tag(on: dict[str, Any], wanted: dict[str, str], actual: dict[str, str]) -> Iterator[Call]:

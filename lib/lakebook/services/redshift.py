@@ -175,12 +175,7 @@ def namespace(name: str, database: str, role_arn: str) -> Iterator[Call]:
             "iamRoles": [role_arn],
             "defaultIamRoleArn": role_arn,
         }
-        yield Call(
-            redshift.create_namespace,
-            desired,
-            until=partial(_awaits_namespace, name),
-            retry_on="ValidationException",
-        )
+        yield Call(redshift.create_namespace, desired, until=partial(_awaits_namespace, name))
     elif not any(role_arn in str(each) for each in actual["namespace"].get("iamRoles", [])):
         desired = {"namespaceName": name, "iamRoles": [role_arn], "defaultIamRoleArn": role_arn}
         yield Call(redshift.update_namespace, desired, until=partial(_awaits_namespace, name))

@@ -117,7 +117,7 @@ def model(
     sagemaker = aws.client("sagemaker")
     if current(sagemaker.describe_model, GONE, ModelName=name) is None:
         arguments = {"ModelName": name, "PrimaryContainer": container(), **rest}
-        yield Call(sagemaker.create_model, arguments, retry_on="ValidationException")
+        yield Call(sagemaker.create_model, arguments)
 
 
 @resource
@@ -216,12 +216,7 @@ def domain(name: str, desired: dict[str, Any]) -> Iterator[Call]:
     """A Studio domain that is InService."""
     if domain_id(name) is None:
         method = aws.client("sagemaker").create_domain
-        yield Call(
-            method,
-            {"DomainName": name, **desired},
-            until=lambda _: _awaits_domain(name),
-            retry_on=GONE,
-        )
+        yield Call(method, {"DomainName": name, **desired}, until=lambda _: _awaits_domain(name))
 
 
 @resource
@@ -272,7 +267,6 @@ def _job(
         {f"{member}Name": name, **desired},
         until=lambda _: _awaits_job(kind, name),
         timeout_seconds=timeout_seconds,
-        retry_on="ValidationException",
     )
 
 

@@ -105,7 +105,7 @@ class FilterCalls:
         )
         if ("ColumnNames" in request) == ("ColumnWildcard" in request):
             raise invalid("A data cells filter needs either ColumnNames or ColumnWildcard")
-        names = [each.lower() for each in request.get("ColumnNames", [])]
+        names = sorted(each.lower() for each in request.get("ColumnNames", []))
         excluded = [
             each.lower()
             for each in request.get("ColumnWildcard", {}).get("ExcludedColumnNames", [])

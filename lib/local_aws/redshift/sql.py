@@ -92,8 +92,8 @@ def parse(sql: str) -> list[exp.Expr]:
             called.meta.update(each.expression.meta)
             each.replace(called)
     for tree in found:
-        for each in tree.find_all(exp.Identifier):
-            _check_name(each)
+        for name in tree.find_all(exp.Identifier):
+            _check_name(name)
     return [normalize_identifiers(each, dialect="redshift") for each in found]
 
 
