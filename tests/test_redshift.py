@@ -12,6 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from until import until
 
+from lakebook import calls, ensure
+from lakebook.services import redshift
 from local_aws import settings
 
 NAME = "redshift-tests"
@@ -143,6 +145,22 @@ def test_a_workgroup_that_cannot_be_is_refused(serverless, wrong):
             )
     finally:
         serverless.delete_namespace(namespaceName="refused")
+
+
+def test_a_change_of_several_settings_is_one_call_for_each(serverless):
+    several = {"baseCapacity": 16, "publiclyAccessible": True}
+    with pytest.raises(ClientError, match="Can't update multiple configurations at the same time"):
+        serverless.update_workgroup(workgroupName=NAME, **several)
+    serverless.update_workgroup(workgroupName=NAME, publiclyAccessible=True)
+    group = boto3.client("ec2").describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    wanted = redshift.workgroup(NAME, NAME, [], [group], 16)
+    assert [each.arguments for _, each in calls([wanted])] == [
+        {"workgroupName": NAME, "baseCapacity": 16},
+        {"workgroupName": NAME, "publiclyAccessible": False},
+        {"workgroupName": NAME, "securityGroupIds": [group]},
+    ]
+    ensure([wanted], apply=True)
+    assert calls([wanted]) == []
 
 
 def test_two_subnets_are_too_few(serverless):

@@ -194,31 +194,22 @@ def workgroup(
     """
     redshift = aws.client("redshift-serverless")
     actual = current(redshift.get_workgroup, GONE, workgroupName=name)
-    desired: dict[str, Any] = {"baseCapacity": base_capacity_rpus, "publiclyAccessible": False}
-    groups = {"securityGroupIds": security_group_ids}
+    desired: dict[str, Any] = {
+        "baseCapacity": base_capacity_rpus,
+        "publiclyAccessible": False,
+        "securityGroupIds": security_group_ids,
+    }
+    until = partial(_awaits_workgroup, name)
     if actual is None:
-        arguments = {
-            "workgroupName": name,
-            "namespaceName": namespace_name,
-            "subnetIds": subnet_ids,
-            **groups,
-            **desired,
-        }
-        yield Call(
-            redshift.create_workgroup,
-            arguments,
-            until=partial(_awaits_workgroup, name),
-            timeout_seconds=1800,
-        )
-    elif not all(
-        actual["workgroup"].get(key) == each for key, each in {**desired, **groups}.items()
-    ):
-        yield Call(
-            redshift.update_workgroup,
-            {"workgroupName": name, **groups, **desired},
-            until=partial(_awaits_workgroup, name),
-            timeout_seconds=1800,
-        )
+        where = {"namespaceName": namespace_name, "subnetIds": subnet_ids}
+        arguments = {"workgroupName": name, **where, **desired}
+        yield Call(redshift.create_workgroup, arguments, until=until, timeout_seconds=1800)
+        return
+    # it takes one setting a call (API_UpdateWorkgroup)
+    for key, each in desired.items():
+        if actual["workgroup"].get(key) != each:
+            change = {"workgroupName": name, key: each}
+            yield Call(redshift.update_workgroup, change, until=until, timeout_seconds=1800)
 
 
 @dataclass(frozen=True)

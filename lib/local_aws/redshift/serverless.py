@@ -247,6 +247,12 @@ class RedshiftServerless(Service):
             workgroup = self.workgroup(request["workgroupName"])
             self._idle("workgroup", workgroup["workgroupName"], workgroup)
             _check_capacity(request)
+            # https://docs.aws.amazon.com/redshift-serverless/latest/APIReference/API_UpdateWorkgroup.html
+            # in the words of https://github.com/hashicorp/terraform-provider-aws/issues/28108
+            if len(request) > 2:
+                raise ApiError(
+                    "ValidationException", "Can't update multiple configurations at the same time."
+                )
             if "subnetIds" in request:
                 request["subnetIds"] = self._subnets(request["subnetIds"])
             workgroup |= request
