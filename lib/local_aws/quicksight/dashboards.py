@@ -18,9 +18,9 @@ from local_aws.quicksight.definition import Definition
 from local_aws.quicksight.records import (
     Record,
     answer,
-    check_account,
     check_new,
     find,
+    find_settled,
     invalid,
     not_here,
     now,
@@ -85,7 +85,7 @@ class Dashboards(DataSets):
         return answer(**names, CreationStatus=version["Status"])
 
     def _checked(self, call: Call) -> Definition:
-        check_account(call)
+        self.check_account(call)
         request = call.parameters
         if others := [each for each in NOT_HERE if request.get(each)]:
             raise not_here(f"QuickSight dashboards with {', '.join(others)}")
@@ -175,14 +175,14 @@ class Dashboards(DataSets):
 
     def ListDashboards(self, call: Call) -> Record:
         """All dashboards in short."""
-        check_account(call)
+        self.check_account(call)
         return page(
             call, "DashboardSummaryList", [_summary(each) for each in self.dashboards.values()]
         )
 
     def SearchDashboards(self, call: Call) -> Record:
         """The dashboards with a name, or that a user or group may see or owns directly."""
-        check_account(call)
+        self.check_account(call)
         wanted = call.parameters["Filters"][0]
         tests = {
             "DASHBOARD_NAME": lambda each: _matches(wanted, each["Name"]),
@@ -252,8 +252,8 @@ class Dashboards(DataSets):
         return _with_permissions(record, self.update_permissions("dashboard", record["Arn"], call))
 
     def _dashboard(self, call: Call) -> Record:
-        check_account(call)
-        return find(self.dashboards, call.parameters["DashboardId"], "Dashboard")
+        self.check_account(call)
+        return find_settled(self.dashboards, call.parameters["DashboardId"], "Dashboard", call)
 
     def _version(self, call: Call, record: Record) -> Record:
         if call.parameters.get("AliasName") not in (None, "$PUBLISHED", "$LATEST"):
@@ -280,7 +280,7 @@ class Dashboards(DataSets):
         """The address at which a user sees a dashboard; it opens as long as the session may last,
         again and again.
         """
-        check_account(call)
+        self.check_account(call)
         request = call.parameters
         if "Dashboard" not in request["ExperienceConfiguration"]:
             raise not_here("embedding anything of QuickSight but a dashboard")

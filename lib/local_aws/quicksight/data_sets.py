@@ -17,9 +17,9 @@ from local_aws.quicksight.columns import Column, Preparation, prepare
 from local_aws.quicksight.records import (
     Record,
     answer,
-    check_account,
     check_new,
     find,
+    find_settled,
     invalid,
     not_here,
     now,
@@ -69,7 +69,7 @@ class DataSets(Sources):
 
     def CreateDataSet(self, call: Call) -> Record:
         """A data set, and its first ingestion under way."""
-        check_account(call)
+        self.check_account(call)
         request = call.parameters
         prepared = self._prepared(request)
         arn = self.arn("dataset", request["DataSetId"])
@@ -123,7 +123,7 @@ class DataSets(Sources):
 
     def ListDataSets(self, call: Call) -> Record:
         """All data sets in short."""
-        check_account(call)
+        self.check_account(call)
         members = ("Arn", "DataSetId", "Name", "CreatedTime", "LastUpdatedTime", "ImportMode")
         return page(
             call,
@@ -155,8 +155,8 @@ class DataSets(Sources):
         return answer(DataSetArn=record["Arn"], DataSetId=record["DataSetId"])
 
     def _data_set(self, call: Call) -> Record:
-        check_account(call)
-        return find(self.data_sets, call.parameters["DataSetId"], "Data set")
+        self.check_account(call)
+        return find_settled(self.data_sets, call.parameters["DataSetId"], "Data set", call)
 
     def columns(self, name: str) -> dict[str, Column]:
         """The columns of a data set by their names."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from local_aws.errors import ApiError
 from local_aws.names import ACCOUNT
 from local_aws.quicksight.records import (
     Record,
     Records,
     answer,
-    check_account,
     check_new,
     find,
     invalid,
@@ -23,6 +23,7 @@ from local_aws.quicksight.records import (
 if TYPE_CHECKING:
     from local_aws.service import Call
 
+IDENTITY_CENTER = "IAM_IDENTITY_CENTER"
 NAME = re.compile(r"[\u0020-\u00FF]+")
 
 
@@ -30,16 +31,10 @@ class People(Records):
     """An Enterprise subscription that was made before; its home Region is the stand-in's."""
 
     def DescribeAccountSubscription(self, call: Call) -> Record:
-        """The subscription."""
-        check_account(call)
-        subscription = {
-            "AccountName": "rehearsal",
-            "Edition": "ENTERPRISE",
-            "NotificationEmail": "quicksight@example.com",
-            "AuthenticationType": "IDENTITY_POOL",
-            "AccountSubscriptionStatus": "ACCOUNT_CREATED",
-        }
-        return answer(AccountInfo=subscription)
+        """The subscription, also one that was ended (UNSUBSCRIBED)."""
+        if self.subscription is None:
+            self.check_account(call)
+        return answer(AccountInfo=self.subscription)
 
     def DescribeNamespace(self, call: Call) -> Record:
         """The namespace default, which every subscription has; there is no other."""
@@ -48,7 +43,7 @@ class People(Records):
 
     def ListNamespaces(self, call: Call) -> Record:
         """The namespace default."""
-        check_account(call)
+        self.check_account(call)
         return page(call, "Namespaces", [self._namespace()])
 
     def _namespace(self) -> Record:
@@ -61,8 +56,15 @@ class People(Records):
         }
 
     def _check(self, call: Call) -> Record:
-        check_account(call)
+        self.check_account(call)
         find({"default": {}}, call.parameters["Namespace"], "Namespace")
+        changes = call.operation.startswith(("Create", "Update", "Delete", "Register"))
+        if changes and (self.subscription or {})["AuthenticationType"] == IDENTITY_CENTER:
+            # the words are AWS's, as users report them
+            raise ApiError(
+                "AccessDeniedException",
+                "Operation is disabled for identities managed by IAM Identity Center.",
+            )
         return call.parameters
 
     # Groups

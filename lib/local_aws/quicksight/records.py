@@ -9,6 +9,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from local_aws import settings
 from local_aws.errors import ApiError
 from local_aws.names import ACCOUNT
 from local_aws.service import Call, Service
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 Record = dict[str, Any]
+CREATED = "ACCOUNT_CREATED"
+SUBSCRIPTION = {
+    "AccountName": "rehearsal",
+    "Edition": "ENTERPRISE",
+    "NotificationEmail": "quicksight@example.com",
+    "AuthenticationType": "IDENTITY_POOL",
+    "AccountSubscriptionStatus": CREATED,
+}
 PAGE_TOKEN = "page-"  # noqa: S105 - where a page begins, no secret
 
 
@@ -61,6 +70,7 @@ class Records(Service):
     def __init__(self, stand_in: StandIn) -> None:
         super().__init__(stand_in)
         self.lock = threading.RLock()
+        self.subscription: Record | None = {**SUBSCRIPTION}  # None: the account has none
         self.groups: dict[str, Record] = {}
         self.users: dict[str, Record] = {}
         self.members: dict[str, set[str]] = {}  # user names by group name
@@ -73,6 +83,30 @@ class Records(Service):
         self.permissions: dict[str, dict[str, set[str]]] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self._threads: list[threading.Thread] = []
+
+    def check_account(self, call: Call) -> None:
+        """Raise AccessDeniedException for another account than the caller's, and for an account
+        without a subscription what AWS answers there: UnsupportedUserEditionException about
+        dashboards, else ResourceNotFoundException.
+
+        Source: what terraform-provider-aws and Cloud Custodian report of such accounts.
+        """
+        if (asked := call.parameters.get("AwsAccountId", ACCOUNT)) != ACCOUNT:
+            raise ApiError(
+                "AccessDeniedException",
+                f"Account {asked} is not the account of the caller, {ACCOUNT}.",
+            )
+        if self.subscription and self.subscription["AccountSubscriptionStatus"] == CREATED:
+            return
+        if "Dashboard" in call.operation:
+            raise ApiError(
+                "UnsupportedUserEditionException",
+                "Feature is not available in the edition of this account.",
+            )
+        raise ApiError(
+            "ResourceNotFoundException",
+            f"Directory information for account {ACCOUNT} is not found.",
+        )
 
     def stop(self) -> None:
         """Wait for what still runs."""
@@ -209,18 +243,22 @@ def find(records: dict[str, Record], name: str, what: str) -> Record:
     return records[name]
 
 
+def find_settled(records: dict[str, Record], name: str, what: str, call: Call) -> Record:
+    """A record by its id; for a moment after it was made it can be changed and is not described.
+
+    Source: AWS's own Cloud Intelligence Dashboards wait so for data sets that they have made.
+    """
+    record = find(records, name, what)
+    age = (now() - record["CreatedTime"]).total_seconds()
+    if call.operation.startswith(("Describe", "List")) and age < settings.settle_seconds / 2:
+        return find({}, name, what)
+    return record
+
+
 def check_new(records: dict[str, Record], name: str, what: str) -> None:
     """Raise ResourceExistsException when the id is taken."""
     if name in records:
         raise ApiError("ResourceExistsException", f"{what} {name} already exists.")
-
-
-def check_account(call: Call) -> None:
-    """Raise AccessDeniedException for another account than the caller's."""
-    if (asked := call.parameters.get("AwsAccountId", ACCOUNT)) != ACCOUNT:
-        raise ApiError(
-            "AccessDeniedException", f"Account {asked} is not the account of the caller, {ACCOUNT}."
-        )
 
 
 def page(call: Call, member: str, items: list[Any]) -> Record:

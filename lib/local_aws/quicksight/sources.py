@@ -13,14 +13,14 @@ import duckdb
 import pyarrow as pa
 from botocore.exceptions import ClientError
 
-from local_aws.errors import ApiError
+from local_aws.errors import AccessDeniedError, ApiError
+from local_aws.names import ACCOUNT
 from local_aws.quicksight.people import People
 from local_aws.quicksight.records import (
     Record,
     answer,
-    check_account,
     check_new,
-    find,
+    find_settled,
     invalid,
     not_here,
     now,
@@ -58,7 +58,7 @@ class Sources(People):
 
     def CreateDataSource(self, call: Call) -> Record:
         """A data source that is now being tried."""
-        check_account(call)
+        self.check_account(call)
         request = call.parameters
         _check(request)
         arn = self.arn("datasource", request["DataSourceId"])
@@ -100,7 +100,7 @@ class Sources(People):
 
     def ListDataSources(self, call: Call) -> Record:
         """All data sources."""
-        check_account(call)
+        self.check_account(call)
         return page(call, "DataSources", list(self.sources.values()))
 
     def DeleteDataSource(self, call: Call) -> Record:
@@ -127,8 +127,8 @@ class Sources(People):
         return answer(DataSourceArn=record["Arn"], DataSourceId=record["DataSourceId"])
 
     def _source(self, call: Call) -> Record:
-        check_account(call)
-        return find(self.sources, call.parameters["DataSourceId"], "Data source")
+        self.check_account(call)
+        return find_settled(self.sources, call.parameters["DataSourceId"], "Data source", call)
 
     def _try(self, record: Record, request: Record, what: str) -> None:
         record |= {"Status": f"{what}_IN_PROGRESS", "LastUpdatedTime": now()}
@@ -203,6 +203,8 @@ def _athena(stand_in: StandIn, parameters: Record, sql: str) -> pa.Table:
     """Run a query as the data source's role."""
     athena = _client(stand_in, "athena", parameters.get("RoleArn"))
     group = parameters.get("WorkGroup", "primary")
+    if role := parameters.get("RoleArn"):
+        _streams(stand_in, role, group)
     started = athena.start_query_execution(QueryString=sql, WorkGroup=group)["QueryExecutionId"]
     while True:
         execution = athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
@@ -223,6 +225,21 @@ def _athena(stand_in: StandIn, parameters: Record, sql: str) -> pa.Table:
             " '\"', delim = ',', nullstr = '', allow_quoted_nulls = false)"
         )
         return connection.execute(read, [str(file)]).to_arrow_table()
+
+
+def _streams(stand_in: StandIn, role_arn: str, workgroup: str) -> None:
+    """Return when a role may do what Athena's JDBC driver does with a workgroup, by which
+    QuickSight reads; GetQueryResultsStream is no operation of the API. Raises SourceError.
+
+    Source: "JDBC 3.x driver" of Athena's user guide.
+    """
+    session = stand_in.service_session(role_arn, PRINCIPAL)
+    arn = f"arn:aws:athena:{stand_in.region}:{ACCOUNT}:workgroup/{workgroup}"
+    try:
+        for each in ("GetWorkGroup", "GetQueryResultsStream"):
+            stand_in.authorize(session, f"athena:{each}", arn)
+    except AccessDeniedError as refusal:
+        raise SourceError("PERMISSION_DENIED", refusal.sentence) from refusal
 
 
 def _redshift(stand_in: StandIn, parameters: Record, credentials: Record, sql: str) -> pa.Table:

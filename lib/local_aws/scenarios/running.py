@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.engines.postgresql import ServerError
-from local_aws.scenarios import access, network
+from local_aws.scenarios import access, network, people
 from local_aws.scenarios.scenario import Scenario, ScenarioError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
 
 PATH = "/_local_aws/scenarios"
-SCENARIOS: dict[str, Scenario] = {**network.SCENARIOS, **access.SCENARIOS}
+SCENARIOS: dict[str, Scenario] = {**network.SCENARIOS, **access.SCENARIOS, **people.SCENARIOS}
 
 
 class Scenarios:

@@ -1,0 +1,55 @@
+"""Accounts whose QuickSight has no people of its own to make: found by 07, before it makes
+anything.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from local_aws.quicksight.people import IDENTITY_CENTER
+from local_aws.quicksight.service import QuickSight
+from local_aws.scenarios.scenario import Scenario
+from local_aws.service import service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local_aws.service import Service
+    from local_aws.stand_in import StandIn
+
+    Undo = Callable[[], object]
+    Services = dict[str, Service]
+
+
+def _not_subscribed(_: StandIn, services: Services) -> Undo:
+    return _subscribed(services, None)
+
+
+def _unsubscribed(_: StandIn, services: Services) -> Undo:
+    return _subscribed(services, {"AccountSubscriptionStatus": "UNSUBSCRIBED"})
+
+
+def _identity_center(_: StandIn, services: Services) -> Undo:
+    return _subscribed(services, {"AuthenticationType": IDENTITY_CENTER})
+
+
+def _subscribed(services: Services, change: dict[str, Any] | None) -> Undo:
+    """Another subscription, or none."""
+    quicksight = service_of(services, QuickSight)
+    before = quicksight.subscription
+    quicksight.subscription = None if change is None else {**(before or {}), **change}
+    return partial(setattr, quicksight, "subscription", before)
+
+
+SCENARIOS = {
+    "quicksight-not-subscribed": Scenario(
+        "the account never subscribed to QuickSight", _not_subscribed
+    ),
+    "quicksight-unsubscribed": Scenario(
+        "the account's subscription to QuickSight was ended", _unsubscribed
+    ),
+    "quicksight-identity-center": Scenario(
+        "QuickSight's people are managed by IAM Identity Center", _identity_center
+    ),
+}

@@ -1,0 +1,83 @@
+"""`lakebook plan` in an account in which nothing exists: every phase lists its calls to the end."""
+
+import json
+import os
+import urllib.request
+
+import boto3
+import notebooks
+import pytest
+import yaml
+
+from lakebook import evidence
+from lakebook.project import project
+from local_aws.engines.postgresql import Server
+
+PHASES = ("02", "03", "04", "05", "06", "07", "08", "09", "10")  # 01 is all questions
+ABSENT = {
+    "classification_file": "",
+    "dashboard_file": "",
+    "reporting_file": "",
+    "model_files": [],
+    "studio_users": [],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def account(stand_in, tmp_path_factory):
+    """The stand-in with a source, and without a subscription to QuickSight."""
+    server = Server(tmp_path_factory.mktemp("postgresql"))
+    server.start()
+    with server.connect() as admin:
+        for schema in ("customers", "operations"):
+            admin.execute(f"create schema {schema}")
+            admin.execute(f"create table {schema}.things (id int primary key, at timestamp)")
+    secret = json.dumps(server.source("postgres", "postgres").to_secret())
+    boto3.client("secretsmanager").create_secret(Name="acme-rehearsal-source", SecretString=secret)
+    scenario(start="quicksight-not-subscribed")
+    yield
+    server.remove()
+
+
+def scenario(**told):
+    """What the stand-in's command `scenario` asks."""
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/_local_aws/scenarios"
+    with urllib.request.urlopen(address, json.dumps(told).encode(), timeout=60) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def rehearsal():
+    return yaml.safe_load((project() / "parameters" / "rehearsal.yaml").read_text())
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """The actions that `plan` listed, by its phase."""
+    found = []
+    monkeypatch.setattr(
+        evidence, "record", lambda kind, **told: found.append(told) if kind == "table" else None
+    )
+    return lambda: [row["call"] for each in found if each["name"] == "plan" for row in each["rows"]]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_phase_is_planned_to_its_end_where_nothing_exists(phase, rehearsal, planned):
+    notebooks.run(phase, **rehearsal)
+    assert bool(planned()) == (phase not in ("09", "10"))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_and_without_classification_dashboard_reports_models_and_people(phase, rehearsal, planned):
+    notebooks.run(phase, **{**rehearsal, **ABSENT})
+    assert [each for each in planned() if each.startswith(("quicksight", "sagemaker"))] == []
+
+
+def test_what_is_planned_of_a_dashboard_is_what_an_account_without_quicksight_lacks(
+    rehearsal, planned
+):
+    notebooks.run("07", **rehearsal)
+    assert {"CreateGroup", "RegisterUser", "CreateDataSource", "CreateDataSet"} <= {
+        each.partition(":")[2] for each in planned()
+    }
+    assert "quicksight:CreateDashboard" in planned()
