@@ -24,7 +24,11 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 DRIVER = shutil.which("chromedriver")
-READER = "ann@example.com"
+READER, ANN = "ann@example.com", "arn:aws:iam::123456789012:user/ann"
+SIGNED_IN = (  # by IAM Identity Center
+    "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/eu-west-1"
+    "/AWSReservedSSO_Reports_0123456789abcdef"
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,8 @@ def board(account):
 
 
 def resources(board):
-    return board.resources(["bo@example.com"], [READER], board.account.names.resource("lakebook"))
+    workgroup = board.account.names.resource("lakebook")
+    return board.resources({"bo@example.com": SIGNED_IN}, {READER: ANN}, workgroup)
 
 
 def edited(board, tmp_path, change):
@@ -67,6 +72,83 @@ def actions(board):
 
 
 # Declared and kept
+
+
+def test_people_are_their_own_principals_and_no_session_that_others_can_name(board, names):
+    asked = {"AwsAccountId": foundation.ACCOUNT, "Namespace": "default"}
+    users = boto3.client("quicksight").list_users(**asked)["UserList"]
+    assert {each["UserName"] for each in users} == {
+        "ann",
+        "AWSReservedSSO_Reports_0123456789abcdef/bo@example.com",
+    }
+    with pytest.raises(LakebookError, match="by a role of the lake"):
+        board.resources({"bo@example.com": names.role_arn("analyst")}, {}, "w")
+
+
+def test_authors_may_browse_the_catalog_as_the_data_source_does(board, names):
+    workgroup, catalog = (
+        f"arn:aws:athena:{names.region}:{names.account}:{each}"
+        for each in (f"workgroup/{names.resource('lakebook')}", "datacatalog/AwsDataCatalog")
+    )
+    asked = {
+        workgroup: ["GetWorkGroup", "GetQueryResultsStream"],
+        catalog: ["GetDataCatalog", "ListDatabases", "ListTableMetadata", "GetTableMetadata"],
+        "*": ["ListDataCatalogs"],
+    }
+    here = {
+        "ContextKeyName": "aws:RequestedRegion",
+        "ContextKeyType": "string",
+        "ContextKeyValues": [names.region],
+    }
+    for resource, actions in asked.items():
+        found = boto3.client("iam").simulate_principal_policy(
+            PolicySourceArn=names.role_arn("quicksight"),
+            ActionNames=[f"athena:{each}" for each in actions],
+            ResourceArns=[resource],
+            ContextEntries=[here],
+        )["EvaluationResults"]
+        assert {each["EvalDecision"] for each in found} == {"allowed"}
+
+
+def test_what_was_made_a_moment_ago_is_waited_for(account, tmp_path, slow_to_settle):
+    file = tmp_path / "late.yaml"
+    file.write_text(
+        Path(FILE)
+        .read_text()
+        .replace("flights:\n    Name", "late:\n    Name", 1)
+        .replace("DataSetArn.flights", "DataSetArn.late")
+    )
+    late = dashboards.load(str(file), account)
+    ensure(resources(late), apply=True)
+    assert plan(resources(late)).empty
+
+
+def test_a_data_set_of_a_table_is_counted_and_a_join_of_quicksight_is_not(
+    account, tmp_path, capsys
+):
+    table = {"DataSourceArn": "${DataSourceArn}", "Schema": "s", "Name": "operations_flights"}
+    physical = {"a": {"RelationalTable": table}}
+    text = {
+        "DataSets": {
+            "one": {"PhysicalTableMap": physical},
+            "two": {"PhysicalTableMap": {**physical, "b": {"RelationalTable": table}}},
+        },
+        "Dashboard": {"Name": "x"},
+    }
+    file = tmp_path / "tables.yaml"
+    file.write_text(json.dumps(text) + "\n# ${table.operations.flights}\n")
+    asked = []
+
+    class Counting:
+        def query(self, sql):
+            asked.append(sql)
+            return {"n": [3]}
+
+    board = dashboards.load(str(file), account)
+    assert board.rows_in(Counting()) == {"one": {"rows": 3, "dropped": 0}}
+    assert asked == ['SELECT count(*) AS n FROM "operations"."flights"']
+    assert board.rows_ingested().keys() == {"one"}
+    assert "two: QuickSight joins its tables" in capsys.readouterr().out
 
 
 def test_applied_once_nothing_is_left_to_do(board):
@@ -290,7 +372,7 @@ def fetched(address, path="", **query):
 
 @pytest.fixture
 def address(board, account):
-    return quicksight.address(account, board.name, READER)
+    return quicksight.address(account, board.name, READER, ANN)
 
 
 def test_a_filter_changes_what_the_visuals_ask(address):
@@ -338,7 +420,7 @@ def test_the_page_is_for_those_who_may_see_it(address, board, account):
         AwsAccountId=foundation.ACCOUNT,
         Namespace="default",
         GroupName=account.names.resource("readers"),
-        MemberName=quicksight.user_name(account, READER),
+        MemberName=quicksight.user_name(READER, ANN),
     )
     with pytest.raises(urllib.error.HTTPError) as refusal:
         fetched(address)

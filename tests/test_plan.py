@@ -5,12 +5,14 @@ import os
 import urllib.request
 
 import boto3
-import notebooks
 import pytest
 import yaml
 
-from lakebook import evidence
+import notebooks
+from lakebook import LakebookError, calls, evidence
+from lakebook.layers import dashboards
 from lakebook.project import project
+from lakebook.services import quicksight
 from local_aws.engines.postgresql import Server
 
 PHASES = ("02", "03", "04", "05", "06", "07", "08", "09", "10")  # 01 is all questions
@@ -81,3 +83,42 @@ def test_what_is_planned_of_a_dashboard_is_what_an_account_without_quicksight_la
         each.partition(":")[2] for each in planned()
     }
     assert "quicksight:CreateDashboard" in planned()
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        ("quicksight-unsubscribed", "has no QuickSight subscription"),
+        ("quicksight-identity-center", "IAM Identity Center here: name two of its groups"),
+    ],
+)
+def test_a_subscription_that_will_not_do_stops_an_applied_07_in_one_sentence(
+    broken, sentence, rehearsal
+):
+    scenario(clear=True)
+    scenario(start=broken)
+    try:
+        with pytest.raises(LakebookError, match=sentence):
+            notebooks.run("07", **{**rehearsal, "apply": True})
+    finally:
+        scenario(clear=True)
+        scenario(start="quicksight-not-subscribed")
+
+
+def test_groups_of_identity_center_are_taken_as_they_are():
+    scenario(clear=True)
+    scenario(start="quicksight-identity-center")
+    try:
+        account = quicksight.Account(foundation.names("rehearsal"), foundation.REGION)
+        assert account.is_ready(makes_people=False)
+        board = dashboards.load("dashboards/airline.yaml", account)
+        declared = board.resources({}, {}, "lakebook", "Authors", "Readers")
+        assert {"quicksight:CreateGroup", "quicksight:RegisterUser"}.isdisjoint(
+            call.action for _, call in calls(declared)
+        )
+        granted = str([call.arguments for _, call in calls(declared)])
+        assert "group/default/Authors" in granted
+        assert "group/default/Readers" in granted
+    finally:
+        scenario(clear=True)
+        scenario(start="quicksight-not-subscribed")

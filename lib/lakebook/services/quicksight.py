@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -18,6 +18,7 @@ from lakebook import aws
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
 from lakebook.evidence import result
+from lakebook.services import athena as athena_service
 from lakebook.services import iam
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 GONE = "ResourceNotFoundException"
+NOT_YET = "not described yet"  # QuickSight's answers about what it made a moment ago
 WAITING = ("INITIALIZED", "QUEUED", "RUNNING")
 
 
@@ -76,30 +78,52 @@ class Account:
         )
         return f"arn:aws:quicksight:{region}:{self.names.account}:{kind}/{name}"
 
-    def is_enterprise(self) -> bool:
-        """True; raises LakebookError where there is no subscription, or one without groups."""
+    @cached_property
+    def subscription(self) -> dict[str, Any]:
+        """The subscription; empty where there is none, or one that was ended."""
         asked = people(self).describe_account_subscription
-        found = current(asked, GONE, AwsAccountId=self.names.account)
-        edition = (found or {}).get("AccountInfo", {}).get("Edition", "")
+        found = (current(asked, GONE, AwsAccountId=self.names.account) or {}).get("AccountInfo", {})
+        return found if found.get("AccountSubscriptionStatus") == "ACCOUNT_CREATED" else {}
+
+    def found(self, method: Callable[..., Any], **where: Any) -> dict[str, Any] | None:
+        """What describes something; None where it is not there, or the account has no
+        subscription.
+        """
+        return current(method, GONE, **where) if self.subscription else None
+
+    def is_ready(self, *, makes_people: bool) -> bool:
+        """True; raises LakebookError where there is no subscription, one without groups, or one to
+        whose people and groups nothing can be added.
+        """
+        edition = self.subscription.get("Edition", "")
         if not edition.startswith("ENTERPRISE"):
             raise LakebookError(
                 f"Account {self.names.account} has"
                 f" {f'QuickSight {edition}' if edition else 'no QuickSight subscription'}; an"
                 " administrator subscribes it to the Enterprise edition once, in the console."
             )
+        if makes_people and "IDENTITY_CENTER" in self.subscription["AuthenticationType"]:
+            raise LakebookError(
+                "QuickSight's people are managed by IAM Identity Center here: name two of its"
+                " groups in dashboard_author_group and dashboard_reader_group, and leave"
+                " dashboard_authors and dashboard_readers empty."
+            )
         return True
 
 
 def roles(names: Names) -> list[Resource]:
-    """The role as which QuickSight asks Athena: the curated layer to read, its own results to
-    write.
+    """The role as which QuickSight asks Athena: the curated layer to read, and for authors to
+    browse, its own results to write.
+
+    Source: "JDBC 3.x driver" of Athena's user guide.
     """
     curated, results = f"arn:aws:s3:::{names.curated_bucket}", f"arn:aws:s3:::{names.jobs_bucket}"
     glue = f"arn:aws:glue:{names.region}:{names.account}"
-    athena = f"arn:aws:athena:{names.region}:{names.account}:workgroup/{names.resource('lakebook')}"
+    athena = f"arn:aws:athena:{names.region}:{names.account}"
     database = names.database("curated")
     read = [
         "glue:GetDatabase",
+        "glue:GetDatabases",
         "glue:GetTable",
         "glue:GetTables",
         "glue:GetPartition",
@@ -107,16 +131,18 @@ def roles(names: Names) -> list[Resource]:
     ]
     listing = ["s3:ListBucket", "s3:GetBucketLocation"]
     allow = {
-        athena: [
+        f"{athena}:workgroup/{names.resource('lakebook')}": [
             f"athena:{each}"
             for each in (
                 "StartQueryExecution",
                 "StopQueryExecution",
                 "GetQueryExecution",
                 "GetQueryResults",
+                "GetQueryResultsStream",  # of the JDBC driver, by which QuickSight reads
                 "GetWorkGroup",
             )
         ],
+        f"{athena}:datacatalog/AwsDataCatalog": athena_service.BROWSE_CATALOG,
         f"{glue}:catalog": read,
         f"{glue}:database/{database}": read,
         f"{glue}:table/{database}/*": read,
@@ -129,7 +155,7 @@ def roles(names: Names) -> list[Resource]:
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         ],
-        "*": ["lakeformation:GetDataAccess"],
+        "*": ["lakeformation:GetDataAccess", *athena_service.LIST],
     }
     return [iam.service_role(names, "quicksight", "quicksight.amazonaws.com", allow=allow)]
 
@@ -149,25 +175,24 @@ def group(name: str, account: Account, description: str) -> Iterator[Call]:
     """A group, to which permissions are given."""
     quicksight = people(account)
     desired = {"AwsAccountId": account.names.account, "Namespace": "default", "GroupName": name}
-    if current(quicksight.describe_group, GONE, **desired) is None:
+    if account.found(quicksight.describe_group, **desired) is None:
         yield Call(quicksight.create_group, {**desired, "Description": description})
 
 
 @resource
-def user(email: str, account: Account, role: str, groups: list[str]) -> Iterator[Call]:
-    """Whoever takes the analyst's IAM role under a session name that is their e-mail address;
-    `role` is READER or AUTHOR.
+def user(
+    email: str, account: Account, principal: str, role: str, groups: list[str]
+) -> Iterator[Call]:
+    """Whoever signs in as an IAM user, or as a role in a session that is named by their e-mail
+    address, as IAM Identity Center names them; `role` is READER or AUTHOR.
     """
     quicksight, names = people(account), account.names
     where = {"AwsAccountId": names.account, "Namespace": "default"}
-    name = user_name(account, email)
-    actual = current(quicksight.describe_user, GONE, UserName=name, **where)
+    name = user_name(email, principal)
+    actual = account.found(quicksight.describe_user, UserName=name, **where)
     if actual is None:
-        identity = {
-            "IdentityType": "IAM",
-            "IamArn": names.role_arn("analyst"),
-            "SessionName": email,
-        }
+        identity = {"IdentityType": "IAM", "IamArn": principal}
+        identity |= {"SessionName": email} if ":role/" in principal else {}
         yield Call(
             quicksight.register_user, {**where, **identity, "Email": email, "UserRole": role}
         )
@@ -177,13 +202,14 @@ def user(email: str, account: Account, role: str, groups: list[str]) -> Iterator
         )
     for each in groups:
         member = {**where, "GroupName": each, "MemberName": name}
-        if actual is None or current(quicksight.describe_group_membership, GONE, **member) is None:
+        if actual is None or account.found(quicksight.describe_group_membership, **member) is None:
             yield Call(quicksight.create_group_membership, member)
 
 
-def user_name(account: Account, email: str) -> str:
-    """As QuickSight names the user of a role's session."""
-    return f"{account.names.resource('analyst')}/{email}"
+def user_name(email: str, principal: str) -> str:
+    """As QuickSight names the user of an IAM user, or of a role's session."""
+    name = principal.rpartition("/")[2]
+    return f"{name}/{email}" if ":role/" in principal else name
 
 
 @resource
@@ -193,7 +219,7 @@ def data_source(name: str, account: Account, desired: dict[str, Any]) -> Iterato
     """
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSourceId": name}
-    actual = (current(quicksight.describe_data_source, GONE, **where) or {}).get("DataSource")
+    actual = (account.found(quicksight.describe_data_source, **where) or {}).get("DataSource")
     until = partial(_awaits_source, account, name)
     if actual is None:
         yield Call(quicksight.create_data_source, {**where, **desired}, until=until)
@@ -209,7 +235,7 @@ def data_set(
     """A data set in SPICE as CreateDataSet describes it; creating or changing one fills it."""
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSetId": name}
-    actual = (current(quicksight.describe_data_set, GONE, **where) or {}).get("DataSet")
+    actual = (account.found(quicksight.describe_data_set, **where) or {}).get("DataSet")
     if actual is None or not _contains(actual, desired):
         method = quicksight.create_data_set if actual is None else quicksight.update_data_set
         yield Call(
@@ -233,11 +259,8 @@ def ingested(
     changed, newest = since(), newest_ingestion(account, name)
     if (
         newest is None
-        and current(
-            client(account).describe_data_set,
-            GONE,
-            AwsAccountId=account.names.account,
-            DataSetId=name,
+        and account.found(
+            client(account).describe_data_set, AwsAccountId=account.names.account, DataSetId=name
         )
         is None
     ):
@@ -306,7 +329,7 @@ def permitted(
         kind
     ]
     where = {"AwsAccountId": account.names.account, member: name}
-    actual = current(getattr(quicksight, f"describe_{kind}_permissions"), GONE, **where)
+    actual = account.found(getattr(quicksight, f"describe_{kind}_permissions"), **where)
     held = {
         each["Principal"]: set(each["Actions"]) for each in (actual or {}).get("Permissions", [])
     }
@@ -351,19 +374,21 @@ def state(account: Account, name: str) -> dict[str, Any]:
     }
 
 
-def tell_address(account: Account, name: str, readers: list[str]) -> None:
-    """Say where the first reader sees the dashboard; on AWS the address opens once, within five
-    minutes.
+def tell_address(account: Account, name: str, readers: dict[str, str]) -> None:
+    """Say where people who have signed in see the dashboard, and where the first reader sees it
+    without; on AWS that address opens once, within five minutes.
     """
-    for each in readers[:1]:
-        result(f"dashboard for {each}", address(account, name, each))
+    for email, principal in [*readers.items()][:1]:
+        region = account.names.region
+        result("dashboard", f"https://{region}.quicksight.aws.amazon.com/sn/dashboards/{name}")
+        result(f"dashboard for {email}, once", address(account, name, email, principal))
 
 
-def address(account: Account, name: str, email: str) -> str:
+def address(account: Account, name: str, email: str, principal: str) -> str:
     """Where a reader sees the dashboard."""
     found = client(account).generate_embed_url_for_registered_user(
         AwsAccountId=account.names.account,
-        UserArn=account.arn("user/default", user_name(account, email)),
+        UserArn=account.arn("user/default", user_name(email, principal)),
         ExperienceConfiguration={"Dashboard": {"InitialDashboardId": name}},
     )
     return str(found["EmbedUrl"])
@@ -375,6 +400,8 @@ def _versions(account: Account, name: str) -> list[dict[str, Any]]:
 
 def _all(account: Account, method: str, member: str, **where: str) -> list[dict[str, Any]]:
     """All pages of a list; empty where what it is about does not exist."""
+    if not account.subscription:
+        return []
     pages = (
         client(account).get_paginator(method).paginate(AwsAccountId=account.names.account, **where)
     )
@@ -387,9 +414,11 @@ def _all(account: Account, method: str, member: str, **where: str) -> list[dict[
 
 
 def _awaits_source(account: Account, name: str, _answer: dict[str, Any]) -> str | None:
-    actual = client(account).describe_data_source(
-        AwsAccountId=account.names.account, DataSourceId=name
-    )["DataSource"]
+    where = {"AwsAccountId": account.names.account, "DataSourceId": name}
+    found = current(client(account).describe_data_source, GONE, **where)
+    if found is None:
+        return NOT_YET
+    actual = found["DataSource"]
     if actual["Status"].endswith("_FAILED"):
         why = actual.get("ErrorInfo", {})
         raise LakebookError(
@@ -407,7 +436,10 @@ def _awaits_ingestion(account: Account, name: str, answer: dict[str, Any]) -> st
         "DataSetId": name,
         "IngestionId": answer["IngestionId"],
     }
-    actual = client(account).describe_ingestion(**where)["Ingestion"]
+    found = current(client(account).describe_ingestion, GONE, **where)
+    if found is None:
+        return NOT_YET
+    actual = found["Ingestion"]
     if actual["IngestionStatus"] in ("FAILED", "CANCELLED"):
         why = actual.get("ErrorInfo", {})
         raise LakebookError(
@@ -422,7 +454,10 @@ def _awaits_ingestion(account: Account, name: str, answer: dict[str, Any]) -> st
 def _awaits_version(account: Account, name: str, answer: dict[str, Any]) -> str | None:
     number = int(answer["VersionArn"].rpartition("/")[2])
     where = {"AwsAccountId": account.names.account, "DashboardId": name, "VersionNumber": number}
-    actual = client(account).describe_dashboard(**where)["Dashboard"]["Version"]
+    found = current(client(account).describe_dashboard, GONE, **where)
+    if found is None:
+        return NOT_YET
+    actual = found["Dashboard"]["Version"]
     if actual["Status"].endswith("_FAILED"):
         errors = "; ".join(
             f"{each['Type']}: {_sentence(each['Message'])}" for each in actual.get("Errors", [])

@@ -32,7 +32,7 @@ class People(Records):
 
     def DescribeAccountSubscription(self, call: Call) -> Record:
         """The subscription, also one that was ended (UNSUBSCRIBED)."""
-        if self.subscription is None:
+        if self.subscription is None or call.parameters["AwsAccountId"] != ACCOUNT:
             self.check_account(call)
         return answer(AccountInfo=self.subscription)
 

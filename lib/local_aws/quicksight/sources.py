@@ -203,8 +203,6 @@ def _athena(stand_in: StandIn, parameters: Record, sql: str) -> pa.Table:
     """Run a query as the data source's role."""
     athena = _client(stand_in, "athena", parameters.get("RoleArn"))
     group = parameters.get("WorkGroup", "primary")
-    if role := parameters.get("RoleArn"):
-        _streams(stand_in, role, group)
     started = athena.start_query_execution(QueryString=sql, WorkGroup=group)["QueryExecutionId"]
     while True:
         execution = athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
@@ -213,6 +211,8 @@ def _athena(stand_in: StandIn, parameters: Record, sql: str) -> pa.Table:
         time.sleep(POLL_SECONDS)
     if execution["Status"]["State"] != "SUCCEEDED":
         raise _failed(execution["Status"].get("StateChangeReason", "the query was cancelled"))
+    if role := parameters.get("RoleArn"):
+        _streams(stand_in, role, group)
     bucket, _, key = (
         execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
     )
