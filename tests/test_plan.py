@@ -5,13 +5,19 @@ import os
 import urllib.request
 
 import boto3
+import foundation
+import nbformat
 import pytest
 import yaml
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import notebooks
-from lakebook import LakebookError, calls, evidence
+from lakebook import LakebookError, calls, ensure, evidence
 from lakebook.layers import dashboards
+from lakebook.people import personas
 from lakebook.project import project
+from lakebook.runner import plan_permissions
+from lakebook.runner.run import PhaseRun, Run
 from lakebook.services import quicksight
 from local_aws.engines.postgresql import Server
 
@@ -60,7 +66,18 @@ def planned(monkeypatch):
     monkeypatch.setattr(
         evidence, "record", lambda kind, **told: found.append(told) if kind == "table" else None
     )
-    return lambda: [row["call"] for each in found if each["name"] == "plan" for row in each["rows"]]
+
+    def actions():
+        return [row["call"] for each in found if each["name"] == "plan" for row in each["rows"]]
+
+    actions.data = lambda: {
+        evidence.RECORD: {
+            "kind": "table",
+            "name": "plan",
+            "rows": [row for each in found if each["name"] == "plan" for row in each["rows"]],
+        }
+    }
+    return actions
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -122,3 +139,32 @@ def test_groups_of_identity_center_are_taken_as_they_are():
     finally:
         scenario(clear=True)
         scenario(start="quicksight-not-subscribed")
+
+
+def test_the_operator_may_make_every_call_of_the_plan_and_a_right_less_is_named(
+    rehearsal, planned, tmp_path
+):
+    names = foundation.names("rehearsal")
+    for phase in PHASES:
+        notebooks.run(phase, **rehearsal)
+    copy = new_notebook(
+        cells=[new_code_cell(outputs=[new_output("display_data", data=planned.data())])]
+    )
+    nbformat.write(copy, tmp_path / "02_foundation.ipynb")
+    operator = f"arn:aws:sts::{names.account}:assumed-role/{names.resource(personas.OPERATOR)}/me"
+    phase = PhaseRun("02", "foundation", "", "notebooks/02_foundation.ipynb")
+    run = Run(
+        "a-plan", "plan", "rehearsal", "p.yaml", {}, {"caller": operator}, "", None, {}, [phase]
+    )
+    run.folder = tmp_path
+    ensure(foundation.bootstrap(names), apply=True)
+    assert plan_permissions.missing(run, names) == []
+    denied = {"Effect": "Deny", "Action": "glue:CreateDatabase", "Resource": "*"}
+    boto3.client("iam").put_role_policy(
+        RoleName=names.resource(personas.OPERATOR),
+        PolicyName="denied",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [denied]}),
+    )
+    assert {each.split()[0] for each in plan_permissions.missing(run, names)} == {
+        "glue:CreateDatabase"
+    }

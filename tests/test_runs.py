@@ -97,6 +97,33 @@ def test_apply_makes_the_calls_and_plan_only_lists_them(project, capsys):
     assert (latest().folder / "ledger.jsonl").read_text() == ""  # a second run has nothing to do
 
 
+def test_a_plan_says_which_of_its_calls_the_caller_may_not_make_and_asks_for_no_other(
+    project, aws, monkeypatch, capsys
+):
+    write(project, "01_bucket", CALL)
+    assert main(["plan", "p.yaml", "-p", "environment", "unmade"]) == 0
+    assert "the caller may make every call of this plan" in capsys.readouterr().out
+    trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
+    looks = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*", "iam:*"], "Resource": "*"}
+    documents = [
+        json.dumps({"Version": "2012-10-17", "Statement": [each]}) for each in (trust, looks)
+    ]
+    role = aws("iam").create_role(RoleName="looks", AssumeRolePolicyDocument=documents[0])["Role"]
+    aws("iam").put_role_policy(RoleName="looks", PolicyName="looks", PolicyDocument=documents[1])
+    taken = aws("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="me")["Credentials"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", taken["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", taken["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", taken["SessionToken"])
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    assert main(["plan", "p.yaml", "-p", "environment", "unmade"]) == 0
+    told = [each for each in capsys.readouterr().out.splitlines() if each.startswith("- ")]
+    assert told[0] == "- s3:CreateBucket on arn:aws:s3:::command-unmade: implicitDeny"
+    assert {each.partition(" on ")[2] for each in told} == {
+        "arn:aws:s3:::command-unmade: implicitDeny"
+    }
+    assert "- s3:PutObject" not in "".join(told)
+
+
 def test_a_run_keeps_what_an_auditor_asks_for(two_phases):
     assert main(["apply", "p.yaml", "-p", "wanted", "2"]) == 0
     run = json.loads((latest().folder / "run.json").read_text())

@@ -20,6 +20,7 @@ from lakebook.runner.run import SUCCEEDED, Run, find, load
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lakebook.names import Names
 
 EXIT_CODES = (
     "Exit code: 0 every check held, 1 a phase or the evidence failed, 2 nothing was started, 130"
@@ -187,10 +188,31 @@ def _execute(run: Run, execute: Callable[[], None]) -> int:
     for each in run.phases:
         if each.error:
             print(f"{each.number} {each.status}: {each.error}")
+    if run.mode == "plan":
+        _tell_missing_permissions(run)
     if run.status != SUCCEEDED:
         print(f"go on with: lakebook resume {run.folder}")
     print(f"report: {report.write(run)}\nseal: {evidence_pack.sealed(run.folder)}", flush=True)
     return EXITS[run.status]
+
+
+def _tell_missing_permissions(run: Run) -> None:
+    """Say which of the plan's calls the caller may not make."""
+    from lakebook.runner import plan_permissions  # noqa: PLC0415
+
+    refused = plan_permissions.missing(run, _names(run))
+    if refused:
+        print(f"\nnot allowed to {run.connection['caller']}, and planned:")
+        print("\n".join(f"- {each}" for each in refused))
+    else:
+        print("permissions: the caller may make every call of this plan")
+
+
+def _names(run: Run) -> Names:
+    from lakebook import Names  # noqa: PLC0415
+
+    prefix = {"prefix": "", **_defaults(phases.every(Path.cwd())), **run.parameters}["prefix"]
+    return Names(prefix, run.environment, run.connection["account"], run.connection["region"])
 
 
 def _verify(asked: argparse.Namespace) -> int:
@@ -219,12 +241,10 @@ def _report(asked: argparse.Namespace) -> int:
 
 
 def _policy(asked: argparse.Namespace) -> int:
-    from lakebook import Names  # noqa: PLC0415
     from lakebook.audit import least_privilege  # noqa: PLC0415
 
     run = load(find(asked.run))
-    prefix = {**_defaults(phases.every(Path.cwd())), **run.parameters}["prefix"]
-    names = Names(prefix, run.environment, run.connection["account"], run.connection["region"])
+    names = _names(run)
     try:
         rights = [
             each for one in (asked.run, *asked.more) for each in least_privilege.used(find(one))
