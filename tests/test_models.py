@@ -2,8 +2,11 @@
 what stops it.
 """
 
+import contextlib
 import io
 import json
+import urllib.error
+import urllib.request
 
 import boto3
 import foundation
@@ -15,7 +18,7 @@ import pytest
 
 from lakebook import CheckError, LakebookError, calls, ensure, gates
 from lakebook.layers import lake, models
-from lakebook.services import athena, ec2, glue, kms, s3, sagemaker
+from lakebook.services import athena, ec2, glue, kms, s3, sagemaker, vpc_endpoints
 from lakebook.source import table_json
 from lakebook.source.model import Column, LakeType, Table
 
@@ -329,3 +332,36 @@ def test_studio_is_private_and_its_people_work_as_the_data_scientist(place):
     assert (found["Status"], found["AppNetworkAccessType"]) == ("InService", "VpcOnly")
     assert found["DefaultUserSettings"]["ExecutionRole"] == NAMES.role_arn("data-scientist")
     assert sagemaker.studio(NAMES, [], vpc, [], []) == []
+
+
+def test_studio_starts_for_a_data_scientist_once_the_vpc_reaches_sagemaker(place, capsys):
+    network = ec2.Network(NAMES)
+    wanted = sagemaker.studio(
+        NAMES, ["bo"], network.vpc(), place["Subnets"], place["SecurityGroupIds"]
+    )
+    ensure(wanted, apply=True)
+    lacking = sagemaker.studio_lacks(network, ["bo"])
+    assert [each.partition(": ")[0].rpartition("com.amazonaws.")[2] for each in lacking] == [
+        "eu-west-1.sagemaker.api",
+        "eu-west-1.sagemaker.runtime",
+    ]
+    assert sagemaker.studio_lacks(network, []) == []
+    taken = boto3.client("sts").assume_role(
+        RoleArn=NAMES.role_arn("data-scientist"), RoleSessionName="bo"
+    )["Credentials"]
+    scientist = boto3.Session(
+        taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"], NAMES.region
+    ).client("sagemaker")
+    where = {"DomainId": sagemaker.domain_id(NAMES.resource("studio")), "UserProfileName": "bo"}
+
+    def opened():
+        address = scientist.create_presigned_domain_url(**where)["AuthorizedUrl"]
+        with contextlib.suppress(urllib.error.HTTPError):
+            return urllib.request.urlopen(address, timeout=60).read().decode()
+
+    assert opened() is None
+    ensure(vpc_endpoints.endpoints(network, ["sagemaker.api", "sagemaker.runtime"]), apply=True)
+    assert sagemaker.studio_lacks(network, ["bo"]) == []
+    assert opened() == "Studio starts."
+    sagemaker.tell_studio(NAMES, ["bo"])
+    assert f"--domain-id {where['DomainId']} --user-profile-name bo" in capsys.readouterr().out

@@ -33,6 +33,7 @@ from local_aws.redshift.data import RedshiftData
 from local_aws.redshift.serverless import RedshiftServerless
 from local_aws.redshift.warehouses import Warehouses
 from local_aws.route53resolver import Route53Resolver
+from local_aws.sagemaker import studio
 from local_aws.sagemaker.service import SageMaker
 from local_aws.servicequotas import ServiceQuotas
 from local_aws.sts import Sts
@@ -137,6 +138,7 @@ SERVICES: dict[str, Entry] = {
             "ListModelCardVersions ListModelCards ListModelPackageGroups ListModelPackages",
             "UpdateModelCard UpdateModelPackage",
         ),
+        routes={studio.PREFIX: SageMaker.page},
     ),
     "secretsmanager": Entry(moto=True),
     "service-quotas": Entry(ServiceQuotas),

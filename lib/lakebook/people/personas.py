@@ -45,7 +45,9 @@ EARLIER = ["glue:GetTableVersion", "glue:GetTableVersions"]
 LIST = ["s3:GetBucketLocation", "s3:ListBucket"]
 # what Studio does in the name of whoever works in it, and what they read of models
 STUDIO = [
+    "sagemaker:AddTags",  # of all that Studio makes
     "sagemaker:CreateApp",
+    "sagemaker:CreatePresignedDomainUrl",
     "sagemaker:CreateSpace",
     "sagemaker:DeleteApp",
     "sagemaker:DeleteSpace",

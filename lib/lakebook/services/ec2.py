@@ -135,6 +135,17 @@ class Network:
             return []
         return [dict(each) for each in aws.client("ec2").describe_vpcs(VpcIds=[vpc_id])["Vpcs"]]
 
+    def has_default_route(self) -> bool:
+        """Whether every subnet has a route to all addresses, as to a NAT gateway or a hub."""
+        tables = aws.client("ec2").describe_route_tables(RouteTableIds=self.route_tables())
+        return all(
+            any(
+                route.get("DestinationCidrBlock") == "0.0.0.0/0" and route["State"] == "active"
+                for route in each["Routes"]
+            )
+            for each in tables["RouteTables"]
+        )
+
     def _named(self) -> list[dict[str, Any]]:
         found = current(
             aws.client("ec2").describe_subnets,

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from lakebook import aws
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
-from lakebook.services import iam, s3
+from lakebook.evidence import result
+from lakebook.services import ec2, iam, s3, vpc_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lakebook.names import Names
 
+STUDIO_ENDPOINTS = ["sagemaker.api", "sagemaker.runtime"]
 GONE = "ValidationException"  # what describing something answers that is not there
 NOT_FOUND = "ResourceNotFound"  # of cards, domains and profiles
 IN_VPC = [
@@ -209,6 +211,30 @@ def studio(
     }
     name = names.resource("studio")
     return [domain(name, desired), *(user_profile(each, name) for each in people)]
+
+
+def studio_lacks(network: ec2.Network, people: list[str]) -> list[str]:
+    """The endpoints without which Studio does not start, each with its state, in subnets without a
+    way to the internet; none for nobody.
+
+    Source: "Connect Amazon SageMaker Studio in a VPC to external resources".
+    """
+    if not people or network.has_default_route():
+        return []
+    found = vpc_endpoints.unavailable(network, STUDIO_ENDPOINTS)
+    return [each for each in found if ".sagemaker." in each]
+
+
+def tell_studio(names: Names, people: list[str]) -> None:
+    """Say how a person, as the data scientist, gets the address that opens Studio once, within five
+    minutes.
+    """
+    for each in people:
+        result(
+            f"Studio for {each}",
+            "aws sagemaker create-presigned-domain-url --domain-id"
+            f" {domain_id(names.resource('studio'))} --user-profile-name {each}",
+        )
 
 
 @resource

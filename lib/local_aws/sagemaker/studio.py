@@ -1,5 +1,5 @@
-"""SageMaker Studio's records: domains and the people in them. Nothing runs in them: apps and their
-addresses are refused.
+"""SageMaker Studio's records: domains and the people in them. Nothing runs in them: who opens
+Studio is told whether it would start.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/gs-studio-onboard.html
 """
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from local_aws import settings
-from local_aws.errors import ApiError
+from local_aws.errors import AccessDeniedError, ApiError
 from local_aws.names import ACCOUNT
 from local_aws.sagemaker.jobs import PRINCIPAL, now
 from local_aws.service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from local_aws.service import Call
     from local_aws.stand_in import StandIn
 
@@ -34,6 +36,12 @@ DOMAIN_MEMBERS = frozenset(
         "Tags",
     ]
 )
+PREFIX = "/_studio/"
+# what Studio does in the name of whoever works in it; all it makes it tags:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/security_iam_service-with-iam.html
+STARTS = ("CreateSpace", "CreateApp", "AddTags")
+# https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-and-internet-access.html
+ENDPOINTS = ("sagemaker.api", "sagemaker.runtime")
 
 
 class Studio(Service):
@@ -43,6 +51,7 @@ class Studio(Service):
         super().__init__(stand_in)
         self.domains: dict[str, dict[str, Any]] = {}
         self.profiles: dict[tuple[str, str], dict[str, Any]] = {}
+        self.addresses: dict[str, tuple[str, float]] = {}  # domain, and until when, by token
 
     def CreateDomain(self, call: Call) -> dict[str, Any]:
         """A domain in subnets that are there, whose role SageMaker may take; ResourceInUse for a
@@ -133,6 +142,57 @@ class Studio(Service):
         """Forget a person."""
         self._profile(call)
         del self.profiles[call.parameters["DomainId"], call.parameters["UserProfileName"]]
+
+    def CreatePresignedDomainUrl(self, call: Call) -> dict[str, Any]:
+        """The address at which a person opens Studio, once, within five minutes."""
+        self._profile(call)
+        token = secrets.token_hex(16)
+        until = time.monotonic() + float(call.parameters.get("ExpiresInSeconds", 300))
+        self.addresses[token] = call.parameters["DomainId"], until
+        return {"AuthorizedUrl": f"{self.stand_in.endpoint}{PREFIX}{token}"}
+
+    def page(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer below /_studio/ whether Studio starts (WSGI)."""
+        token = environ["PATH_INFO"].removeprefix(PREFIX)
+        domain, until = self.addresses.pop(token, ("", 0.0))
+        problems = ["The address was opened before, or is older than five minutes."]
+        if time.monotonic() < until:
+            problems = list(self._problems(self._domain(domain)))
+        text = ("\n".join(problems) or "Studio starts.").encode()
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+        start_response("403 Forbidden" if problems else "200 OK", headers)
+        return [text]
+
+    def _problems(self, domain: dict[str, Any]) -> Iterator[str]:
+        """Why Studio would not start: what its role may not do, what it does not reach."""
+        session = self.stand_in.service_session(
+            domain["DefaultUserSettings"]["ExecutionRole"], PRINCIPAL
+        )
+        prefix = domain["DomainArn"].partition(":domain/")[0]
+        for each in STARTS:
+            kind = "space" if each == "CreateSpace" else "app"
+            try:
+                arn = f"{prefix}:{kind}/{domain['DomainId']}/x"
+                self.stand_in.authorize(session, f"sagemaker:{each}", arn)
+            except AccessDeniedError as refusal:
+                yield refusal.sentence
+        if domain.get("AppNetworkAccessType") != "VpcOnly" or self._leaves(domain):
+            return
+        found = self.stand_in.client("ec2").describe_vpc_endpoints(
+            Filters=[{"Name": "vpc-id", "Values": [domain["VpcId"]]}]
+        )["VpcEndpoints"]
+        for each in ENDPOINTS:
+            name = f"com.amazonaws.{self.stand_in.region}.{each}"
+            if not any(one["ServiceName"] == name for one in found):
+                yield f"The VPC {domain['VpcId']} has no endpoint for {name}."
+
+    def _leaves(self, domain: dict[str, Any]) -> bool:
+        """Whether the VPC has a way to addresses outside."""
+        tables = self.stand_in.client("ec2").describe_route_tables(
+            Filters=[{"Name": "vpc-id", "Values": [domain["VpcId"]]}]
+        )["RouteTables"]
+        routes = [one for each in tables for one in each["Routes"]]
+        return any(each.get("DestinationCidrBlock") == "0.0.0.0/0" for each in routes)
 
     def _domain(self, domain_id: str) -> dict[str, Any]:
         if domain_id not in self.domains:
