@@ -4,21 +4,15 @@ calls, and who a key policy may name.
 
 from __future__ import annotations
 
-import json
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from botocore.exceptions import ClientError
 from moto.kms.models import kms_backends
 
 from local_aws.errors import ApiError
+from local_aws.iam.named_principals import unknown_principals
 from local_aws.names import ACCOUNT
 from local_aws.service import Call, Service
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PRINCIPAL = re.compile(r"arn:aws:iam::(\d{12}):(role|user)/(?:.*/)?([^/]+)")
 STATES = {"Disabled": "DisabledException", "PendingDeletion": "KMSInvalidStateException"}
 
 
@@ -100,28 +94,13 @@ class Kms(Service):
         return kms_backends[ACCOUNT][self.stand_in.region]
 
     def _check_policy(self, call: Call) -> None:
+        text = call.parameters.get("Policy") or '{"Statement": []}'
         try:
-            document = json.loads(call.parameters.get("Policy") or '{"Statement": []}')
-            named = list(_principals(document))
+            unknown = unknown_principals(self.stand_in.client("iam"), text)
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise ApiError(
                 "MalformedPolicyDocumentException", f"The policy cannot be read: {error}."
             ) from error
-        iam = self.stand_in.client("iam")
-        for kind, name in named:
-            try:
-                getattr(iam, f"get_{kind}")(**{f"{kind.capitalize()}Name": name})
-            except ClientError as error:
-                text = "Policy contains a statement with one or more invalid principals."
-                raise ApiError("MalformedPolicyDocumentException", text) from error
-
-
-def _principals(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The roles and users of this account that a policy names: ("role", "acme-glue")."""
-    statements = document["Statement"]
-    for each in statements if isinstance(statements, list) else [statements]:
-        principal = each["Principal"]
-        request = principal.get("AWS", []) if isinstance(principal, dict) else []
-        for arn in [request] if isinstance(request, str) else request:
-            if (found := PRINCIPAL.fullmatch(arn)) and found[1] == ACCOUNT:
-                yield found[2], found[3]
+        if unknown:
+            text = "Policy contains a statement with one or more invalid principals."
+            raise ApiError("MalformedPolicyDocumentException", text)

@@ -4,6 +4,7 @@ about every call.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from local_aws.errors import ApiError
 from local_aws.iam.context import Context
 from local_aws.iam.documents import statements
 from local_aws.iam.evaluation import Policies, decide
+from local_aws.iam.named_principals import unknown_principals
 from local_aws.iam.principals import role
 from local_aws.iam.records import identity_policies
 from local_aws.names import ACCOUNT
@@ -45,6 +47,24 @@ class Iam(Service):
                 501,
             )
         return call.moto()
+
+    def CreateRole(self, call: Call) -> dict[str, Any]:
+        """A role; MalformedPolicyDocument where its trust policy names nobody that exists."""
+        self._check_trust(call.parameters["AssumeRolePolicyDocument"])
+        return call.moto()
+
+    def UpdateAssumeRolePolicy(self, call: Call) -> dict[str, Any]:
+        """Replaces a trust policy; returns {}; MalformedPolicyDocument as above."""
+        self._check_trust(call.parameters["PolicyDocument"])
+        return call.moto()
+
+    def _check_trust(self, document: str) -> None:
+        """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+        with contextlib.suppress(ValueError, KeyError, AttributeError, TypeError):  # moto tells
+            for arn in unknown_principals(self.stand_in.client("iam"), document):
+                raise ApiError(
+                    "MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{arn}"'
+                )
 
     def ListRoles(self, call: Call) -> dict[str, Any]:
         """The roles, without what only GetRole tells."""
