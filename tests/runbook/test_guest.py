@@ -62,13 +62,13 @@ def network(running):
     ec2 = running.client("ec2")
     options = [{"Key": "domain-name-servers", "Values": ["10.20.0.53"]}]
     dhcp = ec2.create_dhcp_options(DhcpConfigurations=options)["DhcpOptions"]["DhcpOptionsId"]
-    vpc = ec2.create_vpc(CidrBlock="10.70.0.0/16")["Vpc"]["VpcId"]
+    vpc = ec2.create_vpc(CidrBlock="10.60.0.0/16")["Vpc"]["VpcId"]
     for name in ("EnableDnsSupport", "EnableDnsHostnames"):
         ec2.modify_vpc_attribute(VpcId=vpc, **{name: {"Value": True}})
     ec2.associate_dhcp_options(DhcpOptionsId=dhcp, VpcId=vpc)
     subnets = [
         ec2.create_subnet(
-            VpcId=vpc, CidrBlock=f"10.70.{number}.0/24", AvailabilityZone=f"eu-west-1{zone}"
+            VpcId=vpc, CidrBlock=f"10.60.{number}.0/24", AvailabilityZone=f"eu-west-1{zone}"
         )["Subnet"]["SubnetId"]
         for number, zone in enumerate("abc")
     ]
@@ -100,7 +100,7 @@ def network(running):
     groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
     group = groups["SecurityGroups"][0]["GroupId"]
     ec2.authorize_security_group_ingress(
-        GroupId=group, IpProtocol="tcp", FromPort=443, ToPort=443, CidrIp="10.70.0.0/16"
+        GroupId=group, IpProtocol="tcp", FromPort=443, ToPort=443, CidrIp="10.60.0.0/16"
     )
     for each in services:
         ec2.create_vpc_endpoint(

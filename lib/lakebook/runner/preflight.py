@@ -21,8 +21,9 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from lakebook import aws
 from lakebook.errors import LakebookError
 
-ONE_TRY = Config(
-    connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2, "mode": "standard"}
+# a wrong endpoint is told within seconds, a bad moment of AWS is tried again
+FEW_TRIES = Config(
+    connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4, "mode": "standard"}
 )
 
 
@@ -42,7 +43,7 @@ def caller(account: str | None, region: str | None) -> dict[str, str]:
                 f" {region}: set AWS_REGION and AWS_DEFAULT_REGION to {region}, or use the right"
                 " parameters file."
             )
-        sts = session.client("sts", region_name=region, config=ONE_TRY)
+        sts = session.client("sts", region_name=region, config=FEW_TRIES)
     except BotoCoreError as error:
         raise PreflightError(
             f"AWS cannot be called: {_plain(error)}; check AWS_PROFILE and AWS_REGION."
@@ -78,6 +79,10 @@ def _identity(sts: Any) -> dict[str, str]:
         ) from error
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise PreflightError(
+                f"AWS fails with {code}: {message.rstrip('.')}; nothing was started, try again."
+            ) from error
         raise PreflightError(
             f"AWS refused the credentials with {code}: {message.rstrip('.')}; renew them or use"
             " another profile."
