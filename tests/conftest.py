@@ -32,6 +32,9 @@ def _connect_to_loopback_only(self, address):
 
 def pytest_configure():
     socket.socket.connect = _connect_to_loopback_only
+    # here, and in stand-ins that are processes of their own
+    settings.check_answers = True
+    os.environ["LOCAL_AWS_CHECK_ANSWERS"] = "yes"
     _make_clients_of_known_classes()
 
 

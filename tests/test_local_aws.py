@@ -131,6 +131,27 @@ def test_a_request_that_the_service_model_does_not_allow_is_refused_as_the_servi
     assert refused.value.response["Error"]["Code"] == code
 
 
+ANSWERS = [  # of DescribeEndpoints: what is wrong, and how it is said
+    ({"Endpoints": {}}, ".Endpoints is dict and not list"),
+    ({"Endpoints": [{"EndpointType": "both"}]}, ".Endpoints[].EndpointType is 'both'"),
+    ({"Endpoints": [{"ServerName": 1}]}, ".Endpoints[].ServerName is int and not string"),
+    ({"Endpoint": []}, ".Endpoint is unknown"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), ANSWERS)
+def test_an_answer_that_the_service_model_does_not_allow_is_found(answer, words):
+    operation = wire.model("dms").operation_model("DescribeEndpoints")
+    assert [each[: len(words)] for each in constraints.wrong_in_answer(operation, answer)] == [
+        words
+    ]
+
+
+def test_a_missing_member_of_an_answer_is_found():
+    operation = wire.model("glue").operation_model("GetDatabase")
+    assert constraints.wrong_in_answer(operation, {"Database": {}}) == [".Database.Name is missing"]
+
+
 def test_every_pattern_of_the_service_models_is_understood():
     def patterns(shape, seen):
         if shape is None or shape.name in seen:

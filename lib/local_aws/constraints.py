@@ -29,6 +29,8 @@ LOOSER = {
     # Terraform's aws_dms_s3_endpoint sends GZIP and SSE_KMS, the model has gzip and sse-kms
     ("dms", "CompressionTypeValue"),
     ("dms", "EncryptionModeValue"),
+    # endpoints of a VPC are `available`, in small letters: Terraform waits for that word
+    ("ec2", "State"),
 }
 # The code of a request that its service's model does not allow, where it is not ValidationException
 # (JSON) or ValidationError (query): `Errors` of each API reference, and of what they answer.
@@ -80,9 +82,13 @@ def check_request(operation: OperationModel, parameters: Mapping[str, Any]) -> N
 
 
 def wrong_in_answer(operation: OperationModel, answer: Mapping[str, Any]) -> list[str]:
-    """What the model does not allow in an answer: types, required members and enums."""
+    """What the model does not allow in an answer: types, required members, enums, and members that
+    it does not have.
+    """
     shape: Any = operation.output_shape
-    return list(_wrong(shape, answer, "")) if shape is not None else []
+    told = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+    service = operation.service_model.service_name
+    return list(_wrong(service, shape, told, "")) if shape is not None else []
 
 
 def _violations(service: str, shape: Any, value: Any, path: str) -> Iterator[Violation]:
@@ -126,13 +132,16 @@ def _of_map(service: str, shape: Any, value: Any, path: str) -> Iterator[Violati
 
 
 def _of_string(service: str, shape: Any, value: str, path: str) -> Iterator[Violation]:
-    if (service, shape.name) in LOOSER:
-        return
-    if shape.enum and value not in shape.enum:
+    if not _known(service, shape, value):
         yield path, value, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
     pattern = shape.metadata.get("pattern")
-    if pattern and not compiled(pattern).fullmatch(value):
+    if pattern and (service, shape.name) not in LOOSER and not compiled(pattern).fullmatch(value):
         yield path, value, f"Member must satisfy regular expression pattern: {pattern}"
+
+
+def _known(service: str, shape: Any, value: str) -> bool:
+    """Whether a value is one of its shape's enum, where it has one that AWS holds."""
+    return not shape.enum or value in shape.enum or (service, shape.name) in LOOSER
 
 
 INSIDE: Mapping[str, Callable[[str, Any, Any, str], Iterator[Violation]]] = {
@@ -176,7 +185,7 @@ def _of_ec2(path: str, value: Any, constraint: str) -> ApiError:
     )
 
 
-def _wrong(shape: Any, value: Any, path: str) -> Iterator[str]:
+def _wrong(service: str, shape: Any, value: Any, path: str) -> Iterator[str]:
     kind = shape.type_name
     if not isinstance(value, TYPES[kind]) or (kind != "boolean" and isinstance(value, bool)):
         yield f"{path or shape.name} is {type(value).__name__} and not {kind}"
@@ -187,11 +196,13 @@ def _wrong(shape: Any, value: Any, path: str) -> Iterator[str]:
             if value.get(name) is None
         )
         for name, each in value.items():
-            if each is not None and name in shape.members:
-                yield from _wrong(shape.members[name], each, f"{path}.{name}")
+            if name not in shape.members:
+                yield f"{path}.{name} is unknown"
+            elif each is not None:
+                yield from _wrong(service, shape.members[name], each, f"{path}.{name}")
     elif kind in ("list", "map"):
         inner = shape.member if kind == "list" else shape.value
         for each in value if kind == "list" else value.values():
-            yield from _wrong(inner, each, f"{path}[]")
-    elif kind == "string" and shape.enum and value not in shape.enum:
+            yield from _wrong(service, inner, each, f"{path}[]")
+    elif kind == "string" and not _known(service, shape, value):
         yield f"{path} is {value!r}, not one of {', '.join(shape.enum)}"

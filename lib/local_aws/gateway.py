@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 
-from local_aws import constraints, wire
+from local_aws import constraints, settings, wire
 from local_aws.engines.authorized_objects import AuthorizedObjects
 from local_aws.errors import ApiError
 from local_aws.iam import refusals
@@ -28,7 +28,7 @@ from local_aws.services import NOBODY_ANSWERS, SERVICES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from botocore.model import ServiceModel
+    from botocore.model import OperationModel, ServiceModel
 
     from local_aws.services import Route
     from local_aws.stand_in import StandIn
@@ -245,6 +245,7 @@ class Gateway:
             raise ApiError(
                 "InternalFailure", f"local_aws failed in {service} {operation}: {bug!r}", 500
             ) from bug
+        check_answer(shape, response)
         headers, data = wire.answer(shape, response)
         return 200, headers, [data]
 
@@ -266,6 +267,9 @@ class Gateway:
             ) from bug
         if answer["status"] in (404, 500) and data[:15].lower() == b"<!doctype html>":
             raise not_here(service, operation)
+        if settings.check_answers and answer["status"] < 300:
+            shape = request.model.operation_model(operation)
+            check_answer(shape, wire.parse_answer(shape, 200, dict(answer["headers"]), data))
         return answer["status"], answer["headers"], data
 
     def _record(
@@ -286,6 +290,15 @@ class Gateway:
             )
             + "\n"
         )
+
+
+def check_answer(operation: OperationModel, answer: Mapping[str, Any]) -> None:
+    """Raise ApiError where an answer, ours or moto's, is not one that AWS can give; only while
+    tests ask for it.
+    """
+    if settings.check_answers and (wrong := constraints.wrong_in_answer(operation, answer)):
+        name = f"{operation.service_model.service_name} {operation.name}"
+        raise ApiError("InternalFailure", f"The answer of {name}: {'; '.join(wrong)}", 500)
 
 
 def not_here(service: str, operation: str) -> ApiError:

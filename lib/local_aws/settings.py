@@ -5,6 +5,7 @@ begins.
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 settle_seconds = 0.5  # that a new or changed resource is `creating`, `modifying`, `deleting`
 log_delivery_seconds = 2.0  # between two deliveries of CloudTrail's log files; 300 on AWS
 digest_delivery_seconds = 10.0  # between two of its digest files; 3600 on AWS
+# for tests: an answer that its service's model does not allow is an error
+check_answers = bool(os.environ.get("LOCAL_AWS_CHECK_ANSWERS"))
 
 
 @contextlib.contextmanager
