@@ -227,7 +227,9 @@ def parse_answer(
     operation: botocore.model.OperationModel, status: int, headers: dict[str, str], body: bytes
 ) -> dict[str, Any]:
     """Moto's answer as boto3 would return it; raises ApiError where boto3 would raise."""
-    parser: Any = botocore.parsers.create_parser(operation.service_model.protocol)
+    kind = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
+    cbor = "smithy-rpc-v2-cbor" if "cbor" in kind else ""  # which clients may ask for
+    parser: Any = botocore.parsers.create_parser(cbor or operation.service_model.protocol)
     parsed = parser.parse(
         {"status_code": status, "headers": headers, "body": body}, operation.output_shape
     )
