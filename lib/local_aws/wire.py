@@ -227,9 +227,10 @@ def parse_answer(
     operation: botocore.model.OperationModel, status: int, headers: dict[str, str], body: bytes
 ) -> dict[str, Any]:
     """Moto's answer as boto3 would return it; raises ApiError where boto3 would raise."""
-    kind = {name.lower(): value for name, value in headers.items()}.get("content-type", "")
-    cbor = "smithy-rpc-v2-cbor" if "cbor" in kind else ""  # which clients may ask for
-    parser: Any = botocore.parsers.create_parser(cbor or operation.service_model.protocol)
+    protocol = operation.service_model.protocol
+    if protocol == "smithy-rpc-v2-cbor":  # as one protocol of several, which the client chooses
+        protocol = {b"{": "json", b"<": "query"}.get(body[:1], protocol)
+    parser: Any = botocore.parsers.create_parser(protocol)
     parsed = parser.parse(
         {"status_code": status, "headers": headers, "body": body}, operation.output_shape
     )
