@@ -113,8 +113,10 @@ def secret_role(path: Path) -> str:
 
 def _own_key(key_id: str) -> str:
     """The ARN of a customer managed key; nothing for a key of AWS, which needs no right."""
-    found = aws.client("kms").describe_key(KeyId=key_id)["KeyMetadata"] if key_id else {}
-    return str(found["Arn"]) if found.get("KeyManager") == "CUSTOMER" else ""
+    if not key_id:
+        return ""
+    found = aws.client("kms").describe_key(KeyId=key_id)["KeyMetadata"]
+    return str(found["Arn"]) if found["KeyManager"] == "CUSTOMER" else ""
 
 
 def encryption_keys(path: Path) -> str:
