@@ -26,6 +26,7 @@ from local_aws.kms import Kms
 from local_aws.lakeformation.access import Lake
 from local_aws.lakeformation.service import LakeFormation
 from local_aws.lakeformation.vending import Vending
+from local_aws.logs import Logs
 from local_aws.quicksight import page
 from local_aws.quicksight.service import QuickSight
 from local_aws.redshift.clusters import RedshiftClusters
@@ -105,7 +106,7 @@ SERVICES: dict[str, Entry] = {
         ),
     ),
     "lakeformation": Entry(LakeFormation),
-    "logs": Entry(moto=True),
+    "logs": Entry(Logs, moto=True),
     "quicksight": Entry(QuickSight, routes={page.PREFIX: QuickSight.page}),
     "redshift": Entry(RedshiftClusters),
     "redshift-data": Entry(RedshiftData),
