@@ -161,14 +161,17 @@ def test_an_endpoint_that_somebody_else_made_stays_as_it_is():
 
 def test_a_key_that_exists_is_used_under_our_alias_and_its_policy_is_not_touched():
     names = foundation.names("adoptedkey")
-    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    document = kms.key_policy(names, [])
+    document["Statement"].append(kms.decided_by_iam(foundation.ACCOUNT))
+    made = boto3.client("kms").create_key(Policy=json.dumps(document))
+    key = made["KeyMetadata"]["Arn"]
     iam_role = iam.role(
         names.resource("glue"),
         "glue.amazonaws.com",
         allow={BUCKET: ["s3:GetObject"]},
         tags=names.tags,
     )
-    wanted = [iam_role, *kms.lake_key(names, ["glue"], key)]
+    wanted = [iam_role, *kms.given_key(names, ["glue"], key)]
     ensure(wanted, apply=True)
     assert actions(wanted) == []
     assert kms.key_arn(kms.alias(names)) == key
@@ -266,7 +269,7 @@ def test_a_key_that_cannot_be_used_is_one_clear_sentence(damage, state):
 def test_a_key_that_is_not_there_is_one_clear_sentence():
     absent = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
     with pytest.raises(LakebookError, match="correct the parameter kms_key_arn"):
-        calls(kms.lake_key(foundation.names("nokey"), [], absent))
+        calls(kms.given_key(foundation.names("nokey"), [], absent))
 
 
 def test_retention_of_something_unknown_is_one_clear_sentence():
@@ -441,6 +444,17 @@ def test_bootstrap_makes_the_operators_role_once():
     assert personas.missing(names) == []
     again = bootstrap()
     assert again.stdout.endswith("0 calls made.\n"), again.stdout + again.stderr
+
+
+def test_bootstrap_lets_the_operator_use_a_key_that_exists():
+    key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    made = bootstrap("-p", "kms_key_arn", key, "-p", "environment", "strappedkey")
+    assert made.returncode == 0, made.stderr
+    policy = boto3.client("iam").get_role_policy(
+        RoleName=foundation.names("strappedkey").resource("migration-operator"),
+        PolicyName="lakebook-key",
+    )["PolicyDocument"]
+    assert {each["Resource"] for each in policy["Statement"]} == {key}
 
 
 def test_the_operator_may_not_change_itself_its_boundary_or_the_evidence():

@@ -11,7 +11,7 @@ import pytest
 from lakebook import LakebookError, calls, ensure
 from lakebook import foundation as lakebook_foundation
 from lakebook.people import personas
-from lakebook.services import iam, kms
+from lakebook.services import kms
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 NAMES = foundation.names("given")
@@ -41,9 +41,8 @@ def for_services():
 def operator():
     """In the session of the operator, whom an administrator bootstrapped for the key."""
     given = key(IAM_DECIDES, *for_services())
-    name = NAMES.resource(personas.OPERATOR)
-    administrators = [*foundation.bootstrap(NAMES), iam.key_user(name, given, NAMES.region)]
-    ensure(administrators, apply=True)
+    ensure(foundation.bootstrap(NAMES), apply=True)
+    ensure(lakebook_foundation.operators_key(NAMES, given), apply=True)
     taken = boto3.client("sts").assume_role(
         RoleArn=NAMES.role_arn(personas.OPERATOR), RoleSessionName="test"
     )["Credentials"]
@@ -73,7 +72,7 @@ def test_the_operator_makes_the_foundation_on_a_key_that_exists(operator):
 def test_what_the_policy_of_a_given_key_lacks_is_said_statement_by_statement():
     given = key(IAM_DECIDES, *for_services()[:2])
     with pytest.raises(LakebookError) as refused:
-        calls(kms.lake_key(NAMES, [], given))
+        calls(kms.given_key(NAMES, [], given))
     told = str(refused.value)
     assert told.startswith(f"The policy of the KMS key {given} lacks statements")
     missing = json.loads(told.partition("add them: ")[2])
@@ -85,11 +84,11 @@ def test_what_the_policy_of_a_given_key_lacks_is_said_statement_by_statement():
             {"Version": "2012-10-17", "Statement": [IAM_DECIDES, *for_services()[:2], *missing]}
         ),
     )
-    assert calls(kms.lake_key(NAMES, [], given))
+    assert calls(kms.given_key(NAMES, [], given))
 
 
 def test_a_given_key_whose_policy_does_not_let_iam_decide_is_refused():
     analyst = {**IAM_DECIDES, "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]}
     given = key(analyst, *for_services())
     with pytest.raises(LakebookError, match="DecidedByIam"):
-        calls(kms.lake_key(NAMES, [], given))
+        calls(kms.given_key(NAMES, [], given))

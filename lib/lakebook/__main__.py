@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _bootstrap(asked: argparse.Namespace) -> int:
     """Make what the operator cannot make for itself, print every call, and say how to go on."""
-    from lakebook import calls, connect, ensure  # noqa: PLC0415 - a wrong parameter is reported at once
+    from lakebook import calls, connect, ensure, foundation  # noqa: PLC0415 - a wrong parameter is reported at once
     from lakebook.people import personas  # noqa: PLC0415 - a wrong parameter is reported at once
     from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is reported at once
 
@@ -113,6 +113,7 @@ def _bootstrap(asked: argparse.Namespace) -> int:
     preflight.caller(told["account"], told["region"])
     names = connect(told["environment"], told["account"], told["region"], told["prefix"])
     declared = personas.bootstrap(names, told["trusted_principals"], Path(told["operator_policy"]))
+    declared += foundation.operators_key(names, told["kms_key_arn"])
     try:
         needed = [f"{call.action}  {name}" for name, call in calls(declared)]
         ensure(declared, apply=not asked.plan)

@@ -13,6 +13,7 @@ from lakebook.services import (
     cloudtrail,
     dms,
     flow_logs,
+    iam,
     kms,
     lakeformation,
     quicksight,
@@ -46,13 +47,23 @@ def services(names: Names, source_secret: str) -> list[Resource]:
 def data(names: Names, retention_days: dict[str, int], kms_key_arn: str = "") -> list[Resource]:
     """The key (made where no `kms_key_arn` is given) with its users, the buckets, and a workgroup
     of Athena for each persona that asks; the roles must exist.
+
+    The operator may not change its own rights: to a key that is given it has them by
+    `operators_key`.
     """
-    users = [*SERVICES_WITH_KEY, personas.OPERATOR, *personas.PERSONAS]
-    return [
-        *kms.lake_key(names, users, kms_key_arn),
-        *storage.buckets(names, retention_days),
-        *personas.workgroups(names),
-    ]
+    users = [*SERVICES_WITH_KEY, *personas.PERSONAS]
+    key = (
+        kms.given_key(names, users, kms_key_arn)
+        if kms_key_arn
+        else kms.lake_key(names, [*users, personas.OPERATOR])
+    )
+    return [*key, *storage.buckets(names, retention_days), *personas.workgroups(names)]
+
+
+def operators_key(names: Names, kms_key_arn: str) -> list[Resource]:
+    """What an administrator gives the operator beside its role: the use of a key that exists."""
+    name = names.resource(personas.OPERATOR)
+    return [iam.key_user(name, kms_key_arn, names.region)] if kms_key_arn else []
 
 
 def trail(names: Names) -> Resource:

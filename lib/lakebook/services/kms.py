@@ -4,6 +4,7 @@ policy names and by nobody else.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -53,21 +54,25 @@ def key_arn(alias_name: str) -> str:
     return str(actual["Arn"]) if actual else f"<the key of {alias_name}>"
 
 
-def lake_key(names: Names, users: list[str], existing_key_arn: str = "") -> list[Resource]:
-    """The key with its alias and rotation, used by our roles `users` ("glue"); or an existing key
-    under our alias.
-
-    An existing key keeps its policy, which must let IAM decide: the roles then get their right to
-    it by policies of their own.
-    """
-    name = alias(names)
-    if existing_key_arn:
-        adopted = [
-            iam.key_user(names.resource(each), existing_key_arn, names.region) for each in users
-        ]
-        return [key_alias(name, existing_key_arn), *adopted]
+def lake_key(names: Names, users: list[str]) -> list[Resource]:
+    """The key with its alias and rotation, used by our roles `users` ("glue")."""
     document = key_policy(names, [names.role_arn(each) for each in users])
-    return [key(name, document, names.tags)]
+    return [key(alias(names), document, names.tags)]
+
+
+def given_key(names: Names, users: list[str], arn: str) -> list[Resource]:
+    """A key that exists, under our alias; the roles get their right to it by policies of their
+    own.
+
+    It keeps its policy, which must let IAM decide, and AWS's services use it: no policy of IAM's
+    speaks of them.
+    """
+    services = [e for e in key_policy(names, [])["Statement"] if "Service" in e["Principal"]]
+    needed = [decided_by_iam(names.account), *services]
+    return [
+        key_alias(alias(names), arn, needed),
+        *(iam.key_user(names.resource(each), arn, names.region) for each in users),
+    ]
 
 
 @resource
@@ -98,9 +103,9 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
 
 
 @resource
-def key_alias(name: str, target_arn: str) -> Iterator[Call]:
+def key_alias(name: str, target_arn: str, needed: list[dict[str, Any]]) -> Iterator[Call]:
     """An alias of a key that is not ours; raises LakebookError while that is disabled or about to
-    be deleted, or absent.
+    be deleted, or absent, or its policy lacks any of the statements `needed`.
     """
     kms, actual = aws.client("kms"), _key(name)
     if _usable(target_arn) is None:
@@ -108,10 +113,58 @@ def key_alias(name: str, target_arn: str) -> Iterator[Call]:
             f"There is no KMS key {target_arn} that can be seen from here; correct the parameter"
             " kms_key_arn."
         )
+    policy = json.loads(kms.get_key_policy(KeyId=target_arn, PolicyName="default")["Policy"])
+    if missing := [each for each in needed if not _covered(each, policy)]:
+        raise LakebookError(
+            f"The policy of the KMS key {target_arn} lacks statements without which AWS's services"
+            " cannot use it, and it is its owner who can add them:"
+            f" {json.dumps(missing)}"
+        )
     if actual is None:
         yield Call(kms.create_alias, {"AliasName": name, "TargetKeyId": target_arn})
     elif actual["Arn"] != target_arn:
         yield Call(kms.update_alias, {"AliasName": name, "TargetKeyId": target_arn})
+
+
+def decided_by_iam(account: str) -> dict[str, Any]:
+    """The statement of a key policy by which policies of IAM decide who uses the key.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+    return {
+        "Sid": "DecidedByIam",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Action": [*iam.KEY_USE, "kms:CreateAlias", "kms:CreateGrant", "kms:DescribeKey"],
+        "Resource": "*",
+    }
+
+
+def _covered(needed: dict[str, Any], policy: dict[str, Any]) -> bool:
+    """Whether a key policy allows each action of a statement to each of its principals, under
+    whatever conditions its owner sets.
+    """
+    allowed = [each for each in policies.listed(policy["Statement"]) if each["Effect"] == "Allow"]
+    ((kind, named),) = needed["Principal"].items()
+    return all(
+        any(
+            _is_for(kind, principal, each.get("Principal", {}))
+            and any(
+                fnmatch.fnmatch(action.lower(), pattern.lower())
+                for pattern in policies.listed(each.get("Action", []))
+            )
+            for each in allowed
+        )
+        for principal in policies.listed(named)
+        for action in needed["Action"]
+    )
+
+
+def _is_for(kind: str, principal: str, found: Any) -> bool:
+    if found == "*":
+        return True
+    named = policies.listed(found.get(kind, []))
+    return bool({principal, "*", principal.removesuffix(":root").rpartition(":")[2]} & set(named))
 
 
 def key_policy(names: Names, users: list[str]) -> dict[str, Any]:

@@ -44,12 +44,13 @@ def same(actual: str | Mapping[str, Any] | None, desired: dict[str, Any]) -> boo
     return found is not None and _plain(found) == _plain(desired)
 
 
+def listed(value: Any) -> list[Any]:
+    """A value of a document as a list: of one it may stand there without."""
+    return value if isinstance(value, list) else [value]
+
+
 def _plain(policy: Mapping[str, Any]) -> list[str]:
-    statements = policy.get("Statement", [])
-    return sorted(
-        json.dumps(_values(each))
-        for each in (statements if isinstance(statements, list) else [statements])
-    )
+    return sorted(json.dumps(_values(each)) for each in listed(policy.get("Statement", [])))
 
 
 def _values(value: Any) -> Any:
