@@ -1,10 +1,16 @@
 """DMS's control plane: what appears, changes, goes, and is refused, in AWS's own words."""
 
+import datetime
 import json
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from dms_tasks import REGION, code, included, mapping, message, place, role, subnet_ids, trust  # noqa: F401 - fixtures
 from nasty_source import server  # noqa: F401 - fixtures
 from until import until
@@ -312,6 +318,42 @@ def test_the_words_of_s3_settings_are_answered_in_capitals_whichever_way_they_we
     with pytest.raises(ClientError) as refused:
         place.dms.modify_endpoint(EndpointArn=target, S3Settings={"EncryptionMode": "sse-kms"})
     assert "cannot be changed from SSE_S3 to SSE_KMS" in message(refused)
+
+
+def authority(name="an authority"):
+    """A certificate that signs itself, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(
+        issuer_name=subject,
+        subject_name=subject,
+        public_key=key.public_key(),
+        serial_number=1,
+        not_valid_before=now,
+        not_valid_after=now + datetime.timedelta(days=1),
+    ).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+def test_an_endpoint_verifies_by_a_certificate_and_not_without_one(place):
+    settings = {**clear(place), "SslMode": "verify-full"}
+    with pytest.raises(ClientError) as refused:
+        create(place, **settings)
+    assert code(refused) == "InvalidParameterCombinationException"
+    with pytest.raises(ClientError) as refused:
+        place.dms.import_certificate(CertificateIdentifier="none", CertificatePem="no PEM")
+    assert code(refused) == "InvalidCertificateFault"
+    imported = place.dms.import_certificate(
+        CertificateIdentifier=f"ca-{place.end}", CertificatePem=authority()
+    )["Certificate"]["CertificateArn"]
+    with pytest.raises(ClientError) as refused:
+        create(place, **settings, CertificateArn=imported[:-1])
+    assert code(refused) == "ResourceNotFoundFault"
+    endpoint = create(place, **settings, CertificateArn=imported)
+    assert endpoint["CertificateArn"] == imported
+    failed = place.test(endpoint["EndpointArn"])
+    assert "server does not support SSL" in failed["LastFailureMessage"]
 
 
 def test_connections_are_filtered_by_all_filters(place):

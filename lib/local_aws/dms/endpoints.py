@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from local_aws import wire
 from local_aws.dms import source
-from local_aws.dms.instances import Instances
+from local_aws.dms.certificates import Certificates
 from local_aws.dms.records import (
     DMS,
     Record,
@@ -43,6 +43,7 @@ KEPT = (
     "EngineName",
     "KmsKeyId",
     "SslMode",
+    "CertificateArn",
     "ServiceAccessRoleArn",
 )
 S3_DEFAULTS = {
@@ -82,7 +83,7 @@ class ConnectionFailure(Exception):  # noqa: N818 - a result as much as an error
     reason: str
 
 
-class Endpoints(Instances):
+class Endpoints(Certificates):
     """Endpoints and connections."""
 
     def CreateEndpoint(self, call: Call) -> dict[str, Any]:
@@ -244,6 +245,7 @@ class Endpoints(Instances):
             database,
             endpoint["SslMode"],
             application,
+            self.authority_file(endpoint),
         )
 
     def _secret(self, name: str, role_arn: str) -> dict[str, Any]:
@@ -326,10 +328,7 @@ class Endpoints(Instances):
         member = ENGINES[endpoint["EndpointType"], endpoint["EngineName"]][1]
         if request.get("ExtraConnectionAttributes"):
             raise not_here(f"ExtraConnectionAttributes of a DMS endpoint: give them as {member}")
-        if endpoint["SslMode"] not in ("none", "require"):
-            raise not_here(
-                f"the SslMode {endpoint['SslMode']} of a DMS endpoint, only none and require"
-            )
+        self.check_certificate(endpoint)
         told = {name: _spelt(name, value) for name, value in request.get(member, {}).items()}
         _check_values(member, told)
         settings = {**endpoint.get(member, {}), **told}

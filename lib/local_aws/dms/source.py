@@ -13,6 +13,7 @@ from local_aws.dms.types import Column, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 CONNECT_SECONDS = 15
 SETTINGS = {  # docs/types.md: the text of every type depends on the first five
@@ -50,6 +51,7 @@ def conninfo(
     database: str,
     ssl_mode: str,
     application: str,
+    authority: Path | None = None,
 ) -> str:
     """What libpq needs to connect, with the settings of a session; it holds the password."""
     options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
@@ -61,6 +63,7 @@ def conninfo(
         dbname=database,
         options=options,
         sslmode="disable" if ssl_mode == "none" else ssl_mode,
+        sslrootcert=authority,
         connect_timeout=CONNECT_SECONDS,
         application_name=application,
         client_encoding="UTF8",
