@@ -15,6 +15,9 @@ from dms_tasks import REGION, code, included, mapping, message, place, role, sub
 from nasty_source import server  # noqa: F401 - fixtures
 from until import until
 
+from lakebook import LakebookError, calls, ensure
+from lakebook.names import Names
+from lakebook.services import dms, dms_certificate
 from local_aws import wire
 from local_aws.dms import task_settings
 
@@ -354,6 +357,52 @@ def test_an_endpoint_verifies_by_a_certificate_and_not_without_one(place):
     assert endpoint["CertificateArn"] == imported
     failed = place.test(endpoint["EndpointArn"])
     assert "server does not support SSL" in failed["LastFailureMessage"]
+
+
+def test_a_source_is_verified_by_the_certificate_in_a_file_and_a_new_one_takes_its_place(
+    place, tmp_path
+):
+    names, file = Names("acme", f"ca{place.end}", "123456789012", REGION), tmp_path / "ca.pem"
+    wanted = (
+        lambda: dms.replication(  # noqa: E731 - declared anew, as in the next run
+            names,
+            {
+                "EngineName": "postgres",
+                "SslMode": "verify-full",
+                **clear(place, DatabaseName="nasty"),
+            },
+            {"rules": []},
+            subnet_ids(),
+            "dms.t3.medium",
+            50,
+            32,
+            1,
+            "none",
+            dms_certificate.authority("verify-full", str(file)),
+        )[2:4]
+    )
+    for subject in ("this year's", "next year's"):
+        file.write_text(authority(subject))
+        ensure(wanted(), apply=True)
+        shown = [each for each in calls(wanted()) if "Password" not in each[1].arguments]
+        assert shown == []
+        filters = [{"Name": "endpoint-id", "Values": [names.resource("source")]}]
+        found = place.dms.describe_endpoints(Filters=filters)["Endpoints"][0]
+        pem = place.dms.describe_certificates(
+            Filters=[{"Name": "certificate-arn", "Values": [found["CertificateArn"]]}]
+        )["Certificates"][0]["CertificatePem"]
+        assert pem == file.read_text()
+
+
+def test_a_mode_that_verifies_without_a_certificate_is_one_clear_sentence(tmp_path):
+    assert dms_certificate.authority("require", "") == ""
+    with pytest.raises(LakebookError, match="name its PEM file as source_certificate_file"):
+        dms_certificate.authority("verify-ca", "")
+    with pytest.raises(LakebookError, match="cannot be read"):
+        dms_certificate.authority("verify-ca", str(tmp_path / "absent.pem"))
+    (tmp_path / "a.der").write_text("no PEM")
+    with pytest.raises(LakebookError, match="is not PEM"):
+        dms_certificate.authority("verify-ca", str(tmp_path / "a.der"))
 
 
 def test_connections_are_filtered_by_all_filters(place):

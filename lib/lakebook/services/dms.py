@@ -13,7 +13,7 @@ import pandas as pd
 from lakebook import aws
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
-from lakebook.services import ec2, iam, kms
+from lakebook.services import dms_certificate, ec2, iam, kms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,10 +91,12 @@ def replication_instance(
 
 
 @resource
-def endpoint(name: str, kind: str, **settings: Any) -> Iterator[Call]:
+def endpoint(name: str, kind: str, certificate: str = "", **settings: Any) -> Iterator[Call]:
     """A `source` or `target` endpoint; `settings` are members of the API, e.g. `EngineName="s3"`,
-    `SslMode="require"`, `S3Settings={…}`.
+    `SslMode="require"`, `S3Settings={…}`; `certificate` is the identifier of what it verifies by.
     """
+    if certificate:
+        settings["CertificateArn"] = dms_certificate.arn(certificate)
     dms = aws.client("dms")
     actual = _one(dms.describe_endpoints, "Endpoints", "endpoint-id", name)
     if actual is None:
@@ -250,12 +252,18 @@ def replication(
     lob_max_kilobytes: int,
     tables_at_once: int,
     compression: str,
+    authority: str = "",
 ) -> list[Resource]:
     """All that a full load needs, in order: subnet group, instance, endpoints with tested
     connections, task.
 
-    `source_endpoint` is what `Source.dms_endpoint` says.
+    `source_endpoint` is what `Source.dms_endpoint` says, `authority` the certificate in PEM by
+    which the source is verified, if it is.
     """
+    verified_by = dms_certificate.name(names, authority) if authority else ""
+    certificates = (
+        [dms_certificate.certificate(verified_by, authority, names.tags)] if authority else []
+    )
     instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
     settings = task_settings(lob_max_kilobytes, tables_at_once)
     target = s3_settings(
@@ -270,7 +278,8 @@ def replication(
             instance,
             ec2.security_group_ids(names, "dms"),
         ),
-        endpoint(ends[0], "source", **source_endpoint),
+        *certificates,
+        endpoint(ends[0], "source", verified_by, **source_endpoint),
         endpoint(ends[1], "target", EngineName="s3", S3Settings=target),
         *(tested_connection(each, instance) for each in ends),
         full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
