@@ -363,24 +363,14 @@ def test_a_source_is_verified_by_the_certificate_in_a_file_and_a_new_one_takes_i
     place, tmp_path
 ):
     names, file = Names("acme", f"ca{place.end}", "123456789012", REGION), tmp_path / "ca.pem"
-    wanted = (
-        lambda: dms.replication(  # noqa: E731 - declared anew, as in the next run
-            names,
-            {
-                "EngineName": "postgres",
-                "SslMode": "verify-full",
-                **clear(place, DatabaseName="nasty"),
-            },
-            {"rules": []},
-            subnet_ids(),
-            "dms.t3.medium",
-            50,
-            32,
-            1,
-            "none",
-            dms_certificate.authority("verify-full", str(file)),
-        )[2:4]
-    )
+
+    def wanted():
+        """Declared anew, as in the next run."""
+        source = clear(place, EngineName="postgres", SslMode="verify-full")
+        pem = dms_certificate.authority("verify-full", str(file))
+        rest = ({"rules": []}, subnet_ids(), "dms.t3.medium", 50, 32, 1, "none", pem)
+        return dms.replication(names, source, *rest)[2:4]
+
     for subject in ("this year's", "next year's"):
         file.write_text(authority(subject))
         ensure(wanted(), apply=True)

@@ -6,13 +6,19 @@ import copy
 
 import boto3
 import foundation
+import pandas as pd
 import pytest
 from nasty_source import SECRET, secrets, server, source  # noqa: F401 - fixtures
 
-from lakebook import ensure
+from lakebook import LakebookError, ensure
+from lakebook import foundation as lakebook_foundation
 from lakebook.ensure import calls
-from lakebook.services import dms, ec2, kms
+from lakebook.services import dms, ec2, flow_logs, kms
+from local_aws.budgets import Budgets
 from local_aws.dms.endpoints import Endpoints
+from local_aws.dms.service import Dms
+from local_aws.errors import ApiError
+from local_aws.stand_in import StandIn
 
 # ruff: noqa: F811 - fixtures
 
@@ -98,3 +104,78 @@ def test_settings_that_dms_does_not_take_when_it_makes_an_endpoint_are_given_aga
     assert [call.action for _, call in calls([wanted])] == ["dms:CreateEndpoint"]
     ensure([wanted], apply=True)
     assert calls([wanted]) == []
+
+
+# --- what AWS says in an answer of 200, or late
+# --------------------------------------------------------------------------------------------------
+
+
+def test_flow_logs_that_aws_did_not_make_are_tried_again_and_then_said(made, monkeypatch):
+    place, role = ec2.Network(NAMES), NAMES.role_arn("flow-logs")
+    wanted = flow_logs.flow_log("/aws/vpc-flow-logs/other", place, role)
+    answers = [False, False, True]
+    monkeypatch.setattr(StandIn, "may_assume", lambda *_: answers.pop(0))
+    monkeypatch.setattr(flow_logs, "RETRY_SECONDS", 0)
+    ensure([wanted], apply=True)
+    assert (answers, calls([wanted])) == ([], [])
+    monkeypatch.setattr(StandIn, "may_assume", lambda *_: False)
+    wanted = flow_logs.flow_log("/aws/vpc-flow-logs/never", place, role)
+    with pytest.raises(LakebookError, match="Unable to assume given IAM role"):
+        ensure([wanted], apply=True)
+
+
+def test_what_a_task_stopped_for_before_does_not_stop_a_run_that_is_starting(monkeypatch):
+    answers = iter(
+        [
+            {"Status": "starting", "StopReason": "Stop Reason FATAL_ERROR"},
+            {"Status": "stopped", "StopReason": "Stop Reason FULL_LOAD_ONLY_FINISHED"},
+            {"Status": "stopped", "StopReason": "Stop Reason FATAL_ERROR"},
+        ]
+    )
+    monkeypatch.setattr(dms, "task", lambda _: {"ReplicationTaskArn": "a", **next(answers)})
+    monkeypatch.setattr(dms, "table_states", lambda _: pd.DataFrame({"rows": [], "state": []}))
+    assert dms._awaits_full_load("a task", {}) == "starting"
+    assert dms._awaits_full_load("a task", {}) is None
+    with pytest.raises(LakebookError, match="FATAL_ERROR"):
+        dms._awaits_full_load("a task", {})
+
+
+def test_a_task_that_has_no_statistics_yet_has_no_states(made, monkeypatch):
+    def refused(*_):
+        raise ApiError("InvalidResourceStateFault", "The task is starting.")
+
+    monkeypatch.setattr(Dms, "DescribeTableStatistics", refused)
+    monkeypatch.setattr(dms, "task", lambda _: {"ReplicationTaskArn": "arn:aws:dms:::task:A"})
+    assert len(dms.table_states("a task")) == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "seen"),
+    [
+        ({"ReplicationInstanceStatus": "available", "AllocatedStorage": 50}, "to be modified"),
+        ({"ReplicationInstanceStatus": "modifying", "AllocatedStorage": 50}, "modifying"),
+        ({"ReplicationInstanceStatus": "available", "AllocatedStorage": 70}, None),
+    ],
+)
+def test_a_change_of_an_instance_that_begins_late_is_waited_for(monkeypatch, found, seen):
+    monkeypatch.setattr(dms, "_instance", lambda _: found)
+    assert dms._awaits_instance("an instance", {}, wanted={"AllocatedStorage": 70}) == seen
+
+
+def test_an_instance_that_does_not_mend_itself_is_one_clear_sentence(monkeypatch):
+    broken = {"ReplicationInstanceStatus": "incompatible-network"}
+    monkeypatch.setattr(dms, "_instance", lambda _: broken)
+    with pytest.raises(LakebookError, match="is incompatible-network and does not mend itself"):
+        dms._awaits_instance("an instance", {})
+
+
+def test_a_budget_that_roles_may_not_see_is_one_clear_sentence_and_a_parameter(monkeypatch):
+    def refused(*_):
+        raise ApiError("AccessDeniedException", "Account does not have access to billing.")
+
+    monkeypatch.setattr(Budgets, "DescribeBudget", refused)
+    asked = (NAMES, [], 900)
+    with pytest.raises(LakebookError, match="monthly_budget_usd: 0"):
+        calls(lakebook_foundation.alerts(*asked, 500)[-1:])
+    names = [each.name for each in lakebook_foundation.alerts(*asked, 0)]
+    assert not [each for each in names if "budget" in each]

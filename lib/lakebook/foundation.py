@@ -96,9 +96,10 @@ def network(
 def alerts(
     names: Names, emails: list[str], latency_seconds: int, monthly_budget_usd: int
 ) -> list[Resource]:
-    """The alarms with their topic, and the account's budget, which tells the same topic."""
+    """The alarms with their topic, and the account's budget, which tells the same topic; no budget
+    of 0.
+    """
     name, topic = names.resource("monthly"), alarms.topic_arn(names)
-    return [
-        *alarms.alarms(names, emails, latency_seconds),
-        budgets.monthly_budget(name, names.account, monthly_budget_usd, topic, names.tags),
-    ]
+    budget = budgets.monthly_budget(name, names.account, monthly_budget_usd, topic, names.tags)
+    made = [budget] if monthly_budget_usd else []
+    return [*alarms.alarms(names, emails, latency_seconds), *made]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from lakebook import aws
 from lakebook.ensure import Call, current, resource
+from lakebook.errors import LakebookError
 from lakebook.services import iam
 
 if TYPE_CHECKING:
@@ -24,7 +27,8 @@ def monthly_budget(
     forecast to be.
 
     It counts the whole account, since tags count for nothing before somebody activates them for
-    cost allocation.
+    cost allocation. Raises LakebookError where roles may not see billing:
+    https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/control-access-billing.html
     """
     budgets = aws.client("budgets")
     who: dict[str, Any] = {"AccountId": account, "BudgetName": name}
@@ -35,7 +39,16 @@ def monthly_budget(
     }
     subscribers = [{"SubscriptionType": "SNS", "Address": topic}]
     notified = [{"Notification": each, "Subscribers": subscribers} for each in notifications()]
-    actual = (current(budgets.describe_budget, GONE, **who) or {}).get("Budget")
+    try:
+        actual = (current(budgets.describe_budget, GONE, **who) or {}).get("Budget")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDeniedException":
+            raise
+        raise LakebookError(
+            "AWS Budgets refuses this role: let the account's root user activate IAM access to"
+            " billing, or make no budget with monthly_budget_usd: 0."
+            f" It says: {error.response['Error']['Message']}"
+        ) from error
     if actual is None:
         arguments = {
             "AccountId": account,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from botocore.exceptions import ClientError
 
 from lakebook import aws
 from lakebook.ensure import Call, Resource, current, resource
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from lakebook.source.model import Table
 
 GONE = "ResourceNotFoundFault"
+# of the states of a replication instance in its API reference, those that end by no waiting
+BROKEN = ("failed", "incompatible-credentials", "incompatible-network", "storage-full")
 
 
 @resource
@@ -85,7 +88,7 @@ def replication_instance(
         yield Call(
             dms.modify_replication_instance,
             arguments,
-            until=partial(_awaits_instance, name),
+            until=partial(_awaits_instance, name, wanted=desired),
             timeout_seconds=1800,
         )
 
@@ -216,12 +219,15 @@ def roles(names: Names, source_secret: str) -> list[Resource]:
             "dms.amazonaws.com",
             allow={**writes, bucket_arn: ["s3:ListBucket", "s3:GetBucketLocation"]},
         ),
-        iam.service_role(
-            names,
-            "dms-secret",
+        # it is taken by the Region's DMS, of which no condition on the account is documented
+        # https://docs.aws.amazon.com/dms/latest/userguide/security_iam_secretsmanager.html
+        iam.role(
+            names.resource("dms-secret"),
             f"dms.{names.region}.amazonaws.com",
             allow={secret_arn: ["secretsmanager:GetSecretValue"]},
             statements=[_secrets_key(names, secret_arn)],
+            boundary=names.boundary_arn,
+            tags=names.tags,
         ),
     ]
 
@@ -321,16 +327,7 @@ def table_states(name: str) -> pd.DataFrame:
     empty before the first run.
     """
     actual = task(name)
-    pages = aws.client("dms").get_paginator("describe_table_statistics")
-    found = (
-        [
-            each
-            for page in pages.paginate(ReplicationTaskArn=actual["ReplicationTaskArn"])
-            for each in page["TableStatistics"]
-        ]
-        if actual
-        else []
-    )
+    found = _statistics(actual["ReplicationTaskArn"]) if actual else []
     rows = [
         (each["SchemaName"], each["TableName"], each["TableState"], each["FullLoadRows"])
         for each in found
@@ -338,6 +335,18 @@ def table_states(name: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["schema", "table", "state", "rows"]).sort_values(
         ["schema", "table"], ignore_index=True
     )
+
+
+def _statistics(task_arn: str) -> list[dict[str, Any]]:
+    """The statistics of a task's tables; none while it is in a state that has none yet."""
+    pages = aws.client("dms").get_paginator("describe_table_statistics")
+    try:
+        listed = list(pages.paginate(ReplicationTaskArn=task_arn))
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "InvalidResourceStateFault":
+            return []
+        raise
+    return [dict(each) for page in listed for each in page["TableStatistics"]]
 
 
 def unfinished(states: pd.DataFrame, wanted: list[Table]) -> list[str]:
@@ -385,8 +394,19 @@ def s3_settings(bucket: str, role_arn: str, key_arn: str, compression: str) -> d
     }
 
 
-def _awaits_instance(name: str, _answer: dict[str, Any]) -> str | None:
-    status = (_instance(name) or {}).get("ReplicationInstanceStatus", "absent")
+def _awaits_instance(
+    name: str, _answer: dict[str, Any], wanted: dict[str, Any] | None = None
+) -> str | None:
+    """Until the instance is available, with the members `wanted`: a change may begin late."""
+    actual = _instance(name) or {"ReplicationInstanceStatus": "absent"}
+    status = str(actual["ReplicationInstanceStatus"])
+    if status in BROKEN:
+        raise LakebookError(
+            f"The replication instance {name} is {status} and does not mend itself: see AWS DMS's"
+            " console for the reason, delete it, and run this phase again."
+        )
+    if status == "available" and not (wanted or {}).items() <= actual.items():
+        return "to be modified"
     return None if status == "available" else status
 
 
@@ -408,11 +428,13 @@ def _awaits_full_load(name: str, _answer: dict[str, Any]) -> str | None:
     actual = task(name)
     if actual is None:
         raise LakebookError(f"The task {name} disappeared while it ran; run this phase again.")
-    if actual["Status"] == "failed" or "ERROR" in actual.get("StopReason", ""):
+    # a reason may be left from the run before while this one is starting
+    stopped = actual["Status"] == "stopped"
+    if actual["Status"] == "failed" or (stopped and "ERROR" in actual.get("StopReason", "")):
         raise LakebookError(
             f"The full load failed: {actual.get('LastFailureMessage') or actual.get('StopReason')}"
         )
-    if actual["Status"] == "stopped":
+    if stopped:
         return None
     states, rows = table_states(name), 0
     rows = int(states["rows"].sum())

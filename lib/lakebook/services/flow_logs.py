@@ -4,10 +4,13 @@ group.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
+from lakebook.errors import LakebookError
 from lakebook.services import ec2, iam, kms
 from lakebook.services.storage import checked, log_group
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
     from lakebook.names import Names
     from lakebook.services.ec2 import Network
+
+TRIES, RETRY_SECONDS = 30, 1.0
 
 
 def roles(names: Names) -> list[Resource]:
@@ -62,4 +67,21 @@ def flow_log(log_group_name: str, network: Network, role_arn: str) -> Iterator[C
         "TagSpecifications": tags,
     }
     where = {"LogGroupName": log_group_name, "DeliverLogsPermissionArn": role_arn}
-    yield Call(client.create_flow_logs, {**what, "LogDestinationType": "cloud-watch-logs", **where})
+    arguments = {**what, "LogDestinationType": "cloud-watch-logs", **where}
+    failed: list[str] = []
+    for _ in range(TRIES):
+        yield Call(client.create_flow_logs, arguments, until=partial(_keeps_failure, failed))
+        if not failed:
+            return
+        time.sleep(RETRY_SECONDS)  # a new role has not spread yet
+    raise LakebookError(
+        f"EC2 made no flow logs of {vpc_id}: {failed[0]}; mend that and run this phase again."
+    )
+
+
+def _keeps_failure(failed: list[str], answer: dict[str, Any]) -> None:
+    """Remember why EC2 made nothing: it says so in an answer of 200.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateFlowLogs.html
+    """
+    failed[:] = [each["Error"]["Message"] for each in answer.get("Unsuccessful", [])]
