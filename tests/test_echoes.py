@@ -3,17 +3,19 @@ nothing is called again for that.
 """
 
 import copy
+import json
 
 import boto3
 import foundation
 import pandas as pd
 import pytest
-from nasty_source import SECRET, secrets, server, source  # noqa: F401 - fixtures
+from nasty_source import SECRET, secrets, server, source, tables  # noqa: F401 - fixtures
 
 from lakebook import LakebookError, ensure
 from lakebook import foundation as lakebook_foundation
 from lakebook.ensure import calls
 from lakebook.services import dms, ec2, flow_logs, kms
+from lakebook.services.dms_table_mapping import table_mapping
 from local_aws.budgets import Budgets
 from local_aws.dms.endpoints import Endpoints
 from local_aws.dms.service import Dms
@@ -23,23 +25,28 @@ from local_aws.stand_in import StandIn
 # ruff: noqa: F811 - fixtures
 
 NAMES = foundation.names("echoes")
+ALLOWED = "acme-source"  # the secret that the role of `foundation.parts` may read
 
 
 @pytest.fixture(scope="module")
-def made(source):
-    """The foundation and what 03 declares up to the task, made once; the declarations."""
+def made(source, secrets, tables):
+    """The foundation and what 03 declares, made once; the declarations."""
     ensure(foundation.bootstrap(NAMES), apply=True)
     parts = foundation.parts(NAMES, services=("kms",), cidr="10.62.0.0/16")
     declared = [each for part in parts.values() for each in part]
     ensure(declared, apply=True)
+    content = secrets.get_secret_value(SecretId=SECRET)["SecretString"]
+    secrets.create_secret(Name=ALLOWED, SecretString=content)
     endpoint = source.dms_endpoint(NAMES.role_arn("dms-secret"), "none")
+    endpoint["PostgreSQLSettings"]["SecretsManagerSecretId"] = ALLOWED
+    mapping = table_mapping([each for each in tables.values() if each.replicated][:2])
     subnets = ec2.subnets(NAMES, [])
     replication = dms.replication(
-        NAMES, endpoint, {"rules": []}, subnets, "dms.t3.medium", 50, 32, 1, "gzip"
+        NAMES, endpoint, mapping, subnets, "dms.t3.medium", 50, 32, 1, "gzip"
     )
-    untested = [each for each in replication if not each.name.startswith("tested connection")]
-    ensure(untested[:4], apply=True)
-    return [*declared, *untested[:4]]
+    ensure(replication, apply=True)
+    yield [*declared, *replication]
+    secrets.delete_secret(SecretId=ALLOWED, ForceDeleteWithoutRecovery=True)
 
 
 def needed(made):
@@ -71,13 +78,15 @@ def described_as(monkeypatch, member, **changes):
 def test_a_secret_answered_by_its_arn_and_a_default_that_is_left_out_need_no_call(
     made, secrets, monkeypatch
 ):
-    arn = secrets.describe_secret(SecretId=SECRET)["ARN"]
+    arn = secrets.describe_secret(SecretId=ALLOWED)["ARN"]
     described_as(
         monkeypatch, "PostgreSQLSettings", SecretsManagerSecretId=arn, HeartbeatEnable=None
     )
     assert needed(made) == []
     described_as(
-        monkeypatch, "PostgreSQLSettings", SecretsManagerSecretId=arn.replace(":nasty", ":nicer")
+        monkeypatch,
+        "PostgreSQLSettings",
+        SecretsManagerSecretId=arn.replace(f":{ALLOWED}", ":nicer"),
     )
     assert [action for _, action, _ in needed(made)] == ["dms:ModifyEndpoint"]
 
@@ -179,3 +188,79 @@ def test_a_budget_that_roles_may_not_see_is_one_clear_sentence_and_a_parameter(m
         calls(lakebook_foundation.alerts(*asked, 500)[-1:])
     names = [each.name for each in lakebook_foundation.alerts(*asked, 0)]
     assert not [each for each in names if "budget" in each]
+
+
+# --- order and spelling
+# --------------------------------------------------------------------------------------------------
+
+
+def respelt(value):
+    """The same, as AWS might as well answer it: lists are sets to it, and in a policy one value and
+    a list of one are the same.
+    """
+    if isinstance(value, dict):
+        return {name: respelt(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [respelt(each) for each in reversed(value)]
+    if isinstance(value, str) and value.startswith("{") and '"Statement"' in value:
+        return json.dumps(respelt_policy(json.loads(value)))
+    return value
+
+
+def respelt_policy(value):
+    if isinstance(value, dict):
+        return {name: respelt_policy(value[name]) for name in reversed(value)}
+    if isinstance(value, list):
+        found = [respelt_policy(each) for each in reversed(value)]
+        return found[0] if len(found) == 1 else found
+    return value
+
+
+def test_the_order_and_spelling_of_answers_need_no_call(made):
+    seen = set()
+
+    def otherwise(parsed, model, **_):
+        seen.add(model.name)
+        told = respelt({k: v for k, v in parsed.items() if k != "ResponseMetadata"})
+        for name, value in told.items():
+            is_policy = isinstance(value, dict) and "Statement" in value
+            parsed[name] = respelt_policy(value) if is_policy else value
+
+    before = boto3.DEFAULT_SESSION
+    boto3.setup_default_session()
+    boto3.DEFAULT_SESSION.events.register("after-call", otherwise)
+    try:
+        assert needed(made) == []
+    finally:
+        boto3.DEFAULT_SESSION = before
+    asked = {
+        "DescribeEndpoints",
+        "DescribeReplicationTasks",
+        "DescribeVpcEndpoints",
+        "GetKeyPolicy",
+    }
+    assert asked | {"GetBucketLifecycleConfiguration", "DescribeSecurityGroupRules"} <= seen
+
+
+def test_what_s3_adds_to_a_buckets_settings_needs_no_call(made):
+    """BlockedEncryptionTypes and TransitionDefaultMinimumObjectSize are in answers of S3 though
+    nobody sent them.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketEncryption.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html
+    """
+
+    def more(parsed, model, **_):
+        if model.name == "GetBucketEncryption":
+            for rule in parsed["ServerSideEncryptionConfiguration"]["Rules"]:
+                rule["BlockedEncryptionTypes"] = {"EncryptionType": ["SSE-C"]}
+        if model.name == "GetBucketLifecycleConfiguration":
+            parsed["TransitionDefaultMinimumObjectSize"] = "all_storage_classes_128K"
+
+    before = boto3.DEFAULT_SESSION
+    boto3.setup_default_session()
+    boto3.DEFAULT_SESSION.events.register("after-call", more)
+    try:
+        assert needed(made) == []
+    finally:
+        boto3.DEFAULT_SESSION = before
