@@ -128,13 +128,14 @@ def curated(name, frame):
     found = measure(
         relations.athena(DATABASE, f"hr_{name}", table, NAMES.resource("lakebook")), table, 63
     )
-    proof = {"inputs": "1", "files": "", "measure": found.to_json(), "rows": len(frame)}
-    parameters = {lake.SOURCE: table_json.to_json(table), lake.PROOF: json.dumps(proof)}
+    proof = lake.proof(inputs="1", files="", measure=found.to_json(), rows=len(frame))
+    parameters = {lake.SOURCE: table_json.to_json(table), lake.PROOF: proof}
     ensure(
         [
+            lake.measure_kept(name, NAMES, found.to_json()),
             glue.table(
                 f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", parameters)
-            )
+            ),
         ],
         apply=True,
     )
@@ -622,6 +623,12 @@ def test_a_view_of_reports_answers_every_persona_with_the_rows_of_its_conditions
         assert answers == {"analyst": [[2]], "data-engineer": [[3]], "data-scientist": [[3]]}
     finally:
         ensure([readers(store)], apply=True)
+
+
+def test_the_catalogs_parameters_tell_no_value_of_a_hidden_column(lakeside):
+    told = matrix()._client("analyst", "glue").get_table(**ON_PEOPLE)["Table"]
+    assert "ssn" not in [each["Name"] for each in told["StorageDescriptor"]["Columns"]]
+    assert not [each for each in ("31337", "1000", "s-1", "s-3") if each in str(told["Parameters"])]
 
 
 def test_files_of_a_table_that_is_seen_in_part_may_not_be_opened():

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
 
-from lakebook.ensure import calls, ensure
+from lakebook.ensure import Resource, calls, ensure
 from lakebook.errors import LakebookError
 from lakebook.layers import curation, lake, warehouse
 from lakebook.names import Names
@@ -28,7 +28,7 @@ SCRIPT = "737ba733"  # see the last test
 def kept(stand_in):
     """The lake as the version before has left it."""
     client, catalog = boto3.client("s3"), boto3.client("glue")
-    buckets = [NAMES.raw_bucket, NAMES.curated_bucket]
+    buckets = [NAMES.raw_bucket, NAMES.curated_bucket, NAMES.jobs_bucket]
     for each in buckets:
         client.create_bucket(
             Bucket=each, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -95,12 +95,26 @@ def test_conversions_have_the_names_they_had_and_are_done(kept):
     assert all(each.done for each in found.values())
 
 
+def test_empty_objects_that_stand_for_folders_are_no_files_of_a_snapshot(kept):
+    snapshot = conversions()["nasty.no_key"].location
+    for marker in (snapshot, f"{snapshot.rstrip('/')}/_temporary_$folder$"):
+        put(marker, "")
+    assert all(each.done for each in conversions().values())
+    ensure([Resource("the snapshot", lambda: s3.emptied(snapshot))], apply=True)
+    assert s3.modified(snapshot) == []
+
+
 def test_once_published_in_todays_form_nothing_is_left_to_do(kept):
     ensure(curation.published(NAMES, list(conversions().values()), {}), apply=True)
     found = conversions()
     assert {name: each.inputs for name, each in found.items()} == KEPT["conversions"]
     assert all(each.done for each in found.values())
     assert calls(curation.published(NAMES, list(found.values()), {})) == []
+    for each in lake.curated_tables(NAMES):
+        [old] = [one for one in KEPT["curated"] if one["Name"] == each["Name"]]
+        kept_measure = json.loads(old["Parameters"][lake.PROOF])["measure"]
+        assert "sum" not in each["Parameters"][lake.PROOF]
+        assert lake.measure_of(NAMES, lake.proof_of(each)["measure"]) == kept_measure
     assert json.loads(lake.curated_tables(NAMES)[0]["Parameters"][lake.SOURCE])["version"] == 2
 
 

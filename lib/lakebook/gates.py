@@ -68,7 +68,7 @@ def raw_equals_source(
         return _later(name)
     if expected is None:
         known = {
-            each.source.catalog_name: Measure.from_json(each.proof["measure"])
+            each.source.catalog_name: _kept(names, each.proof["measure"])
             for each in lake.raw_tables(names)
         }
         reconcile.gate(f"{name}, verified before", _results(tables, known, known, None), losses)
@@ -98,7 +98,7 @@ def curated_equals_raw(
         return _later("curated = raw") if not apply else {}
     tables, expected = (
         [each.table for each in pending],
-        {each.table.catalog_name: Measure.from_json(each.measure) for each in pending},
+        {each.table.catalog_name: _kept(names, each.measure) for each in pending},
     )
     staged, raw = _layer(names, "staging"), _layer(names, "raw")
     measured = measure_all(tables, staged, lob_max_kilobytes)
@@ -126,9 +126,7 @@ def warehouse_equals_curated(
     noted, counts = contents(warehouse), _counts(warehouse, tables)
     new = [each for each in tables if not noted[each.name]["proved_at"]]
     loaded = {each.table.catalog_name: each for each in tables}
-    expected = {
-        each.table.catalog_name: Measure.from_json(each.proof["measure"]) for each in tables
-    }
+    expected = {each.table.catalog_name: _kept(names, each.proof["measure"]) for each in tables}
 
     def in_warehouse(table: Table) -> Relation:
         return loaded[table.catalog_name].relation(warehouse)
@@ -161,7 +159,7 @@ def predictions_answer_all(
         return None
     if proof := model.proof():
         evidence.check(f"{name}, verified before", proof["rows"], model.rows_asked)
-        return Measure.from_json(proof["measure"])
+        return _kept(names, proof["measure"])
     measure = reconcile.measure(
         _layer(names, "staging")(model.table), model.table, lob_max_kilobytes
     )
@@ -228,6 +226,10 @@ def _counts(warehouse: Warehouse, tables: list[WarehouseTable]) -> dict[str, int
         else pd.DataFrame(columns=["name", "row_count"])
     )
     return {row["name"]: int(row["row_count"]) for row in found.to_dict("records")}
+
+
+def _kept(names: Names, named: str) -> Measure:
+    return Measure.from_json(lake.measure_of(names, named))
 
 
 def _later(name: str) -> dict[str, Any]:

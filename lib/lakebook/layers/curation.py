@@ -46,7 +46,8 @@ class Conversion:
     inputs: str  # names everything the outcome depends on: files, columns, layout, CONVERSION
     # the catalog already shows a proved snapshot of these inputs, and its files are all there
     done: bool
-    measure: str  # what the raw layer was found to hold, as reconcile.Measure writes it
+    measure: str  # what the raw layer was found to hold, as its proof names it
+    rows: int | None  # of the raw layer
 
     @property
     def columns(self) -> list[tuple[str, str, str]]:
@@ -161,7 +162,8 @@ def published(
         )
         for each in conversions
     ]
-    return [each for tables in found for each in tables]
+    older = lake.without_figures(names.database("curated"), names)
+    return [*(each for tables in found for each in tables), older]
 
 
 def job(names: Names, worker_type: str, workers: int, timeout_minutes: int) -> list[Resource]:
@@ -208,7 +210,7 @@ def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
     return [
         {
             "table": each.table.full_name,
-            "rows": json.loads(each.measure or "{}").get("rows"),
+            "rows": each.rows,
             "files": len(there),
             "MiB": round(sum(one["bytes"] for one in there) / 2**20, 1),
         }
@@ -222,12 +224,18 @@ def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -
     """
     days = storage.checked(retention_days)
     kept = {True: days["personal_snapshots"] or days["snapshots"], False: days["snapshots"]}
+    shortest = min(kept.values())
+    measures = [lake.superseded_measures("of tables", names, shortest)] if shortest else []
     return [
-        _without_expired(
-            each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal]
-        )
-        for each in glue.tables(names.database("curated"))
-        if kept[each["Name"] in personal] and "snapshot=" in each["StorageDescriptor"]["Location"]
+        *measures,
+        *(
+            _without_expired(
+                each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal]
+            )
+            for each in glue.tables(names.database("curated"))
+            if kept[each["Name"] in personal]
+            and "snapshot=" in each["StorageDescriptor"]["Location"]
+        ),
     ]
 
 
@@ -253,9 +261,11 @@ def _published(
 ) -> list[Resource]:
     if not each.done and (measure is None or outcome is None):
         return []
+    kept: list[Resource] = []
     database, name = names.database("curated"), each.table.catalog_name
     parameters = {lake.SOURCE: table_json.to_json(each.table)}
     if measure is not None and outcome is not None:
+        kept = [lake.measure_kept(name, names, measure)]
         parameters[lake.PROOF] = lake.proof(
             inputs=each.inputs,
             files=lake.fingerprint(s3.objects(each.location)),
@@ -275,9 +285,9 @@ def _published(
         else None
     )
     return (
-        [switched, glue.partitions(name, database, where)]
+        [*kept, switched, glue.partitions(name, database, where)]
         if each.partition_by and where is not None
-        else [switched]
+        else [*kept, switched]
     )
 
 
@@ -287,7 +297,7 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
     inputs = lake.fingerprint([CONVERSION, raw.files, _columns(table), layout, compression])
     actual = glue.describe(names.database("curated"), table.catalog_name)
     proof = lake.proof_of(actual)
-    if actual and _converted_by_version_1(raw, actual, proof, layout, compression):
+    if actual and _converted_by_version_1(names, raw, actual, proof, layout, compression):
         inputs = proof["inputs"]
     location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
     done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(
@@ -301,10 +311,12 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
         inputs,
         done,
         raw.proof.get("measure", ""),
+        raw.proof.get("rows"),
     )
 
 
 def _converted_by_version_1(
+    names: Names,
     raw: RawTable,
     actual: dict[str, Any],
     proof: dict[str, Any],
@@ -320,7 +332,10 @@ def _converted_by_version_1(
     return (
         raw.proof.get("files") == lake.fingerprint(raw.files)
         and not compare(
-            Measure.from_json(raw.proof["measure"]), Measure.from_json(proof["measure"])
+            *(
+                Measure.from_json(lake.measure_of(names, each["measure"]))
+                for each in (raw.proof, proof)
+            )
         )
         and table_json.to_json(lake.source_of(actual)) == table_json.to_json(raw.source)
         and [each["Name"] for each in actual["PartitionKeys"]] == [each["name"] for each in layout]

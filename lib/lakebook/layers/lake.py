@@ -2,28 +2,35 @@
 what is proved of each.
 
 Proof is kept where the data is described, in the tables' own parameters, so that any phase can be
-opened alone.
+opened alone. Whoever sees one column of a table reads all of its parameters: what was measured,
+which holds values of every column, is an object in the bucket of jobs instead.
+https://docs.aws.amazon.com/athena/latest/ug/lf-athena-limitations.html
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakebook import aws
+from lakebook.ensure import Call, resource
 from lakebook.services import athena, glue, kms, s3
 from lakebook.source import table_json
 from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lakebook.ensure import Resource
     from lakebook.names import Names
     from lakebook.source.model import Table
 
 SOURCE = "lakebook.source"  # the source table as it was when it was copied
 PROOF = "lakebook.proof"  # what the reconciliation of this layer found, and of which data
-VERSION = 2  # of the JSON in PROOF; SOURCE has its own, in table_json
+VERSION = 3  # of the JSON in PROOF; SOURCE has its own, in table_json
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class RawTable:
 
     source: Table
     files: list[dict[str, Any]]  # [{"uri", "bytes", "etag"}]
-    # {"fingerprint" of the source, "files", "measure"}; empty before the first reconciliation
+    # {"fingerprint" of the source, "files", "measure", "rows"}; empty before the first
+    # reconciliation
     proof: dict[str, Any]
 
 
@@ -85,6 +93,8 @@ def raw_layer(
             kms.alias(names),
         ),
         glue.database(names.database("raw"), "As AWS DMS wrote it"),
+        without_figures(names.database("raw"), names),
+        *(measure_kept(name, names, each["measure"]) for name, each in (proofs or {}).items()),
         *(raw_table(names, each, (proofs or {}).get(each.catalog_name)) for each in tables),
     ]
 
@@ -97,6 +107,7 @@ def raw_proof(names: Names, table: Table, source_fingerprint: str, measure: str)
         "fingerprint": source_fingerprint,
         "files": fingerprint(s3.objects(raw_location(names, table))),
         "measure": measure,
+        "rows": json.loads(measure)["rows"],
     }
 
 
@@ -143,8 +154,55 @@ def source_of(catalogued: dict[str, Any]) -> Table:
 
 
 def proof(**found: Any) -> str:
-    """What a reconciliation found, as a table's parameters keep it."""
-    return json.dumps({"version": VERSION, **found})
+    """What a reconciliation found, as a table's parameters keep it: of the measure the name."""
+    return json.dumps({"version": VERSION, **found, "measure": fingerprint(found["measure"])})
+
+
+@resource
+def measure_kept(_name: str, names: Names, measure: str) -> Iterator[Call]:
+    """What was measured of a table, under the name that its proof has for it."""
+    yield from s3.stored_object(_measure_uri(names, fingerprint(measure)), measure)
+
+
+def measure_of(names: Names, kept: str) -> str:
+    """The measure that a proof names, or holds itself as those before version 3 do; empty where
+    there is none.
+    """
+    if not kept or kept.startswith("{"):
+        return kept
+    bucket, key = s3.split(_measure_uri(names, kept))
+    return aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+
+
+@resource
+def without_figures(database: str, names: Names) -> Iterator[Call]:
+    """Proofs from before version 3 with the name of their measure in place of the measure."""
+    catalog = aws.client("glue")
+    shape: Any = catalog.meta.service_model.shape_for("TableInput")
+    for each in glue.tables(database):
+        found = json.loads(each.get("Parameters", {}).get(PROOF, "{}"))
+        if (measure := found.get("measure", "")).startswith("{"):
+            yield from s3.stored_object(_measure_uri(names, fingerprint(measure)), measure)
+            rest = {"rows": json.loads(measure)["rows"], "measure": fingerprint(measure)}
+            parameters = {**each["Parameters"], PROOF: json.dumps({**found, **rest})}
+            told = {key: one for key, one in each.items() if key in shape.members}
+            wanted = {"DatabaseName": database, "TableInput": {**told, "Parameters": parameters}}
+            yield Call(catalog.update_table, wanted)
+
+
+@resource
+def superseded_measures(_name: str, names: Names, days: int) -> Iterator[Call]:
+    """The end of measures that no proof names any more and that are older than so many days."""
+    limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    layers = [each for layer in ("raw", "curated") for each in glue.tables(names.database(layer))]
+    named = {_measure_uri(names, str(proof_of(each).get("measure"))) for each in layers}
+    for uri, modified in s3.modified(_measure_uri(names, "").removesuffix(".json")):
+        if uri not in named and modified < limit:
+            yield from s3.emptied(uri)
+
+
+def _measure_uri(names: Names, name: str) -> str:
+    return f"s3://{names.jobs_bucket}/measures/{name}.json"
 
 
 def proof_of(catalogued: dict[str, Any] | None) -> dict[str, Any]:

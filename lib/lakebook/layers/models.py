@@ -259,7 +259,10 @@ class Model:
         )
         parameters = {lake.SOURCE: table_json.to_json(self.table), lake.PROOF: proof}
         described = glue.parquet_table(self._columns, self.location, self.table.comment, parameters)
-        return [glue.table(self.table.catalog_name, self.names.database("curated"), described)]
+        return [
+            lake.measure_kept(self.table.catalog_name, self.names, measure.to_json()),
+            glue.table(self.table.catalog_name, self.names.database("curated"), described),
+        ]
 
     def proof(self) -> dict[str, Any]:
         """What the catalog says of the predictions of these inputs: {"inputs", "files", "measure",

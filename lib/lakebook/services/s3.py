@@ -90,8 +90,39 @@ def split(uri: str) -> tuple[str, str]:
 
 def objects(uri: str) -> list[dict[str, Any]]:
     """The objects below `s3://bucket/prefix`: `[{"uri", "bytes", "etag"}]`, sorted by key; none
-    where the bucket is absent.
+    where the bucket is absent, and not the empty ones that Hadoop leaves for folders: `…/` of S3A,
+    `…_$folder$` of EMRFS.
     """
+    where = split(uri)[0]
+    return [
+        {
+            "uri": f"s3://{where}/{each['Key']}",
+            "bytes": each["Size"],
+            "etag": each["ETag"].strip('"'),
+        }
+        for each in _listed(uri)
+        if each["Size"] or not each["Key"].endswith(("/", "_$folder$"))
+    ]
+
+
+def modified(uri: str) -> list[tuple[str, datetime.datetime]]:
+    """The objects below `s3://bucket/prefix` and when each was written, UTC; none where the bucket
+    is absent.
+    """
+    return [(f"s3://{split(uri)[0]}/{each['Key']}", each["LastModified"]) for each in _listed(uri)]
+
+
+def emptied(uri: str) -> Iterator[Call]:
+    """The calls that remove every object below `s3://bucket/prefix`, a thousand at a time."""
+    bucket, keys = split(uri)[0], [{"Key": each["Key"]} for each in _listed(uri)]
+    for start in range(0, len(keys), 1000):
+        yield Call(
+            aws.client("s3").delete_objects,
+            {"Bucket": bucket, "Delete": {"Objects": keys[start : start + 1000]}},
+        )
+
+
+def _listed(uri: str) -> list[dict[str, Any]]:
     s3, (where, prefix) = aws.client("s3"), split(uri)
     try:
         pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket=where, Prefix=prefix))
@@ -99,36 +130,7 @@ def objects(uri: str) -> list[dict[str, Any]]:
         if error.response["Error"]["Code"] == "NoSuchBucket":
             return []
         raise
-    found = [each for page in pages for each in page.get("Contents", [])]
-    return [
-        {
-            "uri": f"s3://{where}/{each['Key']}",
-            "bytes": each["Size"],
-            "etag": each["ETag"].strip('"'),
-        }
-        for each in found
-    ]
-
-
-def modified(uri: str) -> list[tuple[str, datetime.datetime]]:
-    """The objects below `s3://bucket/prefix` and when each was written, UTC."""
-    bucket, prefix = split(uri)
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [
-        (f"s3://{bucket}/{each['Key']}", each["LastModified"])
-        for page in pages
-        for each in page.get("Contents", [])
-    ]
-
-
-def emptied(uri: str) -> Iterator[Call]:
-    """The calls that remove every object below `s3://bucket/prefix`, a thousand at a time."""
-    bucket, keys = split(uri)[0], [{"Key": split(each["uri"])[1]} for each in objects(uri)]
-    for start in range(0, len(keys), 1000):
-        yield Call(
-            aws.client("s3").delete_objects,
-            {"Bucket": bucket, "Delete": {"Objects": keys[start : start + 1000]}},
-        )
+    return [dict(each) for page in pages for each in page.get("Contents", [])]
 
 
 def earlier(uri: str, current: str) -> list[dict[str, str]]:
