@@ -467,6 +467,10 @@ def test_the_catalog_is_glues(athena):
         ("create table n as select 1", "MISSING_COLUMN_NAME"),
         ("create table n with (format = 'ORC') as select 1 as a", "PARQUET only"),
         ("insert into t select 1", "TYPE_MISMATCH"),
+        (
+            f"create external table n (date string) stored as parquet location 's3://{LAKE}/n/'",
+            "SYNTAX_ERROR: line 1:26: mismatched input 'date'",
+        ),
     ],
 )
 def test_a_query_that_fails_says_why_as_athena_does(lake, sql, error):
@@ -484,6 +488,8 @@ def test_a_query_that_fails_says_why_as_athena_does(lake, sql, error):
         "pragma version",
         "copy t to 'x'",
         "call f()",
+        "select id as current_user from t",
+        "select t.skip from t",
     ],
 )
 def test_what_is_no_statement_of_athena_is_refused_at_once(athena, sql):
@@ -739,6 +745,41 @@ def test_partitions_are_the_catalogs_not_the_folders(name, tmp_path):
     assert rows(f"select a, m from {name} order by m") == [["1", "1"], ["2", "2"], ["1", "other"]]
     rows(f"alter table {name} drop partition (m = 'other')")
     assert rows(f"select count(*) from {name}") == [["2"]]
+
+
+def test_names_with_the_characters_of_patterns_are_names(name, tmp_path):
+    for folder in (f"{name}*", f"{name}b", f"{name}[b]", f"{name}?"):
+        put(f"{folder}/1.parquet", f"'{folder}' a", tmp_path)
+    storage = catalogue(name, {"a": "string"})
+    glue = boto3.client("glue")
+    for folder in (f"{name}*", f"{name}[b]", f"{name}?"):
+        where = {**storage, "Location": f"s3://{LAKE}/{folder}/"}
+        glue.update_table(
+            DatabaseName=DATABASE, TableInput={"Name": name, "StorageDescriptor": where}
+        )
+        assert rows(f"select a from {name}") == [[folder]]
+
+
+def test_a_bad_file_of_a_partition_that_is_not_asked_for_fails_no_query(name, tmp_path):
+    catalogue(name, {"a": "bigint"}, keys=["m"])
+    put(f"{name}/m=1/1.parquet", "1::bigint a", tmp_path)
+    boto3.client("s3").put_object(Bucket=LAKE, Key=f"{name}/m=2/1.parquet", Body=b"no parquet")
+    rows(f"msck repair table {name}")
+    for asked in ("m = '1'", "m in ('0', '1') and a = 1", "t.m < '2'", "m between '0' and '1'"):
+        assert rows(f"select a from {name} t where {asked}") == [["1"]]
+    for asked in ("m = '1' or a = 1", "m >= '1'", "length(m) = 1", "true"):
+        assert "HIVE_BAD_DATA" in reason(f"select a from {name} t where {asked}")
+
+
+def test_a_table_with_partition_projection_is_refused(name):
+    storage = catalogue(name, {"a": "bigint"}, keys=["m"])
+    described = {"Name": name, "StorageDescriptor": storage}
+    described["PartitionKeys"] = [{"Name": "m", "Type": "string"}]
+    boto3.client("glue").update_table(
+        DatabaseName=DATABASE,
+        TableInput={**described, "Parameters": {"projection.enabled": "true"}},
+    )
+    assert "does not do partition projection" in reason(f"select a from {name}")
 
 
 def test_a_table_is_created_filled_listed_and_dropped_by_sql(name, lake):

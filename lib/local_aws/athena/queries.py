@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +75,13 @@ class Job:
         }
         views: dict[str, dict[str, exp.DataType]] = {}
         known: dict[tuple[str, str], str] = {}
-        for source in trino_sql.sources(tree, self.database):
+        found = trino_sql.sources(tree, self.database)
+        often = Counter((each.database, each.name) for each in found)
+        for source in found:
             key = (source.database, source.name)
             if key not in known:
                 known[key] = f"lake_{len(known)}"
-                views[known[key]] = self._view(known[key], source)
+                views[known[key]] = self._view(known[key], source, prune=often[key] == 1)
             trino_sql.rename(source, known[key])
         sql = trino_sql.translate(tree, self.sql, views)
         described = self.connection.execute(f"DESCRIBE {sql}").fetchall()
@@ -109,7 +112,7 @@ class Job:
         for place, text in zip(places, self.parameters, strict=True):
             place.replace(sqlglot.parse_one(text, read="athena"))
 
-    def _view(self, view: str, source: trino_sql.Source) -> dict[str, exp.DataType]:
+    def _view(self, view: str, source: trino_sql.Source, *, prune: bool) -> dict[str, exp.DataType]:
         if source.catalog != CATALOG:
             raise LakeError(
                 "CATALOG_NOT_FOUND", f"{source.position}: Catalog '{source.catalog}' does not exist"
@@ -124,6 +127,8 @@ class Job:
             raise LakeError(
                 "COLUMN_NOT_FOUND", f"{source.position}: Relation contains no accessible columns"
             )
+        if prune:
+            table.prune(self.connection, trino_sql.conditions(source, table.partition_keys))
         before = table.show(self.connection, view, self.stand_in)
         self.tables[view] = table
         self.scanned_bytes += self._scan(before) if before else 0

@@ -133,7 +133,7 @@ def drop_database(job: Job) -> None:
 
 def create_table(job: Job) -> None:
     """A table of the catalog over files that are or will be there."""
-    tree = trino_sql.parse(job.sql)
+    tree = trino_sql.parse(job.sql, trino_sql.RESERVED_IN_DDL)
     schema, properties = tree.this, tree.args.get("properties")
     if (
         not isinstance(schema, exp.Schema)

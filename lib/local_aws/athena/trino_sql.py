@@ -30,6 +30,8 @@ from local_aws.engines.exact_sql import (
 from local_aws.engines.lake_tables import MILLISECONDS, LakeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import duckdb
 
 # what it cannot parse is refused, and said, by us
@@ -75,6 +77,30 @@ FUNCTIONS = frozenset(
     url_encode uuid var_pop var_samp variance week width_bucket year""".split()  # noqa: SIM905 - a list of 150 quoted words is no easier to read
 )
 KEYWORDS = frozenset(["array", "row", "map", "exists", "any", "all", "some"])
+# https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html
+RESERVED = frozenset(
+    """alter and as between by case cast constraint create cross cube current_catalog current_date
+    current_path current_schema current_time current_timestamp current_user deallocate delete
+    describe distinct drop else end escape except execute exists extract false for from full group
+    grouping having in inner insert intersect into is join json_array json_exists json_object
+    json_query json_value left like listagg localtime localtimestamp natural normalize not null on
+    or order outer prepare recursive right rollup select skip table then trim true uescape union
+    unnest using values when where with""".split()  # noqa: SIM905
+)
+RESERVED_IN_DDL = frozenset(
+    """all alter and array as authorization between bigint binary boolean both by case cashe cast
+    char column conf constraint commit create cross cube current current_date current_timestamp
+    cursor database date dayofweek decimal delete describe distinct div double drop else end
+    exchange exists extended external extract false fetch float floor following for foreign from
+    full function grant group grouping having if import in inner insert int integer intersect
+    interval into is join lateral left less like local macro map more none not null numeric of on
+    only or order out outer over partialscan partition percent preceding precision preserve primary
+    procedure range reads reduce regexp references revoke right rlike rollback rollup row rows
+    select set smallint start table tablesample then time timestamp to transform trigger true
+    truncate unbounded union uniquejoin update user using utc_timestamp values varchar views when
+    where window with""".split()  # noqa: SIM905
+)
+COMPARISONS = (exp.EQ, exp.In, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between)
 TIMESTAMPS = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ")
 KINDS = {
     **dict.fromkeys(
@@ -108,8 +134,10 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE OR REPLACE MACRO {macro}")
 
 
-def parse(sql: str) -> exp.Expr:
-    """The one statement of a text; raises LakeError SYNTAX_ERROR."""
+def parse(sql: str, reserved: frozenset[str] = RESERVED) -> exp.Expr:
+    """The one statement of a text, none of whose names is a reserved word without quotes; raises
+    LakeError SYNTAX_ERROR.
+    """
     try:
         found = [each for each in sqlglot.parse(sql, read="athena") if each is not None]
     except sqlglot.errors.SqlglotError as wrong:
@@ -120,6 +148,12 @@ def parse(sql: str) -> exp.Expr:
         ) from wrong
     if len(found) != 1:
         raise LakeError("SYNTAX_ERROR", "Only one sql statement is allowed.")
+    for each in found[0].find_all(exp.Identifier):
+        if not each.args.get("quoted") and each.name.lower() in reserved:
+            raise LakeError(
+                "SYNTAX_ERROR",
+                f"{position(each)}: mismatched input '{each.name}'. Expecting: <identifier>",
+            )
     return found[0]
 
 
@@ -145,6 +179,26 @@ def sources(tree: exp.Expr, database: str) -> list[Source]:
                 )
                 found[id(source)] = Source(source, catalog, owner, source.name.lower())
     return list(found.values())
+
+
+def conditions(source: Source, keys: Iterable[str]) -> list[exp.Expr]:
+    """What the WHERE of a query says of a table's partition keys and literals alone, each of which
+    a row must meet.
+    """
+    select = source.node.find_ancestor(exp.Select)
+    where = select.args.get("where") if select else None
+    if not select or not where:
+        return []
+    alone = not select.args.get("joins") and not select.args.get("laterals")
+    owners = {source.node.alias_or_name.lower(), "" if alone else source.node.alias_or_name.lower()}
+    return [
+        each
+        for each in (where.this.flatten() if isinstance(where.this, exp.And) else [where.this])
+        if isinstance(each, COMPARISONS)
+        and (columns := list(each.find_all(exp.Column)))
+        and all(one.name.lower() in keys and one.table.lower() in owners for one in columns)
+        and not each.find(exp.Query, exp.Func)
+    ]
 
 
 def translate(tree: exp.Expr, text: str, views: dict[str, dict[str, exp.DataType]]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp, parse_one
 
-from local_aws.duckdb_sql import literal, quote
+from local_aws.duckdb_sql import files, literal, quote
 from local_aws.engines.parquet_files import Field, NotParquetError, footer
 from local_aws.ports import WHOLE, Access
 
@@ -132,6 +132,23 @@ class LakeTable:
             for address, path in files_below(stand_in, location):
                 self.files.append((values, address, path))
 
+    def prune(self, connection: duckdb.DuckDBPyConnection, conditions: list[exp.Expr]) -> None:
+        """Leave out the partitions that conditions on partition keys alone rule out: their files
+        are not opened.
+        """
+        for condition in conditions:
+            kept = []
+            for values, location in self.parts:
+                keys = zip(self.partition_keys.items(), values, strict=True)
+                told = {name: _partition_value(kind, value) for (name, kind), value in keys}
+                asked = condition.copy()
+                for each in list(asked.find_all(exp.Column)):
+                    each.replace(parse_one(told[each.name.lower()], read="duckdb"))
+                sql = f"SELECT {asked.sql(dialect='duckdb')}"
+                if connection.execute(sql).fetchall()[0][0]:
+                    kept.append((values, location))
+            self.parts = kept
+
     def _nothing(self) -> str:
         values = [
             f"CAST(NULL AS {duckdb_type(kind)}) AS {quote(name)}"
@@ -183,9 +200,9 @@ class LakeTable:
         selected += [
             f"{_partition_value(kind, value)} AS {quote(name)}" for (name, kind), value in keys
         ]
-        listed = ", ".join(literal(str(path)) for path in paths)
         return (
-            f"SELECT {', '.join(selected)} FROM read_parquet([{listed}], hive_partitioning=false)"
+            f"SELECT {', '.join(selected)} FROM read_parquet({files(paths)},"
+            " hive_partitioning=false)"
             f" AS f({', '.join(places.values())})"
         )
 
@@ -218,6 +235,11 @@ def lake_table(stand_in: StandIn, database: str, name: str) -> LakeTable | None:
             f"local_aws reads tables over Parquet files only, and {database}.{name} is none.",
         )
     parts: list[tuple[list[str], str]] = [([], storage["Location"])]
+    if described.get("Parameters", {}).get("projection.enabled", "").lower() == "true":
+        raise LakeError(
+            "NOT_SUPPORTED",
+            f"local_aws does not do partition projection, which {database}.{name} has.",
+        )
     if keys:
         pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
         found = [each for page in pages for each in page["Partitions"]]

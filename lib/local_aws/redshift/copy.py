@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from botocore.exceptions import ClientError
 
-from local_aws.duckdb_sql import literal, quote
+from local_aws.duckdb_sql import files as parquet_files
+from local_aws.duckdb_sql import quote
 from local_aws.engines.authorized_objects import ObjectDeniedError
 from local_aws.engines.parquet_files import Field, NotParquetError, footer
 from local_aws.errors import AccessDeniedError
@@ -129,11 +130,10 @@ def _load(
         values = ", ".join(
             _value(each["duckdb"], one) for each, one in zip(columns, fields, strict=True)
         )
-        listed = ", ".join(literal(str(path)) for path in paths)
         names = ", ".join(quote(each["column_name"]) for each in columns)
         rows += connection.execute(
-            f"INSERT INTO {target} ({names}) SELECT {values} FROM read_parquet([{listed}],"
-            " hive_partitioning=false)"
+            f"INSERT INTO {target} ({names}) SELECT {values} FROM"
+            f" read_parquet({parquet_files(paths)}, hive_partitioning=false)"
         ).fetchall()[0][0]
     return rows
 

@@ -55,6 +55,9 @@ SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.session.timeZone": "UTC",
 }
+# S3A would take us-east-2, which ends in timeouts elsewhere:
+# https://docs.aws.amazon.com/glue/latest/dg/migrating-version-51.html
+S3A_REGION = "spark.hadoop.fs.s3a.endpoint.region"
 INTEGERS = ("tinyint", "smallint", "int", "bigint")
 # declared type -> types in the file that lose nothing (integers that do not fit fail when cast)
 READABLE_AS = {
@@ -93,7 +96,7 @@ def main() -> None:
     options = getResolvedOptions(sys.argv, ["JOB_NAME", "manifest", "result"])
     manifest = json.loads(_object(options["manifest"]).get()["Body"].read())
     builder = SparkSession.builder
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, S3A_REGION: _region(options["manifest"])}.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     tables = convert_all(Storage(spark), manifest["tables"], manifest["compression"])
@@ -366,6 +369,13 @@ def _reason(error: Exception) -> str:
         )
         or lines[-1]
     )
+
+
+def _region(uri: str) -> str:
+    """Where a bucket is; S3 names us-east-1 by nothing."""
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    found = boto3.client("s3").get_bucket_location(Bucket=bucket)["LocationConstraint"]
+    return str(found or "us-east-1")
 
 
 def _object(uri: str) -> Any:
