@@ -553,6 +553,23 @@ def test_a_batch_is_all_or_nothing_and_names_the_statement_that_failed(data, sch
     assert "does not exist" in fails(f"select * from {schema}.t")
 
 
+def test_trailing_blanks_do_not_count_in_comparisons(schema):
+    run(f"create table {schema}.tb (v varchar(10))")
+    run(f"insert into {schema}.tb values ('a'), ('a  '), ('b')")
+    for sql, count in {
+        "select count(*) from {t} where v = 'a'": 2,
+        "select count(*) from {t} where v in ('a ', 'c')": 2,
+        "select count(*) from {t} where v between 'a' and 'a'": 2,
+        "select count(distinct v) from {t}": 2,
+        "select count(*) from {t} x join {t} y on x.v = y.v": 5,
+        "select count(*) from {t} where v like 'a'": 1,
+        "select sum(len(v)) from {t}": 5,
+    }.items():
+        assert run(sql.format(t=f"{schema}.tb")) == [[count]], sql
+    run(f"delete from {schema}.tb where v = 'a'")
+    assert run(f"select v from {schema}.tb") == [["b"]]
+
+
 def test_a_table_is_dropped_made_filled_and_counted_in_one_transaction(schema):
     batch = [
         f"drop table if exists {schema}.t",

@@ -61,6 +61,8 @@ OF_THE_SYSTEM = {
     "current_database": exp.CurrentDatabase,
 }
 ZERO = "Divide by zero"
+TEXTS = ("VARCHAR", "TEXT", "CHAR")
+COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Distinct)
 
 
 class RedshiftError(Exception):
@@ -238,6 +240,8 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         replace(node, call("digits_value", node.this))
     elif isinstance(node, exp.Cast):
         _rewrite_cast(node)
+    elif isinstance(node, COMPARISONS):
+        _compare_without_trailing_blanks(node)
     elif isinstance(node, exp.CurrentTimestamp):
         replace(node, call("this_second"))
     elif isinstance(node, exp.Concat):
@@ -251,6 +255,19 @@ def _rewrite(node: exp.Expr) -> None:  # noqa: C901, PLR0912 - one case for each
         and is_integer(node.expression)
     ):
         node.set("this", cast(node.this.copy(), "DATE"))
+
+
+def _compare_without_trailing_blanks(node: exp.Expr) -> None:
+    """Texts are compared as if their trailing blanks were not there, and so count(DISTINCT …) tells
+    them apart; LIKE and length see them.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
+    """
+    operands = [*node.iter_expressions()]
+    if all(type_name(each) in TEXTS for each in operands):
+        for each in operands:
+            if not isinstance(each, exp.Literal) or each.name.endswith(" "):
+                each.replace(call("rtrim", each.copy(), exp.Literal.string(" ")))
 
 
 def _rewrite_average(node: exp.Avg) -> None:
