@@ -625,6 +625,25 @@ def test_a_view_of_reports_answers_every_persona_with_the_rows_of_its_conditions
         ensure([readers(store)], apply=True)
 
 
+def test_personas_ask_athena_where_the_account_has_closed_its_default_database(lakeside):
+    admin, _ = lakeside
+    admin.client("glue").create_database(
+        DatabaseInput={"Name": "default", "CreateTableDefaultPermissions": []}
+    )
+    everyone = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+    boto3.client("lakeformation").revoke_permissions(
+        Principal=everyone, Resource={"Database": {"Name": "default"}}, Permissions=["ALL"]
+    )
+    try:
+        with pytest.raises(Exception, match="Required Describe on default"):
+            matrix()._answer("analyst", "athena", 'SELECT "id" FROM "hr_people"')
+        ensure(declared(), apply=True)
+        assert access_matrix.differences(matrix().tried(("analyst",), ("athena",))) == []
+        assert calls(everything(lakeside[1])) == []
+    finally:
+        admin.client("glue").delete_database(Name="default")
+
+
 def test_the_catalogs_parameters_tell_no_value_of_a_hidden_column(lakeside):
     told = matrix()._client("analyst", "glue").get_table(**ON_PEOPLE)["Table"]
     assert "ssn" not in [each["Name"] for each in told["StorageDescriptor"]["Columns"]]

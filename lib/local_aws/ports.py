@@ -107,6 +107,9 @@ class Vends(Protocol):
     ) -> tuple[Access, dict[str, str]]:
         """What the principal may see of a table, and its row filters in DuckDB's words."""
 
+    def may_query(self, principal: Principal) -> None:
+        """Return when Athena runs queries of the principal; raises AccessDeniedError."""
+
     def may_write(self, principal: Principal, database: str, table: str) -> None:
         """Return when the principal may insert rows into a table; raises AccessDeniedError."""
 

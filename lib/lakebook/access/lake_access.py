@@ -249,6 +249,12 @@ def _classified(names: Names, classification: Classification, table: LakeTable) 
 
 
 def _by_tag(names: Names, classification: Classification) -> Iterator[lakeformation.Grant]:
+    """What roles may see by their classes, and the database `default` where there is one: Athena
+    wants it for every query.
+
+    https://docs.aws.amazon.com/athena/latest/ug/lf-athena-limitations.html
+    """
+    databases = [names.database("curated"), *(["default"] if glue.has_database("default") else [])]
     for role in _readers(classification):
         who, classes = names.role_arn(role), classification.personas[role]
         rows = [ALL_ROWS] if _has_conditions(classification, role) else [ALL_ROWS, SOME_ROWS]
@@ -256,7 +262,7 @@ def _by_tag(names: Names, classification: Classification) -> Iterator[lakeformat
             {"TagKey": _class(names), "TagValues": classes},
             {"TagKey": _rows(names), "TagValues": rows},
         ]
-        yield who, {"Database": {"Name": names.database("curated")}}, ["DESCRIBE"]
+        yield from ((who, {"Database": {"Name": each}}, ["DESCRIBE"]) for each in databases)
         yield (
             who,
             {"LFTagPolicy": {"ResourceType": "TABLE", "Expression": tags}},

@@ -149,10 +149,15 @@ def describe(database: str, name: str) -> dict[str, Any] | None:
     return found and found["Table"]
 
 
+def has_database(name: str) -> bool:
+    """Whether the catalog has a database."""
+    return current(aws.client("glue").get_database, GONE, Name=name) is not None
+
+
 def tables(database: str) -> list[dict[str, Any]]:
     """The tables of a database, by name; none where the database is absent."""
     glue = aws.client("glue")
-    if current(glue.get_database, GONE, Name=database) is None:
+    if not has_database(database):
         return []
     pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
     return sorted(

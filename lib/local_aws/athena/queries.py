@@ -67,6 +67,7 @@ class Job:
 
     def query(self, tree: exp.Expr) -> tuple[str, list[tuple[str, str]]]:
         """A query in DuckDB's words, and its columns with DuckDB's types; raises LakeError."""
+        self.stand_in.lake.may_query(self.stand_in.acting)
         self._fill_parameters(tree)
         aliases = {
             each.alias.lower(): each.alias

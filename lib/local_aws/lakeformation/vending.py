@@ -60,6 +60,16 @@ class Vending:
         if principal is not ENGINE and self._lake.governed(principal, database, table):
             self._vend(principal, database, table)
 
+    def may_query(self, principal: Principal) -> None:
+        """Return when Athena runs queries of the principal, which wants DESCRIBE on the database
+        `default` where there is one; raises AccessDeniedError.
+
+        https://docs.aws.amazon.com/athena/latest/ug/lf-athena-limitations.html
+        """
+        if principal is not ENGINE and self._lake.catalog.has_database("default"):
+            with _refused():
+                self._lake.require_database(principal, "DESCRIBE", "default")
+
     def may_create(self, principal: Principal, database: str, location: str) -> None:
         """Return when the principal may make a table at a location; raises AccessDeniedError."""
         if principal is not ENGINE:
