@@ -17,13 +17,14 @@ from local_aws.redshift import late_views, queries
 from local_aws.redshift import rights as redshift_rights
 from local_aws.redshift.database import Column, column_types, relation_exists, schema_exists
 from local_aws.redshift.sql import RedshiftError, folded
-from local_aws.redshift.types import declared, of_duckdb
+from local_aws.redshift.types import declared, of_duckdb, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_aws.redshift.session import Session
 
+MOST_COLUMNS = 1600  # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_usage.html
 NAME = r'(?:"[^"]+"|\w+)'
 
 
@@ -103,6 +104,8 @@ def _create_table(session: Session, tree: exp.Create) -> int:
             copied = _copied(session, each, layout)
             columns += copied
             lines += [_definition(column) for column in copied]
+    if len(columns) > MOST_COLUMNS:
+        raise RedshiftError(f"tables can have at most {MOST_COLUMNS} columns")
     _check_keys(columns, layout, tree)
     for column in columns:  # a primary key is not enforced, but its columns take no NULL
         if column.name in _primary_key(tree) and not column.not_null:
@@ -132,6 +135,9 @@ def _column(
             f"local_aws does not have the type of column {each.name}:"
             f" {each.sql(dialect='redshift')}"
         )
+    if too_long(kind):
+        said = each.args["kind"].sql(dialect="redshift").lower()
+        raise RedshiftError(f"length or precision of type {said} is more than the maximum")
     column = Column(
         each.name,
         kind,

@@ -61,6 +61,12 @@ OF_THE_SYSTEM = {
     "current_database": exp.CurrentDatabase,
 }
 ZERO = "Divide by zero"
+# https://docs.aws.amazon.com/redshift/latest/dg/c_unsupported-postgresql-datatypes.html, and those
+# of DuckDB
+OTHER_TYPES = frozenset(
+    """TINYINT UTINYINT USMALLINT UINT UBIGINT INT128 UINT128 INT256 UUID JSON JSONB XML ENUM STRUCT
+    MAP LIST ARRAY UNION BIT MONEY INET TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS""".split()  # noqa: SIM905
+)
 TEXTS = ("VARCHAR", "TEXT", "CHAR")
 COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.Distinct)
 
@@ -121,8 +127,12 @@ def folded(name: str) -> str:
 
 def check_functions(tree: exp.Expr, text: str) -> None:
     """Refuse what Redshift does not know, and what it knows and local_aws does not, by the name in
-    the text.
+    the text; and casts to types that it does not have.
     """
+    for cast_ in tree.find_all(exp.Cast):
+        if cast_.to.this.name in OTHER_TYPES:
+            said = cast_.to.sql("redshift").lower()
+            raise RedshiftError(f'type "{said}" does not exist')
     for node in tree.find_all(exp.Func):
         name = (
             text[node.meta["start"] : node.meta["end"] + 1].lower() if "start" in node.meta else ""

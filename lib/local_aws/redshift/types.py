@@ -103,6 +103,15 @@ def declared(kind: exp.DataType) -> RedshiftType | None:
     return None
 
 
+def too_long(kind: RedshiftType) -> bool:
+    """Whether a type has more characters, bytes or digits than Redshift's may have.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
+    """
+    longest = {"bpchar": 4096, "varchar": LONGEST_VARCHAR, "varbyte": 16_777_216}
+    return kind.length > longest.get(kind.api, kind.length) or kind.precision > 38
+
+
 def of_duckdb(kind: str) -> RedshiftType:
     """The type of a column that a query made."""
     if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind):
