@@ -9,6 +9,7 @@ import pytest
 from moto.s3.models import s3_backends
 
 from lakebook import LakebookError, ensure
+from lakebook.access import lake_access
 from lakebook.ensure import Call, Resource, calls, role_propagation, wait
 from lakebook.names import Names
 from lakebook.services import ec2, glue, iam, lakeformation, s3
@@ -190,6 +191,19 @@ def test_a_call_is_repeated_while_a_new_role_is_not_yet_usable(stand_in):
 def test_a_plan_before_the_roles_are_made_lists_what_they_will_be_granted(declared):
     planned = [call.action for _, call in calls(lakeformation.governance(NAMES, []))]
     assert planned.count("lakeformation:GrantPermissions") == 5
+
+
+def test_databases_that_neither_iam_nor_a_classification_opens_are_named(declared):
+    lake = boto3.client("lakeformation")
+    settings = lake.get_data_lake_settings()["DataLakeSettings"]
+    ours = [NAMES.database(layer) for layer in ("raw", "staging", "curated")]
+    ensure([glue.database(ours[0], "")], apply=True)
+    lake.put_data_lake_settings(
+        DataLakeSettings={**settings, "CreateDatabaseDefaultPermissions": []}
+    )
+    ensure([glue.database(each, "") for each in ours[1:]], apply=True)
+    lake.put_data_lake_settings(DataLakeSettings=settings)
+    assert lake_access.closed_to_iam(NAMES, None) == sorted(ours[1:])
 
 
 def test_what_is_merely_implied_is_granted_all_the_same(declared):

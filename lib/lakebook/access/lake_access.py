@@ -167,6 +167,22 @@ def enforced(
     return [*closed, beyond, lakeformation.revoked("what IAM alone allowed", everybody)]
 
 
+def closed_to_iam(names: Names, classification: Classification | None) -> list[str]:
+    """The lake's databases that IAM alone does not open to anybody though no classification does
+    either: Lake Formation's default settings of the account are closed, or it once had one.
+    """
+    if classification:
+        return []
+    opened = {
+        database
+        for entry in lakeformation.held()
+        if lakeformation.who(entry) == lakeformation.EVERYBODY and "ALL" in entry["Permissions"]
+        for database in _databases(entry)
+        if "Database" in entry["Resource"]
+    }
+    return sorted({names.database(layer) for layer in LAYERS} - opened)
+
+
 def personal(names: Names, classification: Classification | None) -> list[str]:
     """The curated tables, by name in the catalog, with a column of the most closed two classes:
     those that speak of people.
@@ -206,7 +222,7 @@ def released(names: Names) -> list[Resource]:
     on_tables = [
         (every, {"Table": {"DatabaseName": each, "Name": name}}, ["ALL"]) for each, name in shown
     ]
-    return [lakeformation.grants("of IAM's say", [*on_databases, *on_tables])]
+    return [lakeformation.grants("to whoever IAM allows", [*on_databases, *on_tables])]
 
 
 def past_lake_formation(names: Names, classification: Classification | None) -> list[str]:

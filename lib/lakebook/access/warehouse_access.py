@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Fact = tuple[str, ...]  # what holds, as HELD says it: kind, who, where, which
 # everything that holds of our roles, in one question; the loaded tables' own columns beside it
 HELD = """SELECT 'role', role_name, '', '' FROM svv_roles
-UNION ALL SELECT 'user', user_name, '', '' FROM svv_user_info
-UNION ALL SELECT 'member', user_name, role_name, '' FROM svv_user_grants
+UNION ALL SELECT 'user', lower(user_name), '', '' FROM svv_user_info
+UNION ALL SELECT 'member', lower(user_name), role_name, '' FROM svv_user_grants
 UNION ALL SELECT privilege_scope, identity_name, namespace_name, privilege_type
     FROM svv_schema_privileges WHERE identity_type = 'role'
 UNION ALL SELECT 'RELATION', identity_name, namespace_name || '.' || relation_name, privilege_type
@@ -179,11 +179,11 @@ def _together(lacking: list[Fact], wanted: dict[Fact, str]) -> list[str]:
 
 
 def _identity(names: Names, persona: str) -> Iterator[tuple[Fact, str]]:
-    # as Redshift calls who comes with an IAM role
+    # as Redshift calls who comes with an IAM role; it may fold the name (r_names)
     role, user = _role(persona), f"IAMR:{names.resource(persona)}"
     yield ("role", role, "", ""), f"CREATE ROLE {role}"
-    yield ("user", user, "", ""), f'CREATE USER "{user}" PASSWORD DISABLE'
-    yield ("member", user, role, ""), f'GRANT ROLE {role} TO "{user}"'
+    yield ("user", user.lower(), "", ""), f'CREATE USER "{user}" PASSWORD DISABLE'
+    yield ("member", user.lower(), role, ""), f'GRANT ROLE {role} TO "{user}"'
 
 
 def _scopes(classification: Classification, persona: str) -> Iterator[tuple[Fact, str]]:

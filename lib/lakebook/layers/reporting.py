@@ -33,8 +33,8 @@ NOTES = """CREATE TABLE IF NOT EXISTS lakebook.views (
 )"""
 # everything that was granted, in one question: kind, who, what, which
 HELD = """SELECT 'role', role_name, '', '' FROM svv_roles
-UNION ALL SELECT 'user', user_name, '', '' FROM svv_user_info
-UNION ALL SELECT 'member', user_name, role_name, '' FROM svv_user_grants
+UNION ALL SELECT 'user', lower(user_name), '', '' FROM svv_user_info
+UNION ALL SELECT 'member', lower(user_name), role_name, '' FROM svv_user_grants
 UNION ALL SELECT privilege_scope, identity_name, namespace_name, privilege_type
     FROM svv_schema_privileges WHERE identity_type = 'role'"""
 
@@ -191,11 +191,11 @@ def _reads(schemas: list[str]) -> dict[str, list[str]]:
 def _grants(names: Names, schemas: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     """What must be held, as HELD says it, and the statement that gives it."""
     for role, reads in _reads(schemas).items():
-        # as Redshift calls who comes with an IAM role
+        # as Redshift calls who comes with an IAM role; it may fold the name (r_names)
         user = f"IAMR:{names.resource(role.replace('_', '-'))}"
         yield ("role", role, "", ""), f"CREATE ROLE {role}"
-        yield ("user", user, "", ""), f'CREATE USER "{user}" PASSWORD DISABLE'
-        yield ("member", user, role, ""), f'GRANT ROLE {role} TO "{user}"'
+        yield ("user", user.lower(), "", ""), f'CREATE USER "{user}" PASSWORD DISABLE'
+        yield ("member", user.lower(), role, ""), f'GRANT ROLE {role} TO "{user}"'
         # late-binding views ask for USAGE on every schema behind them, whoever owns them
         # (r_CREATE_VIEW); it opens no table
         for each in dict.fromkeys([*reads, *schemas]):

@@ -34,6 +34,8 @@ KEYS = re.compile(
     r" \"]+\))?",
     re.IGNORECASE,
 )
+# the views span the databases of the warehouse
+SCHEMAS = "SELECT schema_name FROM svv_all_schemas WHERE database_name = current_database()"
 UPKEEP = (
     'SELECT "schema", "table", diststyle, sortkey1, tbl_rows, size AS megabytes, unsorted,'
     " stats_off, skew_rows FROM svv_table_info WHERE \"schema\" <> 'lakebook' ORDER BY 1, 2"
@@ -166,7 +168,7 @@ class WarehouseTable:
         """
         if not self.documents:
             return [f"COPY {self.identifier} {source}"]
-        stage = f'lakebook."stage_{self.name.replace(".", "_")}"'[:127]
+        stage = f'lakebook."stage_{lake.fingerprint(self.name)}"'  # no longer than a name may be
         columns = ", ".join(self._column(each, each.catalog_name) for each in self.table.columns)
         texts = [f'"{each.catalog_name}"' for each in self.table.columns]
         parsed = [
@@ -296,11 +298,7 @@ def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Cal
     """The schemas of the source in the warehouse, and `lakebook.loads`, which says what was loaded
     from where.
     """
-    actual = (
-        set(warehouse.query("SELECT schema_name FROM svv_all_schemas")["schema_name"])
-        if warehouse.exists()
-        else set()
-    )
+    actual = {name for (name,) in warehouse.ask(SCHEMAS)} if warehouse.exists() else set()
     missing = sorted({*wanted, "lakebook"} - actual)
     yield from warehouse.transactions(
         [
@@ -382,9 +380,7 @@ def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """
     if not warehouse.exists():
         return {}
-    present = warehouse.query(
-        "SELECT schema_name || '.' || table_name AS name FROM svv_all_tables"
-    )["name"].tolist()
+    present = warehouse.relations()
     if "lakebook.loads" not in present:
         return {}
     noted = warehouse.query(

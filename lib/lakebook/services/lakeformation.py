@@ -230,7 +230,7 @@ def grants(_name: str, wanted: list[Grant]) -> Iterator[Call]:
     """Permissions of principals on resources, as Lake Formation names all three.
 
     They are compared with what was granted. ListPermissions for a principal on a resource would
-    tell what is in force by tags, wildcards and IAM's say as well, which may be taken away later;
+    tell what is in force by tags, wildcards and IAM alone as well, which may be taken away later;
     https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html
     """
     lake = aws.client("lakeformation")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 STATEMENTS = 40  # the Data API takes in one batch (API_BatchExecuteStatement, Sqls)
+# the view spans the databases of the warehouse
+RELATIONS = (
+    "SELECT schema_name, table_name FROM svv_all_tables WHERE database_name = current_database()"
+)
 GONE, NO_CLUSTER = "ResourceNotFoundException", "ClusterNotFound"
 SERVERLESS, PROVISIONED = "serverless", "provisioned"
 READ_CATALOG = [
@@ -256,10 +260,7 @@ class Warehouse:
         """`schema.name` of every table and view; none before the warehouse is there."""
         if not self.exists():
             return set()
-        return {
-            f"{schema}.{name}"
-            for schema, name in self.ask("SELECT schema_name, table_name FROM svv_all_tables")
-        }
+        return {f"{schema}.{name}" for schema, name in self.ask(RELATIONS)}
 
     def statement(self, sql: str, timeout_seconds: float = 3600) -> Call:
         """The call that runs one statement by itself, for what takes no transaction around it."""
