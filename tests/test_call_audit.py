@@ -13,13 +13,14 @@ import pytest
 from lakebook.audit import call_audit
 from lakebook.evidence import RECORD
 from lakebook.runner import evidence_pack, runs
+from lakebook.runner.run import load
 from lakebook.services import cloudtrail
 
 CALLER = "arn:aws:sts::123456789012:assumed-role/acme-operator/cli"
 ROLE = "arn:aws:iam::123456789012:role/people/acme-operator"
 
 
-def event(service, name, minutes=0, error="", changing=True, role=ROLE):
+def event(service, name, minutes=0, error="", changing=True, role=ROLE, request="", by=""):
     moment = pd.Timestamp("2026-11-23T05:00:00Z") + pd.Timedelta(minutes=minutes)
     who = cloudtrail.who({"sessionContext": {"sessionIssuer": {"arn": role}}})
     identity = f"{service}{name}{minutes}{error}"
@@ -32,11 +33,13 @@ def event(service, name, minutes=0, error="", changing=True, role=ROLE):
         "message": "No.",
         "id": identity,
     }
-    return fields | {"changing": changing}
+    record = {"requestID": request, "userIdentity": {"invokedBy": by} if by else {}}
+    return fields | {"changing": changing, "record": record}
 
 
-def call(phase, action):
+def call(phase, action, request=""):
     return {
+        "request": request,
         "time": pd.Timestamp("2026-11-23T05:00:00Z"),
         "phase": phase,
         "resource": "r",
@@ -81,8 +84,35 @@ SEEN = pd.DataFrame(
     ],
 )
 def test_a_call_needs_a_successful_event_of_the_runs_own_role(made, missing):
-    frame = pd.DataFrame(made, columns=["time", "phase", "resource", "action"])
+    frame = pd.DataFrame(made, columns=["time", "phase", "resource", "action", "request"])
     assert call_audit.missing(call_audit.found(frame, SEEN, CALLER)) == missing
+
+
+def test_an_event_of_another_request_is_no_proof_of_a_call():
+    seen = pd.DataFrame(
+        [event("s3", "PutObject", n, request=each) for n, each in enumerate(("other", "mine"))]
+    )
+    for request, found in (("mine", []), ("lost", ["s3:PutObject"]), ("", [])):
+        frame = pd.DataFrame([call("05", "s3:PutObject", request)])
+        assert call_audit.missing(call_audit.found(frame, seen, CALLER)) == found
+    swapped = pd.DataFrame([call("05", "s3:DeleteObject", "mine")])
+    assert call_audit.missing(call_audit.found(swapped, seen, CALLER)) == ["s3:DeleteObject"]
+
+
+def test_a_change_by_the_runs_role_that_no_notebook_made_is_named():
+    seen = pd.DataFrame(
+        [
+            event("iam", "PutRolePolicy", request="mine"),
+            event("iam", "PutRolePolicy", 1, request="by hand"),
+            event("s3", "PutObject", 2, request="of Athena", by="athena.amazonaws.com"),
+            event("iam", "PutRolePolicy", 3, request="x", role=ROLE + "-2"),
+            event("iam", "PutRolePolicy", 4, request="refused", error="AccessDenied"),
+        ]
+    )
+    named = ["2026-11-23T05:01:00Z iam:PutRolePolicy"]
+    for again, left in ((0, named), (1, [])):  # the answer to a first try may have been lost
+        recorded = [("iam:PutRolePolicy", "mine", again)]
+        assert call_audit.unrecorded(seen, recorded, CALLER) == left
 
 
 def test_refused_calls_and_who_did_what_are_told_apart():
@@ -149,16 +179,52 @@ def test_what_a_run_made_is_found_in_the_accounts_history(run):
     boto3.client("glue").create_database(DatabaseInput={"Name": f"audited{time.time_ns()}"})
     run("glue:CreateDatabase", "glue:DeleteDatabase")
     window = call_audit.window("rehearsal")
-    made, seen = (
-        call_audit.made(window),
-        call_audit.events("acme-absent-trail", window, ["eu-west-1"]),
-    )
+    files = call_audit.log_files("acme-absent-trail", window, ["eu-west-1"])
+    made, seen = call_audit.made(window), call_audit.events(files, waited=False)
     matched = call_audit.found(made, seen, window.caller)
     assert matched[["phase", "action", "made"]].to_numpy().tolist() == [
         ["05", "glue:CreateDatabase", 1],
         ["05", "glue:DeleteDatabase", 1],
     ]
     assert call_audit.missing(matched) == ["glue:DeleteDatabase"]
+
+
+def test_every_answer_has_the_request_id_of_its_event(aws, run):
+    since = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    name = f"asked-{time.time_ns()}"
+    where = {"LocationConstraint": "eu-west-1"}
+    trust = {"Version": "2012-10-17", "Statement": []}
+    answers = {
+        "CreateBucket": aws("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where),
+        "CreateDatabase": aws("glue").create_database(DatabaseInput={"Name": name}),
+        "CreateRole": aws("iam").create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps(trust)
+        ),
+        "CreateVpc": aws("ec2").create_vpc(CidrBlock="10.9.0.0/16"),
+        "CreateTopic": aws("sns").create_topic(Name=name),
+        "CreateCluster": aws("redshift").create_cluster_subnet_group(
+            ClusterSubnetGroupName=name,
+            Description="x",
+            SubnetIds=[aws("ec2").describe_subnets()["Subnets"][0]["SubnetId"]],
+        ),
+    }
+    seen = cloudtrail.history(
+        since, datetime.datetime.now(datetime.UTC), ["eu-west-1", "us-east-1"]
+    )
+    known = {each["requestID"] for each in seen["record"]}
+    ids = {name: each["ResponseMetadata"]["RequestId"] for name, each in answers.items()}
+    assert {name for name, each in ids.items() if each not in known} == set()
+
+
+def test_an_audit_looks_until_the_end_of_its_run_and_no_further(run):
+    run("glue:CreateDatabase")
+    folder = call_audit.window("rehearsal").folder
+    made = load(folder)
+    made.ended, made.status = "2001-01-01T00:00:00.000Z", "succeeded"
+    made.started = "2000-12-31T23:00:00.000Z"
+    made.save()
+    window = call_audit.window("rehearsal")
+    assert (window.until - window.since) == datetime.timedelta(hours=1)
 
 
 def test_without_a_run_there_is_nothing_to_audit(tmp_path, monkeypatch):

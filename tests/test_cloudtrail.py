@@ -22,6 +22,7 @@ from until import until
 from lakebook import ensure
 from lakebook.ensure import calls
 from lakebook.services import cloudtrail
+from local_aws import settings
 from local_aws.cloudtrail import history
 from local_aws.cloudtrail import identity as cloudtrail_identity
 from local_aws.cloudtrail.delivery import Trail
@@ -474,9 +475,8 @@ def test_a_deleted_file_is_found(three_hours, bucket, damaged, kind):
 
 
 def test_lakebook_reads_the_verdicts(three_hours):
-    until = datetime.datetime.now(datetime.UTC)
-    since = until - datetime.timedelta(minutes=10)
-    verdicts = cloudtrail.validated(three_hours.split("/")[-1], since, until, [REGION])
+    since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=10)
+    verdicts = cloudtrail.validated(three_hours.split("/")[-1], since, [REGION])
     assert set(verdicts["verdict"]) == {"valid"}
     assert set(verdicts["kind"]) == {"digest", "log"}
 
@@ -665,12 +665,33 @@ def test_events_and_history_are_tables_of_who_did_what(stand_in, aws, declared_t
     aws("glue").create_database(DatabaseInput={"Name": name})
     deliver(stand_in)
     until = datetime.datetime.now(datetime.UTC)
-    found = cloudtrail.events(NAME, since, until, [REGION])
+    files = cloudtrail.LogFiles(NAME, since, until, [REGION])
+    files.read()
+    found = files.events()
     mine = found["record"].astype(str).str.contains(name)
     changing = found[found["changing"] & (found["service"] == "glue") & mine]
     assert list(changing["event"]) == ["CreateDatabase"]
     history = cloudtrail.history(since, until, [REGION])
     assert set(changing["id"]) <= set(history["id"])
     assert history["changing"].all()
-    assert cloudtrail.delivered(NAME, since) is None
-    assert "the last digest" in cloudtrail.delivered(NAME, until + datetime.timedelta(hours=1))
+
+
+def test_a_digest_that_comes_later_does_not_prove_what_was_delivered_meanwhile(
+    stand_in, aws, declared_trail, monkeypatch
+):
+    since = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    monkeypatch.setattr(settings, "log_delivery_seconds", 0.5)
+    monkeypatch.setattr(settings, "digest_delivery_seconds", 1.5)
+    deliver(stand_in)
+    answer = aws("glue").create_database(DatabaseInput={"Name": f"late{time.time_ns()}"})
+    asked = {answer["ResponseMetadata"]["RequestId"]}
+    files = cloudtrail.LogFiles(
+        NAME, since, datetime.datetime.now(datetime.UTC), [REGION, "us-east-1"]
+    )
+    said = []
+    until(lambda: said.append(files.awaited(asked)) or said[-1] is None, timeout_seconds=30)
+    assert {"1 calls in no log file yet", "1 log files in no digest yet"} >= {*said[:-1]}
+    assert files.wait(asked, 1) != "not yet"
+    verdicts = cloudtrail.validated(NAME, since, [REGION])
+    valid = set(verdicts.loc[verdicts["verdict"] == "valid", "object"])
+    assert set(files.holding(asked)) <= valid

@@ -82,12 +82,15 @@ class Call:
             f"{meta.service_model.signing_name}:{meta.method_to_api_mapping[self.method.__name__]}"
         )
 
-    def run(self) -> None:
-        """Make the call and wait for what it started; raises LakebookError on a timeout."""
+    def run(self) -> str:
+        """Make the call and wait for what it started; the request's id, which CloudTrail has too.
+        Raises LakebookError on a timeout.
+        """
         answers: list[dict[str, Any]] = []
         wait(self.action, lambda: self._attempt(answers), role_propagation_seconds)
         if self.until:
             wait(self.action, partial(self.until, answers[0]), self.timeout_seconds)
+        return str(answers[0].get("ResponseMetadata", {}).get("RequestId", ""))
 
     def _attempt(self, answers: list[dict[str, Any]]) -> str | None:
         try:
@@ -189,9 +192,9 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
     while call := next(needed, None):
         # a whole line, whichever thread says it
         print(f"{call.action}  {wanted.name}\n", end="", flush=True)
-        is_made = True
+        is_made, request = True, ""
         try:
-            call.run()
+            request = call.run()
         except ClientError as error:
             if time.monotonic() - start > _patience_seconds(error, call):
                 raise
@@ -203,7 +206,7 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
             needed = iter(wanted)
         if is_made:
             is_late |= bool(LATE.fullmatch(call.action))
-            record("call", resource=wanted.name, action=call.action)
+            record("call", resource=wanted.name, action=call.action, request=request)
             yield wanted.name, call
     if is_late and role_propagation_seconds:
         _seen([wanted], role_propagation_seconds)

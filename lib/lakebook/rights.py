@@ -4,6 +4,7 @@ policy is made of.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Right = tuple[
     str, tuple[str, ...], tuple[tuple[str, str], ...]
 ]  # action, resource ARNs, condition keys with their values
+
+READS = re.compile("(Get|List|Describe|Head|BatchGet|Search|Simulate|Lookup|Filter|View)")
 
 # what no operation of its own asks for: Athena reads a registered location with what Lake Formation
 # vends its caller
@@ -35,12 +38,15 @@ class Recorder:
         self.account, self.region = account, region
         self._known: set[Right] = set()
         self._new: set[Right] = set()
+        # what may change something, AWS's id of it, and how often it was tried again
+        self._requests: list[tuple[str, str, int]] = []
 
     def watch(self, session: boto3.session.Session) -> None:
         """Begin; nothing happens outside a notebook."""
         notebook = get_ipython()
         if notebook:
             session.events.register("provide-client-params", self.take, unique_id="lakebook-rights")
+            session.events.register("after-call", self.answered, unique_id="lakebook-requests")
             notebook.events.register("post_run_cell", self.keep)
 
     def take(self, params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -56,8 +62,19 @@ class Recorder:
         if model.name == "StartQueryExecution":
             self._new.add(VENDED)
 
+    def answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        """Note a call that may have changed something, under the id that CloudTrail has for it."""
+        if not READS.match(model.name):
+            told = parsed.get("ResponseMetadata", {})
+            action = f"{model.service_model.signing_name}:{model.name}"
+            again = told.get("RetryAttempts", 0)
+            self._requests.append((action, told.get("RequestId", ""), again))
+
     def keep(self, *_: Any) -> None:
-        """Record what no earlier cell needed."""
+        """Record what no earlier cell needed, and every changing call of this one."""
+        if self._requests:
+            record("requests", made=self._requests)
+        self._requests = []
         if fresh := sorted(self._new - self._known):
             record("rights", used=fresh)
         self._known |= self._new

@@ -106,11 +106,8 @@ class Gateway:
             headers,
             data,
         )
-        kept = [(name, value) for name, value in headers if name.lower() != "x-amzn-requestid"]
-        start_response(
-            f"{status} {'OK' if status < 300 else 'Error'}",
-            [*kept, ("x-amzn-RequestId", request_id)],
-        )
+        headers, data = wire.identified(service, headers, data, request_id)
+        start_response(f"{status} {'OK' if status < 300 else 'Error'}", headers)
         return data
 
     def _route(self, path: str) -> Route | None:

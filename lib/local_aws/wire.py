@@ -9,7 +9,7 @@ import functools
 import json
 import re
 import urllib.parse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.model
 import botocore.parsers
@@ -27,7 +27,12 @@ from werkzeug.exceptions import NotFound
 
 from local_aws.errors import ApiError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+REQUEST_IDS = ("x-amz-request-id", "x-amzn-requestid")
+REQUEST_ID = re.compile(rb"(<[Rr]equestI[dD]>)[^<]*")
 SIGNED_AS = {
     "monitoring": "cloudwatch",
     "servicequotas": "service-quotas",
@@ -293,3 +298,19 @@ def _cbor(error: ApiError) -> bytes:
 def _cbor_text(text: str) -> bytes:
     data = text.encode()
     return b"\x79" + len(data).to_bytes(2, "big") + data
+
+
+def identified(
+    service: str, headers: list[tuple[str, str]], data: Iterable[bytes], request_id: str
+) -> tuple[list[tuple[str, str]], Iterable[bytes]]:
+    """An answer with the request's id wherever botocore reads one: CloudTrail's event has the same.
+
+    In headers; in XML also in the body, where moto has one of its own.
+    """
+    name = "x-amz-request-id" if service == "s3" else "x-amzn-RequestId"
+    kept = [each for each in headers if each[0].lower() not in REQUEST_IDS]
+    if service != "s3" and isinstance(data, list) and len(data) == 1 and data[0][:1] == b"<":
+        body = REQUEST_ID.sub(rb"\g<1>" + request_id.encode(), data[0])
+        kept = [each for each in kept if each[0].lower() != "content-length"]
+        data, kept = [body], [*kept, ("Content-Length", str(len(body)))]
+    return [*kept, (name, request_id)], data

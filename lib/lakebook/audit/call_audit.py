@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from lakebook.project import project
+from lakebook.rights import READS
 from lakebook.runner import evidence_pack
-from lakebook.runner.run import load
+from lakebook.runner.run import RUNNING, load
 from lakebook.services import cloudtrail
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Window:
 
 def window(environment: str, since: str = "") -> Window:
     """From the beginning of the last applied run of an environment, or from `since` (ISO 8601,
-    UTC), until now.
+    UTC), until that run ended, or until now where it is under way.
 
     A run of nothing but this audit is none. Without an applied run the window is empty: no folder,
     no caller.
@@ -106,70 +107,131 @@ def window(environment: str, since: str = "") -> Window:
     )
     if not start.tzinfo:
         start = start.replace(tzinfo=datetime.UTC)
-    return (
-        Window(start, now, run.folder, run.connection["caller"])
-        if run
-        else Window(start, now, None, "")
-    )
+    if run is None:
+        return Window(start, now, None, "")
+    # in this run's own audit its earlier end is that of what was resumed
+    is_over = run.ended and run.status != RUNNING
+    until = datetime.datetime.fromisoformat(run.ended) if is_over else now
+    return Window(start, max(start, until), run.folder, run.connection["caller"])
 
 
 def made(run: Window) -> pd.DataFrame:
     """The changing calls that the run's notebooks recorded, in order: columns time, phase,
-    resource, action.
+    resource, action, request (AWS's id of it).
     """
     rows = [
         {
             "time": pd.Timestamp(each["time"], unit="s", tz="UTC"),
-            "phase": copy.name[:2],
+            "phase": phase,
             "resource": each["resource"],
             "action": each["action"],
+            "request": each.get("request", ""),
         }
-        for copy in (run.folder.glob("*.ipynb") if run.folder else ())
-        for each in evidence_pack.records(copy)
-        if each["kind"] == "call" and each["time"] >= run.since.timestamp()
+        for phase, each in _records(run, "call")
     ]
-    frame = pd.DataFrame(rows, columns=["time", "phase", "resource", "action"])
+    frame = pd.DataFrame(rows, columns=["time", "phase", "resource", "action", "request"])
     return frame.sort_values("time", ignore_index=True)
 
 
-def events(trail_name: str, run: Window, regions: list[str]) -> pd.DataFrame:
-    """Every event of the time: of the trail's log files, and changing calls of the account's
-    history, which needs no trail.
+def requests(run: Window) -> list[tuple[str, str, int]]:
+    """All calls that may have changed something, those of the declarations, queries, and whatever
+    else the notebooks did: action, AWS's id, and how often it was tried again.
     """
-    found = [
-        cloudtrail.events(trail_name, run.since, run.until, regions),
-        cloudtrail.history(run.since, run.until, regions),
+    return [
+        (action, request, again)
+        for _, found in _records(run, "requests")
+        for action, request, again in found["made"]
     ]
+
+
+def _records(run: Window, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """What the copies recorded in the time, with the phase of each."""
+    return [
+        (copy.name[:2], each)
+        for copy in (run.folder.glob("*.ipynb") if run.folder else ())
+        for each in evidence_pack.records(copy)
+        if each["kind"] == kind and each["time"] >= run.since.timestamp()
+    ]
+
+
+def log_files(trail_name: str, run: Window, regions: list[str]) -> cloudtrail.LogFiles:
+    """What the trail has of the run's time."""
+    return cloudtrail.LogFiles(trail_name, run.since, run.until, sorted(set(regions)))
+
+
+def events(files: cloudtrail.LogFiles, *, waited: bool) -> pd.DataFrame:
+    """Every event of the time: of the trail's log files, and of the account's history the changing
+    calls from before the trail logged, or all where its files were not waited for.
+    """
+    begun = cloudtrail.logging_since(files.trail_name)
+    until = min(files.until, begun) if waited and begun else files.until
+    files.read()
+    found = [files.events()]
+    if until > files.since:
+        found.append(cloudtrail.history(files.since, until, files.regions))
     return pd.concat(found).drop_duplicates("id").sort_values("time", ignore_index=True)
 
 
 def found(calls: pd.DataFrame, seen: pd.DataFrame, caller: str) -> pd.DataFrame:
-    """One line per phase and action: calls made, and events of that name by the run's own role or
-    user; columns phase, action, made, found.
+    """One line per phase and action: calls made, and events of these very requests by the run's own
+    role or user; columns phase, action, made, found.
+
+    A call whose answer was lost has no id: it is found where an event of its name is left over.
     """
-    names = seen["service"] + ":" + seen["event"]
-    ours = names[
-        (seen["error"] == "") & (seen["who"].map(_name) == _name(cloudtrail.who({"arn": caller})))
-    ]
-    actual = Counter(ours)
+    ours = seen[(seen["error"] == "") & _is_by(seen, caller)]
+    pairs = [*zip(_request_ids(ours), ours["service"] + ":" + ours["event"], strict=True)]
+    events, asked = dict(pairs), {*calls["request"]} - {""}
+    rest = Counter(name for request, name in pairs if request not in asked)
     rows = []
-    for (phase, action), times in calls.groupby(["phase", "action"], sort=True)["time"]:
+    for (phase, action), group in calls.groupby(["phase", "action"], sort=True):
         event = _event(action)
-        rows.append(
-            {
-                "phase": phase,
-                "action": action,
-                "made": len(times),
-                "found": min(len(times), actual[event]),
-            }
-        )
-        actual[event] -= len(times)
+        exact = sum(events.get(each) == event for each in group["request"] if each)
+        lost = min(int((group["request"] == "").sum()), rest[event])
+        rest[event] -= lost
+        rows.append({"phase": phase, "action": action, "made": len(group), "found": exact + lost})
     return pd.DataFrame(rows, columns=["phase", "action", "made", "found"])
 
 
 def missing(matched: pd.DataFrame) -> list[str]:
     """The actions with fewer events than calls."""
     return sorted(matched.loc[matched["found"] < matched["made"], "action"].unique())
+
+
+def unrecorded(seen: pd.DataFrame, recorded: list[tuple[str, str, int]], caller: str) -> list[str]:
+    """Changing calls by the run's own role or user that none of its notebooks made, each with its
+    time.
+
+    What a service did in its name is not its call; a call that was tried again may have been made
+    although its answer was lost.
+    """
+    theirs = seen[seen["changing"] & (seen["error"] == "") & _is_by(seen, caller)]
+    known = {request for _, request, _ in recorded}
+    again: Counter[str] = Counter()
+    for action, _, times in recorded:
+        again[_event(action)] += times
+    left = []
+    for row, request in zip(theirs.itertuples(), _request_ids(theirs), strict=True):
+        event, by_service = f"{row.service}:{row.event}", row.record["userIdentity"]
+        if request in known or READS.match(row.event) or by_service.get("invokedBy"):
+            continue
+        again[event] -= 1
+        if again[event] < 0:
+            left.append(f"{row.time:%Y-%m-%dT%H:%M:%SZ} {event}")
+    return left
+
+
+def uncovered(files: cloudtrail.LogFiles, recorded: set[str], verdicts: pd.DataFrame) -> list[str]:
+    """The log files that hold the run's calls and are not among those found valid."""
+    valid = set(verdicts.loc[verdicts["verdict"] == "valid", "object"])
+    return [each for each in files.holding(recorded) if each not in valid]
+
+
+def _is_by(seen: pd.DataFrame, caller: str) -> pd.Series[bool]:
+    return seen["who"].map(_name) == _name(cloudtrail.who({"arn": caller}))
+
+
+def _request_ids(seen: pd.DataFrame) -> list[str]:
+    return [str(each.get("requestID", "")) for each in seen["record"]]
 
 
 def proof(seen: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebook.errors import LakebookError
 from lakebook.people.personas import OPERATOR
+from lakebook.rights import READS
 from lakebook.runner import evidence_pack
 from lakebook.services import policies
 
@@ -26,7 +27,6 @@ GIVEN_BY_AWS = re.compile(  # ids, and names made of a hash: another rehearsal h
 )
 KEPT_APART = 3  # resources of one kind up to this number are listed, more become a pattern
 LISTED = ("IamWork", "StsWork")  # a pattern over roles would reach the operator's own
-READS = re.compile("(Get|List|Describe|Head|BatchGet|Search|Simulate|Lookup|Filter|View)")
 Condition = tuple[tuple[str, str], ...]
 
 

@@ -108,8 +108,8 @@ def _refused(
         "ActionNames": actions,
         "ContextEntries": entries,
     }
-    where = {"ResourceArns": list(resources)} if resources else {}
-    pages = aws.client("iam").get_paginator("simulate_principal_policy").paginate(**asked, **where)
+    asked |= {"ResourceArns": list(resources)} if resources else {}
+    pages = aws.client("iam").get_paginator("simulate_principal_policy").paginate(**asked)
     return [
         f"{each['EvalActionName']} on {each.get('EvalResourceName', '*')}: {each['EvalDecision']}"
         for page in pages

@@ -11,7 +11,6 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pandas as pd
 
 from lakebook import aws
@@ -20,10 +19,11 @@ from lakebook.errors import LakebookError
 from lakebook.services import kms, s3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 GLOBAL_REGION = "us-east-1"  # where calls of IAM and other global services are recorded
-LOOKUPS_PER_SECOND = 2
+LOOKUPS_PER_SECOND = 2  # of the whole account
+STAMP = re.compile(r"\d{8}T\d{4,6}Z")
 DELIVERY_MINUTES = 30  # a log file seldom comes later than this after the call
 FIELDS = {
     "time": "eventTime",
@@ -105,7 +105,7 @@ def history(since: datetime.datetime, until: datetime.datetime, regions: list[st
     changing: list[Any] = [{"AttributeKey": "ReadOnly", "AttributeValue": "false"}]
     records = []
     for region in regions:
-        cloudtrail = boto3.client("cloudtrail", region_name=region)
+        cloudtrail = aws.client("cloudtrail", region)
         pages = cloudtrail.get_paginator("lookup_events")
         for page in pages.paginate(LookupAttributes=changing, StartTime=since, EndTime=until):
             records += [json.loads(each["CloudTrailEvent"]) for each in page["Events"]]
@@ -113,77 +113,111 @@ def history(since: datetime.datetime, until: datetime.datetime, regions: list[st
     return _frame(records)
 
 
-def events(
-    trail_name: str, since: datetime.datetime, until: datetime.datetime, regions: list[str]
-) -> pd.DataFrame:
-    """Every event of a time in a trail's log files, one row each: reads, object calls and refused
-    calls are among them.
-
-    Columns: time, service, event, who, error, message, changing, category, region, id, record (all
-    of it). None without a trail.
+class LogFiles:
+    """What a trail has delivered of a time; each file is read once. Of object calls that read and
+    were allowed, which are the most by far, nothing is kept.
     """
-    described = _trail(trail_name)
-    records = (
-        [each for region in regions for each in _logged(described, region, since, until)]
-        if described
-        else []
-    )
-    frame = _frame(records)
-    return frame[(frame["time"] >= since) & (frame["time"] <= until)].reset_index(drop=True)
 
+    def __init__(
+        self,
+        trail_name: str,
+        since: datetime.datetime,
+        until: datetime.datetime,
+        regions: list[str],
+    ) -> None:
+        self.trail_name, self.since, self.until, self.regions = trail_name, since, until, regions
+        self._records: dict[str, list[dict[str, Any]]] = {}  # by file: s3://…
+        self._named: dict[str, list[str]] = {}  # log files, by the digest that names them
 
-def wait_for_digest(trail_name: str, until: datetime.datetime, timeout_minutes: float) -> str:
-    """Wait until a digest covers what was logged up to `until`; returns until when the digests go,
-    `not yet`, or `no trail`.
+    def read(self) -> None:
+        """Read what has been delivered since the last time."""
+        described = _trail(self.trail_name)
+        for region in self.regions if described else ():
+            for uri in _files(described, "CloudTrail", region, self.since, self.until):
+                if uri not in self._records:
+                    self._records[uri] = [each for each in _content(uri)["Records"] if _kept(each)]
+            for uri in _files(described, "CloudTrail-Digest", region, self.since, None):
+                if uri not in self._named:
+                    self._named[uri] = [
+                        f"s3://{each['s3Bucket']}/{each['s3Object']}"
+                        for each in _content(uri)["logFiles"]
+                    ]
 
-    AWS delivers log files within about five minutes and a digest every hour. Raises LakebookError
-    when the time is up; 0 minutes do not wait.
-    """
-    if not _trail(trail_name):
-        return "no trail"
-    if timeout_minutes:
-        wait(
-            f"digest of {trail_name}",
-            lambda: delivered(trail_name, until),
-            60 * timeout_minutes,
-            silent_seconds=2,
+    def events(self) -> pd.DataFrame:
+        """Every event of the time, one row each: changes, reads but those of objects, and refused
+        calls.
+
+        Columns: time, service, event, who, error, message, changing, category, region, id, record
+        (all of it). None without a trail.
+        """
+        frame = _frame([each for some in self._records.values() for each in some])
+        return frame[(frame["time"] >= self.since) & (frame["time"] <= self.until)].reset_index(
+            drop=True
         )
-    last = (
-        aws.client("cloudtrail").get_trail_status(Name=trail_name).get("LatestDigestDeliveryTime")
-    )
-    return f"{last:%Y-%m-%dT%H:%M:%SZ}" if last else "not yet"
 
+    def holding(self, requests: Iterable[str]) -> list[str]:
+        """The files that hold the events of these requests."""
+        requests = {*requests} - {""}
+        return sorted(
+            uri
+            for uri, records in self._records.items()
+            if any(each.get("requestID") in requests for each in records)
+        )
 
-def delivered(trail_name: str, until: datetime.datetime) -> str | None:
-    """None once a digest has come that was made after `until`, or what the trail's status says now;
-    for `wait`.
-    """
-    status = aws.client("cloudtrail").get_trail_status(Name=trail_name)
-    for kind in ("LatestDeliveryError", "LatestDigestDeliveryError"):
-        if status.get(kind):
-            raise LakebookError(
-                f"The trail {trail_name} cannot deliver ({kind}: {status[kind]}); correct the"
-                " policies of its bucket and key."
+    def awaited(self, requests: Iterable[str]) -> str | None:
+        """None once the events of these requests are in log files that digests name, or what is
+        not there yet.
+
+        A digest names the log files that were delivered in its hour, not the calls made in it:
+        "CloudTrail digest file structure".
+        """
+        status = aws.client("cloudtrail").get_trail_status(Name=self.trail_name)
+        for kind in ("LatestDeliveryError", "LatestDigestDeliveryError"):
+            if status.get(kind):
+                raise LakebookError(
+                    f"The trail {self.trail_name} cannot deliver ({kind}: {status[kind]}); correct"
+                    " the policies of its bucket and key."
+                )
+        self.read()
+        held = {each.get("requestID") for some in self._records.values() for each in some}
+        if late := {*requests} - {""} - held:
+            return f"{len(late)} calls in no log file yet"
+        named = {each for some in self._named.values() for each in some}
+        left = [each for each in self.holding(requests) if each not in named]
+        return f"{len(left)} log files in no digest yet" if left else None
+
+    def wait(self, requests: Iterable[str], timeout_minutes: float) -> str:
+        """Wait for the digests that cover the events of these requests; returns the name of the
+        newest digest, `not yet`, or `no trail`.
+
+        AWS delivers log files within about five minutes and a digest every hour. Raises
+        LakebookError when the time is up; 0 minutes do not wait.
+        """
+        if not _trail(self.trail_name):
+            return "no trail"
+        if timeout_minutes:
+            wait(
+                f"digest of {self.trail_name}",
+                lambda: self.awaited(requests),
+                60 * timeout_minutes,
+                silent_seconds=2,
             )
-    last = status.get("LatestDigestDeliveryTime")
-    if last and last > until:
-        return None
-    return f"the last digest is of {last:%H:%M:%S}" if last else "no digest yet"
+        self.read()
+        stamps = [each.rpartition("_")[2].partition(".")[0] for each in self._named]
+        return max(stamps, default="not yet")
 
 
-def validated(
-    trail_name: str, since: datetime.datetime, until: datetime.datetime, regions: list[str]
-) -> pd.DataFrame:
-    """Every digest and log file of a time with AWS's verdict on it: columns region, kind, object,
-    verdict.
+def validated(trail_name: str, since: datetime.datetime, regions: list[str]) -> pd.DataFrame:
+    """Every digest and log file since a moment with AWS's verdict on it: columns region, kind,
+    object, verdict.
 
     Runs `aws cloudtrail validate-logs`, AWS's own check of the chain of digests. Raises
     LakebookError when it cannot.
     """
-    arn = _trail(trail_name).get("TrailARN")
-    rows = (
-        [row for region in regions for row in _validated(arn, since, until, region)] if arn else []
-    )
+    arn = str(_trail(trail_name).get("TrailARN", ""))
+    until = datetime.datetime.now(datetime.UTC)
+    found = sorted(set(regions)) if arn else []
+    rows = [row for region in found for row in _validated(arn, since, until, region)]
     return pd.DataFrame(rows, columns=["region", "kind", "object", "verdict"])
 
 
@@ -206,6 +240,13 @@ def settings(trail_name: str) -> dict[str, Any]:
         "multi_region": described["IsMultiRegionTrail"],
         "validated": described["LogFileValidationEnabled"],
     }
+
+
+def logging_since(trail_name: str) -> datetime.datetime | None:
+    """The moment from which a trail has every event; None without a trail."""
+    if not _trail(trail_name):
+        return None
+    return aws.client("cloudtrail").get_trail_status(Name=trail_name).get("StartLoggingTime")
 
 
 def _trail(name: str) -> dict[str, Any]:
@@ -244,19 +285,37 @@ def _validated(
         yield region, kind.lower(), where, verdict
 
 
-def _logged(
-    described: dict[str, Any], region: str, since: datetime.datetime, until: datetime.datetime
-) -> Iterator[dict[str, Any]]:
+def _files(
+    described: dict[str, Any],
+    kind: str,
+    region: str,
+    since: datetime.datetime,
+    until: datetime.datetime | None,
+) -> Iterator[str]:
+    """The files of a kind that were delivered from a moment on: `s3://…`."""
     account, bucket = described["TrailARN"].split(":")[4], described["S3BucketName"]
     prefix = f"{described['S3KeyPrefix']}/" if described.get("S3KeyPrefix") else ""
-    last, client = until + datetime.timedelta(minutes=DELIVERY_MINUTES), aws.client("s3")
+    now = datetime.datetime.now(datetime.UTC)
+    last = until + datetime.timedelta(minutes=DELIVERY_MINUTES) if until else now
+    last += datetime.timedelta(minutes=1)  # names of log files are to the minute
     for day in pd.date_range(since.date(), last.date()):
-        folder = f"s3://{bucket}/{prefix}AWSLogs/{account}/CloudTrail/{region}/{day:%Y/%m/%d}/"
+        folder = f"s3://{bucket}/{prefix}AWSLogs/{account}/{kind}/{region}/{day:%Y/%m/%d}/"
         for each in s3.objects(folder):
-            stamp = each["uri"].split("_")[-2]  # 20261123T0515Z, to the minute
-            if f"{since:%Y%m%dT%H%MZ}" <= stamp <= f"{last:%Y%m%dT%H%MZ}":
-                body = client.get_object(Bucket=bucket, Key=s3.split(each["uri"])[1])["Body"].read()
-                yield from json.loads(gzip.decompress(body))["Records"]
+            stamp = STAMP.findall(each["uri"])[-1]  # 20261123T0515Z
+            if f"{since:%Y%m%dT%H%M}" <= stamp[:13] <= f"{last:%Y%m%dT%H%M}":
+                yield each["uri"]
+
+
+def _content(uri: str) -> dict[str, Any]:
+    bucket, key = s3.split(uri)
+    body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    found: dict[str, Any] = json.loads(gzip.decompress(body))
+    return found
+
+
+def _kept(record: dict[str, Any]) -> bool:
+    is_data = record.get("eventCategory") == "Data"
+    return not (is_data and record.get("readOnly") and not record.get("errorCode"))
 
 
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:

@@ -143,7 +143,7 @@ class Delivery:
             chain.log_files and time.time() - chain.since >= settings.digest_delivery_seconds
         ):
             try:
-                self._digest(trail, region, chain)
+                self._digest(trail, region, chain, late=not digest)
             except (ClientError, BotoCoreError) as error:
                 trail.status |= {"LatestDigestDeliveryError": _code(error)}
 
@@ -172,19 +172,28 @@ class Delivery:
                 "s3Object": key,
                 "hashValue": hashlib.sha256(content).hexdigest(),
                 "hashAlgorithm": "SHA-256",
+                "delivered": time.time(),  # not a part of the digest
                 **_times(records),
             }
             trail.chain(region).log_files.append(entry)
 
-    def _digest(self, trail: Trail, region: str, chain: Chain) -> None:
-        """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-validation-digest-file-structure.html"""
+    def _digest(self, trail: Trail, region: str, chain: Chain, *, late: bool) -> None:
+        """The digest of the log files delivered up to its end; one that comes `late`, as AWS's do,
+        does not name those delivered meanwhile.
+
+        https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-validation-digest-file-structure.html
+        """
         while int(time.time()) <= int(chain.since):
             time.sleep(0.05)  # a digest's name has its second
         end, bucket, home = (
-            time.time(),
+            max(chain.since + 1, time.time() - settings.log_delivery_seconds)
+            if late
+            else time.time(),
             trail.described["S3BucketName"],
             trail.described["HomeRegion"],
         )
+        named = [each for each in chain.log_files if each["delivered"] <= end]
+        log_files = [{k: v for k, v in each.items() if k != "delivered"} for each in named]
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(end))
         folder = f"CloudTrail-Digest/{region}/{time.strftime('%Y/%m/%d', time.gmtime(end))}"
         key = _key(
@@ -199,14 +208,10 @@ class Delivery:
             "digestS3Object": key,
             "digestPublicKeyFingerprint": self.signer().fingerprint,
             "digestSignatureAlgorithm": ALGORITHM,
-            "newestEventTime": max(
-                (each["newestEventTime"] for each in chain.log_files), default=None
-            ),
-            "oldestEventTime": min(
-                (each["oldestEventTime"] for each in chain.log_files), default=None
-            ),
+            "newestEventTime": max((each["newestEventTime"] for each in log_files), default=None),
+            "oldestEventTime": min((each["oldestEventTime"] for each in log_files), default=None),
             **{f"previousDigest{each}": chain.previous.get(each) for each in previous},
-            "logFiles": chain.log_files,
+            "logFiles": log_files,
         }
         data = json.dumps(content).encode()
         digest_hash, before = (
@@ -218,7 +223,8 @@ class Delivery:
         )
         self._put(trail, key, data, {"signature": signature, "signature-algorithm": ALGORITHM})
         values = (bucket, key, digest_hash, "SHA-256", signature)
-        trail.chains[region] = Chain(end, previous=dict(zip(previous, values, strict=True)))
+        rest = [each for each in chain.log_files if each["delivered"] > end]
+        trail.chains[region] = Chain(end, rest, dict(zip(previous, values, strict=True)))
         trail.status |= {"LatestDigestDeliveryTime": datetime.datetime.now(datetime.UTC)}
         trail.status.pop("LatestDigestDeliveryError", None)
 
