@@ -42,6 +42,14 @@ def test_a_line_of_a_cell_has_at_most_a_hundred_columns(notebook):
     assert [each for each in lines if len(each) > COLUMNS] == []
 
 
+def test_what_analysts_write_is_a_folder_of_their_own_and_what_they_keep_does_not_expire():
+    code = {each.name: "\n".join(cells(each)) for each in NOTEBOOKS if each not in PHASES}
+    assert re.findall(r"s3_output=(\w+)", code["02_athena_or_files.ipynb"]) == ["unloaded"]
+    assert "unload/{uuid.uuid4().hex}/" in code["02_athena_or_files.ipynb"]
+    kept = re.findall(r'place = f"s3://{names.jobs_bucket}/(.*?)/', "\n".join(code.values()))
+    assert kept == ["work"]
+
+
 def no_longer_used():
     """The words of the glossary's last column."""
     lines = (ROOT / "docs" / "glossary.md").read_text().splitlines()

@@ -11,6 +11,7 @@ from rehearsal import BIN, ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks" / "analytics").glob("*.ipynb"))
 TIME_TRAVEL = NOTEBOOKS[3]
+WRITING = (NOTEBOOKS[1], NOTEBOOKS[5])
 GONE, CHANGED = "booking_id % 500 = 11", "booking_id % 40 = 7"
 CHANGES = (
     f"update customers.bookings set price = round(price * 1.1, 2) where {CHANGED}",
@@ -49,14 +50,14 @@ def scientist(lake, changed):
 @pytest.mark.parametrize(
     "notebook", [each for each in NOTEBOOKS if each != TIME_TRAVEL], ids=lambda each: each.stem
 )
-def test_a_notebook_runs_as_the_data_scientist(scientist, notebook):
+def test_a_notebook_runs_as_the_data_scientist_and_runs_again(scientist, notebook):
     without = [each for name in ("cacheprovider", "randomly") for each in ("-p", f"no:{name}")]
     nbval = [*without, "-o", "addopts=", "-q", "--nbval-lax", "--noconftest", notebook]
     command = [sys.executable, "-m", "pytest", *nbval]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=scientist, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert ended.returncode == 0, ended.stdout[-4000:]
+    told = {"cwd": ROOT, "env": scientist, "capture_output": True, "text": True, "timeout": 300}
+    for _ in range(2 if notebook in WRITING else 1):
+        ended = subprocess.run(command, check=False, **told)
+        assert ended.returncode == 0, ended.stdout[-4000:]
 
 
 def test_time_travel_finds_what_came_went_and_changed(scientist, changed, tmp_path):

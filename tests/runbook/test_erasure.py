@@ -162,7 +162,8 @@ def test_a_second_erasure_removes_nothing_of_the_tables(afterwards):
     again = afterwards.of("20")
     assert "glue:DeleteTableVersion" not in again
     assert set(re.findall(r"DeleteObjects  without history (\S+)", again)) <= {
-        f"s3://{NAMES.jobs_bucket}/athena/"
+        f"s3://{NAMES.jobs_bucket}/athena/",
+        f"s3://{NAMES.jobs_bucket}/work/",
     }
 
 

@@ -228,6 +228,7 @@ def _kept(request: Request) -> dict[str, str]:
     return {
         **found,
         f"s3://{names.jobs_bucket}/athena/": "",
+        f"s3://{names.jobs_bucket}/work/": "",
         **dict.fromkeys(_data_sets(names), ""),
     }
 

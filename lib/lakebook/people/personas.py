@@ -43,6 +43,8 @@ READ_CATALOG = [
 ]
 EARLIER = ["glue:GetTableVersion", "glue:GetTableVersions"]
 LIST = ["s3:GetBucketLocation", "s3:ListBucket"]
+WRITE = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+WORK = [*WRITE, "s3:DeleteObject"]  # what people keep, and throw away
 # what Studio does in the name of whoever works in it, and what they read of models
 STUDIO = [
     "sagemaker:AddTags",  # of all that Studio makes
@@ -130,6 +132,7 @@ def roles(
             *_reader(names, "data-scientist"),
             {"Action": EARLIER, "Resource": _catalog(names, "curated")},
             *_files(names, "data-scientist", classification),
+            _objects(names.jobs_bucket, WORK, "work/data-scientist/"),
             {"Action": STUDIO, "Resource": "*"},
             *_warehouse(names),
         ],
@@ -304,8 +307,8 @@ def _lists(*buckets: str) -> dict[str, Any]:
     return {"Action": LIST, "Resource": [f"arn:aws:s3:::{each}" for each in buckets]}
 
 
-def _objects(bucket: str, actions: list[str]) -> dict[str, Any]:
-    return {"Action": actions, "Resource": f"arn:aws:s3:::{bucket}/*"}
+def _objects(bucket: str, actions: list[str], below: str = "") -> dict[str, Any]:
+    return {"Action": actions, "Resource": f"arn:aws:s3:::{bucket}/{below}*"}
 
 
 def _files(
@@ -322,5 +325,4 @@ def _files(
 
 
 def _results(names: Names, persona: str) -> dict[str, Any]:
-    actions = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
-    return {"Action": actions, "Resource": f"arn:aws:s3:::{names.jobs_bucket}/athena/{persona}/*"}
+    return _objects(names.jobs_bucket, WRITE, f"athena/{persona}/")
