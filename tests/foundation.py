@@ -26,7 +26,7 @@ def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0
     place = ec2.Network(names)
     return {
         "services": foundation.services(names, "acme-source"),
-        "people": personas.roles(names, []),
+        "people": personas.roles(names, {}),
         "data": foundation.data(names, DAYS),
         "trail": [foundation.trail(names)],
         "network": foundation.network(place, cidr, ON_PREMISES, 5432, gateway, "", DAYS),

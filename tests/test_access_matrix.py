@@ -79,7 +79,7 @@ def lakeside(stand_in):
     )["Credentials"]
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     boto3.setup_default_session(**dict(zip(names, [*keys.values()][:3], strict=True)))
-    parts["people"] = personas.roles(NAMES, [], CLASSES)
+    parts["people"] = personas.roles(NAMES, {}, CLASSES)
     for part in ("services", "people", "data", "network"):
         ensure(parts[part], apply=True)
     results = f"s3://{NAMES.jobs_bucket}/athena/lakebook/"
@@ -161,7 +161,7 @@ def everything(store):
     return [
         *declared(),
         *lake_access.enforced(NAMES, CLASSES),
-        *personas.roles(NAMES, [], CLASSES),
+        *personas.roles(NAMES, {}, CLASSES),
         readers(store),
     ]
 

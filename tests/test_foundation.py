@@ -3,6 +3,7 @@ more than they need.
 """
 
 import ast
+import contextlib
 import functools
 import json
 import re
@@ -651,3 +652,34 @@ def test_the_operator_makes_quicksights_people_in_the_region_where_they_live(ope
         quicksight.create_data_source(
             AwsAccountId=NAMES.account, DataSourceId="s", Name="s", Type="ATHENA"
         )
+
+
+def test_who_may_take_one_role_of_the_lake_may_take_no_other():
+    names, iam = foundation.names("trusted"), boto3.client("iam")
+    people = (*personas.PERSONAS, personas.OPERATOR)
+    for each in people:
+        iam.create_user(UserName=f"a-{each}")
+    arns = {each: f"arn:aws:iam::{names.account}:user/a-{each}" for each in people}
+    policy = foundation.POLICIES / "migration-operator.json"
+    trusted = {each: [arns[each]] for each in personas.PERSONAS}
+    ensure(personas.bootstrap(names, [arns[personas.OPERATOR]], policy), apply=True)
+    ensure(personas.roles(names, trusted), apply=True)
+    taken = {each: set() for each in people}
+    for each in people:
+        key = iam.create_access_key(UserName=f"a-{each}")["AccessKey"]
+        sts = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"]).client("sts")
+        for other in people:
+            with contextlib.suppress(ClientError):
+                sts.assume_role(RoleArn=names.role_arn(other), RoleSessionName="tries")
+                taken[each].add(other)
+    assert taken == {each: {each} for each in people}
+
+
+def test_a_persona_that_is_not_named_is_the_operators_alone_and_one_that_there_is_not_is_refused():
+    names = foundation.names("unnamed")
+    trusted = {"analyst": ["arn:aws:iam::123456789012:user/ann"]}
+    trusts = str([call.arguments for _, call in calls(personas.roles(names, trusted))[:1]])
+    assert names.role_arn(personas.OPERATOR) in trusts
+    assert "user/ann" not in trusts
+    with pytest.raises(LakebookError, match="trusted_principals names analysts; there are"):
+        personas.roles(names, {"analysts": []})

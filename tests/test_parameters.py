@@ -138,3 +138,11 @@ def test_a_broken_parameters_cell_names_its_notebook(tmp_path):
     nbformat.write(new_notebook(cells=[cell]), tmp_path / "01_broken.ipynb")
     with pytest.raises(ParametersError, match=r"01_broken\.ipynb"):
         parameters.declared(tmp_path / "01_broken.ipynb")
+
+
+def test_what_was_a_list_once_is_refused_with_what_to_write_instead(notebook):
+    book = nbformat.read(notebook, 4)
+    book.cells[1].source += "\ntrusted_principals: dict = {}  # persona: ARNs"
+    nbformat.write(book, notebook)
+    with pytest.raises(ParametersError, match=r"write \{analyst: \[arn:…\].*operator_principals"):
+        read(notebook, "trusted_principals: [arn:aws:iam::123456789012:role/people]")

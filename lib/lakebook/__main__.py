@@ -112,7 +112,7 @@ def _bootstrap(asked: argparse.Namespace) -> int:
     _, told = _parameters(asked, phases.every(Path.cwd()))
     preflight.caller(told["account"], told["region"])
     names = connect(told["environment"], told["account"], told["region"], told["prefix"])
-    declared = personas.bootstrap(names, told["trusted_principals"], Path(told["operator_policy"]))
+    declared = personas.bootstrap(names, told["operator_principals"], Path(told["operator_policy"]))
     declared += foundation.operators_key(names, told["kms_key_arn"])
     try:
         needed = [f"{call.action}  {name}" for name, call in calls(declared)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakebook import aws
 from lakebook.ensure import Resource, current
+from lakebook.errors import LakebookError
 from lakebook.project import project
 from lakebook.services import athena, iam, kms, policies
 
@@ -67,9 +68,12 @@ AUDIT = [
 ]
 
 
-def bootstrap(names: Names, trusted_principals: list[str], operator_policy: Path) -> list[Resource]:
+def bootstrap(
+    names: Names, operator_principals: list[str], operator_policy: Path
+) -> list[Resource]:
     """What an administrator makes once, before anything else: the boundary of every role, and the
-    operator's role with its policy.
+    operator's role with its policy, for these principals; none named: for whom IAM lets in the
+    account.
     """
     boundary = document(project() / "policies" / "boundary.json", names)
     parts = policies.parts(document(project() / operator_policy, names)["Statement"])
@@ -85,7 +89,7 @@ def bootstrap(names: Names, trusted_principals: list[str], operator_policy: Path
         ),
         iam.role(
             names.resource(OPERATOR),
-            _trusted(names, trusted_principals),
+            operator_principals or [f"arn:aws:iam::{names.account}:root"],
             managed=arns,
             tags=names.tags,
         ),
@@ -118,10 +122,12 @@ def missing(names: Names) -> list[str]:
 
 
 def roles(
-    names: Names, trusted_principals: list[str], classification: Classification | None = None
+    names: Names,
+    trusted_principals: dict[str, list[str]],
+    classification: Classification | None = None,
 ) -> list[Resource]:
-    """One role for each persona, within the boundary, for the principals who may take it; none
-    named: for whom IAM lets in the account.
+    """One role for each persona, within the boundary, for its own principals and the operator; no
+    persona named: for whom IAM lets in the account. Raises LakebookError for an unknown persona.
 
     With a classification nobody reads the lake's files past Lake Formation, but those that it
     opens.
@@ -148,13 +154,14 @@ def roles(
     managed["auditor"] = ("SecurityAudit",)
     # which runs Studio as whoever works in it
     services = {"data-scientist": ["sagemaker.amazonaws.com"]}
-    trusted = _trusted(
-        names, [*trusted_principals, names.role_arn(OPERATOR)] if trusted_principals else []
-    )
+    if unknown := sorted(set(trusted_principals) - set(PERSONAS)):
+        raise LakebookError(
+            f"trusted_principals names {', '.join(unknown)}; there are {', '.join(PERSONAS)}."
+        )
     return [
         iam.role(
             names.resource(each),
-            [*trusted, *services.get(each, [])],
+            [*_trusted(names, trusted_principals, each), *services.get(each, [])],
             source_account=names.account,
             statements=rights[each],
             managed=managed.get(each, ()),
@@ -271,8 +278,13 @@ def _engineer(names: Names, classification: Classification | None) -> list[dict[
     ]
 
 
-def _trusted(names: Names, trusted_principals: list[str]) -> list[str]:
-    return trusted_principals or [f"arn:aws:iam::{names.account}:root"]
+def _trusted(names: Names, trusted_principals: dict[str, list[str]], persona: str) -> list[str]:
+    """Who may take a persona's role. A role that is named in a trust policy of its own account
+    needs no other right to take it: "Cross account policy evaluation logic" of IAM.
+    """
+    if not trusted_principals:
+        return [f"arn:aws:iam::{names.account}:root"]
+    return [*trusted_principals.get(persona, []), names.role_arn(OPERATOR)]
 
 
 def _workgroup(names: Names, persona: str) -> str:

@@ -27,6 +27,14 @@ TYPES = {
     "list": (list, "a list, as in [a, b]"),
     "dict": (dict, "a mapping, as in {a: b}"),
 }
+INSTEAD = {  # what was a list once
+    "trusted_principals": (
+        ": write {analyst: [arn:…], data-scientist: [arn:…]}, and those who may become the operator"
+        " under operator_principals"
+    ),
+    "dashboard_authors": ": write {ann@example.com: arn:…}, with the ARN of whom they sign in as",
+    "dashboard_readers": ": write {ann@example.com: arn:…}, with the ARN of whom they sign in as",
+}
 SECRET_KEY = re.compile(
     r"passw|passphrase|secret_access|secret_key|access_key|private_key|api_key|token|credential",
     re.IGNORECASE,
@@ -155,8 +163,9 @@ def _refuse_another_type(name: str, value: Any, kind: str, notebook: str) -> Non
         raise ParametersError(
             f'{name} must be text: write it with quotes, {name}: "…", or YAML reads something else.'
         )
+    instead = INSTEAD.get(name, "")
     raise ParametersError(
-        f"{name} must be {words} ({notebook} declares it as {kind}), not {value!r}."
+        f"{name} must be {words} ({notebook} declares it as {kind}), not {value!r}{instead}."
     )
 
 
