@@ -236,7 +236,7 @@ def test_a_version_made_in_the_console_is_replaced(board, account):
 
 def test_a_changed_data_set_is_updated_and_filled(board, tmp_path):
     changed = edited(board, tmp_path, {"<= 15, 1, 0)": "<= 30, 1, 0)"})
-    assert actions(changed) == ["UpdateDataSet"]
+    assert actions(changed) == ["TagResource", "UpdateDataSet", "TagResource"]
     ensure(resources(changed), apply=True)
     assert actions(changed) == []
     ensure(resources(board), apply=True)

@@ -23,7 +23,7 @@ from lakebook.source import table_json
 from lakebook.source.model import Column, LakeType, Table
 
 NAMES = foundation.names("models")
-IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
 ROWS = 400
 TOLD = {
     "name": "rain",

@@ -52,6 +52,7 @@ MEMBERS = {
 PARQUET = "application/x-parquet"
 CHANNELS = ("train", "validation", "asked")
 VOLUME_GIB = 30
+ANSWER_SECONDS = 600  # for one payload; the container's own default is 60
 LARGEST_MEGABYTES = 100  # of a payload of batch transform, which takes a Parquet file whole
 HOUR_SECONDS = 3600
 LONGEST_JOB_NAME = 60  # 63 with the number of the try
@@ -306,13 +307,14 @@ class Model:
         )
 
     def metrics(self) -> dict[str, float]:
-        """The training job's final metrics by name, as SageMaker found them in the log; empty
-        before it is trained.
+        """The training's metrics by name, of what the script left beside the model, else as
+        SageMaker found them in the log, which takes it a while; empty before it is trained.
         """
-        job = sagemaker.completed("training", self.job_name) or {}
+        job, told = sagemaker.completed("training", self.job_name) or {}, self.evaluation()
         found = {
             each["MetricName"]: float(each["Value"]) for each in job.get("FinalMetricDataList", [])
         }
+        found |= {each: round(told[each], 6) for each in self.declared["metrics"] if each in told}
         return {each: found[each] for each in self.declared["metrics"] if each in found}
 
     def evaluation(self) -> dict[str, Any]:
@@ -463,6 +465,10 @@ class Model:
         served = {
             "SAGEMAKER_PROGRAM": Path(self.declared["script"]).name,
             "SAGEMAKER_SUBMIT_DIRECTORY": self._source,
+            # the container installs the script with pip before it serves; newer pips would build it
+            # apart and fetch setuptools, for which there is no way: "0" is no isolation
+            "PIP_NO_BUILD_ISOLATION": "0",
+            "SAGEMAKER_MODEL_SERVER_TIMEOUT": str(ANSWER_SECONDS),
         }
         artifact = job.get("ModelArtifacts", {}).get(
             "S3ModelArtifacts", f"<what {self.job_name} leaves>"

@@ -7,6 +7,8 @@ stays.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 GONE = "ResourceNotFoundException"
+FINGERPRINT = "lakebook:fingerprint"
 NOT_YET = "not described yet"  # QuickSight's answers about what it made a moment ago
 WAITING = ("INITIALIZED", "QUEUED", "RUNNING")
 
@@ -232,18 +235,35 @@ def data_source(name: str, account: Account, desired: dict[str, Any]) -> Iterato
 def data_set(
     name: str, account: Account, desired: dict[str, Any], timeout_seconds: float
 ) -> Iterator[Call]:
-    """A data set in SPICE as CreateDataSet describes it; creating or changing one fills it."""
+    """A data set in SPICE as CreateDataSet describes it; creating or changing one fills it.
+
+    A tag carries the fingerprint of what was asked: QuickSight gives types and steps back in its
+    own words, such as INTEGER for BOOLEAN ("Supported data types").
+    """
     quicksight = client(account)
     where = {"AwsAccountId": account.names.account, "DataSetId": name}
-    actual = (account.found(quicksight.describe_data_set, **where) or {}).get("DataSet")
-    if actual is None or not _contains(actual, desired):
-        method = quicksight.create_data_set if actual is None else quicksight.update_data_set
-        yield Call(
-            method,
-            {**where, **desired},
-            until=partial(_awaits_ingestion, account, name),
-            timeout_seconds=timeout_seconds,
-        )
+    arn = account.arn("dataset", name)
+    tags = [{"Key": FINGERPRINT, "Value": fingerprint(desired)}]
+    settings: dict[str, Any] = {
+        "until": partial(_awaits_ingestion, account, name),
+        "timeout_seconds": timeout_seconds,
+    }
+    actual = account.found(quicksight.describe_data_set, **where)
+    if actual is None:
+        yield Call(quicksight.create_data_set, {**where, **desired, "Tags": tags}, **settings)
+        return
+    held = quicksight.list_tags_for_resource(ResourceArn=arn)["Tags"]
+    if tags[0] not in held:
+        # neither what was nor what is to be, until the rows are there
+        changing = [{"Key": FINGERPRINT, "Value": "changing"}]
+        yield Call(quicksight.tag_resource, {"ResourceArn": arn, "Tags": changing})
+        yield Call(quicksight.update_data_set, {**where, **desired}, **settings)
+        yield Call(quicksight.tag_resource, {"ResourceArn": arn, "Tags": tags})
+
+
+def fingerprint(desired: dict[str, Any]) -> str:
+    """What was asked, in 16 digits."""
+    return hashlib.sha256(json.dumps(desired, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @resource
@@ -354,9 +374,10 @@ def newest_ingestion(account: Account, name: str) -> dict[str, Any] | None:
 
 
 def published(account: Account, name: str) -> int:
-    """The number of the version that readers see."""
-    found = client(account).describe_dashboard(AwsAccountId=account.names.account, DashboardId=name)
-    return int(found["Dashboard"]["Version"]["VersionNumber"])
+    """The number of the version that readers see; 0 while none could be made."""
+    where = {"AwsAccountId": account.names.account, "DashboardId": name}
+    found = account.found(client(account).describe_dashboard, **where)
+    return int(found["Dashboard"]["Version"]["VersionNumber"]) if found else 0
 
 
 def state(account: Account, name: str) -> dict[str, Any]:

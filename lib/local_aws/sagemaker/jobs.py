@@ -191,7 +191,7 @@ class Job:
 
 def check_image(image: str) -> None:
     """Raises ApiError for a container that this stand-in cannot run: all but AWS's own for
-    scikit-learn.
+    scikit-learn, whose versions are those of this environment whatever the tag says.
     """
     if not IMAGE.fullmatch(image):
         raise ApiError(
