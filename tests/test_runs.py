@@ -373,8 +373,13 @@ def test_verify_names_every_file_that_is_not_as_it_was_sealed(two_phases, capsys
     assert main(["apply", "p.yaml", "-p", "wanted", "2"]) == 0
     folder = latest().folder
     assert main(["verify", "latest"]) == 0
-    (folder / "report.html").write_text("derived, so written anew at any time")
-    assert main(["report", "latest"]) == 0
+    for page in ("report.html", "02_second.html"):
+        altered = (folder / page).read_text().replace("ok", "OK!")
+        (folder / page).write_text(altered + "<p>and all is well</p>")
+        capsys.readouterr()
+        assert main(["verify", "latest"]) == 1
+        assert f"{page} is not what the sealed files give" in capsys.readouterr().out
+    assert main(["report", "latest"]) == 0  # derived, so written anew at any time
     assert main(["verify", "latest"]) == 0
     (folder / "01_first.ipynb").write_text("{}")
     (folder / "ledger.jsonl").unlink()

@@ -2,7 +2,8 @@
 shows any later change.
 
 `seal.jsonl` has one line per sealing: the SHA-256 of every file of the run, and of the line before.
-What can be derived again from these files (report.html, the copies as HTML) is not part of it.
+What can be derived again from these files (report.html, the copies as HTML) is not part of it:
+`lakebook verify` derives it anew and compares.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -145,13 +145,31 @@ def write(run: Run) -> Path:
     """Write report.html and a page per executed copy into the run's folder; the report's path.
 
     Both are derived from the sealed files and are not sealed themselves: they may be written again
-    at any time.
+    at any time, and `altered` compares them.
     """
     for copy in sorted(run.folder.glob("*.ipynb")):
         write_page(copy)
     page = run.folder / "report.html"
+    page.write_text(_report(run), encoding="utf-8")
+    return page
+
+
+def altered(run: Run) -> list[str]:
+    """The pages of a run's folder that are not what its sealed files give, each as a sentence."""
+    wanted = {"report.html": partial(_report, run)}
+    for copy in run.folder.glob("*.ipynb"):
+        wanted[copy.with_suffix(".html").name] = partial(_page, copy)
+    return [
+        f"{page.name} is not what the sealed files give: it was altered, or another version of"
+        " lakebook wrote it; `lakebook report` writes it anew."
+        for page in sorted(run.folder.glob("*.html"))
+        if page.name not in wanted or page.read_text(encoding="utf-8") != wanted[page.name]()
+    ]
+
+
+def _report(run: Run) -> str:
     found = facts(run)
-    text = (
+    return str(
         _templates()
         .get_template("report.html")
         .render(
@@ -173,8 +191,6 @@ def write(run: Run) -> Path:
             seal=evidence_pack.sealed(run.folder),
         )
     )
-    page.write_text(text, encoding="utf-8")
-    return page
 
 
 def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
@@ -220,6 +236,10 @@ def write_page(copy: Path) -> None:
     page = copy.with_suffix(".html")
     if page.exists() and page.stat().st_mtime >= copy.stat().st_mtime:
         return
+    page.write_text(_page(copy), encoding="utf-8")
+
+
+def _page(copy: Path) -> str:
     import nbformat  # noqa: PLC0415 - slow to import
 
     notebook = nbformat.read(copy, as_version=4)  # type: ignore[no-untyped-call]
@@ -228,7 +248,7 @@ def write_page(copy: Path) -> None:
             cell.outputs = [each for each in cell.outputs if RECORD not in each.get("data", {})]
     body, _ = _exporter().from_notebook_node(notebook)
     template = _templates().get_template("executed_copy.html")
-    page.write_text(template.render(name=copy.name, body=body), encoding="utf-8")
+    return str(template.render(name=copy.name, body=body))
 
 
 @cache
