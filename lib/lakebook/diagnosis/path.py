@@ -111,10 +111,10 @@ class Path:
             for span in self._destinations(each)
             if span.version == target.version
         ]
-        holding = [pair for pair in pairs if target.subnet_of(pair[0])]  # type: ignore[arg-type]
+        holding = [pair for pair in pairs if target.subnet_of(pair[0])]
         if holding:
             return [max(holding, key=lambda pair: pair[0].prefixlen)[1]]
-        inside = [pair for pair in pairs if pair[0].subnet_of(target)]  # type: ignore[arg-type]
+        inside = [pair for pair in pairs if pair[0].subnet_of(target)]
         return [each for _, each in inside] if _joined(span for span, _ in inside) == target else []
 
     def public_route(self) -> str:

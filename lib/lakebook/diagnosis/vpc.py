@@ -238,9 +238,9 @@ def on_premises_names(path: Path) -> str:
             f"no Resolver rule or private hosted zone of {path.vpc_id} is for {path.source_host}:"
             " DMS's connection test will tell whether it is resolved"
         )
-    rules = [each for each in domains if _within(path.source_host, each)]
+    forwarded = [each for each in domains if _within(path.source_host, each)]
     zones = [each for each in path.hosted_zones if _within(path.source_host, each)]
-    what = f"the rule for {rules[0]}" if rules else f"the private hosted zone {zones[0]}"
+    what = f"the rule for {forwarded[0]}" if forwarded else f"the private hosted zone {zones[0]}"
     return f"{path.source_host} by {what}"
 
 

@@ -303,13 +303,17 @@ def _holds(member: str, actual: Any, desired: Any) -> bool:
         found = actual or {}
         return all(_holds(name, found.get(name), each) for name, each in desired.items())
     if member in ("CompressionType", "EncryptionMode"):
-        return str(actual).upper().replace("-", "_") == desired.upper().replace("-", "_")
+        return _spelt(actual) == _spelt(desired)
     if member == "SecretsManagerSecretId":
         name = str(actual).partition(":secret:")[2]
         return desired in (actual, name, name[:-7])  # AWS adds a hyphen and six characters
     if member == "HeartbeatEnable":
-        return bool(actual) == desired  # off by default, and then not always answered
+        return bool(actual) is bool(desired)  # off by default, and then not always answered
     return bool(actual == desired)
+
+
+def _spelt(value: Any) -> str:
+    return str(value).upper().replace("-", "_")
 
 
 def task(name: str) -> dict[str, Any] | None:

@@ -63,7 +63,7 @@ def conninfo(
         dbname=database,
         options=options,
         sslmode="disable" if ssl_mode == "none" else ssl_mode,
-        sslrootcert=authority,
+        sslrootcert=str(authority) if authority else None,
         connect_timeout=CONNECT_SECONDS,
         application_name=application,
         client_encoding="UTF8",
