@@ -33,6 +33,7 @@ from local_aws.redshift.clusters import RedshiftClusters
 from local_aws.redshift.data import RedshiftData
 from local_aws.redshift.serverless import RedshiftServerless
 from local_aws.redshift.warehouses import Warehouses
+from local_aws.route53 import Route53
 from local_aws.route53resolver import Route53Resolver
 from local_aws.sagemaker import studio
 from local_aws.sagemaker.service import SageMaker
@@ -119,7 +120,7 @@ SERVICES: dict[str, Entry] = {
         },
     ),
     "resourcegroupstaggingapi": Entry(moto=True),
-    "route53": Entry(moto=True),
+    "route53": Entry(Route53, moto=True),
     "route53resolver": Entry(
         Route53Resolver,
         _all(

@@ -47,7 +47,9 @@ def guest(tmp_path_factory):
             identity_region="us-east-1",
             warehouse_kind="provisioned",
         )
+        running.environment["AWS_PROFILE"] = "default"  # the administrator
         again = running.run("bootstrap", FILE, *running.parameters)
+        running.environment["AWS_PROFILE"] = "operator"
         assert again.returncode == 0, again.text
         running.planned = running.plan("--to", "06")
         running.applied = running.apply("--to", "09")
