@@ -578,13 +578,12 @@ def test_what_no_phase_calls_may_be_forbidden_to_the_operator(operator):
 
 
 def test_the_operator_makes_a_warehouse_whose_administrators_secret_aws_keeps(operator):
-    role = {"Principal": {"Service": "redshift.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    arn = boto3.client("iam").create_role(
-        RoleName="acme-operated-redshift",
-        AssumeRolePolicyDocument=json.dumps(policies.document(role)),
-    )["Role"]["Arn"]
+    names = foundation.names("operated")
+    ensure(redshift.roles(names), apply=True)
     made = operator("redshift-serverless").create_namespace(
-        namespaceName="acme-operated-warehouse", manageAdminPassword=True, iamRoles=[arn]
+        namespaceName="acme-operated-warehouse",
+        manageAdminPassword=True,
+        iamRoles=[names.role_arn("redshift")],
     )["namespace"]
     assert "redshift!acme-operated-warehouse" in made["adminPasswordSecretArn"]
     with pytest.raises(ClientError, match="secretsmanager:CreateSecret"):
