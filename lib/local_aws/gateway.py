@@ -177,6 +177,9 @@ class Gateway:
         if not answered:
             raise not_here(service, operation)
         status, headers, data = self._moto(request)
+        if settings.check_answers and status < 300:
+            shape = request.model.operation_model(operation)
+            check_answer(shape, wire.parse_answer(shape, 200, dict(headers), data))
         return status, headers, [data]
 
     def _authorize(self, request: Request) -> None:
@@ -264,9 +267,6 @@ class Gateway:
             ) from bug
         if answer["status"] in (404, 500) and data[:15].lower() == b"<!doctype html>":
             raise not_here(service, operation)
-        if settings.check_answers and answer["status"] < 300:
-            shape = request.model.operation_model(operation)
-            check_answer(shape, wire.parse_answer(shape, 200, dict(answer["headers"]), data))
         return answer["status"], answer["headers"], data
 
     def _record(
