@@ -32,8 +32,12 @@ LOOSER = {
     # endpoints of a VPC are `available`, in small letters: Terraform waits for that word
     ("ec2", "State"),
 }
-# What the model requires of an answer and AWS cannot always tell: a job has no model before its end
-NOT_ALWAYS = {("DescribeTrainingJobResponse", "ModelArtifacts")}
+# What the model requires of an answer and AWS does not always tell: a job has no model before its
+# end, and a version of a group ("View the Details of a Model Version") has no name of its own
+NOT_ALWAYS = {
+    ("DescribeModelPackageOutput", "ModelPackageName"),
+    ("DescribeTrainingJobResponse", "ModelArtifacts"),
+}
 # The code of a request that its service's model does not allow, where it is not ValidationException
 # (JSON) or ValidationError (query): `Errors` of each API reference, and of what they answer.
 CODES = {

@@ -179,6 +179,10 @@ class SageMaker(Studio):
             }
         return {"ModelArn": arn}
 
+    def DescribeModelPackageGroup(self, call: Call) -> dict[str, Any]:
+        """A group of versions; nobody of Studio made it, so that CreatedBy is empty."""
+        return {**call.moto(), "CreatedBy": {}}
+
     def DescribeModel(self, call: Call) -> dict[str, Any]:
         """The model."""
         return {
