@@ -9,6 +9,7 @@ import foundation
 import nbformat
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import notebooks
@@ -168,3 +169,23 @@ def test_the_operator_may_make_every_call_of_the_plan_and_a_right_less_is_named(
     assert {each.split()[0] for each in plan_permissions.missing(run, names)} == {
         "glue:CreateDatabase"
     }
+
+
+def test_people_of_quicksight_are_where_the_account_subscribed():
+    scenario(clear=True)
+    scenario(start="quicksight-elsewhere")
+    try:
+        account = quicksight.Account(foundation.names("rehearsal"), "us-east-1")
+        readers = quicksight.group("elsewhere", account, "who reads")
+        ensure([readers], apply=True)
+        assert calls([readers]) == []
+        described = quicksight.people(account).describe_group(
+            AwsAccountId=foundation.ACCOUNT, Namespace="default", GroupName="elsewhere"
+        )["Group"]
+        assert described["Arn"] == account.arn("group/default", "elsewhere")
+        wrong = quicksight.Account(foundation.names("rehearsal"), foundation.REGION)
+        with pytest.raises(ClientError, match="your identity region is us-east-1"):
+            calls([quicksight.group("elsewhere", wrong, "who reads")])
+    finally:
+        scenario(clear=True)
+        scenario(start="quicksight-not-subscribed")

@@ -28,7 +28,9 @@ NAME = re.compile(r"[\u0020-\u00FF]+")
 
 
 class People(Records):
-    """An Enterprise subscription that was made before; its home Region is the stand-in's."""
+    """An Enterprise subscription that was made before, in the stand-in's Region or, by a scenario,
+    in another.
+    """
 
     def DescribeAccountSubscription(self, call: Call) -> Record:
         """The subscription, also one that was ended (UNSUBSCRIBED)."""
@@ -57,6 +59,12 @@ class People(Records):
 
     def _check(self, call: Call) -> Record:
         self.check_account(call)
+        if call.region != self.identity_region:  # the words are AWS's, as users report them
+            raise ApiError(
+                "AccessDeniedException",
+                f"Operation is being called from endpoint {call.region}, but your identity region"
+                f" is {self.identity_region}. Please use the {self.identity_region} endpoint.",
+            )
         find({"default": {}}, call.parameters["Namespace"], "Namespace")
         changes = call.operation.startswith(("Create", "Update", "Delete", "Register"))
         if changes and (self.subscription or {})["AuthenticationType"] == IDENTITY_CENTER:

@@ -71,6 +71,7 @@ class Records(Service):
         super().__init__(stand_in)
         self.lock = threading.RLock()
         self.subscription: Record | None = {**SUBSCRIPTION}  # None: the account has none
+        self.identity_region = stand_in.region  # where the account subscribed: its people's
         self.groups: dict[str, Record] = {}
         self.users: dict[str, Record] = {}
         self.members: dict[str, set[str]] = {}  # user names by group name
@@ -122,7 +123,9 @@ class Records(Service):
 
     def arn(self, kind: str, name: str) -> str:
         """`arn:aws:quicksight:eu-west-1:123456789012:dashboard/airline`."""
-        return f"arn:aws:quicksight:{self.stand_in.region}:{ACCOUNT}:{kind}/{name}"
+        people = kind in ("group/default", "user/default")
+        region = self.identity_region if people else self.stand_in.region
+        return f"arn:aws:quicksight:{region}:{ACCOUNT}:{kind}/{name}"
 
     def record_of(self, arn: str) -> Record | None:
         """The data source or data set that an ARN names, if it is there."""

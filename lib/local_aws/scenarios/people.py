@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Undo = Callable[[], object]
     Services = dict[str, Service]
 
+ELSEWHERE = "us-east-1"
+
 
 def _not_subscribed(_: StandIn, services: Services) -> Undo:
     return _subscribed(services, None)
@@ -34,6 +36,12 @@ def _identity_center(_: StandIn, services: Services) -> Undo:
     return _subscribed(services, {"AuthenticationType": IDENTITY_CENTER})
 
 
+def _elsewhere(_: StandIn, services: Services) -> Undo:
+    quicksight = service_of(services, QuickSight)
+    before, quicksight.identity_region = quicksight.identity_region, ELSEWHERE
+    return partial(setattr, quicksight, "identity_region", before)
+
+
 def _subscribed(services: Services, change: dict[str, Any] | None) -> Undo:
     """Another subscription, or none."""
     quicksight = service_of(services, QuickSight)
@@ -43,6 +51,9 @@ def _subscribed(services: Services, change: dict[str, Any] | None) -> Undo:
 
 
 SCENARIOS = {
+    "quicksight-elsewhere": Scenario(
+        f"the account subscribed to QuickSight in {ELSEWHERE}, where its people are", _elsewhere
+    ),
     "quicksight-not-subscribed": Scenario(
         "the account never subscribed to QuickSight", _not_subscribed
     ),
