@@ -353,7 +353,8 @@ def test_an_endpoint_verifies_by_a_certificate_and_not_without_one(place):
     with pytest.raises(ClientError) as refused:
         create(place, **settings, CertificateArn=imported[:-1])
     assert code(refused) == "ResourceNotFoundFault"
-    endpoint = create(place, **settings, CertificateArn=imported)
+    name = f"verified-{place.end}"
+    endpoint = create(place, EndpointIdentifier=name, **settings, CertificateArn=imported)
     assert endpoint["CertificateArn"] == imported
     failed = place.test(endpoint["EndpointArn"])
     assert "server does not support SSL" in failed["LastFailureMessage"]
