@@ -98,6 +98,12 @@ def test_more_views_and_schemas_than_a_batch_takes_come_in_several(store):
     assert {each for each in store.relations() if each.startswith("reporting.")} == {"reporting.v0"}
 
 
+def test_what_is_asked_of_many_tables_fits_into_statements(store):
+    selects = [f"SELECT '{place}{'x' * 200}', {place}" for place in range(1100)]
+    assert [row[1] for row in store.ask_all(selects)] == [str(place) for place in range(1100)]
+    assert store.ask_all([]) == []
+
+
 def test_nothing_is_made_twice_and_other_nodes_are_a_change(place, store):
     assert calls(compute(place)) == []
     [(_, call)] = calls(compute(place, nodes=3))

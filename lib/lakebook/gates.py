@@ -220,12 +220,7 @@ def _counts(warehouse: Warehouse, tables: list[WarehouseTable]) -> dict[str, int
         f"SELECT '{each.name}' AS name, count(*) AS row_count FROM {each.identifier}"
         for each in tables
     ]
-    found = (
-        warehouse.query(" UNION ALL ".join(parts))
-        if parts
-        else pd.DataFrame(columns=["name", "row_count"])
-    )
-    return {row["name"]: int(row["row_count"]) for row in found.to_dict("records")}
+    return {str(name): int(rows or 0) for name, rows in warehouse.ask_all(parts)}
 
 
 def _kept(names: Names, named: str) -> Measure:

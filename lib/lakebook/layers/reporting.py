@@ -163,9 +163,7 @@ def counts(warehouse: Warehouse, wanted: list[View]) -> list[dict[str, int | str
         for each in wanted
         if not each.absent
     ]
-    rows = {  # noqa: C416 - pairs
-        name: count for name, count in (warehouse.ask(" UNION ALL ".join(parts)) if parts else [])
-    }
+    rows = {str(name): count for name, count in warehouse.ask_all(parts)}
     return [
         {
             "view": each.name,

@@ -251,7 +251,7 @@ def unparsed(warehouse: Warehouse, tables: list[WarehouseTable]) -> list[dict[st
         for each in tables
         for column, text in each.documents.items()
     ]
-    found = warehouse.ask(" UNION ALL ".join(parts)) if parts else []
+    found = warehouse.ask_all(parts)
     return [
         {"table": name, "column": column, "rows": int(rows or 0)}
         for name, column, rows in found

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lakebook.names import Names
 
 STATEMENTS = 40  # the Data API takes in one batch (API_BatchExecuteStatement, Sqls)
+STATEMENT_BYTES = 100_000  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
+UNION = " UNION ALL "
 # the view spans the databases of the warehouse
 RELATIONS = (
     "SELECT schema_name, table_name FROM svv_all_tables WHERE database_name = current_database()"
@@ -255,6 +257,20 @@ class Warehouse:
         """The rows a SELECT returns, every value as text; raises LakebookError."""
         rows = self.query(sql).astype(object).to_numpy().tolist()
         return [[None if value is None else str(value) for value in row] for row in rows]
+
+    def ask_all(self, selects: list[str]) -> list[list[str | None]]:
+        """The rows of all SELECTs of the same columns, as many at once as one statement has room
+        for.
+        """
+        found: list[list[str | None]] = []
+        batch: list[str] = []
+        for each in [*selects, ""]:
+            size = sum(len(one.encode()) + len(UNION) for one in [*batch, each])
+            if batch and (not each or size > STATEMENT_BYTES):
+                found += self.ask(UNION.join(batch))
+                batch = []
+            batch.append(each)
+        return found
 
     def relations(self) -> set[str]:
         """`schema.name` of every table and view; none before the warehouse is there."""
