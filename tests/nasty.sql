@@ -31,5 +31,6 @@ create table nasty."Order items" ("select" int, "Unicode ☃" text, "we""ird" in
 insert into nasty."Order items" values (1,'☃',1),(2,'é',null);
 create table "Sché""ma"."表" (id int primary key, "1st" int , "col 2" text);
 create view nasty.a_view as select 1 as x; create materialized view nasty.a_mat as select 1 as x;
-comment on table nasty.no_key is 'without a key'; comment on column nasty.no_key.a is E'a Column\nof two lines';
+comment on table nasty.no_key is 'without a key'; comment on column nasty.no_key.a is 'a column';
 do $$ begin execute 'create table nasty.wide ('||(select string_agg('c'||g||' '||(array['int','text','numeric(10,2)','timestamp','float8'])[1+g%5],',' order by g) from generate_series(1,200) g)||', primary key (c5))'; execute 'insert into nasty.wide (c5,c1,c2,c3,c4) select g, g::text, g*1.5, now(), g*0.1 from generate_series(1,50) g'; end $$;
+comment on column nasty.wide.c1 is E'a Column\nof two lines';

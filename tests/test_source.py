@@ -113,7 +113,7 @@ def test_keys_comments_and_kinds_are_read_from_the_catalog(tables):
     assert tables["parts"].partitioned
     assert tables["parts"].bytes > 0
     assert tables["no_key"].comment == "without a key"
-    assert tables["no_key"].columns[0].comment == "a Column\nof two lines"
+    assert tables["wide"].columns[0].comment == "a Column\nof two lines"
     assert tables["Order items"].foreign_keys == (
         ForeignKey(('we"ird',), "nasty", "everything", ("id",)),
     )
