@@ -80,6 +80,8 @@ def test_a_table_with_more_comments_than_a_batch_takes_is_loaded_and_noted_last(
         ["45"]
     ]
     assert calls(warehouse.loads(NAMES, store, [wide])) == []
+    ensure([warehouse.verified("", store, [wide.name])], apply=True)
+    assert calls([warehouse.verified("", store, [wide.name])]) == []
 
 
 def test_more_views_and_schemas_than_a_batch_takes_come_in_several(store):

@@ -7,6 +7,16 @@ https://github.com/hashicorp/terraform-provider-aws/tree/main/internal/service
 
 from __future__ import annotations
 
+SETTINGS_OF_BUCKETS = (
+    "PutBucketEncryption",
+    "PutBucketLifecycleConfiguration",
+    "PutBucketOwnershipControls",
+    "PutBucketPolicy",
+    "PutBucketTagging",
+    "PutBucketVersioning",
+    "PutObjectLockConfiguration",
+    "PutPublicAccessBlock",
+)
 # a service as IAM names it, or one of its operations: code, and a part of the message
 ANSWERS: dict[str, tuple[tuple[str, str], ...]] = {
     "cloudtrail": (
@@ -27,12 +37,9 @@ ANSWERS: dict[str, tuple[tuple[str, str], ...]] = {
         ("InvalidInputException", "register the S3 path"),
     ),
     "redshift:CreateCluster": (("InvalidParameterValue", "IAM role"),),
-    "redshift-serverless": (
-        # one change at a time: API reference, ConflictException
-        ("ConflictException", "operation running"),
-        ("ValidationException", "IAM role"),
-    ),
-    "s3": (("MalformedPolicy", "Invalid principal in policy"), ("NoSuchBucket", "")),
+    "redshift-serverless": (("ValidationException", "IAM role"),),
+    "s3": (("MalformedPolicy", "Invalid principal in policy"),),
+    **{f"s3:{each}": (("NoSuchBucket", ""),) for each in SETTINGS_OF_BUCKETS},
     "sagemaker:CreateDomain": (("ValidationException", ""),),
     "sagemaker:CreateModel": (("ValidationException", ""),),
     "sagemaker:CreateProcessingJob": (("ValidationException", ""),),

@@ -367,8 +367,9 @@ def verified(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Ca
     """A note in `lakebook.loads` that these tables were compared with the curated layer, row for
     row.
     """
-    if tables:
-        wanted = ", ".join(literal(each) for each in tables)
+    noted = contents(warehouse) if tables else {}
+    if due := [each for each in tables if not noted.get(each, {}).get("proved_at")]:
+        wanted = ", ".join(literal(each) for each in due)
         yield warehouse.transaction(
             [f"UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN ({wanted})"]
         )
