@@ -99,6 +99,12 @@ def test_an_event_of_another_request_is_no_proof_of_a_call():
     assert call_audit.missing(call_audit.found(swapped, seen, CALLER)) == ["s3:DeleteObject"]
 
 
+def test_what_came_before_the_trail_is_not_awaited_in_its_files():
+    frame = pd.DataFrame([call("02", "iam:CreateRole", each) for each in ("first", "then", "")])
+    before = pd.DataFrame([event("iam", "CreateRole", request="first")])
+    assert call_audit.later(frame, before) == {"then"}
+
+
 def test_a_change_by_the_runs_role_that_no_notebook_made_is_named():
     seen = pd.DataFrame(
         [
@@ -180,7 +186,10 @@ def test_what_a_run_made_is_found_in_the_accounts_history(run):
     run("glue:CreateDatabase", "glue:DeleteDatabase")
     window = call_audit.window("rehearsal")
     files = call_audit.log_files("acme-absent-trail", window, ["eu-west-1"])
-    made, seen = call_audit.made(window), call_audit.events(files, waited=False)
+    made, seen = (
+        call_audit.made(window),
+        call_audit.events(files, call_audit.earlier(files, waited=False)),
+    )
     matched = call_audit.found(made, seen, window.caller)
     assert matched[["phase", "action", "made"]].to_numpy().tolist() == [
         ["05", "glue:CreateDatabase", 1],

@@ -78,6 +78,7 @@ PROOF = {
 }
 AUDIT = "09"  # this phase
 BARS = 60
+OVERLAP = datetime.timedelta(minutes=1)  # of the history and the trail's first log file
 REFUSED = "AccessDenied|UnauthorizedOperation|AccessDeniedException|AccessDeniedFault"
 
 
@@ -159,17 +160,25 @@ def log_files(trail_name: str, run: Window, regions: list[str]) -> cloudtrail.Lo
     return cloudtrail.LogFiles(trail_name, run.since, run.until, sorted(set(regions)))
 
 
-def events(files: cloudtrail.LogFiles, *, waited: bool) -> pd.DataFrame:
-    """Every event of the time: of the trail's log files, and of the account's history the changing
-    calls from before the trail logged, or all where its files were not waited for.
+def earlier(files: cloudtrail.LogFiles, *, waited: bool) -> pd.DataFrame:
+    """The changing calls from before the trail logged, of the account's history, which needs no
+    trail; all of the time where the trail's files are not `waited` for.
     """
     begun = cloudtrail.logging_since(files.trail_name)
-    until = min(files.until, begun) if waited and begun else files.until
+    until = min(files.until, begun + OVERLAP) if waited and begun else files.until
+    return cloudtrail.history(files.since, max(files.since, until), files.regions)
+
+
+def later(calls: pd.DataFrame, before: pd.DataFrame) -> set[str]:
+    """The requests that must be in the trail's files, as they are not among the earlier ones."""
+    return {*calls["request"]} - {"", *_request_ids(before)}
+
+
+def events(files: cloudtrail.LogFiles, before: pd.DataFrame) -> pd.DataFrame:
+    """Every event of the time: of the trail's log files, and the earlier ones."""
     files.read()
-    found = [files.events()]
-    if until > files.since:
-        found.append(cloudtrail.history(files.since, until, files.regions))
-    return pd.concat(found).drop_duplicates("id").sort_values("time", ignore_index=True)
+    found = pd.concat([files.events(), before]).drop_duplicates("id")
+    return found.sort_values("time", ignore_index=True)
 
 
 def found(calls: pd.DataFrame, seen: pd.DataFrame, caller: str) -> pd.DataFrame:
