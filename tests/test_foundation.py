@@ -473,7 +473,7 @@ def test_the_operator_may_not_change_itself_its_boundary_or_the_evidence():
 
 
 @pytest.fixture(scope="module")
-def operator():
+def operator(stand_in):
     """Clients of boto3 in the operator's role, whose policy counts here as on AWS."""
     names = foundation.names("operated")
     ensure(foundation.bootstrap(names), apply=True)
@@ -489,7 +489,7 @@ def operator():
 
 
 @pytest.fixture(scope="module")
-def secret():
+def secret(stand_in):
     """A secret of the source under a key of the company, whose policy leaves it to IAM."""
     key = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
     content = {"username": "u", "password": "p", "host": "h", "port": 5432}

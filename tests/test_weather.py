@@ -134,7 +134,9 @@ def test_what_belongs_to_somebody_else_is_not_asked_for_again(bad):
         meta = boto3.client("s3").meta
 
         def create_bucket(self, **_):
-            raise ClientError({"Error": {"Code": "BucketAlreadyExists"}}, "CreateBucket")
+            raise ClientError(
+                {"Error": {"Code": "BucketAlreadyExists", "Message": "taken"}}, "CreateBucket"
+            )
 
     with role_propagation(10), pytest.raises(ClientError, match="BucketAlreadyExists"):
         ensure([Resource("b", lambda: iter([Call(Client().create_bucket, {})]))], apply=True)

@@ -85,10 +85,14 @@ def athena_rounds_microseconds(sandbox):
     return _answer(sandbox, f'SELECT cast(at AS varchar) FROM "{database}"."t"', bucket)
 
 
-@question("FAILED", f"{ATHENA}/reserved-words.html", cost="cents")
+@question("InvalidRequestException", f"{ATHENA}/reserved-words.html", cost="cents")
 def a_reserved_word_is_no_name(sandbox):
-    """What becomes of a query that names a column `end` without quotes?"""
-    return _state(sandbox, "SELECT 1 AS end", sandbox.bucket("reserved"))["State"]
+    """With which code is a query refused that names a column `end` without quotes?"""
+    return refusal(
+        sandbox.client("athena").start_query_execution,
+        QueryString="SELECT 1 AS end",
+        ResultConfiguration={"OutputLocation": f"s3://{sandbox.bucket('reserved')}/"},
+    )
 
 
 @question("FAILED", f"{ATHENA}/functions-env3.html", cost="cents")
