@@ -38,7 +38,7 @@ def for_services():
 
 
 @pytest.fixture
-def operator():
+def operator(stand_in):
     """In the session of the operator, whom an administrator bootstrapped for the key."""
     given = key(IAM_DECIDES, *for_services())
     ensure(foundation.bootstrap(NAMES), apply=True)
