@@ -4,6 +4,7 @@ sandbox account by `make conformance`.
 
 import contextlib
 import json
+import time
 from dataclasses import dataclass, field
 
 import boto3
@@ -21,7 +22,9 @@ class NotAsked(Exception):  # noqa: N818 - not an error of AWS's
 
 @dataclass(frozen=True)
 class Question:
-    """`ask(sandbox)` returns AWS's answer, as plain Python; `documented` is what AWS says it is."""
+    """`ask(sandbox)` returns AWS's answer, as plain Python; `documented` is what AWS says it is.
+    `only_aws` says why the stand-in cannot be asked, "" where it can.
+    """
 
     name: str
     sentence: str
@@ -29,6 +32,7 @@ class Question:
     documented: object
     source: str
     cost: str
+    only_aws: str = ""
 
 
 @dataclass
@@ -59,24 +63,47 @@ class Sandbox:
 
         self.undo.callback(gone)
 
-    def role(self, of, service="glue.amazonaws.com", **settings):
-        """The ARN of a role that a service may take; it has no rights."""
+    def role(self, of, service="glue.amazonaws.com", trusts=None, **settings):
+        """The ARN of a role that a service, or what the statement `trusts` names, may take; it has
+        no rights.
+        """
         iam, name = self.client("iam"), self.name(of)
-        statement = (
-            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action":'
-            f' "sts:AssumeRole", "Principal": {{"Service": "{service}"}}}}]}}'
-        )
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=statement, **settings)
+        trusts = {"Principal": {"Service": service}, **(trusts or {})}
+        statement = {"Effect": "Allow", "Action": "sts:AssumeRole", **trusts}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document, **settings)
         self.after(iam.delete_role, RoleName=name)
         return made["Role"]["Arn"]
 
-    def allow(self, of, *actions):
-        """Let a role that was made here do these actions, everywhere."""
+    def allow(self, of, *actions, statements=()):
+        """Let a role that was made here do these actions, everywhere, and what is stated."""
         iam, which = self.client("iam"), {"RoleName": self.name(of), "PolicyName": "allowed"}
         statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement, *statements]})
         iam.put_role_policy(**which, PolicyDocument=document)
         self.after(iam.delete_role_policy, **which)
+
+    def person(self, of, *actions, statements=()):
+        """A session of a new role, once its rights hold."""
+        root = {"AWS": f"arn:aws:iam::{self.account}:root"}
+        arn = self.role(of, trusts={"Principal": root})
+        self.allow(of, *actions, "ec2:DescribeRegions", statements=statements)
+        sts, end = self.client("sts"), time.monotonic() + 120
+        while True:
+            try:
+                key = sts.assume_role(RoleArn=arn, RoleSessionName="asks")["Credentials"]
+                session = boto3.Session(
+                    aws_access_key_id=key["AccessKeyId"],
+                    aws_secret_access_key=key["SecretAccessKey"],
+                    aws_session_token=key["SessionToken"],
+                    region_name=self.region,
+                )
+                session.client("ec2").describe_regions()
+                return session
+            except ClientError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(1)
 
     def bucket(self, of):
         """The name of an empty bucket, which is emptied before it goes."""
@@ -95,12 +122,13 @@ class Sandbox:
         return name
 
 
-def question(documented, source, cost="free"):
+def question(documented, source, cost="free", only_aws=""):
     """Register a function as a question; its docstring is the sentence that people read."""
 
     def register(ask):
         sentence = " ".join(ask.__doc__.split())
-        QUESTIONS.append(Question(ask.__name__, sentence, ask, documented, source, cost))
+        told = documented, source, cost, only_aws
+        QUESTIONS.append(Question(ask.__name__, sentence, ask, *told))
         return ask
 
     return register
@@ -113,3 +141,13 @@ def refusal(method, **arguments):
     except ClientError as error:
         return error.response["Error"]["Code"]
     return ""
+
+
+def until(read, holds, what, seconds=900):
+    """What `read` returns once it holds; TimeoutError in the end."""
+    end = time.monotonic() + seconds
+    while not holds(found := read()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} after {seconds} seconds: {found}")
+        time.sleep(0.2 if time.monotonic() < end - seconds + 5 else 2)
+    return found
