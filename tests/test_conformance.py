@@ -8,7 +8,7 @@ from pathlib import Path
 import boto3
 import foundation
 import pytest
-from conformance import catalog, identity, replication, storage  # noqa: F401 - their questions
+from conformance import catalog, endpoints, identity, network, replication, storage, warehouse  # noqa: F401 - their questions
 from conformance.question import AT_MOST_USD, QUESTIONS, Sandbox
 from dms_tasks import role, subnet_ids
 

@@ -12,9 +12,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import conformance.catalog
+import conformance.endpoints
 import conformance.identity
+import conformance.network
 import conformance.replication
-import conformance.storage  # noqa: F401
+import conformance.storage
+import conformance.warehouse  # noqa: F401
 from conformance.question import AT_MOST_USD, PREFIX, QUESTIONS, NotAsked, Sandbox
 
 ORDER = list(AT_MOST_USD)

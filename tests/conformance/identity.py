@@ -1,10 +1,25 @@
-"""Questions about IAM, STS, KMS and quotas."""
+"""Questions about IAM, STS, KMS, quotas, and the rights that a call needs."""
 
 import json
 
 from conformance.question import question, refusal
 
 IAM = "https://docs.aws.amazon.com/IAM/latest/APIReference"
+REDSHIFT = "https://docs.aws.amazon.com/redshift/latest/mgmt"
+QUOTAS = "https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference"
+PASS_ROLE = (  # a report: the documentation says nothing
+    "https://github.com/aws-solutions-library-samples/"
+    "guidance-for-clickstream-analytics-on-aws/pull/749"
+)
+OF_THE_RUNBOOK = [
+    ("vpc", "L-F678F1CE"),
+    ("vpc", "L-29B6F2EB"),
+    ("dms", "L-C2341CDC"),
+    ("dms", "L-27B24FAD"),
+    ("dms", "L-E17328E9"),
+    ("dms", "L-7FD3593B"),
+    ("glue", "L-5E4153CA"),
+]
 
 
 @question(False, f"{IAM}/API_ListRoles.html")
@@ -64,3 +79,88 @@ def a_quota_that_is_not_there_has_no_value(sandbox):
         ServiceCode="dms",
         QuotaCode="L-00000000",
     )
+
+
+@question("AccessDeniedException", PASS_ROLE)
+def redshift_serverless_does_not_say_to_whom_a_role_is_passed(sandbox):
+    """Is a role passed to a namespace by who may pass it to both services of Redshift alone?"""
+    services = ["redshift.amazonaws.com", "redshift-serverless.amazonaws.com"]
+    passed = sandbox.role("passed", services)
+    condition = {"StringEquals": {"iam:PassedToService": services}}
+    may_pass = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": passed}
+    session = sandbox.person(
+        "passes", "redshift-serverless:*", statements=[{**may_pass, "Condition": condition}]
+    )
+    name = sandbox.name("passed")
+    sandbox.after(sandbox.client("redshift-serverless").delete_namespace, namespaceName=name)
+    client = session.client("redshift-serverless")
+    return refusal(client.create_namespace, namespaceName=name, iamRoles=[passed])
+
+
+@question("AccessDeniedException", f"{REDSHIFT}/redshift-secrets-manager-integration.html")
+def the_secret_of_an_administrator_is_made_with_the_callers_rights(sandbox):
+    """With which code is a managed password refused to who may do nothing in Secrets Manager?"""
+    session, name = sandbox.person("makes", "redshift-serverless:*"), sandbox.name("managed")
+    sandbox.after(sandbox.client("redshift-serverless").delete_namespace, namespaceName=name)
+    client = session.client("redshift-serverless")
+    return refusal(client.create_namespace, namespaceName=name, manageAdminPassword=True)
+
+
+@question(
+    "",
+    "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbudgetservice.html",
+)
+def budgets_are_shown_to_who_may_view_budgets(sandbox):
+    """With which code are budgets refused to who has budgets:ViewBudget alone?"""
+    client = sandbox.person("views", "budgets:ViewBudget").client("budgets", "us-east-1")
+    return refusal(client.describe_budgets, AccountId=sandbox.account)
+
+
+@question([], f"{QUOTAS}/API_GetAWSDefaultServiceQuota.html")
+def every_quota_that_is_looked_at_has_a_value(sandbox):
+    """Which quotas of the runbook's have neither a value of the account nor a default?"""
+    client, codes = sandbox.client("service-quotas"), OF_THE_RUNBOOK
+    return [
+        f"{service} {code}"
+        for service, code in codes
+        if refusal(client.get_service_quota, ServiceCode=service, QuotaCode=code)
+        and refusal(client.get_aws_default_service_quota, ServiceCode=service, QuotaCode=code)
+    ]
+
+
+@question(["implicitDeny", "implicitDeny"], f"{IAM}/API_SimulatePrincipalPolicy.html")
+def a_simulation_takes_any_resource_for_any_action(sandbox):
+    """What does the simulation decide where the resource is none of the action's?"""
+    arn = sandbox.role("simulated-elsewhere")
+    found = sandbox.client("iam").simulate_principal_policy(
+        PolicySourceArn=arn,
+        ActionNames=["s3:ListAllMyBuckets", "glue:GetTable"],
+        ResourceArns=["arn:aws:s3:::somewhere"],
+    )
+    return [each["EvalDecision"] for each in found["EvaluationResults"]]
+
+
+def _cases(sandbox):
+    """Service: a call with a value that its pattern or enumeration does not have."""
+    client = sandbox.client
+    return {
+        "athena": (client("athena").get_work_group, {"WorkGroup": "a b"}),
+        "logs": (client("logs").create_log_group, {"logGroupName": "a:b"}),
+        "lakeformation": (client("lakeformation").list_permissions, {"ResourceType": "ROWS"}),
+        "glue": (client("glue").get_database, {"Name": "a\nb"}),
+    }
+
+
+@question(
+    {
+        "athena": "InvalidRequestException",
+        "logs": "InvalidParameterException",
+        "lakeformation": "ValidationException",
+        "glue": "ValidationException",
+    },
+    "https://docs.aws.amazon.com/athena/latest/APIReference/CommonErrors.html",
+)
+def each_service_has_its_code_for_a_wrong_value(sandbox):
+    """With which code does each service refuse a value that its model does not have?"""
+    cases = _cases(sandbox)
+    return {service: refusal(method, **given) for service, (method, given) in cases.items()}

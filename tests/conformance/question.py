@@ -88,10 +88,11 @@ class Sandbox:
         root = {"AWS": f"arn:aws:iam::{self.account}:root"}
         arn = self.role(of, trusts={"Principal": root})
         self.allow(of, *actions, "ec2:DescribeRegions", statements=statements)
-        sts, end = self.client("sts"), time.monotonic() + 120
+        asked = {"RoleArn": arn, "RoleSessionName": "asks"}
+        end = time.monotonic() + 120
         while True:
-            try:
-                key = sts.assume_role(RoleArn=arn, RoleSessionName="asks")["Credentials"]
+            with contextlib.suppress(ClientError):
+                key = self.client("sts").assume_role(**asked)["Credentials"]
                 session = boto3.Session(
                     aws_access_key_id=key["AccessKeyId"],
                     aws_secret_access_key=key["SecretAccessKey"],
@@ -100,10 +101,9 @@ class Sandbox:
                 )
                 session.client("ec2").describe_regions()
                 return session
-            except ClientError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(1)
+            if time.monotonic() > end:
+                raise TimeoutError(f"The rights of {arn} did not hold after two minutes.")
+            time.sleep(1)
 
     def bucket(self, of):
         """The name of an empty bucket, which is emptied before it goes."""
@@ -113,6 +113,14 @@ class Sandbox:
         self.after(s3.delete_bucket, Bucket=name)
         self.undo.callback(boto3.resource("s3").Bucket(name).objects.delete)
         return name
+
+    def key(self, of, policy=None):
+        """The ARN of a new key of KMS, which AWS deletes a week later."""
+        kms = self.client("kms")
+        told = {"Policy": json.dumps(policy)} if policy else {}
+        made = kms.create_key(Description=self.name(of), **told)["KeyMetadata"]
+        self.after(kms.schedule_key_deletion, KeyId=made["KeyId"], PendingWindowInDays=7)
+        return made["Arn"]
 
     def database(self, of):
         """The name of an empty database of the Glue Data Catalog."""
