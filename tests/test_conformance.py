@@ -8,7 +8,19 @@ from pathlib import Path
 import boto3
 import foundation
 import pytest
-from conformance import catalog, endpoints, identity, network, replication, storage, warehouse  # noqa: F401 - their questions
+from conformance import (  # noqa: F401 - their questions
+    audit,
+    catalog,
+    dashboards,
+    endpoints,
+    identity,
+    jobs,
+    models,
+    network,
+    replication,
+    storage,
+    warehouse,
+)
 from conformance.question import AT_MOST_USD, QUESTIONS, Sandbox
 from dms_tasks import role, subnet_ids
 

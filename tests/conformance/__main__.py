@@ -11,9 +11,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import conformance.audit
 import conformance.catalog
+import conformance.dashboards
 import conformance.endpoints
 import conformance.identity
+import conformance.jobs
+import conformance.models
 import conformance.network
 import conformance.replication
 import conformance.storage
@@ -39,13 +43,15 @@ def main():
     sandbox = Sandbox(options.account, options.region, options.source_secret, subnets)
     with sandbox.undo:
         rows = [answered(each, sandbox) for each in asked]
-    file = Path("outputs", "conformance", f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.csv")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as opened:
-        table = csv.DictWriter(opened, rows[0])
-        table.writeheader()
-        table.writerows(rows)
-    print(f"The answers are in {file}.")
+        # written before anything is undone, which may fail
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        file = Path("outputs", "conformance", f"{moment}.csv")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w", newline="") as opened:
+            table = csv.DictWriter(opened, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+        print(f"The answers are in {file}.")
     return int(any(each["verdict"] in ("different", "refused") for each in rows))
 
 

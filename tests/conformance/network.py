@@ -1,6 +1,6 @@
 """Questions about VPCs, their endpoints and their logs."""
 
-from conformance.question import question, refusal
+from conformance.question import question, refusal, until
 
 EC2 = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference"
 PRIVATELINK = "https://docs.aws.amazon.com/vpc/latest/privatelink"
@@ -9,24 +9,24 @@ PRIVATELINK = "https://docs.aws.amazon.com/vpc/latest/privatelink"
 @question("DuplicateSubnetsInSameZone", f"{PRIVATELINK}/create-interface-endpoint.html")
 def ec2_two_subnets_of_a_zone(sandbox):
     """With which code is an interface endpoint refused that has two subnets of one zone?"""
-    vpc, subnets = _vpc(sandbox)
-    return refusal(_endpoint, sandbox=sandbox, VpcId=vpc, SubnetIds=subnets)
+    place, subnets = vpc(sandbox)
+    return refusal(_endpoint, sandbox=sandbox, VpcId=place, SubnetIds=subnets)
 
 
 @question("InvalidParameter", f"{PRIVATELINK}/interface-endpoints.html", cost="cents")
 def ec2_private_dns_taken(sandbox):
     """With which code are private names refused where a hosted zone of the VPC has them?"""
-    vpc, subnets = _vpc(sandbox)
+    place, subnets = vpc(sandbox)
     route53, name = sandbox.client("route53"), f"kms.{sandbox.region}.amazonaws.com"
     zone = route53.create_hosted_zone(
         Name=name,
-        CallerReference=f"{vpc} {name}",
-        VPC={"VPCRegion": sandbox.region, "VPCId": vpc},
+        CallerReference=f"{place} {name}",
+        VPC={"VPCRegion": sandbox.region, "VPCId": place},
         HostedZoneConfig={"PrivateZone": True},
     )["HostedZone"]["Id"]
     sandbox.after(route53.delete_hosted_zone, Id=zone)
     private = {"SubnetIds": subnets[:1], "PrivateDnsEnabled": True}
-    return refusal(_endpoint, sandbox=sandbox, VpcId=vpc, **private)
+    return refusal(_endpoint, sandbox=sandbox, VpcId=place, **private)
 
 
 @question(
@@ -36,11 +36,11 @@ def ec2_private_dns_taken(sandbox):
 )
 def private_names_need_a_right_of_route_53(sandbox):
     """With which code are private names refused to who may do all of EC2, and nothing else?"""
-    vpc, subnets = _vpc(sandbox)
+    place, subnets = vpc(sandbox)
     session = sandbox.person("connects", "ec2:*")
     private = {"SubnetIds": subnets[:1], "PrivateDnsEnabled": True}
     return refusal(
-        _endpoint, sandbox=sandbox, ec2=session.client("ec2"), VpcId=vpc, of="sts", **private
+        _endpoint, sandbox=sandbox, ec2=session.client("ec2"), VpcId=place, of="sts", **private
     )
 
 
@@ -62,31 +62,43 @@ def logs_key_not_allowed(sandbox):
 @question(["Unsuccessful"], f"{EC2}/API_CreateFlowLogs.html")
 def flow_logs_that_may_not_be_written_are_in_the_answer(sandbox):
     """Is it an error, or in the answer, that flow logs name a role which EC2 may not take?"""
-    vpc, _ = _vpc(sandbox)
+    place, _ = vpc(sandbox)
     role, ec2 = sandbox.role("flows"), sandbox.client("ec2")  # it trusts Glue
     given = {"LogGroupName": sandbox.name("flows"), "DeliverLogsPermissionArn": role}
-    found = ec2.create_flow_logs(ResourceIds=[vpc], ResourceType="VPC", TrafficType="ALL", **given)
+    found = ec2.create_flow_logs(
+        ResourceIds=[place], ResourceType="VPC", TrafficType="ALL", **given
+    )
     if made := found.get("FlowLogIds"):
         sandbox.after(ec2.delete_flow_logs, FlowLogIds=made)
     return ["Unsuccessful" for _ in found.get("Unsuccessful", [])]
 
 
-def _vpc(sandbox):
+def vpc(sandbox):
     """A VPC with names, and two subnets of one of its zones; made for the first who asks."""
     if "vpc" not in sandbox.shared:
         ec2 = sandbox.client("ec2")
-        vpc = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
-        sandbox.after(ec2.delete_vpc, VpcId=vpc)
-        ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
+        place = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
+        _after_others(sandbox, ec2.delete_vpc, VpcId=place)
+        ec2.modify_vpc_attribute(VpcId=place, EnableDnsHostnames={"Value": True})
         subnets = []
         for cidr in ("10.99.1.0/24", "10.99.2.0/24"):
-            made = ec2.create_subnet(
-                VpcId=vpc, CidrBlock=cidr, AvailabilityZone=f"{sandbox.region}a"
-            )["Subnet"]["SubnetId"]
-            sandbox.after(ec2.delete_subnet, SubnetId=made)
-            subnets.append(made)
-        sandbox.shared["vpc"] = vpc, subnets
+            zone = f"{sandbox.region}a"
+            made = ec2.create_subnet(VpcId=place, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]
+            _after_others(sandbox, ec2.delete_subnet, SubnetId=made["SubnetId"])
+            subnets.append(made["SubnetId"])
+        sandbox.shared["vpc"] = place, subnets
     return sandbox.shared["vpc"]
+
+
+def _after_others(sandbox, delete, **which):
+    """Delete it in the end, once what is in it has gone: services leave their interfaces late."""
+    sandbox.undo.callback(
+        lambda: until(
+            lambda: refusal(delete, **which),
+            lambda code: code != "DependencyViolation",
+            f"{which} was still in use",
+        )
+    )
 
 
 def _endpoint(sandbox, ec2=None, of="kms", **settings):

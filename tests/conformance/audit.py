@@ -1,0 +1,128 @@
+"""Questions about what CloudTrail records."""
+
+import gzip
+import json
+import time
+
+from conformance.question import question, until
+
+CLOUDTRAIL = "https://docs.aws.amazon.com/awscloudtrail/latest/userguide"
+S3 = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
+
+
+@question(
+    [["arn:aws:s3:::bucket/"], ["AWS::S3::Bucket", "AWS::S3::Object"]],
+    f"{S3}/cloudtrail-logging-s3-info.html",
+    cost="cents",
+)
+def deleteobjects_event(sandbox):
+    """What are the resources of the event of DeleteObjects, where a trail asks for objects?"""
+    s3, cloudtrail, name = sandbox.client("s3"), sandbox.client("cloudtrail"), sandbox.name("trail")
+    logs, bucket = sandbox.bucket("trail"), sandbox.bucket("emptied")
+    s3.put_bucket_policy(Bucket=logs, Policy=json.dumps(_delivery(logs)))
+    cloudtrail.create_trail(Name=name, S3BucketName=logs)
+    sandbox.after(cloudtrail.delete_trail, Name=name)
+    fields = {
+        "eventCategory": {"Equals": ["Data"]},
+        "resources.type": {"Equals": ["AWS::S3::Object"]},
+        "resources.ARN": {"StartsWith": [f"arn:aws:s3:::{bucket}/"]},
+    }
+    selectors = [{"Field": field, **told} for field, told in fields.items()]
+    cloudtrail.put_event_selectors(
+        TrailName=name, AdvancedEventSelectors=[{"FieldSelectors": selectors}]
+    )
+    cloudtrail.start_logging(Name=name)
+
+    def deleted():
+        """The delivered events; objects are deleted again, as a new trail misses what is early."""
+        s3.put_object(Bucket=bucket, Key="one", Body=b"1")
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "one"}]})
+        time.sleep(1)
+        found = s3.list_objects_v2(Bucket=logs).get("Contents", [])
+        records = [each for file in found for each in _records(s3, logs, file["Key"])]
+        return [each for each in records if each["eventName"] == "DeleteObjects"]
+
+    resources = until(deleted, bool, "No event of DeleteObjects", 1800)[0]["resources"]
+    named = [each.get("ARN", each.get("ARNPrefix")) for each in resources]
+    objects = [each.replace(bucket, "bucket") for each in named if "/" in each]
+    return [objects, sorted(each["type"] for each in resources)]
+
+
+@question(
+    ["glue", "iam", "kms", "s3"],
+    f"{CLOUDTRAIL}/cloudtrail-event-reference-record-contents.html",
+    cost="cents",
+)
+def cloudtrail_request_id(sandbox):
+    """Of which services has the event of a call the request id of the call's answer?"""
+    bucket, key = sandbox.bucket("requested"), sandbox.key("requested")
+    sandbox.role("requested")
+    database = sandbox.database("requested")
+    iam = sandbox.client("iam")
+    answers = {
+        "s3": (
+            "PutBucketTagging",
+            sandbox.client("s3").put_bucket_tagging(
+                Bucket=bucket, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]}
+            ),
+        ),
+        "kms": (
+            "TagResource",
+            sandbox.client("kms").tag_resource(KeyId=key, Tags=[{"TagKey": "a", "TagValue": "b"}]),
+        ),
+        "iam": (
+            "TagRole",
+            iam.tag_role(RoleName=sandbox.name("requested"), Tags=[{"Key": "a", "Value": "b"}]),
+        ),
+        "glue": (
+            "UpdateDatabase",
+            sandbox.client("glue").update_database(
+                Name=database, DatabaseInput={"Name": database, "Description": "b"}
+            ),
+        ),
+    }
+    wanted = {
+        service: (name, answer["ResponseMetadata"]["RequestId"])
+        for service, (name, answer) in answers.items()
+    }
+
+    def found():
+        time.sleep(2)  # LookupEvents takes two a second, of the whole account
+        return sorted(each for each in wanted if _looked_up(sandbox, each, *wanted[each]))
+
+    try:
+        return until(found, lambda those: len(those) == len(wanted), "Events were missing", 1200)
+    except TimeoutError:
+        return found()
+
+
+def _looked_up(sandbox, service, name, request_id):
+    """Whether the event history has a call with this request id."""
+    region = "us-east-1" if service == "iam" else sandbox.region
+    client = sandbox.client("cloudtrail", region)
+    named = [{"AttributeKey": "EventName", "AttributeValue": name}]
+    time.sleep(0.6)
+    events = client.lookup_events(LookupAttributes=named)["Events"]
+    return any(json.loads(each["CloudTrailEvent"])["requestID"] == request_id for each in events)
+
+
+def _records(s3, bucket, key):
+    """The events of a log file; [] of what is none."""
+    if not key.endswith(".json.gz"):
+        return []
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return json.loads(gzip.decompress(body)).get("Records", [])
+
+
+def _delivery(bucket):
+    """The policy of a bucket that lets CloudTrail write there."""
+    service = {"Effect": "Allow", "Principal": {"Service": "cloudtrail.amazonaws.com"}}
+    condition = {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    arn = f"arn:aws:s3:::{bucket}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {**service, "Action": "s3:GetBucketAcl", "Resource": arn},
+            {**service, "Action": "s3:PutObject", "Resource": f"{arn}/*", "Condition": condition},
+        ],
+    }
