@@ -9,11 +9,15 @@ import uuid
 
 import psycopg
 import pyarrow.parquet as pq
-from conformance.question import PREFIX, NotAsked, question
+from conformance.question import PREFIX, NotAsked, question, refusal, until
 
+DMS = "https://docs.aws.amazon.com/dms/latest/userguide"
+API = "https://docs.aws.amazon.com/dms/latest/APIReference"
 TYPES = "https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Source.PostgreSQL.html"
 PARQUET = "https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Target.S3.html"
 SCHEMA = "lakebook_conformance"
+LOB_KILOBYTES = 63
+LOBS = {"SupportLobs": True, "LimitedSizeLobMode": True, "LobMaxSize": LOB_KILOBYTES}
 # column: its type, a literal, what arrives of it, the source of that, and what is asked
 VALUES = {
     "nan": ("numeric(10,2)", "'NaN'", None, TYPES, "a numeric NaN"),
@@ -50,6 +54,51 @@ for _column, (_, _, _documented, _source, _described) in VALUES.items():
     question(_documented, _source, cost="dollars")(_asks(_column, _described))
 
 
+@question(
+    LOB_KILOBYTES * 1024 // 2,
+    "https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Tasks.LOBSupport.html",
+    cost="dollars",
+)
+def dms_lob_max_size(sandbox):
+    """How many characters of two bytes each arrive of a text beyond a LobMaxSize of 63?"""
+    return len(_loaded(sandbox)["long"])
+
+
+@question("", f"{API}/API_DescribeTableStatistics.html", cost="dollars")
+def dms_statistics_while_starting(sandbox):
+    """With which code are the statistics of a task refused that is starting?"""
+    return _loaded(sandbox)["while starting"]
+
+
+@question("successful", f"{DMS}/cross-service-confused-deputy-prevention.html", cost="dollars")
+def dms_secret_source_account(sandbox):
+    """How does a test end of a source whose secret's role asks for aws:SourceAccount?"""
+    _loaded(sandbox)
+    account = {"StringEquals": {"aws:SourceAccount": sandbox.account}}
+    service = f"dms.{sandbox.region}.amazonaws.com"
+    role = sandbox.role("reads-here", service, {"Condition": account})
+    sandbox.allow("reads-here", "secretsmanager:GetSecretValue", "kms:Decrypt")
+    database, instance = sandbox.shared["dms instance"]
+    settings = {
+        "DatabaseName": database,
+        "SecretsManagerSecretId": sandbox.source_secret,
+        "SecretsManagerAccessRoleArn": role,
+    }
+    endpoint = _endpoint(sandbox, "source", "postgres", "-here", PostgreSQLSettings=settings)
+    dms, end = sandbox.client("dms"), time.monotonic() + 120
+    which = [{"Name": "endpoint-arn", "Values": [endpoint]}]
+    while True:  # a new role cannot be taken at once
+        dms.test_connection(ReplicationInstanceArn=instance, EndpointArn=endpoint)
+        tested = until(
+            lambda: dms.describe_connections(Filters=which)["Connections"][0]["Status"],
+            lambda status: status != "testing",
+            "The connection was still being tested",
+        )
+        if tested == "successful" or time.monotonic() > end:
+            return tested
+        time.sleep(10)
+
+
 def _loaded(sandbox):
     """The row as it arrived, column to text or None; loaded when it is first asked for."""
     if not sandbox.source_secret:
@@ -73,7 +122,9 @@ def _make_table(sandbox):
     )
     sandbox.undo.callback(connection.close)
     columns = ", ".join(f"{name} {kind}" for name, (kind, *_) in VALUES.items())
+    columns += ", long text"
     literals = ", ".join(each[1] for each in VALUES.values())
+    literals += f", repeat('é', {LOB_KILOBYTES} * 1024)"
     connection.execute(f"create schema {SCHEMA}")
     sandbox.undo.callback(lambda: connection.execute(f"drop schema {SCHEMA} cascade"))
     connection.execute(f"create table {SCHEMA}.t (id int primary key, {columns})")
@@ -129,6 +180,7 @@ def _load(sandbox, database):
         ReplicationInstanceArn=instance,
         MigrationType="full-load",
         TableMappings=json.dumps({"rules": _rules()}),
+        ReplicationTaskSettings=json.dumps({"TargetMetadata": LOBS}),
     )["ReplicationTask"]["ReplicationTaskArn"]
     tasks = [{"Name": "replication-task-arn", "Values": [task]}]
     sandbox.undo.callback(lambda: dms.get_waiter("replication_task_deleted").wait(Filters=tasks))
@@ -137,6 +189,7 @@ def _load(sandbox, database):
     dms.start_replication_task(
         ReplicationTaskArn=task, StartReplicationTaskType="start-replication"
     )
+    while_starting = refusal(dms.describe_table_statistics, ReplicationTaskArn=task)
     _until_stopped(dms, tasks)
     (ended,) = dms.describe_replication_tasks(Filters=tasks)["ReplicationTasks"]
     statistics = dms.describe_table_statistics(ReplicationTaskArn=task)["TableStatistics"]
@@ -147,7 +200,9 @@ def _load(sandbox, database):
     ]
     body = sandbox.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     (row,) = pq.read_table(io.BytesIO(body)).to_pylist()
-    return {name: None if value is None else _text(value) for name, value in row.items()}
+    sandbox.shared["dms instance"] = database, instance
+    arrived = {name: None if value is None else _text(value) for name, value in row.items()}
+    return {**arrived, "while starting": while_starting}
 
 
 def _text(value):
@@ -179,8 +234,8 @@ def _rules():
     ]
 
 
-def _endpoint(sandbox, kind, engine, **settings):
-    dms, name = sandbox.client("dms"), f"{PREFIX}-{kind}"
+def _endpoint(sandbox, kind, engine, of="", **settings):
+    dms, name = sandbox.client("dms"), f"{PREFIX}-{kind}{of}"
     made = dms.create_endpoint(
         EndpointIdentifier=name, EndpointType=kind, EngineName=engine, **settings
     )["Endpoint"]["EndpointArn"]
