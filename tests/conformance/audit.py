@@ -17,35 +17,38 @@ S3 = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
 )
 def deleteobjects_event(sandbox):
     """What are the resources of the event of DeleteObjects, where a trail asks for objects?"""
-    s3, cloudtrail, name = sandbox.client("s3"), sandbox.client("cloudtrail"), sandbox.name("trail")
-    logs, bucket = sandbox.bucket("trail"), sandbox.bucket("emptied")
-    s3.put_bucket_policy(Bucket=logs, Policy=json.dumps(_delivery(logs)))
-    cloudtrail.create_trail(Name=name, S3BucketName=logs)
-    sandbox.after(cloudtrail.delete_trail, Name=name)
-    fields = {
-        "eventCategory": {"Equals": ["Data"]},
-        "resources.type": {"Equals": ["AWS::S3::Object"]},
-        "resources.ARN": {"StartsWith": [f"arn:aws:s3:::{bucket}/"]},
-    }
-    selectors = [{"Field": field, **told} for field, told in fields.items()]
-    cloudtrail.put_event_selectors(
-        TrailName=name, AdvancedEventSelectors=[{"FieldSelectors": selectors}]
-    )
-    cloudtrail.start_logging(Name=name)
+    bucket = sandbox.bucket("emptied")
+    s3, logs = sandbox.client("s3"), _trail(sandbox, "trail", bucket)
 
     def deleted():
         """The delivered events; objects are deleted again, as a new trail misses what is early."""
         s3.put_object(Bucket=bucket, Key="one", Body=b"1")
         s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "one"}]})
-        time.sleep(1)
-        found = s3.list_objects_v2(Bucket=logs).get("Contents", [])
-        records = [each for file in found for each in _records(s3, logs, file["Key"])]
-        return [each for each in records if each["eventName"] == "DeleteObjects"]
+        return [each for each in _events(s3, logs) if each["eventName"] == "DeleteObjects"]
 
     resources = until(deleted, bool, "No event of DeleteObjects", 1800)[0]["resources"]
     named = [each.get("ARN", each.get("ARNPrefix")) for each in resources]
     objects = [each.replace(bucket, "bucket") for each in named if "/" in each]
     return [objects, sorted(each["type"] for each in resources)]
+
+
+@question(
+    "athena.amazonaws.com",
+    f"{CLOUDTRAIL}/cloudtrail-event-reference-user-identity.html",
+    cost="cents",
+)
+def fas_invoked_by(sandbox):
+    """By which service is an object written that Athena makes of a query's results?"""
+    bucket = sandbox.bucket("results")
+    s3, logs = sandbox.client("s3"), _trail(sandbox, "results-trail", bucket)
+    athena, results = sandbox.client("athena"), {"OutputLocation": f"s3://{bucket}/"}
+
+    def written():
+        athena.start_query_execution(QueryString="SELECT 1", ResultConfiguration=results)
+        return [each for each in _events(s3, logs) if each["eventName"] == "PutObject"]
+
+    found = until(written, bool, "No event of PutObject", 1800)
+    return found[0]["userIdentity"].get("invokedBy", "")
 
 
 @question(
@@ -94,6 +97,34 @@ def cloudtrail_request_id(sandbox):
         return until(found, lambda those: len(those) == len(wanted), "Events were missing", 1200)
     except TimeoutError:
         return found()
+
+
+def _trail(sandbox, of, bucket):
+    """The bucket to which a new trail delivers what is done with the objects of another."""
+    cloudtrail, name = sandbox.client("cloudtrail"), sandbox.name(of)
+    logs = sandbox.bucket(of)
+    policy = json.dumps(_delivery(logs))
+    sandbox.client("s3").put_bucket_policy(Bucket=logs, Policy=policy)
+    cloudtrail.create_trail(Name=name, S3BucketName=logs)
+    sandbox.after(cloudtrail.delete_trail, Name=name)
+    fields = {
+        "eventCategory": {"Equals": ["Data"]},
+        "resources.type": {"Equals": ["AWS::S3::Object"]},
+        "resources.ARN": {"StartsWith": [f"arn:aws:s3:::{bucket}/"]},
+    }
+    selectors = [{"Field": field, **told} for field, told in fields.items()]
+    cloudtrail.put_event_selectors(
+        TrailName=name, AdvancedEventSelectors=[{"FieldSelectors": selectors}]
+    )
+    cloudtrail.start_logging(Name=name)
+    return logs
+
+
+def _events(s3, logs):
+    """What was delivered so far."""
+    time.sleep(1)
+    found = s3.list_objects_v2(Bucket=logs).get("Contents", [])
+    return [each for file in found for each in _records(s3, logs, file["Key"])]
 
 
 def _looked_up(sandbox, service, name, request_id):

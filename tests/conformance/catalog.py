@@ -6,7 +6,7 @@ import time
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from conformance.question import question, refusal
+from conformance.question import question, refusal, until
 
 GLUE = "https://docs.aws.amazon.com/glue/latest/webapi"
 LAKE_FORMATION = "https://docs.aws.amazon.com/lake-formation/latest/dg"
@@ -51,6 +51,40 @@ def permissions_of_nobody_are_not_listed(sandbox):
         sandbox.client("lakeformation").list_permissions,
         Principal={"DataLakePrincipalIdentifier": nobody},
         Resource={"Database": {"Name": sandbox.database("nobodys")}},
+    )
+
+
+@question(
+    ["ALL"],
+    "https://docs.aws.amazon.com/lake-formation/latest/APIReference/API_ListPermissions.html",
+)
+def what_iam_allows_is_a_permission_of_a_role(sandbox):
+    """Which permissions are listed of a role on a database that IAM alone decides about?"""
+    _govern(sandbox)
+    role, database = sandbox.role("listed"), sandbox.database("listed")
+    client, resource = sandbox.client("lakeformation"), {"Database": {"Name": database}}
+    everybody = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+    client.grant_permissions(Principal=everybody, Resource=resource, Permissions=["ALL"])
+    asked = {"Principal": {"DataLakePrincipalIdentifier": role}, "Resource": resource}
+    # a new role is an invalid principal for a while
+    until(
+        lambda: refusal(client.list_permissions, **asked),
+        lambda code: not code,
+        "The role was not known",
+        120,
+    )
+    found = client.list_permissions(**asked)["PrincipalResourcePermissions"]
+    return sorted({right for each in found for right in each["Permissions"]})
+
+
+@question("", f"{GLUE}/API_Column.html")
+def a_column_comment_is_measured_in_characters(sandbox):
+    """With which code is a comment refused of 128 characters that take two units of UTF-16?"""
+    columns = [{"Name": "c", "Type": "int", "Comment": "\U0001f600" * 128}]
+    return refusal(
+        sandbox.client("glue").create_table,
+        DatabaseName=sandbox.database("measured"),
+        TableInput={"Name": "t", "StorageDescriptor": {"Columns": columns}},
     )
 
 
@@ -103,6 +137,9 @@ def a_function_of_another_engine_is_unknown(sandbox):
 
 def _govern(sandbox):
     """Make the caller a data lake administrator until all questions were asked."""
+    if "governed" in sandbox.shared:
+        return
+    sandbox.shared["governed"] = True
     client, caller = sandbox.client("lakeformation"), sandbox.client("sts").get_caller_identity()
     before = client.get_data_lake_settings()["DataLakeSettings"]
     role = caller["Arn"].replace(":sts:", ":iam:").replace(":assumed-role/", ":role/")

@@ -11,6 +11,7 @@ COLUMNS = {
     "money": ({"Type": "DECIMAL", "SubType": "FIXED"}, "CAST(1.5 AS decimal(10,2))"),
 }
 RENAMED = {"RenameColumnOperation": {"ColumnName": "words", "NewColumnName": "text"}}
+REST = ("glue:Get*", "s3:*", "lakeformation:GetDataAccess")  # what a data source needs beside
 UNSETTLED = ("CREATION_IN_PROGRESS", "INITIALIZED", "QUEUED", "RUNNING")
 
 
@@ -26,11 +27,38 @@ def quicksight_echo(sandbox):
 def quicksight_ingests_every_type(sandbox):
     """How does an ingestion end of a column of each type?"""
     _data_set(sandbox, "types", *_tables(_source(sandbox)))
-    client, which = sandbox.client("quicksight"), _which(sandbox, DataSetId=sandbox.name("types"))
+    return _ingested(sandbox, "types")["IngestionStatus"]
+
+
+@question(
+    "PERMISSION_DENIED",
+    "https://docs.aws.amazon.com/athena/latest/ug/jdbc-v3-driver.html",
+    cost="cents",
+)
+def quicksight_streams(sandbox):
+    """With which error does an ingestion end as a role without athena:GetQueryResultsStream?"""
+    rights = ["StartQueryExecution", "StopQueryExecution", "GetQueryExecution", "GetQueryResults"]
+    source = _source(sandbox)
+    sandbox.allow(
+        "quicksight",
+        *(f"athena:{each}" for each in [*rights, "GetWorkGroup", "ListWorkGroups"]),
+        *REST,
+    )
+    try:
+        _data_set(sandbox, "streams", *_tables(source))
+        ended = _ingested(sandbox, "streams")
+    finally:
+        sandbox.allow("quicksight", "athena:*", *REST)
+    return ended.get("ErrorInfo", {}).get("Type", ended["IngestionStatus"])
+
+
+def _ingested(sandbox, of):
+    """The first ingestion of a data set, ended."""
+    client, which = sandbox.client("quicksight"), _which(sandbox, DataSetId=sandbox.name(of))
     return until(
-        lambda: client.list_ingestions(**which)["Ingestions"][0]["IngestionStatus"],
-        lambda status: status not in UNSETTLED,
-        "The ingestion was still",
+        lambda: client.list_ingestions(**which)["Ingestions"][0],
+        lambda found: found["IngestionStatus"] not in UNSETTLED,
+        "The ingestion was still under way",
     )
 
 
@@ -84,7 +112,7 @@ def _source(sandbox):
         sandbox.bucket("quicksight"),
         sandbox.role("quicksight", "quicksight.amazonaws.com"),
     )
-    sandbox.allow("quicksight", "athena:*", "glue:Get*", "s3:*", "lakeformation:GetDataAccess")
+    sandbox.allow("quicksight", "athena:*", *REST)
     athena = sandbox.client("athena")
     results = {"OutputLocation": f"s3://{bucket}/results/"}
     athena.create_work_group(Name=name, Configuration={"ResultConfiguration": results})

@@ -73,6 +73,39 @@ def flow_logs_that_may_not_be_written_are_in_the_answer(sandbox):
     return ["Unsuccessful" for _ in found.get("Unsuccessful", [])]
 
 
+@question(
+    "InvalidParameterValue",
+    f"{EC2}/API_AttachVpnGateway.html",
+    only_aws="in the tests a gateway is attached at once",
+)
+def ec2_route_while_attaching(sandbox):
+    """With which code is a route refused to a private gateway that is attaching?"""
+    ec2, (place, _) = sandbox.client("ec2"), vpc(sandbox)
+    gateway = ec2.create_vpn_gateway(Type="ipsec.1")["VpnGateway"]["VpnGatewayId"]
+    which = {"VpnGatewayId": gateway}
+    sandbox.after(ec2.delete_vpn_gateway, **which)
+    table = ec2.create_route_table(VpcId=place)["RouteTable"]["RouteTableId"]
+    ec2.attach_vpn_gateway(**which, VpcId=place)
+    sandbox.undo.callback(lambda: until(_attachments(ec2, gateway), lambda now: not now, gateway))
+    sandbox.after(ec2.detach_vpn_gateway, **which, VpcId=place)
+    sandbox.after(ec2.delete_route_table, RouteTableId=table)
+    route = {"RouteTableId": table, "DestinationCidrBlock": "192.0.2.0/24"}
+    code = refusal(ec2.create_route, **route, GatewayId=gateway)
+    until(_attachments(ec2, gateway), lambda now: now == ["attached"], gateway)
+    return code
+
+
+def _attachments(ec2, gateway):
+    """What reads the states of a gateway's attachments, but those that ended."""
+
+    def read():
+        (found,) = ec2.describe_vpn_gateways(VpnGatewayIds=[gateway])["VpnGateways"]
+        states = [each["State"] for each in found.get("VpcAttachments", [])]
+        return [each for each in states if each != "detached"]
+
+    return read
+
+
 def vpc(sandbox):
     """A VPC with names, and two subnets of one of its zones; made for the first who asks."""
     if "vpc" not in sandbox.shared:
