@@ -134,7 +134,9 @@ def _looked_up(sandbox, service, name, request_id):
     named = [{"AttributeKey": "EventName", "AttributeValue": name}]
     time.sleep(0.6)
     events = client.lookup_events(LookupAttributes=named)["Events"]
-    return any(json.loads(each["CloudTrailEvent"])["requestID"] == request_id for each in events)
+    return any(
+        json.loads(each["CloudTrailEvent"]).get("requestID") == request_id for each in events
+    )
 
 
 def _records(s3, bucket, key):

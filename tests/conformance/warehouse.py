@@ -199,7 +199,8 @@ def _workgroup(sandbox):
     sandbox.shared["redshift"] = {}
     client, name = sandbox.client("redshift-serverless"), sandbox.name("warehouse")
     namespace, workgroup = {"namespaceName": name}, {"workgroupName": name}
-    subnets = {"subnetIds": sandbox.subnet_ids} if sandbox.subnet_ids else {}
+    # of three Availability Zones, else it is made in the default VPC
+    subnets = {"subnetIds": sandbox.subnet_ids} if len(sandbox.subnet_ids) > 2 else {}
     client.create_namespace(**namespace, dbName=DATABASE, manageAdminPassword=True)
     sandbox.after(client.delete_namespace, **namespace)
     client.create_workgroup(**workgroup, **namespace, baseCapacity=8, **subnets)
