@@ -21,7 +21,7 @@ from conformance import (  # noqa: F401 - their questions
     storage,
     warehouse,
 )
-from conformance.question import AT_MOST_USD, QUESTIONS, Sandbox
+from conformance.question import AT_MOST_USD, PREFIX, QUESTIONS, Sandbox
 from dms_tasks import role, subnet_ids
 
 from local_aws.engines.postgresql import Server, Source
@@ -42,7 +42,30 @@ def sandbox(stand_in, tmp_path_factory):
         made = Sandbox(foundation.ACCOUNT, foundation.REGION, "asked", subnet_ids())
         with made.undo:
             yield made
+        assert left() == []
         server.remove()
+
+
+def left():
+    """The names and ids of what was made for questions and is still there."""
+    s3, iam, glue = boto3.client("s3"), boto3.client("iam"), boto3.client("glue")
+    ec2, dms, athena = boto3.client("ec2"), boto3.client("dms"), boto3.client("athena")
+    serverless, trails = boto3.client("redshift-serverless"), boto3.client("cloudtrail")
+    quicksight, account = boto3.client("quicksight"), {"AwsAccountId": foundation.ACCOUNT}
+    vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["false"]}])["Vpcs"]
+    names = [
+        *(each["RoleName"] for each in iam.list_roles()["Roles"]),
+        *(each["Name"] for each in s3.list_buckets()["Buckets"]),
+        *(each["Name"] for each in glue.get_databases()["DatabaseList"]),
+        *(each["EndpointIdentifier"] for each in dms.describe_endpoints()["Endpoints"]),
+        *(each["Name"] for each in athena.list_work_groups()["WorkGroups"]),
+        *(each["workgroupName"] for each in serverless.list_workgroups()["workgroups"]),
+        *(each["namespaceName"] for each in serverless.list_namespaces()["namespaces"]),
+        *(each["Name"] for each in trails.describe_trails()["trailList"]),
+        *(each["DataSetId"] for each in quicksight.list_data_sets(**account)["DataSetSummaries"]),
+    ]
+    found = [each for each in names if each.replace("_", "-").startswith(PREFIX)]
+    return found + [each["VpcId"] for each in vpcs]
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda each: each.name)
