@@ -29,7 +29,7 @@ ALLOWED = "acme-source"  # the secret that the role of `foundation.parts` may re
 
 
 @pytest.fixture(scope="module")
-def made(source, secrets, tables):
+def made(stand_in, source, secrets, tables):
     """The foundation and what 03 declares, made once; the declarations."""
     ensure(foundation.bootstrap(NAMES), apply=True)
     parts = foundation.parts(NAMES, services=("kms",), cidr="10.62.0.0/16")
@@ -178,7 +178,9 @@ def test_an_instance_that_does_not_mend_itself_is_one_clear_sentence(monkeypatch
         dms._awaits_instance("an instance", {})
 
 
-def test_a_budget_that_roles_may_not_see_is_one_clear_sentence_and_a_parameter(monkeypatch):
+def test_a_budget_that_roles_may_not_see_is_one_clear_sentence_and_a_parameter(
+    stand_in, monkeypatch
+):
     def refused(*_):
         raise ApiError("AccessDeniedException", "Account does not have access to billing.")
 
