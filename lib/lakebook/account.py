@@ -6,7 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import awswrangler as wr
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +23,8 @@ def connect(environment: str, account: str, region: str, prefix: str) -> Names:
     Raises LakebookError before anything is touched: no credentials, nothing answers, another
     account.
     """
+    import awswrangler as wr  # noqa: PLC0415 - slow to import
+
     boto3.DEFAULT_SESSION = aws.session(region_name=region)
     wr.config.botocore_config = aws.RETRIES
     Recorder(account, region).watch(boto3.DEFAULT_SESSION)

@@ -330,7 +330,9 @@ class Matrix:
         if role == OPERATOR:
             assert boto3.DEFAULT_SESSION is not None
             return boto3.DEFAULT_SESSION
-        return self._sessions.setdefault(role, _assumed(self.names, role))
+        if role not in self._sessions:
+            self._sessions[role] = _assumed(self.names, role)
+        return self._sessions[role]
 
     @cached_property
     def _clients(self) -> dict[tuple[str, str], Any]:
