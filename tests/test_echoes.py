@@ -2,6 +2,7 @@
 nothing is called again for that.
 """
 
+import contextlib
 import copy
 import json
 
@@ -58,6 +59,18 @@ def test_what_was_made_is_as_declared_however_aws_answers_it(made):
     filters = [{"Name": "endpoint-id", "Values": [NAMES.resource("raw")]}]
     found = boto3.client("dms").describe_endpoints(Filters=filters)["Endpoints"][0]["S3Settings"]
     assert (found["CompressionType"], found["EncryptionMode"]) == ("GZIP", "SSE_KMS")
+
+
+@contextlib.contextmanager
+def answering(otherwise):
+    """Within the block `otherwise` may change each answer before it is read."""
+    before = boto3.DEFAULT_SESSION
+    boto3.setup_default_session()
+    boto3.DEFAULT_SESSION.events.register("after-call", otherwise)
+    try:
+        yield
+    finally:
+        boto3.DEFAULT_SESSION = before
 
 
 def described_as(monkeypatch, member, **changes):
@@ -228,13 +241,8 @@ def test_the_order_and_spelling_of_answers_need_no_call(made):
             is_policy = isinstance(value, dict) and "Statement" in value
             parsed[name] = respelt_policy(value) if is_policy else value
 
-    before = boto3.DEFAULT_SESSION
-    boto3.setup_default_session()
-    boto3.DEFAULT_SESSION.events.register("after-call", otherwise)
-    try:
+    with answering(otherwise):
         assert needed(made) == []
-    finally:
-        boto3.DEFAULT_SESSION = before
     asked = {
         "DescribeEndpoints",
         "DescribeReplicationTasks",
@@ -259,10 +267,5 @@ def test_what_s3_adds_to_a_buckets_settings_needs_no_call(made):
         if model.name == "GetBucketLifecycleConfiguration":
             parsed["TransitionDefaultMinimumObjectSize"] = "all_storage_classes_128K"
 
-    before = boto3.DEFAULT_SESSION
-    boto3.setup_default_session()
-    boto3.DEFAULT_SESSION.events.register("after-call", more)
-    try:
+    with answering(more):
         assert needed(made) == []
-    finally:
-        boto3.DEFAULT_SESSION = before

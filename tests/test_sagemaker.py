@@ -11,6 +11,7 @@ import uuid
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from conformance.models import SERVES
 from until import until
 
 from local_aws import settings
@@ -37,13 +38,6 @@ rows = pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "part/rows.csv").read_text()
 print("rows=%d; given=%s" % (len(rows), sys.argv[1:]))
 pathlib.Path(os.environ["SM_MODEL_DIR"], "factor").write_text(os.environ["SM_HP_FACTOR"])
 pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"], "note").write_text("seen")
-"""
-SERVES = """
-import pathlib
-def model_fn(folder): return int(pathlib.Path(folder, "factor").read_text())
-def input_fn(body, content_type): return [int(each) for each in body.split()]
-def predict_fn(rows, model): return [each * model for each in rows]
-def output_fn(rows, accept): return "\\n".join(map(str, rows)), accept
 """
 
 

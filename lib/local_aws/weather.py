@@ -96,7 +96,8 @@ class Weather:
             operation, parameters = self._asked(model, service, environ)
         except (botocore.exceptions.UnknownServiceError, ApiError):
             return self.gateway(environ, start_response)
-        chance, name = self._chances(f"{service} {operation}"), f"{service} {operation}"
+        name = f"{service} {operation}"
+        chance = self._chances(name)
         protocol = service if service in THROTTLING else str(model.protocol)
         for what, answers in (("throttled", THROTTLING), ("unavailable", FAILING)):
             if chance[what] < SHARES[what]:
@@ -116,11 +117,12 @@ class Weather:
         answer = self._passed_on(environ, start_response, chance["lost"] >= SHARES["lost"])
         if answer is None:
             return self._dropped("lost", name, environ)
-        if is_read and service in EVENTUALLY_CONSISTENT and answer[2] is not None:
-            self._reads[key] = _Read((answer[0], answer[1], answer[2]), time.monotonic())
-        elif answer[0].startswith("2") and not is_read:
+        line, sent, data = answer
+        if is_read and service in EVENTUALLY_CONSISTENT and isinstance(data, list):
+            self._reads[key] = _Read((line, sent, data), time.monotonic())
+        elif line.startswith("2") and not is_read:
             self._changed[service] = time.monotonic()
-        return answer[3]
+        return data
 
     def _asked(
         self, model: Any, service: str, environ: dict[str, Any]
@@ -159,10 +161,8 @@ class Weather:
 
     def _passed_on(
         self, environ: dict[str, Any], start_response: Callable[..., Any], is_answered: bool
-    ) -> tuple[str, list[tuple[str, str]], list[bytes] | None, Iterable[bytes]] | None:
-        """Status, headers, small answers' content, and what goes to the caller; None: it is
-        lost.
-        """
+    ) -> tuple[str, list[tuple[str, str]], Iterable[bytes]] | None:
+        """Status, headers and content, a list where it is small; None: the answer is lost."""
         begun: list[Any] = []
         data = self.gateway(
             environ, lambda status, headers, _=None: begun.extend((status, headers))
@@ -172,8 +172,7 @@ class Weather:
                 pass
             return None
         start_response(*begun)
-        kept = data if isinstance(data, list) else None
-        return begun[0], begun[1], kept, data
+        return begun[0], begun[1], data
 
     def _dropped(self, what: str, name: str, environ: dict[str, Any]) -> Iterable[bytes]:
         """The connection ends without an answer."""

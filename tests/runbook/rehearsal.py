@@ -53,13 +53,19 @@ class Ended:
         return "\n".join(each for each in self.stdout.splitlines() if each.startswith(starts))
 
 
+def as_options(parameters):
+    """The command's options for parameters, name to value as YAML."""
+    return [each for name, value in (parameters or {}).items() for each in ("-p", name, value)]
+
+
 class Rehearsal:
     """One stand-in and the parameters that its runs have of their own; stopped at the block's
     end.
     """
 
-    def __init__(self, directory, source="", parameters=(), weather=None):
-        self.data, self.parameters = directory / "stand-in", parameters
+    def __init__(self, directory, source="", parameters=None, weather=None):
+        self.data = directory / "stand-in"
+        self.parameters = as_options(parameters)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])

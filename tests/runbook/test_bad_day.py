@@ -23,9 +23,8 @@ KILL_AT = "03 DMS: "
 @pytest.fixture(scope="module")
 def bad_day(tmp_path_factory):
     """The run that was killed when its third phase had begun, resumed, and a run after it."""
-    parameters = [each for pair in SMALL.items() for each in ("-p", *pair)]
-    with Rehearsal(tmp_path_factory.mktemp("bad-day"), "", parameters, SEED) as running:
-        command = [BIN / "lakebook", "apply", FILE, *parameters, *SPINE]
+    with Rehearsal(tmp_path_factory.mktemp("bad-day"), "", SMALL, SEED) as running:
+        command = [BIN / "lakebook", "apply", FILE, *running.parameters, *SPINE]
         killed = subprocess.Popen(
             command, cwd=ROOT, env=running.environment, stdout=subprocess.PIPE, text=True
         )

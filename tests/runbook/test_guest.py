@@ -6,7 +6,7 @@ classification; and one that comes by a virtual private gateway.
 import json
 
 import pytest
-from rehearsal import FILE, NAMES, Rehearsal
+from rehearsal import FILE, NAMES, Rehearsal, as_options
 
 SMALL = {
     "source_schemas": "[operations]",
@@ -19,10 +19,6 @@ SMALL = {
     "studio_users": "[]",
 }
 COMMENT = "First line.\nSecond LINE with a tab\tand capitals."
-
-
-def told(**parameters):
-    return [each for name, value in parameters.items() for each in ("-p", name, value)]
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +34,15 @@ def guest(tmp_path_factory):
             SecretId="acme-rehearsal-source", KmsKeyId=key
         )
         running.foreign = foreign
-        running.parameters = told(
-            **SMALL,
-            vpc_id=vpc,
-            subnet_ids=json.dumps(subnets),
-            interface_endpoints="[]",
-            kms_key_arn=key,
-            identity_region="us-east-1",
-            warehouse_kind="provisioned",
-        )
+        own = {
+            "vpc_id": vpc,
+            "subnet_ids": json.dumps(subnets),
+            "interface_endpoints": "[]",
+            "kms_key_arn": key,
+            "identity_region": "us-east-1",
+            "warehouse_kind": "provisioned",
+        }
+        running.parameters = as_options(SMALL | own)
         running.environment["AWS_PROFILE"] = "default"  # the administrator
         again = running.run("bootstrap", FILE, *running.parameters)
         running.environment["AWS_PROFILE"] = "operator"

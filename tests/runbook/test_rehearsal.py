@@ -87,8 +87,7 @@ def nasty(tmp_path_factory, generated):
     directory = tmp_path_factory.mktemp("nasty")
     policy = directory / "policy.json"
     policy.write_text(json.dumps(generated))
-    told = {**NASTY, "operator_policy": str(policy)}
-    parameters = [each for name, value in told.items() for each in ("-p", name, value)]
+    parameters = {**NASTY, "operator_policy": str(policy)}
     with Server(directory / "postgresql") as server:
         with server.connect() as admin:
             admin.autocommit = True

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -16,10 +16,11 @@ from lakebook.errors import LakebookError
 from lakebook.services import ec2, iam
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lakebook.names import Names
 
+Unit = TypeVar("Unit")
 STATEMENTS = 40  # the Data API takes in one batch (API_BatchExecuteStatement, Sqls)
 STATEMENT_BYTES = 100_000  # https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html
 UNION = " UNION ALL "
@@ -262,15 +263,8 @@ class Warehouse:
         """The rows of all SELECTs of the same columns, as many at once as one statement has room
         for.
         """
-        found: list[list[str | None]] = []
-        batch: list[str] = []
-        for each in [*selects, ""]:
-            size = sum(len(one.encode()) + len(UNION) for one in [*batch, each])
-            if batch and (not each or size > STATEMENT_BYTES):
-                found += self.ask(UNION.join(batch))
-                batch = []
-            batch.append(each)
-        return found
+        batches = _batches(selects, lambda each: len(each.encode()) + len(UNION), STATEMENT_BYTES)
+        return [row for batch in batches for row in self.ask(UNION.join(batch))]
 
     def relations(self) -> set[str]:
         """`schema.name` of every table and view; none before the warehouse is there."""
@@ -294,14 +288,8 @@ class Warehouse:
         """The calls that run these statements in order, each unit whole in one transaction, and as
         many units in one as it takes.
         """
-        batch: list[str] = []
-        for unit in units:
-            if batch and len(batch) + len(unit) > STATEMENTS:
-                yield self.transaction(batch)
-                batch = []
-            batch = [*batch, *unit]
-        if batch:
-            yield self.transaction(batch)
+        for batch in _batches(filter(None, units), len, STATEMENTS):
+            yield self.transaction([each for unit in batch for each in unit])
 
     def exists(self) -> bool:
         """Whether it is there to be asked."""
@@ -377,3 +365,17 @@ def _awaits_statement(answer: dict[str, Any]) -> str | None:
 
 def _value(field: Mapping[str, Any]) -> Any:
     return None if field.get("isNull") else next(iter(field.values()))
+
+
+def _batches(units: Iterable[Unit], size: Callable[[Unit], int], most: int) -> Iterator[list[Unit]]:
+    """The units in order, as many together as do not pass `most`; one that does is by itself."""
+    batch: list[Unit] = []
+    total = 0
+    for each in units:
+        if batch and total + size(each) > most:
+            yield batch
+            batch, total = [], 0
+        batch.append(each)
+        total += size(each)
+    if batch:
+        yield batch
