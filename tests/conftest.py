@@ -21,6 +21,7 @@ from local_aws import settings
 SLOW = ("rehearsal", "jvm")  # fixtures, the longest first; make quick leaves their tests out
 # of the other modules those of half a minute: whoever began one last would end alone
 LONG = ("test_runs.py", "test_access_matrix.py", "test_foundation_drift.py", "test_reconcile.py")
+SHARE_A_LAKE = {f"runbook/test_{each}.py" for each in ("analytics", "erasure", "rehearsal")}
 _connect = socket.socket.connect
 
 
@@ -55,20 +56,24 @@ def _make_clients_of_known_classes():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """A test that uses a fixture of SLOW is marked with its name; such modules begin first."""
+    """A test that uses a fixture of SLOW is marked with its name; modules with such tests begin
+    first.
+    """
     slow = {each: set() for each in SLOW}
     for item in items:
-        for each in set(SLOW).intersection(item.fixturenames):
-            item.add_marker(each)
-            slow[each].add(unit(item.nodeid))
+        for each in SLOW:
+            if each in item.fixturenames:
+                item.add_marker(each)
+            if item.get_closest_marker(each):
+                slow[each].add(unit(item.nodeid))
     begin_first = [*slow.values(), LONG]
     items.sort(key=lambda item: [unit(item.nodeid) not in each for each in begin_first])
 
 
 def unit(nodeid):
-    """What stays on one worker: a module, or all modules of a folder below tests."""
-    folder, _, module = nodeid.partition("::")[0].rpartition("/")
-    return module if folder == "tests" else folder
+    """What stays on one worker: a module, or all modules that share the lake of tests/runbook."""
+    module = nodeid.partition("::")[0].removeprefix("tests/")
+    return "runbook" if module in SHARE_A_LAKE else module
 
 
 def pytest_xdist_make_scheduler(config, log):

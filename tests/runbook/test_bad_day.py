@@ -8,6 +8,7 @@ import time
 import pytest
 from rehearsal import BIN, FILE, ROOT, Rehearsal
 
+pytestmark = pytest.mark.rehearsal
 SEED = int(os.environ.get("WEATHER", "7"))
 SMALL = {
     "source_schemas": "[operations]",
@@ -35,8 +36,8 @@ def bad_day(tmp_path_factory):
                 time.sleep(SEED % 10)
                 killed.send_signal(signal.SIGKILL)
         assert killed.wait() == -signal.SIGKILL, "".join(said)
-        folder = max((ROOT / "outputs" / "rehearsal").iterdir(), key=lambda each: each.name)
-        running.resumed = running.run("resume", str(folder))
+        folder = next(each.strip() for each in said if each.startswith("outputs/"))
+        running.resumed = running.run("resume", folder)
         running.again = running.apply(*SPINE)
         yield running
 

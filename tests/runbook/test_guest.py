@@ -21,6 +21,9 @@ SMALL = {
 COMMENT = "First line.\nSecond LINE with a tab\tand capitals."
 
 
+pytestmark = pytest.mark.rehearsal
+
+
 @pytest.fixture(scope="module")
 def guest(tmp_path_factory):
     """The rehearsal in such an account, applied twice."""
