@@ -4,6 +4,8 @@ BIN := .venv/bin
 PORT ?= 4590
 WORKERS ?= 3  # of pytest: many tests wait for kernels and commands, so one more than two cores
 STAND_IN := $(BIN)/python -m local_aws --port $(PORT) $(addprefix --weather=,$(WEATHER))
+# rehearsals and tests start hundreds of processes, which find every module compiled
+export PYTHONDONTWRITEBYTECODE :=
 # the administrator makes the operator's role, once; everything else is the operator's work
 AS_OPERATOR = exports="$$($(STAND_IN) up)" && eval "$$exports" && $(BIN)/lakebook bootstrap parameters/rehearsal.yaml \
 	&& export AWS_CONFIG_FILE=$(CURDIR)/parameters/rehearsal.aws AWS_PROFILE=operator

@@ -5,6 +5,7 @@ and no way to any address outside the machine.
 import functools
 import os
 import socket
+import sys
 from pathlib import Path
 
 import boto3
@@ -29,6 +30,9 @@ def _connect_to_loopback_only(self, address):
     if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
         raise AssertionError(f"a test tried to reach {address}")
     return _connect(self, address)
+
+
+sys.modules["rfc3987_syntax"] = None  # jsonschema's; it builds a grammar for 1.6 s
 
 
 def pytest_configure():

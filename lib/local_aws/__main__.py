@@ -17,12 +17,11 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_aws import settings, weather
+from local_aws import settings
 from local_aws.engines.postgresql import Server, ServerError, Source
 from local_aws.environment import OVERRIDING, environment
 from local_aws.errors import LocalAwsError
 from local_aws.names import SOURCE_SECRET
-from local_aws.server import put_secret, serving
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
@@ -80,6 +79,9 @@ def run(options: argparse.Namespace) -> None:
             f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down`"
             " stops it."
         )
+    from local_aws import weather  # noqa: PLC0415 - two seconds that no other command needs
+    from local_aws.server import put_secret, serving  # noqa: PLC0415
+
     options.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
