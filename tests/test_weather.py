@@ -1,6 +1,8 @@
 """AWS on a bad day: what a client sees of it, and that nothing is done twice for it."""
 
+import json
 import time
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -9,7 +11,11 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 import local_aws
 from lakebook import aws, ensure
+from lakebook.diagnosis.hops import look
+from lakebook.diagnosis.path import Path
 from lakebook.ensure import Call, Resource, role_propagation
+from lakebook.runner import runs
+from lakebook.services import s3
 from local_aws import weather
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"})
@@ -79,6 +85,75 @@ def test_a_late_read_shows_what_was_before_and_then_what_is(bad, monkeypatch):
     while client.list_roles()["Roles"] == before:
         assert time.monotonic() < end
     assert [each["RoleName"] for each in client.list_roles()["Roles"]] == ["new"]
+
+
+def session():
+    """A boto3 session of a role that may do everything."""
+    iam, anybody = boto3.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}}
+    trust = json.dumps({"Statement": [anybody | {"Action": "sts:AssumeRole"}]})
+    arn = iam.create_role(RoleName="worker", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+    iam.attach_role_policy(RoleName="worker", PolicyArn=everything)
+    taken = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="worker")["Credentials"]
+    return boto3.Session(taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
+
+
+def test_a_session_that_has_ended_is_refused_by_every_service_in_its_own_words(bad):
+    bad()
+    taken = session()
+    bad(expired=1)
+    seen = []
+    for service, call in (
+        ("glue", "get_databases"),
+        ("s3", "list_buckets"),
+        ("ec2", "describe_vpcs"),
+        ("iam", "list_roles"),
+        ("s3", "list_buckets"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            getattr(taken.client(service), call)()
+        seen.append(refused.value.response["Error"]["Code"])
+        bad()  # it does not come back
+    assert seen == [
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "RequestExpired",
+        "ExpiredToken",
+        "ExpiredToken",
+    ]
+    boto3.client("glue").get_databases()  # the user's own key has no end
+
+
+def test_whose_credentials_expired_is_told_to_renew_them(bad):
+    """Not that a bucket is another's, nor that a hop of the path is broken."""
+    bad()
+    taken = session()
+    bad(expired=1)
+    with pytest.raises(ClientError) as refused:
+        taken.client("ec2").describe_vpcs()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", taken)
+        with pytest.raises(ClientError) as of_bucket:
+            ensure([s3.bucket("acme-bucket", "eu-west-1")], apply=True)
+        with pytest.raises(ClientError):
+            look("a hop", "line", lambda _: taken.client("ec2").describe_vpcs(), None)
+        with pytest.raises(ClientError):
+            _ = Path.secret_content.func(SimpleNamespace(secret="source"))
+    for error in (refused.value, of_bucket.value):
+        told = runs.sentence(type(error).__name__, str(error))
+        assert told.startswith("The credentials have expired: renew them."), told
+
+
+def test_the_stand_in_says_what_its_weather_did(bad, tmp_path):
+    assert weather.told(tmp_path) == ""
+    bad(throttled=1)
+    with pytest.raises(ClientError):
+        boto3.client("glue", config=ONE_TRY).get_databases()
+    assert json.loads((tmp_path / weather.KEPT).read_text()) == {
+        "seed": 7,
+        "counted": {"throttled glue GetDatabases": 1},
+    }
+    assert weather.told(tmp_path).startswith("The weather of seed 7: 1 throttled;")
 
 
 def test_objects_of_s3_are_never_read_late(bad):

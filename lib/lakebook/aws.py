@@ -15,8 +15,10 @@ from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 
 # What fails for a moment is asked again, by botocore, which knows each protocol's throttling and
-# server errors: https://docs.aws.amazon.com/boto3/latest/guide/retries.html
-RETRIES = Config(retries={"mode": "adaptive", "total_max_attempts": 6})
+# server errors: https://docs.aws.amazon.com/boto3/latest/guide/retries.html. Its adaptive mode
+# would have all operations of a service wait where one is throttled:
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 10})
 _making = threading.Lock()  # a session makes one client at a time
 
 

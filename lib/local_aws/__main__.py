@@ -60,7 +60,8 @@ def main() -> int:
         "--weather",
         type=int,
         metavar="SEED",
-        help="AWS on a bad day: throttled and failing calls, lost answers, late reads",
+        help="AWS on a bad day: throttled and failing calls, lost answers, late reads, sessions"
+        " that end",
     )
     options = parser.parse_args()
     options.data = options.data.resolve()
@@ -128,6 +129,8 @@ def down(options: argparse.Namespace) -> None:
     if (options.data / "postgresql").exists():
         Server(options.data / "postgresql").stop()
     print("The stand-in is stopped." if running else "No stand-in was running.", file=sys.stderr)
+    if running and (told := weather.told(options.data)):
+        print(told, file=sys.stderr)
 
 
 def scenario(options: argparse.Namespace) -> None:

@@ -1,5 +1,5 @@
 """AWS on an ordinary bad day: throttled calls, failing servers, lost connections and answers,
-reads that are not up to date, slow transitions.
+reads that are not up to date, slow transitions, sessions that end.
 
 Every choice follows from the seed, the operation and how often it was called before.
 """
@@ -22,14 +22,25 @@ import botocore.exceptions
 from local_aws import wire
 from local_aws.errors import ApiError
 from local_aws.gateway import READS
+from local_aws.iam import refusals
 from local_aws.principal import INTERNAL_ACCESS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
+KEPT = "weather.json"  # in the stand-in's directory
 SETTLE_SECONDS = 2.0  # of what is asynchronous on AWS
-# of calls; lost is the answer, stale the first read after a change of what was read before
-SHARES = {"throttled": 0.03, "unavailable": 0.01, "reset": 0.005, "lost": 0.005, "stale": 0.1}
+# of calls; lost is the answer, stale the first read after a change of what was read before, expired
+# the session in which a call is made, from then on
+SHARES = {
+    "throttled": 0.03,
+    "unavailable": 0.01,
+    "reset": 0.005,
+    "lost": 0.005,
+    "stale": 0.1,
+    "expired": 0.0003,
+}
 STALE_SECONDS = 2.0  # that a read may show what was before the last change
 
 # Services that say so themselves; objects of S3 and all else are read as they were written.
@@ -41,6 +52,8 @@ EVENTUALLY_CONSISTENT = {
     "#programming-eventual-consistency",
     "s3": "https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel",
 }
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
+OF_SESSIONS = "ASIA"  # their access keys begin so
 OF_OBJECTS = ("GetObject", "HeadObject", "ListObjects", "ListParts", "ListMultipart")
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (503),
@@ -77,10 +90,12 @@ class Weather:
 
     gateway: Callable[..., Iterable[bytes]]
     seed: int
+    kept: Path | None = None  # the file that says what it did
     counted: Counter[str] = field(default_factory=Counter)  # what it did: "throttled glue GetTable"
     _calls: Counter[str] = field(default_factory=Counter)
     _reads: dict[str, _Read] = field(default_factory=dict)
     _changed: dict[str, float] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)  # access keys of sessions
     _lock: Any = field(default_factory=threading.Lock)
 
     def __call__(
@@ -98,14 +113,12 @@ class Weather:
             return self.gateway(environ, start_response)
         name = f"{service} {operation}"
         chance = self._chances(name)
-        protocol = service if service in THROTTLING else str(model.protocol)
-        for what, answers in (("throttled", THROTTLING), ("unavailable", FAILING)):
-            if chance[what] < SHARES[what]:
-                self._count(what, name)
-                refusal = ApiError(*answers.get(protocol, answers["json"]))
-                status, headers, text = wire.error_answer(model, refusal, str(uuid.uuid4()))
-                start_response(f"{status} Error", headers)
-                return [text if environ["REQUEST_METHOD"] != "HEAD" else b""]
+        if found := self._refusal(service, model, access_key, chance):
+            what, refusal = found
+            self._count(what, name)
+            status, headers, text = wire.error_answer(model, refusal, str(uuid.uuid4()))
+            start_response(f"{status} Error", headers)
+            return [text if environ["REQUEST_METHOD"] != "HEAD" else b""]
         if chance["reset"] < SHARES["reset"]:
             return self._dropped("reset", name, environ)
         key = f"{access_key} {region} {name} {json.dumps(parameters, default=str, sort_keys=True)}"
@@ -136,6 +149,21 @@ class Weather:
         environ["wsgi.input"] = io.BytesIO(body)
         return found
 
+    def _refusal(
+        self, service: str, model: Any, access_key: str, chance: dict[str, float]
+    ) -> tuple[str, ApiError] | None:
+        """What refuses the call, where something does, and in which words."""
+        if access_key.startswith(OF_SESSIONS):
+            if chance["expired"] < SHARES["expired"]:
+                self._ended.add(access_key)
+            if access_key in self._ended:
+                return "expired", refusals.expired(service)
+        protocol = service if service in THROTTLING else str(model.protocol)
+        for what, answers in (("throttled", THROTTLING), ("unavailable", FAILING)):
+            if chance[what] < SHARES[what]:
+                return what, ApiError(*answers.get(protocol, answers["json"]))
+        return None
+
     def _chances(self, name: str) -> dict[str, float]:
         with self._lock:
             self._calls[name] += 1
@@ -145,6 +173,9 @@ class Weather:
     def _count(self, what: str, name: str) -> None:
         with self._lock:
             self.counted[f"{what} {name}"] += 1
+            if self.kept:
+                told = {"seed": self.seed, "counted": dict(sorted(self.counted.items()))}
+                self.kept.write_text(json.dumps(told, indent=1) + "\n")
 
     def _stale(
         self, key: str, service: str, operation: str, chance: float
@@ -179,3 +210,16 @@ class Weather:
         self._count(what, name)
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionResetError(f"weather: {what} {name}")
+
+
+def told(directory: Path) -> str:
+    """What the weather of this directory's stand-in did, in a line; empty where it was fair."""
+    try:
+        kept = json.loads((directory / KEPT).read_text())
+    except OSError:
+        return ""
+    sums: Counter[str] = Counter()
+    for each, count in kept["counted"].items():
+        sums[each.partition(" ")[0]] += count
+    did = ", ".join(f"{count} {what}" for what, count in sums.items()) or "nothing"
+    return f"The weather of seed {kept['seed']}: {did}; each call of it is in {KEPT}."

@@ -19,7 +19,7 @@ from lakebook.diagnosis.answers import (
     Hop,
     Untold,
 )
-from lakebook.errors import LakebookError
+from lakebook.errors import EXPIRED, LakebookError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,8 @@ def look(name: str, where: str, at: Callable[[Path], str], path: Path) -> Hop:
     except LakebookError as error:
         return Hop(name, where, FAILED, "", str(error), "")
     except ClientError as error:
+        if EXPIRED.fullmatch(error.response["Error"]["Code"]):
+            raise  # it says nothing of the path
         if (
             error.response["Error"]["Code"] in UNKNOWN
             or error.response["ResponseMetadata"]["HTTPStatusCode"] == NOT_IMPLEMENTED

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from lakebook import aws
 from lakebook.diagnosis.answers import Absent, described
 from lakebook.ensure import current
+from lakebook.errors import EXPIRED
 from lakebook.services import ec2
 from lakebook.source.engines import default_port
 
@@ -193,7 +194,11 @@ class Path:
                 client.get_secret_value, "ResourceNotFoundException", SecretId=self.secret
             )
             content = json.loads(actual["SecretString"]) if actual else {}
-        except (ClientError, KeyError, ValueError):
+        except ClientError as error:
+            if EXPIRED.fullmatch(error.response["Error"]["Code"]):
+                raise
+            return {}
+        except (KeyError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
 

@@ -219,8 +219,11 @@ def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
 
 def sentence(name: str, message: str) -> str:
     """An exception in one sentence: our own as they are, AWS's with its error code, others with
-    their name.
+    their name; whichever says that credentials have expired, what to do.
     """
+    if errors.EXPIRED.search(message):
+        first = " ".join(message.split()).rstrip(".")
+        return f"The credentials have expired: renew them. AWS says: {first}."
     if hasattr(errors, name):
         return message
     if name == "DeadKernelError":

@@ -188,10 +188,13 @@ def _exists(s3: Any, name: str) -> bool:
     try:
         s3.head_bucket(Bucket=name)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "404":
+        code = error.response["Error"]["Code"]
+        if code == "404":
             return False
+        if code not in ("301", "403"):
+            raise
         raise LakebookError(
-            f"The bucket name {name} belongs to somebody else ({error.response['Error']['Code']});"
+            f"The bucket name {name} belongs to somebody else ({code});"
             " bucket names are unique in all of AWS: choose another prefix."
         ) from error
     return True

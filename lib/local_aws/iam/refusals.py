@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from local_aws.iam.evaluation import Decision
     from local_aws.principal import Principal
 
-# Protocol: code of an unknown key and its status, code of an expired session.
+# Protocol: code of an unknown key and its status, code of an expired session, which are the three
+# of https://github.com/aws/aws-sdk-go/blob/main/aws/request/retryer.go (credsExpiredCodes)
 CODES = {
     "s3": ("InvalidAccessKeyId", 403, "ExpiredToken"),
     "ec2": ("AuthFailure", 401, "RequestExpired"),
