@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
+from echoes import needed_otherwise
 
 from lakebook import calls, ensure
 from lakebook.access import access_matrix, lake_access, personal_data, warehouse_access
@@ -197,6 +198,7 @@ def test_the_matrix_holds_as_declared_and_shows_what_it_tried(lakeside):
 
 def test_nothing_is_left_to_declare(lakeside):
     assert calls(everything(lakeside[1])) == []
+    assert needed_otherwise(everything(lakeside[1])) == []
 
 
 def lf(operation, **arguments):

@@ -17,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from echoes import needed_otherwise
 from until import until
 
 from lakebook import ensure
@@ -622,6 +623,7 @@ def test_a_declared_trail_is_made_with_its_selectors_and_logging_on(declared_tra
     made = ["cloudtrail:CreateTrail", "cloudtrail:PutEventSelectors", "cloudtrail:StartLogging"]
     assert declared_trail == made
     assert calls(declared()) == []
+    assert needed_otherwise(declared()) == []
 
 
 DRIFTS = {

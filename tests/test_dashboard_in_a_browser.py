@@ -13,6 +13,7 @@ import boto3
 import foundation
 import pytest
 import quicksight_lake
+from echoes import needed_otherwise
 from until import until
 
 from lakebook import LakebookError, calls, ensure, plan
@@ -72,6 +73,10 @@ def actions(board):
 
 
 # Declared and kept
+
+
+def test_the_order_and_spelling_of_answers_need_no_call(board):
+    assert needed_otherwise(resources(board)) == []
 
 
 def test_people_are_their_own_principals_and_no_session_that_others_can_name(board, names):

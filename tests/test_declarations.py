@@ -6,6 +6,7 @@ import json
 
 import boto3
 import pytest
+from echoes import needed_otherwise
 from moto.s3.models import s3_backends
 
 from lakebook import LakebookError, ensure
@@ -74,6 +75,10 @@ def test_a_plan_on_an_empty_account_lists_calls_and_makes_none(declared):
 @pytest.mark.parametrize("number", range(9))
 def test_nothing_is_needed_once_it_is_made(declared, number):
     assert calls([declarations()[number]]) == []
+
+
+def test_the_order_and_spelling_of_answers_need_no_call(declared):
+    assert needed_otherwise(declarations()) == []
 
 
 def drift_public_access():

@@ -2,14 +2,11 @@
 nothing is called again for that.
 """
 
-import contextlib
-import copy
-import json
-
 import boto3
 import foundation
 import pandas as pd
 import pytest
+from echoes import needed_otherwise
 from nasty_source import SECRET, secrets, server, source, tables  # noqa: F401 - fixtures
 
 from lakebook import LakebookError, ensure
@@ -61,47 +58,25 @@ def test_what_was_made_is_as_declared_however_aws_answers_it(made):
     assert (found["CompressionType"], found["EncryptionMode"]) == ("GZIP", "SSE_KMS")
 
 
-@contextlib.contextmanager
-def answering(otherwise):
-    """Within the block `otherwise` may change each answer before it is read."""
-    before = boto3.DEFAULT_SESSION
-    boto3.setup_default_session()
-    boto3.DEFAULT_SESSION.events.register("after-call", otherwise)
-    try:
-        yield
-    finally:
-        boto3.DEFAULT_SESSION = before
+def described_as(**settings):
+    """How DMS may describe an endpoint's PostgreSQL settings; None leaves a member out."""
+
+    def change(operation, told):
+        for each in told["Endpoints"] if operation == "DescribeEndpoints" else []:
+            if found := each.get("PostgreSQLSettings"):
+                found.update(settings)
+                each["PostgreSQLSettings"] = {n: e for n, e in found.items() if e is not None}
+        return told
+
+    return change
 
 
-def described_as(monkeypatch, member, **changes):
-    """Let DMS answer an endpoint's settings otherwise; None leaves a member out."""
-    answer = Endpoints.DescribeEndpoints
-
-    def otherwise(self, call):
-        found = copy.deepcopy(answer(self, call))
-        for each in found["Endpoints"]:
-            if member in each:
-                told = {**each[member], **changes}
-                each[member] = {name: e for name, e in told.items() if e is not None}
-        return found
-
-    monkeypatch.setattr(Endpoints, "DescribeEndpoints", otherwise)
-
-
-def test_a_secret_answered_by_its_arn_and_a_default_that_is_left_out_need_no_call(
-    made, secrets, monkeypatch
-):
+def test_a_secret_answered_by_its_arn_and_a_default_that_is_left_out_need_no_call(made, secrets):
     arn = secrets.describe_secret(SecretId=ALLOWED)["ARN"]
-    described_as(
-        monkeypatch, "PostgreSQLSettings", SecretsManagerSecretId=arn, HeartbeatEnable=None
-    )
-    assert needed(made) == []
-    described_as(
-        monkeypatch,
-        "PostgreSQLSettings",
-        SecretsManagerSecretId=arn.replace(f":{ALLOWED}", ":nicer"),
-    )
-    assert [action for _, action, _ in needed(made)] == ["dms:ModifyEndpoint"]
+    by_arn = described_as(SecretsManagerSecretId=arn, HeartbeatEnable=None)
+    assert needed_otherwise(made, by_arn) == []
+    other = described_as(SecretsManagerSecretId=arn.replace(f":{ALLOWED}", ":nicer"))
+    assert [action for _, action, _ in needed_otherwise(made, other)] == ["dms:ModifyEndpoint"]
 
 
 def test_settings_that_dms_does_not_take_when_it_makes_an_endpoint_are_given_again(
@@ -209,47 +184,8 @@ def test_a_budget_that_roles_may_not_see_is_one_clear_sentence_and_a_parameter(
 # --------------------------------------------------------------------------------------------------
 
 
-def respelt(value):
-    """The same, as AWS might as well answer it: lists are sets to it, and in a policy one value and
-    a list of one are the same.
-    """
-    if isinstance(value, dict):
-        return {name: respelt(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [respelt(each) for each in reversed(value)]
-    if isinstance(value, str) and value.startswith("{") and '"Statement"' in value:
-        return json.dumps(respelt_policy(json.loads(value)))
-    return value
-
-
-def respelt_policy(value):
-    if isinstance(value, dict):
-        return {name: respelt_policy(value[name]) for name in reversed(value)}
-    if isinstance(value, list):
-        found = [respelt_policy(each) for each in reversed(value)]
-        return found[0] if len(found) == 1 else found
-    return value
-
-
 def test_the_order_and_spelling_of_answers_need_no_call(made):
-    seen = set()
-
-    def otherwise(parsed, model, **_):
-        seen.add(model.name)
-        told = respelt({k: v for k, v in parsed.items() if k != "ResponseMetadata"})
-        for name, value in told.items():
-            is_policy = isinstance(value, dict) and "Statement" in value
-            parsed[name] = respelt_policy(value) if is_policy else value
-
-    with answering(otherwise):
-        assert needed(made) == []
-    asked = {
-        "DescribeEndpoints",
-        "DescribeReplicationTasks",
-        "DescribeVpcEndpoints",
-        "GetKeyPolicy",
-    }
-    assert asked | {"GetBucketLifecycleConfiguration", "DescribeSecurityGroupRules"} <= seen
+    assert needed_otherwise(made) == []
 
 
 def test_what_s3_adds_to_a_buckets_settings_needs_no_call(made):
@@ -260,12 +196,12 @@ def test_what_s3_adds_to_a_buckets_settings_needs_no_call(made):
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html
     """
 
-    def more(parsed, model, **_):
-        if model.name == "GetBucketEncryption":
-            for rule in parsed["ServerSideEncryptionConfiguration"]["Rules"]:
+    def more(operation, told):
+        if operation == "GetBucketEncryption":
+            for rule in told["ServerSideEncryptionConfiguration"]["Rules"]:
                 rule["BlockedEncryptionTypes"] = {"EncryptionType": ["SSE-C"]}
-        if model.name == "GetBucketLifecycleConfiguration":
-            parsed["TransitionDefaultMinimumObjectSize"] = "all_storage_classes_128K"
+        if operation == "GetBucketLifecycleConfiguration":
+            told["TransitionDefaultMinimumObjectSize"] = "all_storage_classes_128K"
+        return told
 
-    with answering(more):
-        assert needed(made) == []
+    assert needed_otherwise(made, more) == []

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from echoes import needed_otherwise
 
 from lakebook import CheckError, LakebookError, calls, ensure, gates
 from lakebook.layers import lake, models
@@ -202,6 +203,7 @@ def test_nothing_is_done_twice(trained, place):
     again = rain(place)
     proved = gates.predictions_answer_all(NAMES, 63, again, apply=True)
     assert calls([*steps(again), *again.published(proved)]) == []
+    assert needed_otherwise([*steps(again), *again.published(proved)]) == []
 
 
 def test_another_snapshot_or_script_is_another_model(trained, place):
@@ -327,6 +329,7 @@ def test_studio_is_private_and_its_people_work_as_the_data_scientist(place):
     wanted = sagemaker.studio(NAMES, ["bo"], vpc, place["Subnets"], place["SecurityGroupIds"])
     ensure(wanted, apply=True)
     assert calls(wanted) == []
+    assert needed_otherwise(wanted) == []
     client = boto3.client("sagemaker")
     found = client.describe_domain(DomainId=sagemaker.domain_id(NAMES.resource("studio")))
     assert (found["Status"], found["AppNetworkAccessType"]) == ("InService", "VpcOnly")

@@ -10,6 +10,7 @@ import boto3
 import duckdb
 import pytest
 from botocore.exceptions import ClientError
+from echoes import needed_otherwise
 from until import until
 
 from lakebook import calls, ensure
@@ -161,6 +162,7 @@ def test_a_change_of_several_settings_is_one_call_for_each(serverless):
     ]
     ensure([wanted], apply=True)
     assert calls([wanted]) == []
+    assert needed_otherwise([wanted]) == []
 
 
 def test_two_subnets_are_too_few(serverless):

@@ -4,6 +4,7 @@ import boto3
 import foundation
 import pytest
 from botocore.exceptions import ClientError
+from echoes import needed_otherwise
 
 from lakebook import LakebookError, calls, ensure
 from lakebook.layers import reporting, warehouse
@@ -108,6 +109,7 @@ def test_what_is_asked_of_many_tables_fits_into_statements(store):
 
 def test_nothing_is_made_twice_and_other_nodes_are_a_change(place, store):
     assert calls(compute(place)) == []
+    assert needed_otherwise(compute(place)) == []
     [(_, call)] = calls(compute(place, nodes=3))
     assert (call.action, call.arguments["NumberOfNodes"]) == ("redshift:ModifyCluster", 3)
     ensure(compute(place, nodes=3), apply=True)

@@ -3,6 +3,7 @@ refused.
 
 `python -m local_aws.coverage [CALLS...]` also notes the operations whose answers were held against
 their service's model: those that succeeded in `calls.jsonl` of runs with LOCAL_AWS_CHECK_ANSWERS.
+`echoes.txt` is written by the tests it names, with NOTE_ECHOES (tests/echoes.py).
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ lengths, ranges, enums, required members. Each operation is modelled on the page
 links to: one of a guide where its docstring names it, else its page of the API reference. *Answered
 by* is the module of `local_aws`, or moto. *Answer checked* says whether the answer was held against
 the model (types, required members, enums) in a run of the tests; it does not say that a value is
-the one that AWS would give. What AWS echoes otherwise than it was sent is in
-`tests/test_echoes.py`.
+the one that AWS would give. *Echo checked* names the module of a test that changes the answer as
+AWS may (its order, its spelling, what is in it though nobody sent it) and finds that what was
+declared needs no call.
 
 ## With an engine of our own behind it
 """
 CHECKED = Path(__file__).with_name("checked.txt")  # "dms CreateEndpoint", a line each
+ECHOES = Path(__file__).with_name("echoes.txt")  # the same, and the test that changes the answer
 URL = re.compile(r"https://docs\.aws\.amazon\.com/\S+")
 ENGINES = {
     "athena": "DuckDB over the lake's files",
@@ -121,7 +124,7 @@ def coverage() -> str:
 
 
 def _section(name: str, entry: Entry) -> str:
-    known, checked = set(wire.model(name).operation_names), _checked()
+    known, checked, echoed = set(wire.model(name).operation_names), _checked(), echoes()
     ours = {each for each in dir(entry.ours) if each in known}
     answered = sorted(ours | entry.from_moto)
     uid = wire.model(name).metadata.get("uid", "")
@@ -129,13 +132,15 @@ def _section(name: str, entry: Entry) -> str:
     for each in answered:
         by = _module(entry, each) if each in ours else "moto"
         told = "yes" if f"{name} {each}" in checked else "no"
-        rows.append(f"| [{each}]({_page(entry, each, uid)}) | {by} | {told} |")
+        module = echoed.get(f"{name} {each}", "").partition("::")[0].rpartition("/")[2]
+        link = f"[{each}]({_page(entry, each, uid)})"
+        rows.append(f"| {link} | {by} | {told} | {module.removesuffix('.py') or 'no'} |")
     return "\n".join(
         [
             f"### {name}: {len(answered)} of {len(known)} operations\n",
             f"Engine: {ENGINES[name]}.\n",
-            "| operation | answered by | answer checked |",
-            "|---|---|---|",
+            "| operation | answered by | answer checked | echo checked |",
+            "|---|---|---|---|",
             *rows,
             "",
         ]
@@ -156,6 +161,19 @@ def _module(entry: Entry, operation: str) -> str:
 
 def _checked() -> set[str]:
     return set(CHECKED.read_text().splitlines()) if CHECKED.exists() else set()
+
+
+def echoes() -> dict[str, str]:
+    """The operations whose answers a test changes, with the test: `{"dms DescribeEndpoints":
+    "tests/test_echoes.py::…"}`.
+    """
+    lines = ECHOES.read_text().splitlines() if ECHOES.exists() else []
+    return {name: test for name, _, test in (each.rpartition(" ") for each in lines)}
+
+
+def note_echoes(found: dict[str, str]) -> None:
+    """Keep these instead."""
+    ECHOES.write_text("".join(f"{name} {test}\n" for name, test in sorted(found.items())))
 
 
 def note(calls: list[Path]) -> None:

@@ -34,8 +34,8 @@ SETTLE_SECONDS = 2.0  # of what is asynchronous on AWS
 # of calls; lost is the answer, stale the first read after a change of what was read before, expired
 # the session in which a call is made, from then on
 SHARES = {
-    "throttled": 0.03,
-    "unavailable": 0.01,
+    "throttled": 0.015,
+    "unavailable": 0.005,
     "reset": 0.005,
     "lost": 0.005,
     "stale": 0.1,

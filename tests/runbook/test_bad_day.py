@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 from rehearsal import BIN, FILE, ROOT, Rehearsal
 
-pytestmark = pytest.mark.rehearsal
 SEED = int(os.environ.get("WEATHER", "7"))
 SMALL = {
     "source_schemas": "[operations]",
@@ -28,33 +27,45 @@ KILL_AT = "03 DMS: "
 def bad_day(tmp_path_factory):
     """The run that was killed when its third phase had begun, resumed, and a run after it."""
     with Rehearsal(tmp_path_factory.mktemp("bad-day"), "", SMALL, SEED) as running:
-        command = [BIN / "lakebook", "apply", FILE, *running.parameters, *SPINE]
-        killed = subprocess.Popen(
-            command, cwd=ROOT, env=running.environment, stdout=subprocess.PIPE, text=True
-        )
-        said = []
-        for line in killed.stdout:
-            said.append(line)
-            if line.startswith(KILL_AT):
-                time.sleep(SEED % 10)
-                killed.send_signal(signal.SIGKILL)
-        assert killed.wait() == -signal.SIGKILL, "".join(said)
-        folder = next(each.strip() for each in said if each.startswith("outputs/"))
+        folder = killed(running, ["apply", FILE, *running.parameters, *SPINE])
         running.resumed = with_new_credentials(running, running.run("resume", folder))
         running.again = with_new_credentials(running, running.apply(*SPINE))
         yield running
 
 
+def killed(running, arguments):
+    """The folder of the run that was killed at its third phase."""
+    process = subprocess.Popen(
+        [BIN / "lakebook", *arguments],
+        cwd=ROOT,
+        env=running.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.startswith(KILL_AT):
+            time.sleep(SEED % 10)
+            process.send_signal(signal.SIGKILL)
+    if process.wait() == -signal.SIGKILL:
+        return said.splitlines()[1]
+    return killed(running, ["resume", resumable(said)])
+
+
 def with_new_credentials(running, ended):
-    """The end of a run that is resumed, as it asks for, whenever its credentials expire; each
-    command takes the operator's role anew.
-    """
+    """The end of a run that is resumed, as it asks for, whenever its credentials expire."""
     changing = list(ended.changing_calls)
     while EXPIRED in ended.text:
-        (go_on,) = re.findall(r"go on with: lakebook resume (\S+)", ended.stdout)
-        ended = running.run("resume", go_on)
+        ended = running.run("resume", resumable(ended.text))
         changing += ended.changing_calls
     return replace(ended, changing_calls=changing)
+
+
+def resumable(said):
+    """The folder of a run whose credentials expired; each command takes its role anew."""
+    assert EXPIRED in said, said
+    return re.search(r"go on with: lakebook resume (\S+)", said)[1]
 
 
 def test_a_killed_run_is_resumed_to_its_end(bad_day):
