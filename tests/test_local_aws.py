@@ -295,6 +295,11 @@ def test_coverage_page_agrees_with_the_code():
     assert page == coverage.coverage(), "run python -m local_aws.coverage"
 
 
+def test_the_command_that_starts_and_stops_imports_no_service():
+    code = "import sys, local_aws.__main__; raise SystemExit('moto' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_our_operations_are_operations_of_aws():
     from local_aws import wire  # noqa: PLC0415
 

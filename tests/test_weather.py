@@ -17,6 +17,8 @@ from lakebook.ensure import Call, Resource, role_propagation
 from lakebook.runner import runs
 from lakebook.services import s3
 from local_aws import weather
+from local_aws.__main__ import weather as told
+from local_aws.names import WEATHER
 
 ONE_TRY = Config(retries={"total_max_attempts": 1, "mode": "standard"})
 
@@ -145,15 +147,15 @@ def test_whose_credentials_expired_is_told_to_renew_them(bad):
 
 
 def test_the_stand_in_says_what_its_weather_did(bad, tmp_path):
-    assert weather.told(tmp_path) == ""
+    assert told(tmp_path) == ""
     bad(throttled=1)
     with pytest.raises(ClientError):
         boto3.client("glue", config=ONE_TRY).get_databases()
-    assert json.loads((tmp_path / weather.KEPT).read_text()) == {
+    assert json.loads((tmp_path / WEATHER).read_text()) == {
         "seed": 7,
         "counted": {"throttled glue GetDatabases": 1},
     }
-    assert weather.told(tmp_path).startswith("The weather of seed 7: 1 throttled;")
+    assert told(tmp_path).startswith("The weather of seed 7: 1 throttled;")
 
 
 def test_objects_of_s3_are_never_read_late(bad):

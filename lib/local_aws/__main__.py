@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from local_aws import settings
 from local_aws.engines.postgresql import Server, ServerError, Source
 from local_aws.environment import OVERRIDING, environment
 from local_aws.errors import LocalAwsError
-from local_aws.names import SOURCE_SECRET
+from local_aws.names import SOURCE_SECRET, WEATHER
+from local_aws.server import put_secret, serving
 
 if TYPE_CHECKING:
     from local_aws.stand_in import StandIn
@@ -80,16 +82,15 @@ def run(options: argparse.Namespace) -> None:
             f"A stand-in already runs in {options.data.name} at {running['endpoint']}; `make down`"
             " stops it."
         )
-    from local_aws import weather  # noqa: PLC0415 - two seconds that no other command needs
-    from local_aws.server import put_secret, serving  # noqa: PLC0415
-
     options.data.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with contextlib.ExitStack() as until_stopped:
         if options.weather is not None:
-            until_stopped.enter_context(settings.settling(weather.SETTLE_SECONDS))
+            from local_aws.weather import SETTLE_SECONDS  # noqa: PLC0415 - imports every service
+
+            until_stopped.enter_context(settings.settling(SETTLE_SECONDS))
         stand_in = until_stopped.enter_context(serving(options.data, options.port, options.weather))
         server = None if options.source else Server(options.data / "postgresql")
         try:
@@ -129,8 +130,21 @@ def down(options: argparse.Namespace) -> None:
     if (options.data / "postgresql").exists():
         Server(options.data / "postgresql").stop()
     print("The stand-in is stopped." if running else "No stand-in was running.", file=sys.stderr)
-    if running and (told := weather.told(options.data)):
+    if running and (told := weather(options.data)):
         print(told, file=sys.stderr)
+
+
+def weather(directory: Path) -> str:
+    """What the weather of this directory's stand-in did, in a line; empty where it was fair."""
+    try:
+        kept = json.loads((directory / WEATHER).read_text())
+    except OSError:
+        return ""
+    sums: Counter[str] = Counter()
+    for each, count in kept["counted"].items():
+        sums[each.partition(" ")[0]] += count
+    did = ", ".join(f"{count} {what}" for what, count in sums.items()) or "nothing"
+    return f"The weather of seed {kept['seed']}: {did}; each call of it is in {WEATHER}."
 
 
 def scenario(options: argparse.Namespace) -> None:

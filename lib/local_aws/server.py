@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 from local_aws.environment import ADMINISTRATOR, OVERRIDING, environment, write_credentials
 from local_aws.errors import LocalAwsError
-from local_aws.names import REGION
+from local_aws.names import REGION, WEATHER
 from local_aws.service import service_of
 from local_aws.stand_in import StandIn
 
@@ -46,7 +46,7 @@ def serving(directory: Path, port: int = 0, weather_seed: int | None = None) -> 
     from moto.moto_server.werkzeug_app import MotoRequestHandler  # noqa: PLC0415 - moto reads its environment when it is imported
     from werkzeug.serving import make_server  # noqa: PLC0415
 
-    from local_aws.weather import KEPT, Weather  # noqa: PLC0415
+    from local_aws.weather import Weather  # noqa: PLC0415
 
     class Quiet(MotoRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -55,10 +55,10 @@ def serving(directory: Path, port: int = 0, weather_seed: int | None = None) -> 
             """Say nothing: calls.jsonl has every call."""
 
     stand_in, made, gateway = _assembled(directory, port)
-    (directory / KEPT).unlink(missing_ok=True)
+    (directory / WEATHER).unlink(missing_ok=True)
     application: Any = gateway
     if weather_seed is not None:
-        application = Weather(gateway, weather_seed, directory / KEPT)
+        application = Weather(gateway, weather_seed, directory / WEATHER)
     server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Quiet)
     threading.Thread(
         target=server.serve_forever, args=(STOP_POLL_SECONDS,), name="gateway", daemon=True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-settle_seconds = 0.5  # that a new or changed resource is `creating`, `modifying`, `deleting`
+settle_seconds = 0.25  # that a new or changed resource is `creating`, `modifying`, `deleting`
 log_delivery_seconds = 2.0  # between two deliveries of CloudTrail's log files; 300 on AWS
 digest_delivery_seconds = 10.0  # between two of its digest files; 3600 on AWS
 # for tests: an answer that its service's model does not allow is an error

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-KEPT = "weather.json"  # in the stand-in's directory
-SETTLE_SECONDS = 2.0  # of what is asynchronous on AWS
+SETTLE_SECONDS = 1.0  # of what is asynchronous on AWS
 # of calls; lost is the answer, stale the first read after a change of what was read before, expired
 # the session in which a call is made, from then on
 SHARES = {
@@ -39,9 +38,9 @@ SHARES = {
     "reset": 0.005,
     "lost": 0.005,
     "stale": 0.1,
-    "expired": 0.0003,
+    "expired": 0.0002,
 }
-STALE_SECONDS = 2.0  # that a read may show what was before the last change
+STALE_SECONDS = 1.0  # that a read may show what was before the last change
 
 # Services that say so themselves; objects of S3 and all else are read as they were written.
 EVENTUALLY_CONSISTENT = {
@@ -210,16 +209,3 @@ class Weather:
         self._count(what, name)
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionResetError(f"weather: {what} {name}")
-
-
-def told(directory: Path) -> str:
-    """What the weather of this directory's stand-in did, in a line; empty where it was fair."""
-    try:
-        kept = json.loads((directory / KEPT).read_text())
-    except OSError:
-        return ""
-    sums: Counter[str] = Counter()
-    for each, count in kept["counted"].items():
-        sums[each.partition(" ")[0]] += count
-    did = ", ".join(f"{count} {what}" for what, count in sums.items()) or "nothing"
-    return f"The weather of seed {kept['seed']}: {did}; each call of it is in {KEPT}."
