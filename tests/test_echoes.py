@@ -109,6 +109,7 @@ def test_settings_that_dms_does_not_take_when_it_makes_an_endpoint_are_given_aga
 
 def test_flow_logs_that_aws_did_not_make_are_tried_again_and_then_said(made, monkeypatch):
     place, role = ec2.Network(NAMES), NAMES.role_arn("flow-logs")
+    boto3.client("logs").create_log_group(logGroupName="/aws/vpc-flow-logs/other")
     wanted = flow_logs.flow_log("/aws/vpc-flow-logs/other", place, role)
     answers = [False, False, True]
     monkeypatch.setattr(StandIn, "may_assume", lambda *_: answers.pop(0))
@@ -119,6 +120,19 @@ def test_flow_logs_that_aws_did_not_make_are_tried_again_and_then_said(made, mon
     wanted = flow_logs.flow_log("/aws/vpc-flow-logs/never", place, role)
     with pytest.raises(LakebookError, match="Unable to assume given IAM role"):
         ensure([wanted], apply=True)
+
+
+def test_flow_logs_that_are_not_delivered_are_one_clear_sentence(made):
+    def denied(operation, told):
+        for each in told["FlowLogs"] if operation == "DescribeFlowLogs" else []:
+            each |= {"DeliverLogsStatus": "FAILED", "DeliverLogsErrorMessage": "Access error"}
+        return told
+
+    place, role = ec2.Network(NAMES), NAMES.role_arn("flow-logs")
+    wanted = flow_logs.flow_log(flow_logs.group_name(NAMES), place, role)
+    assert calls([wanted]) == []
+    with pytest.raises(LakebookError, match=r"does not deliver the flow logs fl-.*: Access error"):
+        needed_otherwise([wanted], denied)
 
 
 def test_what_a_task_stopped_for_before_does_not_stop_a_run_that_is_starting(monkeypatch):

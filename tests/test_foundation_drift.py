@@ -423,14 +423,14 @@ DRIFTS = [
     (
         "network",
         lambda: client().authorize_security_group_ingress(
-            GroupId=ec2.group_id(NAMES.resource("dms")), IpPermissions=OPEN
+            GroupId=ec2.group_id(NAMES.resource("dms"), vpc_id()), IpPermissions=OPEN
         ),
         ["ec2:RevokeSecurityGroupIngress"],
     ),
     (
         "network",
         lambda: client().authorize_security_group_egress(
-            GroupId=ec2.group_id(NAMES.resource("redshift")), IpPermissions=OPEN
+            GroupId=ec2.group_id(NAMES.resource("redshift"), vpc_id()), IpPermissions=OPEN
         ),
         ["ec2:RevokeSecurityGroupEgress"],
     ),

@@ -89,10 +89,9 @@ def place(stand_in):
     )
     frame = frame.assign(pressure=pressure, wind=wind, rain=pd.array(rain, dtype="Int32"))
     curated("first", frame)
-    yield {
-        "Subnets": ec2.subnets(NAMES, []),
-        "SecurityGroupIds": ec2.security_group_ids(NAMES, "sagemaker"),
-    }
+    subnets = ec2.subnets(NAMES, [])
+    groups = ec2.security_group_ids(NAMES, "sagemaker", subnets)
+    yield {"Subnets": subnets, "SecurityGroupIds": groups}
     boto3.setup_default_session()
 
 

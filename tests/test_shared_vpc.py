@@ -305,12 +305,36 @@ def test_a_name_that_a_hub_answers_for_is_one_clear_sentence():
     assert calls(vpc_endpoints.endpoints(place, ["sts"]))
 
 
+def test_who_moves_to_another_vpc_gets_groups_of_that_vpc():
+    """A name is one group's in a VPC, not in an account.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+    """
+    left, entered = Theirs(94), Theirs(95)
+    names = foundation.names("moving")
+    left.group(names.resource("dms"))
+    place = entered.network(names)
+    wanted = security_groups.groups(place, OFFICE, 5432)
+    assert ("security group acme-moving-dms", "ec2:CreateSecurityGroup") in [
+        (name, call.action) for name, call in calls(wanted)
+    ]
+    ensure(wanted, apply=True)
+    assert calls(wanted) == []
+    ids = [ec2.security_group_ids(names, "dms", each.lent) for each in (left, entered)]
+    assert len({one for each in ids for one in each}) == 2
+    assert ec2.security_group_ids(names, "dms", ["<subnets>"]) == [
+        "<the security group acme-moving-dms>"
+    ]
+
+
 def test_our_groups_let_out_to_wherever_their_routes_and_name_servers_are():
     theirs = Theirs(90)
     theirs.name_servers("10.20.0.53", "10.20.1.53")
     names = foundation.names("nameservers")
     founded(theirs.network(names), ["kms"])
-    opened = security_groups._permissions(theirs.client, ec2.group_id(names.resource("dms")), "out")
+    opened = security_groups._permissions(
+        theirs.client, ec2.group_id(names.resource("dms"), theirs.vpc), "out"
+    )
     ports = {
         (each["IpProtocol"], each["FromPort"], span["CidrIp"])
         for each in opened

@@ -157,7 +157,7 @@ class Path:
             if instance
             else []
         )
-        found = groups or ec2.security_group_ids(self.names, "dms")
+        found = groups or [ec2.group_id(self.names.resource("dms"), self.vpc_id)]
         if any(each.startswith("<") for each in found):
             raise Absent("02 makes the security group of DMS", "02")
         return found

@@ -282,7 +282,7 @@ def replication(
             instance_class,
             allocated_storage_gib,
             instance,
-            ec2.security_group_ids(names, "dms"),
+            ec2.security_group_ids(names, "dms", subnet_ids),
         ),
         *certificates,
         endpoint(ends[0], "source", verified_by, **source_endpoint),

@@ -196,16 +196,23 @@ def subnets(names: Names, subnet_ids: list[str]) -> list[str]:
     return Network(names, subnet_ids=subnet_ids).ids()
 
 
-def security_group_ids(names: Names, phase: str) -> list[str]:
-    """The id of a phase's security group, in a list as AWS wants it; words in its stead while there
-    is none.
+def security_group_ids(names: Names, phase: str, subnet_ids: list[str]) -> list[str]:
+    """The id of a phase's security group in the VPC of these subnets, in a list as AWS wants it;
+    words in its stead while there is none.
     """
-    return [group_id(names.resource(phase))]
+    filters: list[Any] = [{"Name": "subnet-id", "Values": subnet_ids}]
+    found = aws.client("ec2").describe_subnets(Filters=filters)["Subnets"]
+    return [group_id(names.resource(phase), found[0]["VpcId"] if found else "<the VPC>")]
 
 
-def group_id(name: str) -> str:
-    """The id of the security group of that name."""
-    filters: list[Any] = [{"Name": "group-name", "Values": [name]}]
+def group_id(name: str, vpc_id: str) -> str:
+    """The id of the security group of that name in a VPC, as another VPC may have one, too; words
+    in its stead while there is none.
+    """
+    filters: list[Any] = [
+        {"Name": "group-name", "Values": [name]},
+        {"Name": "vpc-id", "Values": [vpc_id]},
+    ]
     found = aws.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
     return str(found[0]["GroupId"]) if found else f"<the security group {name}>"
 

@@ -49,15 +49,27 @@ def group_name(names: Names) -> str:
 
 @resource
 def flow_log(log_group_name: str, network: Network, role_arn: str) -> Iterator[Call]:
-    """All traffic of the VPC, into a log group."""
+    """All traffic of the VPC, into a log group; raises LakebookError where EC2 does not deliver it.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_FlowLog.html
+    """
     client, vpc_id = aws.client("ec2"), network.vpc()
     found = client.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc_id]}])[
         "FlowLogs"
     ]
-    complete = [
-        each for each in found if each["TrafficType"] == "ALL" and each["FlowLogStatus"] == "ACTIVE"
+    ours = [
+        each
+        for each in found
+        if (each["TrafficType"], each["FlowLogStatus"], each.get("LogGroupName"))
+        == ("ALL", "ACTIVE", log_group_name)
     ]
-    if any(each.get("LogGroupName") == log_group_name for each in complete):
+    if ours and all(each.get("DeliverLogsStatus") == "FAILED" for each in ours):
+        raise LakebookError(
+            f"EC2 does not deliver the flow logs {ours[0]['FlowLogId']} to {log_group_name}:"
+            f" {ours[0].get('DeliverLogsErrorMessage', 'no reason')}; see that {role_arn} may write"
+            " there, delete these flow logs and run this phase again."
+        )
+    if ours:
         return
     tags = ec2.tag_specifications("vpc-flow-log", log_group_name, network.names.tags)
     what = {

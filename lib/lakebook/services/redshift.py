@@ -72,7 +72,7 @@ def compute(
     """
     name, groups, role = (
         names.resource("warehouse"),
-        ec2.security_group_ids(names, "redshift"),
+        ec2.security_group_ids(names, "redshift", subnet_ids),
         names.role_arn("redshift"),
     )
     if kind == SERVERLESS:

@@ -33,14 +33,14 @@ class Rule:
     last_port: int
     protocol: str = "tcp"
 
-    def permission(self) -> dict[str, Any]:
-        """The rule as EC2 takes it, with the peer's id."""
+    def permission(self, vpc_id: str) -> dict[str, Any]:
+        """The rule as EC2 takes it, with the peer's id in a VPC."""
         ports = {"IpProtocol": self.protocol, "FromPort": self.first_port, "ToPort": self.last_port}
         if "/" in self.peer:
             return {**ports, "IpRanges": [{"CidrIp": self.peer}]}
         if self.peer == "s3":
             return {**ports, "PrefixListIds": [{"PrefixListId": _s3_prefix_list()}]}
-        return {**ports, "UserIdGroupPairs": [{"GroupId": ec2.group_id(self.peer)}]}
+        return {**ports, "UserIdGroupPairs": [{"GroupId": ec2.group_id(self.peer, vpc_id)}]}
 
 
 def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Resource]:
@@ -73,33 +73,34 @@ def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Re
     every[endpoints] = [Rule("in", each, HTTPS, HTTPS) for each in callers]
     return [
         *(security_group(each, network) for each in every),
-        *(rules_of(each, wanted) for each, wanted in every.items()),
+        *(rules_of(each, wanted, network) for each, wanted in every.items()),
     ]
 
 
 @resource
 def security_group(name: str, network: Network) -> Iterator[Call]:
-    """A group in the VPC, found by its name."""
+    """A group in the VPC, found there by its name."""
     client = aws.client("ec2")
-    if ec2.group_id(name).startswith("<"):
+    if ec2.group_id(name, network.vpc()).startswith("<"):
         tags = ec2.tag_specifications("security-group", name, network.names.tags)
         arguments = {"GroupName": name, "Description": f"lakebook {name}", "VpcId": network.vpc()}
         yield Call(client.create_security_group, {**arguments, "TagSpecifications": tags})
 
 
 @resource
-def rules_of(name: str, wanted: list[Rule]) -> Iterator[Call]:
+def rules_of(name: str, wanted: list[Rule], network: Network) -> Iterator[Call]:
     """A group open for exactly these rules: what is missing is authorized, everything else
     revoked.
     """
-    client, group_id = aws.client("ec2"), ec2.group_id(name)
+    client, vpc_id = aws.client("ec2"), network.vpc()
+    group_id = ec2.group_id(name, vpc_id)
     methods = {
         "in": (client.authorize_security_group_ingress, client.revoke_security_group_ingress),
         "out": (client.authorize_security_group_egress, client.revoke_security_group_egress),
     }
     for way, (authorize, revoke) in methods.items():
         actual = _permissions(client, group_id, way)
-        desired = [each.permission() for each in sorted(wanted) if each.direction == way]
+        desired = [each.permission(vpc_id) for each in sorted(wanted) if each.direction == way]
         if missing := [each for each in desired if each not in actual]:
             yield Call(authorize, {"GroupId": group_id, "IpPermissions": missing})
         if extra := [each for each in actual if each not in desired]:

@@ -103,7 +103,7 @@ def interface_endpoint(service_name: str, network: Network) -> Iterator[Call]:
     client, actual = aws.client("ec2"), endpoint(service_name, network, "Interface")
     policy = FULL_ACCESS if network.of_others else interface_policy(network.names.account)
     group, subnets = (
-        ec2.security_group_ids(network.names, "endpoints"),
+        [ec2.group_id(network.names.resource("endpoints"), network.vpc())],
         _offered_subnets(service_name, network, (actual or {}).get("SubnetIds", [])),
     )
     if actual is None:
