@@ -568,6 +568,18 @@ def test_trailing_blanks_do_not_count_in_comparisons(schema):
         "select count(*) from {t} x join {t} y on x.v = y.v": 5,
         "select count(*) from {t} where v like 'a'": 1,
         "select sum(len(v)) from {t}": 5,
+        "select count(*) from (select v from {t} group by v)": 2,
+        "select max(n) from (select v, count(*) as n from {t} group by 1 having v < 'b')": 2,
+        "select max(n) from (select upper(v), max(len(v)) as n from {t} group by upper(v))": 3,
+        "select count(*) from (select distinct v from {t} order by v)": 2,
+        "select count(*) from (select distinct v || '' as w, 1 from {t})": 2,
+        "select count(*) from (select v from {t} union select 'a ')": 2,
+        "select count(*) from (select v from {t} union all select 'a ')": 4,
+        "select count(*) from (select v from {t} except select 'a ')": 1,
+        "select count(*) from (select v from {t} intersect select 'a ')": 1,
+        "select count(*) from {t} where v in (select 'a ' union all select 'c')": 2,
+        "select count(*) from {t} where v not in (select w.v from {t} w where w.v = 'b')": 2,
+        "select max(n) from (select row_number() over (partition by v order by v) n from {t})": 2,
     }.items():
         assert run(sql.format(t=f"{schema}.tb")) == [[count]], sql
     run(f"delete from {schema}.tb where v = 'a'")

@@ -207,6 +207,7 @@ def translate(tree: exp.Expr, schema: dict[str, dict[str, dict[str, str]]]) -> e
                 f"local_aws cannot tell the type of the division {untyped}; cast both sides"
             ) from untyped
     exact_sql.join_texts(typed)
+    _tell_apart_without_trailing_blanks(typed)
     return typed
 
 
@@ -273,11 +274,46 @@ def _compare_without_trailing_blanks(node: exp.Expr) -> None:
 
     https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
     """
-    operands = [*node.iter_expressions()]
+    asked = node.args.get("query")
+    operands = [node.this, *_columns(asked)] if asked else [*node.iter_expressions()]
     if all(type_name(each) in TEXTS for each in operands):
-        for each in operands:
-            if not isinstance(each, exp.Literal) or each.name.endswith(" "):
-                each.replace(call("rtrim", each.copy(), exp.Literal.string(" ")))
+        _trim(operands)
+
+
+def _tell_apart_without_trailing_blanks(tree: exp.Expr) -> None:
+    """Nor do trailing blanks tell groups, distinct rows, partitions or the rows of sets apart;
+    which of the spellings is answered Redshift does not say, here it is the one without.
+    """
+    for select in list(tree.find_all(exp.Select)):
+        keys = list(select.args["group"].expressions) if select.args.get("group") else []
+        keys += _columns(select) if select.args.get("distinct") else []
+        keys = [each.copy() for each in keys if type_name(each) in TEXTS]
+        clauses = [select.args.get(each) for each in ("group", "having", "order")]
+        for clause in [*select.expressions, *(each for each in clauses if each)] if keys else []:
+            inside = clause.walk(prune=lambda each: isinstance(each, exp.AggFunc))
+            _trim([each for each in list(inside) if each in keys])
+    for window in tree.find_all(exp.Window):
+        _trim(window.args.get("partition_by") or [])
+    for each in tree.find_all(exp.SetOperation):
+        if each.args.get("distinct"):
+            _trim(_columns(each))
+
+
+def _columns(query: exp.Expr) -> list[exp.Expr]:
+    """What a query, or each of those that a set is made of, answers, without the names."""
+    if isinstance(query, exp.SetOperation):
+        return [*_columns(query.left), *_columns(query.right)]
+    if isinstance(query, exp.Subquery):
+        return _columns(query.this)
+    return [each.unalias() for each in query.expressions]
+
+
+def _trim(found: list[exp.Expr]) -> None:
+    """Take the trailing blanks of these texts away; what is none stays as it is."""
+    for each in found:
+        blank = not isinstance(each, exp.Literal) or each.name.endswith(" ")
+        if type_name(each) in TEXTS and blank:
+            each.replace(call("rtrim", each.copy(), exp.Literal.string(" ")))
 
 
 def _rewrite_average(node: exp.Avg) -> None:
