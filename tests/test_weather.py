@@ -16,7 +16,7 @@ from lakebook.diagnosis.path import Path
 from lakebook.ensure import Call, Resource, role_propagation
 from lakebook.runner import runs
 from lakebook.services import s3
-from local_aws import weather
+from local_aws import settings, weather
 from local_aws.__main__ import weather as told
 from local_aws.names import WEATHER
 
@@ -188,6 +188,68 @@ def test_what_a_lost_answer_has_made_is_not_made_again(bad):
         done = ensure([Resource("one", needs)], apply=True)
     assert list(done["call"]) == ["glue:CreateDatabase"]
     assert len(boto3.client("glue").get_databases()["DatabaseList"]) == 1
+
+
+def revoked_rule():
+    ec2 = boto3.client("ec2", config=aws.RETRIES)
+    group = ec2.describe_security_groups()["SecurityGroups"][0]
+    egress = {"GroupId": group["GroupId"], "IpPermissions": group["IpPermissionsEgress"]}
+    return (
+        Call(ec2.revoke_security_group_egress, egress),
+        lambda: (
+            not boto3.client("ec2").describe_security_groups()["SecurityGroups"][0][
+                "IpPermissionsEgress"
+            ]
+        ),
+    )
+
+
+def deleted_policy():
+    iam, which = boto3.client("iam", config=aws.RETRIES), {"RoleName": "r"}
+    iam.create_role(**which, AssumeRolePolicyDocument='{"Statement": []}')
+    allow = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    iam.put_role_policy(**which, PolicyName="p", PolicyDocument=document)
+    return Call(
+        iam.delete_role_policy, {**which, "PolicyName": "p"}
+    ), lambda: not boto3.client("iam").list_role_policies(**which)["PolicyNames"]
+
+
+def revoked_grant():
+    lake = boto3.client("lakeformation", config=aws.RETRIES)
+    boto3.client("glue").create_database(DatabaseInput={"Name": "one"})
+    boto3.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument='{"Statement": []}')
+    who = {"DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:role/r"}
+    grant = {"Principal": who, "Resource": {"Database": {"Name": "one"}}}
+    administrator = {"DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:user/administrator"}
+    lake.put_data_lake_settings(DataLakeSettings={"DataLakeAdmins": [administrator]})
+    lake.grant_permissions(**grant, Permissions=["DESCRIBE"])
+    call = Call(lake.revoke_permissions, {**grant, "Permissions": ["DESCRIBE"]})
+    listed = boto3.client("lakeformation").list_permissions
+    return (
+        call,
+        lambda: who not in [each["Principal"] for each in listed()["PrincipalResourcePermissions"]],
+    )
+
+
+@pytest.mark.parametrize("made", [revoked_rule, deleted_policy, revoked_grant])
+def test_what_a_lost_answer_has_taken_away_is_not_taken_away_again(bad, made):
+    bad()
+    with settings.settling(0):
+        call, is_gone = made()
+
+        def needs():
+            if not is_gone():
+                bad(lost=1)
+                call.method.__self__.meta.events.register(
+                    "needs-retry.*", lambda **_: bad(), unique_id="fair"
+                )
+                yield call
+
+        with role_propagation(10):
+            done = ensure([Resource("one", needs)], apply=True)
+    assert list(done["call"]) == [call.action]
+    assert is_gone()
 
 
 def test_what_is_there_though_a_late_read_did_not_show_it_is_not_made(bad):

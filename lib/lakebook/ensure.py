@@ -33,6 +33,10 @@ EXISTS = re.compile(
     r"(?!BucketAlreadyExists)\w*(AlreadyExist|AlreadyOwned|ResourceExists|EntityExists)\w*"
     r"|\w+\.Duplicate|DuplicateListener\w*"
 )
+# and what takes away, that it is not there any more; Lake Formation says it in words
+TAKES_AWAY = re.compile(r"[\w-]+:(Delete|Detach|Revoke)\w*")
+GONE = re.compile(r"\w*NotFound\w*|\w+\.NotFound|NoSuch\w+")
+NOTHING_REVOKED = "No permissions revoked"
 # Services that say that their reads may show what was before a change:
 # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
@@ -97,7 +101,7 @@ class Call:
             answers.append(self.method(**self.arguments))
         except ClientError as error:
             code, message = (error.response["Error"][each] for each in ("Code", "Message"))
-            if not not_ready.is_one(self.action, code, message):
+            if is_done(error, self.action) or not not_ready.is_one(self.action, code, message):
                 raise
             return message
         return None
@@ -184,8 +188,8 @@ def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> p
 def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
     """Make the calls that a resource needs, and look until AWS shows them.
 
-    A resource is compared anew, and not made twice, where AWS refuses a call because it is there:
-    the comparison read what was before, or the answer to the call was lost.
+    A resource is compared anew, and not made twice, where AWS refuses a call because it is there,
+    or gone: the comparison read what was before, or the answer to the call was lost.
     """
     start, is_late = time.monotonic(), False
     needed = iter(wanted)
@@ -199,7 +203,7 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
             if time.monotonic() - start > _patience_seconds(error, call):
                 raise
             print(f"{call.action}  {wanted.name}: {error}\n", end="", flush=True)
-            is_made = EXISTS.fullmatch(error.response["Error"]["Code"]) is not None and bool(
+            is_made = is_done(error, call.action) and bool(
                 error.response["ResponseMetadata"].get("RetryAttempts")
             )
             time.sleep(AGAIN_SECONDS)
@@ -214,10 +218,17 @@ def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:
 
 def _patience_seconds(error: ClientError, call: Call) -> float:
     """How long a refused call may be compared and made anew, in seconds; less than 0 is never."""
-    code = error.response["Error"]["Code"]
-    if EXISTS.fullmatch(code):
+    if is_done(error, call.action):
         return role_propagation_seconds
-    return call.timeout_seconds if BUSY.fullmatch(code) else -1
+    return call.timeout_seconds if BUSY.fullmatch(error.response["Error"]["Code"]) else -1
+
+
+def is_done(error: ClientError, action: str) -> bool:
+    """Whether AWS refuses a call because what it is to make is there, or to take away is gone."""
+    code, message = (error.response["Error"][each] for each in ("Code", "Message"))
+    if TAKES_AWAY.fullmatch(action):
+        return GONE.fullmatch(code) is not None or NOTHING_REVOKED in message
+    return EXISTS.fullmatch(code) is not None
 
 
 def _seen(resources: list[Resource], seconds: float) -> list[tuple[str, Call]]:
