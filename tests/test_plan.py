@@ -173,10 +173,13 @@ def test_the_operator_may_make_every_call_of_the_plan_and_a_right_less_is_named(
 
 def test_people_of_quicksight_are_where_the_account_subscribed():
     scenario(clear=True)
+    here = quicksight.Account(foundation.names("rehearsal"), foundation.REGION)
+    ensure([quicksight.group("elsewhere", here, "of the subscription before")], apply=True)
     scenario(start="quicksight-elsewhere")
     try:
         account = quicksight.Account(foundation.names("rehearsal"), "us-east-1")
         readers = quicksight.group("elsewhere", account, "who reads")
+        assert calls([readers])
         ensure([readers], apply=True)
         assert calls([readers]) == []
         described = quicksight.people(account).describe_group(

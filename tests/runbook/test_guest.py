@@ -4,6 +4,7 @@ classification; and one that comes by a virtual private gateway.
 """
 
 import json
+import subprocess
 
 import pytest
 from rehearsal import FILE, NAMES, Rehearsal, as_options
@@ -14,10 +15,39 @@ SMALL = {
     "partition_by": "{}",
     "classification_file": "",
     "reporting_file": "",
-    "dashboard_file": "",
     "model_files": "[]",
     "studio_users": "[]",
 }
+DASHBOARD = """
+DataSets:
+  airlines:
+    Name: Airlines
+    ImportMode: SPICE
+    PhysicalTableMap:
+      airlines:
+        CustomSql:
+          DataSourceArn: ${DataSourceArn}
+          Name: airlines
+          SqlQuery: SELECT a.carrier, a.name FROM ${table.operations.airlines} AS a
+          Columns: [{Name: carrier, Type: STRING}, {Name: name, Type: STRING}]
+Dashboard:
+  Name: Airlines
+  Definition:
+    DataSetIdentifierDeclarations: [{Identifier: airlines, DataSetArn: "${DataSetArn.airlines}"}]
+    Sheets:
+      - SheetId: one
+        Name: One
+        Visuals:
+          - KPIVisual:
+              VisualId: airlines
+              ChartConfiguration:
+                FieldWells:
+                  Values:
+                    - CategoricalMeasureField:
+                        FieldId: carriers
+                        Column: {DataSetIdentifier: airlines, ColumnName: carrier}
+                        AggregationFunction: COUNT
+"""
 COMMENT = "First line.\nSecond LINE with a tab\tand capitals."
 
 
@@ -37,12 +67,16 @@ def guest(tmp_path_factory):
             SecretId="acme-rehearsal-source", KmsKeyId=key
         )
         running.foreign = foreign
+        subprocess.run([*running.stand_in, "scenario", "quicksight-elsewhere"], check=True)
+        board = running.data.with_name("airlines.yaml")
+        board.write_text(DASHBOARD)
         own = {
             "vpc_id": vpc,
             "subnet_ids": json.dumps(subnets),
             "interface_endpoints": "[]",
             "kms_key_arn": key,
             "identity_region": "us-east-1",
+            "dashboard_file": str(board),
             "warehouse_kind": "provisioned",
         }
         running.parameters = as_options(SMALL | own)
@@ -179,6 +213,16 @@ def test_a_second_run_makes_no_changing_call(guest):
 def test_nothing_that_others_use_has_changed(guest):
     vpc = guest.foreign["tables"][0]["VpcId"]
     assert state_of_network(guest.client("ec2"), vpc) == guest.foreign
+
+
+def test_the_dashboard_is_for_groups_of_the_region_of_the_subscription(guest):
+    held = guest.client("quicksight").describe_dashboard_permissions(
+        AwsAccountId="123456789012", DashboardId=NAMES.resource("airlines")
+    )["Permissions"]
+    assert {each["Principal"] for each in held} == {
+        f"arn:aws:quicksight:us-east-1:123456789012:group/default/{NAMES.resource(each)}"
+        for each in ("authors", "readers")
+    }
 
 
 def test_a_comment_arrives_in_one_line(guest):

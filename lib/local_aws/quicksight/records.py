@@ -64,6 +64,13 @@ BUNDLES = {
 }
 
 
+# the members of Records that go with the subscription
+OF_A_SUBSCRIPTION = (
+    *("groups", "users", "members", "sources", "credentials", "data_sets", "ingestions"),
+    *("dashboards", "permissions", "tags"),
+)
+
+
 class Records(Service):
     """The state of QuickSight in memory; what takes time happens in threads of its own."""
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from local_aws.quicksight.people import IDENTITY_CENTER
+from local_aws.quicksight.records import OF_A_SUBSCRIPTION
 from local_aws.quicksight.service import QuickSight
 from local_aws.scenarios.scenario import Scenario
 from local_aws.service import service_of
@@ -37,9 +38,15 @@ def _identity_center(_: StandIn, services: Services) -> Undo:
 
 
 def _elsewhere(_: StandIn, services: Services) -> Undo:
+    """Another subscription: the identity Region of one does not change, and all that is in one goes
+    with it.
+
+    https://docs.aws.amazon.com/quicksight/latest/user/closing-account.html
+    """
     quicksight = service_of(services, QuickSight)
-    before, quicksight.identity_region = quicksight.identity_region, ELSEWHERE
-    return partial(setattr, quicksight, "identity_region", before)
+    before = {each: getattr(quicksight, each) for each in ("identity_region", *OF_A_SUBSCRIPTION)}
+    vars(quicksight).update({each: {} for each in OF_A_SUBSCRIPTION}, identity_region=ELSEWHERE)
+    return partial(vars(quicksight).update, before)
 
 
 def _subscribed(services: Services, change: dict[str, Any] | None) -> Undo:
