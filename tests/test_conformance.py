@@ -24,12 +24,20 @@ from conformance import (  # noqa: F401 - their questions
 from conformance.question import AT_MOST_USD, PREFIX, QUESTIONS, Sandbox
 from dms_tasks import role, subnet_ids
 
+from local_aws import settings
 from local_aws.engines.postgresql import Server, Source
 
 
 @pytest.fixture(scope="module")
 def sandbox(stand_in, tmp_path_factory):
     """The stand-in as a sandbox, with a PostgreSQL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "log_delivery_seconds", 0.5)
+        patch.setattr(settings, "digest_delivery_seconds", 1.0)
+        yield from _sandbox(tmp_path_factory)
+
+
+def _sandbox(tmp_path_factory):
     with Server(tmp_path_factory.mktemp("source") / "postgresql") as server:
         with server.connect() as admin:
             admin.autocommit = True

@@ -1,5 +1,6 @@
 """Questions about what CloudTrail records."""
 
+import datetime
 import gzip
 import json
 import time
@@ -99,13 +100,37 @@ def cloudtrail_request_id(sandbox):
         return found()
 
 
-def _trail(sandbox, of, bucket):
+@question(
+    [], f"{CLOUDTRAIL}/cloudtrail-log-file-validation-digest-file-structure.html", cost="cents"
+)
+def a_digest_names_what_was_delivered_in_its_hour(sandbox):
+    """Which log files that the first digest names were delivered after the digest's end?"""
+    bucket, s3 = sandbox.bucket("digested"), sandbox.client("s3")
+    logs = _trail(sandbox, "digests", bucket, EnableLogFileValidation=True)
+
+    def digests():
+        time.sleep(0.1)
+        s3.put_object(Bucket=bucket, Key="one", Body=b"1")
+        told = s3.list_objects_v2(Bucket=logs).get("Contents", [])
+        found = [_content(s3, logs, each["Key"]) for each in told if "-Digest/" in each["Key"]]
+        return [each for each in found if each.get("logFiles")]
+
+    digest = until(digests, bool, "No digest names a log file", 3 * 3600)[0]
+    ended = datetime.datetime.fromisoformat(digest["digestEndTime"])
+    return [
+        each["s3Object"]
+        for each in digest["logFiles"]
+        if s3.head_object(Bucket=logs, Key=each["s3Object"])["LastModified"] > ended
+    ]
+
+
+def _trail(sandbox, of, bucket, **settings):
     """The bucket to which a new trail delivers what is done with the objects of another."""
     cloudtrail, name = sandbox.client("cloudtrail"), sandbox.name(of)
     logs = sandbox.bucket(of)
     policy = json.dumps(_delivery(logs))
     sandbox.client("s3").put_bucket_policy(Bucket=logs, Policy=policy)
-    cloudtrail.create_trail(Name=name, S3BucketName=logs)
+    cloudtrail.create_trail(Name=name, S3BucketName=logs, **settings)
     sandbox.after(cloudtrail.delete_trail, Name=name)
     fields = {
         "eventCategory": {"Equals": ["Data"]},
@@ -141,10 +166,11 @@ def _looked_up(sandbox, service, name, request_id):
 
 def _records(s3, bucket, key):
     """The events of a log file; [] of what is none."""
-    if not key.endswith(".json.gz"):
-        return []
-    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return json.loads(gzip.decompress(body)).get("Records", [])
+    return _content(s3, bucket, key).get("Records", []) if key.endswith(".json.gz") else []
+
+
+def _content(s3, bucket, key):
+    return json.loads(gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
 
 
 def _delivery(bucket):

@@ -52,6 +52,50 @@ def quicksight_streams(sandbox):
     return ended.get("ErrorInfo", {}).get("Type", ended["IngestionStatus"])
 
 
+@question(
+    ["ResourceNotFoundException", "UnsupportedUserEditionException"],
+    "https://github.com/hashicorp/terraform-provider-aws/pull/32323",
+    only_aws="the stand-in has a subscription; tests/test_plan.py asks it without one",
+)
+def quicksight_without_a_subscription(sandbox):
+    """With which codes are users, and dashboards, refused where there is no subscription?"""
+    if (found := _subscription(sandbox)).get("AccountSubscriptionStatus") == "ACCOUNT_CREATED":
+        raise NotAsked(f"an account without a subscription: this one has {found['Edition']}")
+    client, account = sandbox.client("quicksight"), _which(sandbox)
+    users = refusal(client.list_users, **account, Namespace="default")
+    return [users, refusal(client.list_dashboards, **account)]
+
+
+@question(
+    ["AccessDeniedException", "AccessDeniedException"],
+    "https://github.com/data-dot-all/dataall/issues/1408",
+    only_aws="the stand-in's people are its own; tests/test_plan.py asks it with Identity Center",
+)
+def quicksight_with_identity_center(sandbox):
+    """With which codes are a group and a user refused where IAM Identity Center has the people?"""
+    if "IDENTITY_CENTER" not in _subscription(sandbox).get("AuthenticationType", ""):
+        raise NotAsked("a subscription whose people are those of IAM Identity Center")
+    client, where = sandbox.client("quicksight"), _which(sandbox, Namespace="default")
+    name = sandbox.name("nobody")
+    sandbox.after(client.delete_group, **where, GroupName=name)
+    sandbox.after(client.delete_user, **where, UserName=name)
+    identity = {"IdentityType": "IAM", "IamArn": f"arn:aws:iam::{sandbox.account}:user/{name}"}
+    person = {**identity, "Email": "nobody@example.com", "UserRole": "READER"}
+    return [
+        refusal(client.create_group, **where, GroupName=name),
+        refusal(client.register_user, **where, **person),
+    ]
+
+
+def _subscription(sandbox):
+    """The account's subscription; empty where it has none."""
+    client = sandbox.client("quicksight")
+    try:
+        return client.describe_account_subscription(**_which(sandbox))["AccountInfo"]
+    except client.exceptions.ResourceNotFoundException:
+        return {}
+
+
 def _ingested(sandbox, of):
     """The first ingestion of a data set, ended."""
     client, which = sandbox.client("quicksight"), _which(sandbox, DataSetId=sandbox.name(of))

@@ -116,6 +116,64 @@ def budgets_are_shown_to_who_may_view_budgets(sandbox):
     return refusal(client.describe_budgets, AccountId=sandbox.account)
 
 
+@question(
+    [{"Amount": 500.0, "Unit": "USD"}, [["ACTUAL", 80.0, "PERCENTAGE"]]],
+    "https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_Notification.html",
+)
+def a_budget_reads_as_it_was_made(sandbox):
+    """What do a budget's limit, with a number as text, and its notification read like?"""
+    budgets, name = sandbox.client("budgets", "us-east-1"), sandbox.name("monthly")
+    which = {"AccountId": sandbox.account, "BudgetName": name}
+    limit = {"BudgetLimit": {"Amount": "500.0", "Unit": "USD"}}
+    told = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
+    subscriber = {"SubscriptionType": "EMAIL", "Address": "nobody@example.com"}
+    budgets.create_budget(
+        AccountId=sandbox.account,
+        Budget={"BudgetName": name, **limit, "TimeUnit": "MONTHLY", "BudgetType": "COST"},
+        NotificationsWithSubscribers=[{"Notification": told, "Subscribers": [subscriber]}],
+    )
+    sandbox.after(budgets.delete_budget, **which)
+    found = budgets.describe_budget(**which)["Budget"]["BudgetLimit"]
+    listed = budgets.describe_notifications_for_budget(**which)["Notifications"]
+    kept = [
+        [each["NotificationType"], each["Threshold"], each.get("ThresholdType", "PERCENTAGE")]
+        for each in listed
+    ]
+    return [{**found, "Amount": float(found["Amount"])}, kept]
+
+
+@question(
+    ["", "AccessDeniedException", "", "AccessDeniedException"],
+    "https://docs.aws.amazon.com/kms/latest/developerguide/tag-authorization.html",
+    cost="cents",
+)
+def the_tags_of_a_key_decide_who_may_change_it(sandbox):
+    """With which codes are a key with the tag, and one without, made, and then given a policy, by
+    who may do so where the request, and the key, has that tag?
+    """
+    tag = {"TagKey": "lakebook:conformance", "TagValue": "yes"}
+    kms = sandbox.client("kms")
+    makes = {"Effect": "Allow", "Action": ["kms:CreateKey", "kms:TagResource"], "Resource": "*"}
+    changes = {"Effect": "Allow", "Action": "kms:PutKeyPolicy", "Resource": "*"}
+    statements = [
+        {**statement, "Condition": {"StringEquals": {f"aws:{of}Tag/{tag['TagKey']}": "yes"}}}
+        for statement, of in ((makes, "Request"), (changes, "Resource"))
+    ]
+    person = sandbox.person("tags", "kms:DescribeKey", statements=statements).client("kms")
+    keys = []
+
+    def made(tags):
+        key = person.create_key(Tags=tags)["KeyMetadata"]["KeyId"]
+        sandbox.after(kms.schedule_key_deletion, KeyId=key, PendingWindowInDays=7)
+        keys.append(key)
+
+    codes = [refusal(made, tags=each) for each in ([tag], [])]
+    keys.append(sandbox.key("untagged"))
+    policy = kms.get_key_policy(KeyId=keys[0], PolicyName="default")["Policy"]
+    which = {"PolicyName": "default", "Policy": policy}
+    return [*codes, *(refusal(person.put_key_policy, KeyId=each, **which) for each in keys)]
+
+
 @question([], f"{QUOTAS}/API_GetAWSDefaultServiceQuota.html")
 def every_quota_that_is_looked_at_has_a_value(sandbox):
     """Which quotas of the runbook's have neither a value of the account nor a default?"""

@@ -6,7 +6,7 @@ import tarfile
 import uuid
 
 from conformance.network import vpc
-from conformance.question import NotAsked, question, until
+from conformance.question import NotAsked, question, refusal, until
 
 SAGEMAKER = "https://docs.aws.amazon.com/sagemaker/latest/dg"
 # "Docker registry paths" of SageMaker's documentation
@@ -53,6 +53,56 @@ def sagemaker_serves_offline(sandbox):
 def sagemaker_installs_online(sandbox):
     """How does the same job end without PIP_NO_BUILD_ISOLATION?"""
     return _transformed(sandbox, "without", {})
+
+
+@question(["InService", ""], f"{SAGEMAKER}/studio-updated-and-internet-access.html", cost="cents")
+def studio_is_made_without_endpoints(sandbox):
+    """How does a domain without internet end, and with which code is its address refused, where the
+    VPC has no endpoint of SageMaker?
+    """
+    sagemaker, (place, subnets) = sandbox.client("sagemaker"), vpc(sandbox)
+    role, name = sandbox.role("studio", "sagemaker.amazonaws.com"), sandbox.name("studio")
+    made = {
+        "DomainName": name,
+        "AuthMode": "IAM",
+        "DefaultUserSettings": {"ExecutionRole": role},
+        "SubnetIds": subnets,
+        "VpcId": place,
+        "AppNetworkAccessType": "VpcOnly",
+    }
+    until(lambda: _taken(sagemaker.create_domain, made), bool, "The role was not taken", 120)
+    listed = sagemaker.list_domains()["Domains"]
+    which = {"DomainId": next(e["DomainId"] for e in listed if e["DomainName"] == name)}
+    # what is in a VPC goes before it
+    sandbox.undo.callback(lambda: refusal(_settled, describe=sagemaker.describe_domain, **which))
+    sandbox.after(sagemaker.delete_domain, **which, RetentionPolicy={"HomeEfsFileSystem": "Delete"})
+    ended = _settled(sagemaker.describe_domain, **which)
+    person, described = {**which, "UserProfileName": "asks"}, sagemaker.describe_user_profile
+    sagemaker.create_user_profile(**person)
+    sandbox.undo.callback(lambda: refusal(_settled, describe=described, **person))
+    sandbox.after(sagemaker.delete_user_profile, **person)
+    _settled(described, **person)
+    return [ended, refusal(sagemaker.create_presigned_domain_url, **person)]
+
+
+def _settled(describe, **which):
+    """The status of a part of Studio that is being made, or goes."""
+    return until(
+        lambda: describe(**which)["Status"],
+        lambda status: status not in ("Pending", "Deleting"),
+        "It was still under way",
+    )
+
+
+@question("AccessDeniedException", f"{SAGEMAKER}/security_iam_service-with-iam.html")
+def what_sagemaker_makes_with_tags_needs_a_right_to_tag(sandbox):
+    """With which code is a group of models with a tag refused to who may make one, but no tags?"""
+    session, name = sandbox.person("labels", "sagemaker:CreateModelPackageGroup"), "labelled"
+    mine = sandbox.client("sagemaker")
+    named = {"ModelPackageGroupName": sandbox.name(name)}
+    sandbox.after(mine.delete_model_package_group, **named)
+    create = session.client("sagemaker").create_model_package_group
+    return refusal(create, **named, Tags=[{"Key": "a", "Value": "b"}])
 
 
 def _trained(sandbox):

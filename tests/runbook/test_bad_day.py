@@ -1,4 +1,6 @@
-"""A rehearsal on a bad day of AWS, killed on its way and resumed: it ends as on a good day."""
+"""A rehearsal on a bad day of AWS, killed on its way and resumed: it ends as on a good day. The
+company is reached by a virtual private gateway, which attaches slowly.
+"""
 
 import os
 import re
@@ -8,7 +10,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from rehearsal import BIN, FILE, ROOT, Rehearsal
+from rehearsal import BIN, FILE, ROOT, Rehearsal, as_options
 
 SEED = int(os.environ.get("WEATHER", "7"))
 SMALL = {
@@ -17,6 +19,9 @@ SMALL = {
     "partition_by": "{}",
     "classification_file": "",
     "reporting_file": "",
+    "direct_connect_connection_ids": "[]",
+    "virtual_interface_ids": "[]",
+    "transit_gateway_id": "",
 }
 SPINE = ("--to", "06")
 EXPIRED = "The credentials have expired: renew them."
@@ -27,6 +32,8 @@ KILL_AT = "03 DMS: "
 def bad_day(tmp_path_factory):
     """The run that was killed when its third phase had begun, resumed, and a run after it."""
     with Rehearsal(tmp_path_factory.mktemp("bad-day"), "", SMALL, SEED) as running:
+        gateway = running.client("ec2").create_vpn_gateway(Type="ipsec.1")["VpnGateway"]
+        running.parameters += as_options({"virtual_private_gateway_id": gateway["VpnGatewayId"]})
         folder = killed(running, ["apply", FILE, *running.parameters, *SPINE])
         running.resumed = with_new_credentials(running, running.run("resume", folder))
         running.again = with_new_credentials(running, running.apply(*SPINE))
