@@ -192,7 +192,8 @@ def test_a_bucket_with_a_key_needs_the_key_for_dms(place):  # noqa: F811
 WRITES = """
 from pyspark.sql import SparkSession
 
-numbers = SparkSession.builder.getOrCreate().range(3)
+region = ("spark.hadoop.fs.s3a.endpoint.region", "eu-west-1")
+numbers = SparkSession.builder.config(*region).getOrCreate().range(3)
 numbers.write.mode("overwrite").parquet("s3://roles-lake/open/")
 numbers.write.mode("overwrite").parquet("s3://roles-lake/closed/")
 """

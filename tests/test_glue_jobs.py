@@ -25,6 +25,12 @@ from pyspark.context import SparkContext
 
 args = getResolvedOptions(sys.argv, ["JOB_NAME", "src", "dst"])
 context = GlueContext(SparkContext())
+try:
+    context.spark_session.range(1).write.parquet("s3://glue-scripts/nowhere/")
+except Exception as error:
+    print("without a Region:", "s3.us-east-2.amazonaws.com timed out" in str(error))
+context.spark_session.sparkContext._jsc.hadoopConfiguration().set(
+    "fs.s3a.endpoint.region", "eu-west-1")
 job = Job(context)
 job.init(args["JOB_NAME"], args)
 frame = context.create_dynamic_frame.from_options(
@@ -127,6 +133,7 @@ def test_output_and_errors_of_a_run_are_in_the_log(spark_run):
     assert "rows: 3 UTC" in printed
     assert "b'id'" in printed
     assert "refused: True" in printed
+    assert "without a Region: True" in printed
     assert any("by from_options, not by from_catalog" in line for line in printed)
     assert any("a word in the log" in line for line in glue_runner.log("error", spark_run["Id"]))
 

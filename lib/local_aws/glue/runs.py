@@ -35,6 +35,8 @@ ENDED = frozenset(["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRE
 LOG_GROUP = "/aws-glue/jobs"
 MINUTE_SECONDS = 60.0  # of a run's Timeout
 JVM_END_SECONDS = 60
+# https://docs.aws.amazon.com/glue/latest/dg/migrating-version-51.html
+WRITES_BY_S3A = ("5.1",)  # versions; the others have AWS's own file system
 
 
 class ScriptError(Exception):
@@ -154,8 +156,9 @@ class Run:
     def _execute(self) -> None:
         script = self._script()
         aws = environment(self.stand_in.endpoint, self.stand_in.directory)
+        region = self.stand_in.region if self.record["GlueVersion"] in WRITES_BY_S3A else ""
         variables = spark.environment(
-            self.stand_in, self.folder, aws, self._session().access_key, self._catalog()
+            self.stand_in, self.folder, aws, self._session().access_key, self._catalog(), region
         )
         arguments = [each for pair in self.arguments.items() for each in pair if each]
         command = [sys.executable, str(script), "--JOB_NAME", self.record["JobName"], *arguments]

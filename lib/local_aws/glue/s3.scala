@@ -1,6 +1,6 @@
 package local_aws
 
-import java.io.{File, FileNotFoundException}
+import java.io.{File, FileNotFoundException, IOException}
 import java.net.{HttpURLConnection, URI, URLEncoder}
 import java.nio.file.AccessDeniedException
 import scala.collection.concurrent.TrieMap
@@ -68,6 +68,7 @@ class DirectoryS3 extends RawLocalFileSystem {
   // A fresh file every time: earlier versions of the object are hard links to the old one.
   override def create(path: Path, overwrite: Boolean, buffer: Int, copies: Short, block: Long, tell: Progressable)
       : FSDataOutputStream = {
+    checkRegion(path)
     access.check("PutObject", key(path))
     if (overwrite) pathToFile(path).delete()
     super.create(path, overwrite, buffer, copies, block, tell)
@@ -79,6 +80,16 @@ class DirectoryS3 extends RawLocalFileSystem {
 
   override def setPermission(path: Path, permission: FsPermission): Unit = () // S3 has none
   override def setTimes(path: Path, modified: Long, accessed: Long): Unit = ()
+
+  // Glue 5.1 writes by S3A, which takes us-east-2 where neither a Region nor an endpoint in one is set:
+  // https://docs.aws.amazon.com/glue/latest/dg/migrating-version-51.html (Spark sets s3.amazonaws.com, which is in none)
+  private def checkRegion(path: Path): Unit = {
+    val here = getConf.get("local_aws.s3.region", "")
+    val other = if (getConf.get("fs.s3a.endpoint", "").contains(here)) here else "us-east-2"
+    val asked = getConf.get("fs.s3a.endpoint.region", other)
+    if (here.nonEmpty && asked != here)
+      throw new IOException(s"$path: connect to s3.$asked.amazonaws.com timed out; the bucket is in $here")
+  }
 
   private def key(path: Path): String = makeQualified(path).toUri.getPath.stripPrefix("/")
 

@@ -38,20 +38,29 @@ class EngineError(Exception):
 
 
 def environment(
-    stand_in: StandIn, folder: Path, aws: dict[str, str], access_key: str, catalog: str
+    stand_in: StandIn,
+    folder: Path,
+    aws: dict[str, str],
+    access_key: str,
+    catalog: str,
+    s3a_region: str,
 ) -> dict[str, str]:
     """The environment variables of one job's process, whose Spark settings and scratch files go
     into `folder`.
 
     `aws` is what points AWS clients at the stand-in, `access_key` that of the job's role, `catalog`
-    the address of the FilteredCatalog of a run with fine-grained access. Raises EngineError when
+    the address of the FilteredCatalog of a run with fine-grained access, `s3a_region` that of the
+    buckets where the job's version of Glue writes by S3A. Raises EngineError when
     Spark or Java is not installed.
     """
     engine = _engine()
     (settings := folder / "spark.conf").write_text(
         "".join(
             f"{name} {value}\n"
-            for name, value in _settings(stand_in, folder, engine, access_key, catalog).items()
+            for name, value in {
+                **_settings(stand_in, folder, engine, access_key, catalog),
+                "spark.hadoop.local_aws.s3.region": s3a_region,
+            }.items()
         )
     )
     return {
