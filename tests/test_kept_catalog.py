@@ -115,7 +115,7 @@ def test_once_published_in_todays_form_nothing_is_left_to_do(kept):
         kept_measure = json.loads(old["Parameters"][lake.PROOF])["measure"]
         assert "sum" not in each["Parameters"][lake.PROOF]
         assert lake.measure_of(NAMES, lake.proof_of(each)["measure"]) == kept_measure
-    assert json.loads(lake.curated_tables(NAMES)[0]["Parameters"][lake.SOURCE])["version"] == 2
+    assert json.loads(lake.curated_tables(NAMES)[0]["Parameters"][lake.SOURCE])["version"] == 3
 
 
 def test_the_warehouse_holds_what_it_should(kept):
@@ -163,8 +163,8 @@ def test_a_snapshot_that_lost_a_file_is_converted_anew(kept):
 
 
 def test_a_catalog_of_a_newer_lakebook_is_refused(kept):
-    changed("raw", "nasty_parts", lake.SOURCE, lambda found: found.update(version=3))
-    with pytest.raises(LakebookError, match=r"nasty\.parts in version 3, .* reads up to 2"):
+    changed("raw", "nasty_parts", lake.SOURCE, lambda found: found.update(version=4))
+    with pytest.raises(LakebookError, match=r"nasty\.parts in version 4, .* reads up to 3"):
         lake.raw_tables(NAMES)
 
 

@@ -67,9 +67,16 @@ class Column:
     nullable: bool = True
     comment: str = ""
     generated: bool = False
+    # whether the source may hold values that arrive as NULL, which docs/types.md lists
+    may_arrive_null: bool = False
     # what the engine itself needs to know of the type; no other module looks into it, no catalog
     # keeps it
     native: object = field(default=None, compare=False, repr=False)
+
+    @property
+    def nullable_in_lake(self) -> bool:
+        """Whether it may be NULL where it has arrived: in the source, or by a known loss."""
+        return self.nullable or self.may_arrive_null
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ class ForeignKey:
     schema: str
     table: str
     referenced: tuple[str, ...]
+    # whether every row of what is delivered obeys it: a warehouse may be told of no other
+    holds: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,12 +108,19 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = field(default=(), repr=False)
     comment: str = ""
     partitioned: bool = False
+    # whether a primary key may come twice in what is delivered, or hold a NULL
+    key_repeats: bool = False
     not_replicated: str = ""  # why DMS does not replicate it: "it has …"; "" where it does
 
     @property
     def full_name(self) -> str:
         """`schema.name`, for people."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def unique_key(self) -> tuple[str, ...]:
+        """The primary key where it holds in what is delivered, else nothing."""
+        return () if self.key_repeats else self.primary_key
 
     @property
     def replicated(self) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 from lakebook.errors import LakebookError
 from lakebook.source.model import Column, ForeignKey, LakeType, Table
-from lakebook.source.postgresql import version_1
+from lakebook.source.postgresql import version_1, version_2
 
-VERSION = 2
+VERSION = 3
 
 
 def to_json(table: Table) -> str:
@@ -37,10 +37,12 @@ def from_json(text: str) -> Table:
             f"The catalog describes {found['schema']}.{found['name']} in version {version}, and"
             f" this lakebook reads up to {VERSION}: use the newer one that wrote it."
         )
-    column = version_1.column if version == 1 else _column
+    column = {1: version_1.column, 2: version_2.column}.get(version, _column)
     columns = tuple(column(each) for each in found.pop("columns"))
     foreign_keys = tuple(
-        ForeignKey(tuple(each["columns"]), each["schema"], each["table"], tuple(each["referenced"]))
+        ForeignKey(
+            **{**each, "columns": tuple(each["columns"]), "referenced": tuple(each["referenced"])}
+        )
         for each in found.pop("foreign_keys")
     )
     primary_key = tuple(found.pop("primary_key"))

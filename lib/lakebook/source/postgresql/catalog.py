@@ -9,6 +9,7 @@ from lakebook.errors import LakebookError
 from lakebook.source.model import Column, ForeignKey, Table
 from lakebook.source.names import RAW_COLUMNS, catalog_names
 from lakebook.source.postgresql.connection import query
+from lakebook.source.postgresql.delivered import key_loss
 from lakebook.source.postgresql.dialect import literal, quote
 from lakebook.source.postgresql.types import PostgreSQLType, not_replicated, type_of
 
@@ -39,6 +40,7 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
     )
     names = catalog_names([f"{schema}_{name}" for _, schema, name, *_ in kept])
     rows = _exact_rows(connection, kept)
+    repeating = _repeating_keys(connection, kept, columns, keys)
     return [
         Table(
             schema=schema,
@@ -52,6 +54,7 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
             foreign_keys=foreign_keys[oid],
             comment=comment or "",
             partitioned=partitioned,
+            key_repeats=oid in repeating,
             not_replicated=not_replicated(
                 [type_of(each).kind for each in columns[oid]], keys.get(oid, ())
             ),
@@ -147,7 +150,15 @@ def _column(
         length = modifier
     native = PostgreSQLType(kind, precision, scale, length)
     return Column(
-        name, catalog_name, type_name, native.lake_type, nullable, comment or "", generated, native
+        name,
+        catalog_name,
+        type_name,
+        native.lake_type,
+        nullable,
+        comment or "",
+        generated,
+        native.may_arrive_null,
+        native,
     )
 
 
@@ -165,10 +176,36 @@ def _keys(connection: Any, oids: str) -> dict[int, tuple[str, ...]]:
     return {oid: tuple(names) for oid, names in query(connection, _KEYS % oids)}
 
 
+def _repeating_keys(
+    connection: Any,
+    rows: list[list[Any]],
+    columns: dict[int, tuple[Column, ...]],
+    keys: dict[int, tuple[str, ...]],
+) -> set[int]:
+    """The tables whose primary key does not hold in what is delivered: rows of other tables that
+    inherit from it are among its own, a partition's index is missing, or values of it lose what
+    tells them apart.
+    """
+    oids = ", ".join(str(row[0]) for row in rows) or "0"
+    found = {oid for (oid,) in query(connection, _OPEN_KEYS % oids)}
+    parts = []
+    for oid, schema, name, *_ in rows:
+        of_key = [each for each in columns[oid] if each.name in keys.get(oid, ())]
+        conditions = [condition for each in of_key if (condition := key_loss(each))]
+        if conditions and oid not in found:
+            some = f"select from {quote(schema, name)} where {' or '.join(conditions)}"
+            parts.append(f"select {oid}::bigint where exists ({some})")
+    for start in range(0, len(parts), 100):
+        some = " union all ".join(parts[start : start + 100])
+        found.update(oid for (oid,) in query(connection, some))
+    return found
+
+
 def _foreign_keys(connection: Any, oids: str) -> dict[int, tuple[ForeignKey, ...]]:
     found: dict[int, tuple[ForeignKey, ...]] = defaultdict(tuple)
-    for oid, columns, schema, table, referenced in query(connection, _FOREIGN_KEYS % oids):
-        found[oid] += (ForeignKey(tuple(columns), schema, table, tuple(referenced)),)
+    for oid, columns, schema, table, referenced, holds in query(connection, _FOREIGN_KEYS % oids):
+        key = ForeignKey(tuple(columns), schema, table, tuple(referenced), holds)
+        found[oid] += (key,)
     return found
 
 
@@ -205,12 +242,23 @@ with recursive a as (
   union all
   select b.start, d.typbasetype, d.typtypmod
   from base b join pg_type d on d.oid = b.oid where d.typtype = 'd'
+), heir(root, oid) as (
+  select distinct attrelid, attrelid from a
+  union select h.root, i.inhrelid from heir h join pg_inherits i on i.inhparent = h.oid
+  join pg_class c on c.oid = i.inhparent and c.relkind = 'r'
+), optional as (
+  select distinct h.root, p.attname from heir h join pg_attribute p on p.attrelid = h.oid
+  where not p.attnotnull or exists (
+    select from pg_constraint n where n.conrelid = p.attrelid and n.contype = 'n'
+    and p.attnum = any(n.conkey) and not n.convalidated)
 )
 select a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
   case t.typtype when 'c' then 'composite' when 'e' then 'enum' when 'r' then 'range'
     when 'm' then 'multirange'
     else case t.typcategory when 'A' then 'array' else t.typname::text end end,
-  coalesce(b.modifier, a.atttypmod), not a.attnotnull, col_description(a.attrelid, a.attnum),
+  coalesce(b.modifier, a.atttypmod),
+  exists (select from optional o where o.root = a.attrelid and o.attname = a.attname),
+  col_description(a.attrelid, a.attnum),
   coalesce(to_jsonb(a) ->> 'attgenerated', '') <> ''
 from a join base b on b.start = a.atttypid join pg_type t on t.oid = b.oid and t.typtype <> 'd'
 order by a.attrelid, a.attnum
@@ -225,9 +273,19 @@ where i.indisprimary and i.indrelid in (%s)
 group by 1
 """
 
+_OPEN_KEYS = """
+select inhparent::bigint from pg_inherits i join pg_class c on c.oid = i.inhparent
+where c.relkind = 'r' and c.oid in (%s)
+union select indrelid::bigint from pg_index where indisprimary and not indisvalid
+"""
+
 _FOREIGN_KEYS = """
 select c.conrelid::bigint, array_agg(a.attname::text order by k.position),
-  n.nspname::text, r.relname::text, array_agg(f.attname::text order by k.position)
+  n.nspname::text, r.relname::text, array_agg(f.attname::text order by k.position),
+  bool_and(c.convalidated and coalesce((to_jsonb(c) ->> 'conenforced')::bool, true)
+    and not exists (select from pg_trigger t where t.tgconstraint = c.oid and t.tgenabled <> 'O')
+    and not exists (select from pg_inherits i join pg_class p on p.oid = i.inhparent
+      where i.inhparent in (c.conrelid, c.confrelid) and p.relkind = 'r'))
 from pg_constraint c
 cross join unnest(c.conkey, c.confkey) with ordinality as k(attnum, fattnum, position)
 join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum

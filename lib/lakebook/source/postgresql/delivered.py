@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakebook.source.model import Column
 
 RANGE_CHARACTERS = 255
+SHORTEST_CUT_BYTES = 255  # no value up to this size is cut, whatever LobMaxSize is
 PLAIN_TEXT = {
     "varchar",
     "bpchar",
@@ -116,6 +117,23 @@ def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
             f"octet_length({value}) > {lob_max_kilobytes * 1024}",
         )
     return None
+
+
+def key_loss(column: Column) -> str | None:
+    """The condition that finds the values of a primary key that may arrive like another one, or as
+    NULL; None where there are none.
+    """
+    c, of = quote(column.name), type_of(column)
+    if of.kind == "interval":
+        return f"not isfinite({c})"
+    if column.type.name in ("decimal", "date", "timestamp"):
+        return None if of.kind == "money" else (loss(column, 1) or ("", ""))[1]
+    if column.type.is_text and of.kind != "bpchar":
+        # Redshift does not tell trailing blanks apart; a text of a kilobyte may be cut
+        # https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html
+        value = text(column)
+        return f"(right({value}, 1) = ' ' or octet_length({value}) > {SHORTEST_CUT_BYTES})"
+    return f"octet_length({c}) > {SHORTEST_CUT_BYTES}" if column.type.name == "binary" else None
 
 
 def _in_utc(c: str, of: PostgreSQLType) -> tuple[str, str]:

@@ -85,6 +85,13 @@ class PostgreSQLType:
         return "NCLOB" if self.kind in NCLOBS else "CLOB"
 
     @property
+    def may_arrive_null(self) -> bool:
+        """Whether it has values that arrive as NULL: NaN and infinity."""
+        return self.kind == "interval" or (
+            self.kind == "numeric" and self.lake_type.name == "decimal"
+        )
+
+    @property
     def _numeric(self) -> LakeType:
         if self.precision is None or self.scale is None:
             return LakeType("decimal", 28, 6)

@@ -19,4 +19,5 @@ def column(found: dict[str, Any]) -> Column:
         found["nullable"],
         found["comment"],
         found["generated"],
+        kept.may_arrive_null,
     )
