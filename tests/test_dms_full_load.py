@@ -251,7 +251,7 @@ def integer(everything, name, row):
     return everything[name].cast(kind)[everything["id"].to_pylist().index(row)].as_py()
 
 
-def postgresql_tables(admin):
+def postgresql_tables(admin, schema="nasty"):
     class Connection:
         """What lakebook asks of pg8000, of psycopg."""
 
@@ -261,9 +261,83 @@ def postgresql_tables(admin):
     original = catalog.query
     catalog.query = lambda _, sql: [list(row) for row in admin.execute(sql.encode()).fetchall()]
     try:
-        return catalog.tables(Connection(), ["nasty"])
+        return catalog.tables(Connection(), [schema])
     finally:
         catalog.query = original
+
+
+CASTS = """create schema own; create type own.level as enum ('lo', 'hi');
+create function own.told(own.level) returns text language sql immutable
+  as $$ select case $1 when 'lo' then '1 (low)' else '2 (high)' end $$;
+create cast (own.level as text) with function own.told(own.level);
+create type own.pair as (a int, level own.level);
+create function own.told(own.pair) returns text language sql immutable as $$ select 'a pair' $$;
+create cast (own.pair as text) with function own.told(own.pair);
+create function own.told(own.level[]) returns text language sql immutable as $$ select 'many' $$;
+create cast (own.level[] as text) with function own.told(own.level[]);
+create type own.span as range (subtype = int8);
+create function own.told(own.span) returns text language sql immutable as $$ select 'a span' $$;
+create cast (own.span as text) with function own.told(own.span);
+create function own.told(uuid) returns text language sql immutable as $$ select 'a uuid' $$;
+create cast (uuid as text) with function own.told(uuid);
+create function own.told(json) returns text language sql immutable as $$ select 'json' $$;
+create cast (json as text) with function own.told(json);
+create domain own.height as own.level; create domain own.many as own.level[];
+create table own.t (id int primary key, level own.level, pair own.pair, levels own.level[],
+  span own.span, u uuid, j json, height own.height, many own.many, t time, b bit(2));
+insert into own.t values (1, 'hi', '(1,lo)', '{hi,lo}', '[1,2)',
+  'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a": 1}', 'hi', '{lo}', '12:00', '10');
+insert into own.t values (2);"""
+
+
+def test_casts_of_somebodys_own_change_nothing(place, admin):
+    admin.execute(CASTS)
+    expected = {
+        "level": "hi",
+        "pair": "(1,lo)",
+        "levels": "{hi,lo}",
+        "span": "[1,2)",
+        "u": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        "j": '{"a": 1}',
+        "height": "hi",
+        "many": "{lo}",
+        "b": "10",
+    }
+    try:
+        rules = included({"schema-name": "own", "table-name": "t"})
+        place.load(rules, target=place.target(BucketFolder="casts"))
+        one, two = place.parquet("casts/own/t/LOAD00000001.parquet").read().to_pylist()
+        assert {name: one[name] for name in expected} == expected
+        assert set(two.values()) == {2, None}
+        [table] = postgresql_tables(admin, "own")
+        values = ", ".join(f"({delivered(each, 63)})::varchar" for each in table.columns[1:])
+        found = admin.execute(f"select {values} from own.t order by id").fetchall()
+        names = [each.name for each in table.columns[1:]]
+        assert dict(zip(names, found[0], strict=True)) == {**expected, "t": "12:00:00"}
+        assert set(found[1]) == {None}
+    finally:
+        admin.execute("drop schema own cascade")
+
+
+def test_a_session_is_bent_by_no_search_path_and_filtered_by_row_level_security(
+    place, server, admin
+):
+    password = server.password("narrow")
+    admin.execute(
+        f"""create role narrow login password '{password}'; create schema own;
+        create domain own.date as timestamp(0); create table own.t (id int, at timestamp);
+        insert into own.t values (1, '2024-02-29 12:00'), (2, 'infinity');
+        alter table own.t enable row level security;
+        create policy one on own.t using (id = 1);
+        grant usage on schema own to narrow; grant select on own.t to narrow;
+        alter role narrow set search_path = own, pg_catalog"""
+    )
+    source = place.source(SecretsManagerSecretId=place.secret(username="narrow", password=password))
+    rules = included({"schema-name": "own", "table-name": "t"})
+    try:
+        assert place.load(rules, source=source) == {"t": ("Table completed", 1)}
+    finally:
+        admin.execute("drop schema own cascade; drop owned by narrow; drop role narrow")
 
 
 def test_bytes_arrive_as_they_are(everything):

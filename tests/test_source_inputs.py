@@ -2,8 +2,19 @@
 does not see, types with casts of somebody's own.
 """
 
+import re
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+
 import pytest
-from nasty_source import secrets, server, source  # noqa: F401 - fixtures
+from nasty_source import admin, secrets, server, source  # noqa: F401 - fixtures
+from test_source import put_secret
+from until import until
+
+from lakebook.errors import LakebookError
+from lakebook.source.engines import connect_source
+from lakebook.source.postgresql import connection
 
 # ruff: noqa: F811 - fixtures
 
@@ -87,3 +98,166 @@ def test_a_foreign_key_holds_only_where_every_row_obeys_it(tables):
     assert found == {"fine": True, "late": False, "loose": False}
     for name in ("of_heirs", "unwatched"):
         assert [each.holds for each in tables[name].foreign_keys] == [False]
+
+
+@contextmanager
+def role(secrets, server, admin, *changes, name="mig"):
+    """A role that may read the schemas r and public, changed by the statements; a source as it."""
+    password = server.password(name)
+    admin.execute(
+        f"create role {name} login password '{password}'; create schema if not exists r;"
+        f" grant usage on schema r to {name}"
+    )
+    try:
+        for each in changes:
+            admin.execute(each)
+        admin.execute(f"grant select on all tables in schema r to {name}")
+        source = connect_source(put_secret(secrets, username=name, password=password)[0])
+        yield source
+        source.close()
+    finally:
+        admin.execute(
+            f"drop schema r cascade; drop schema if exists oracle cascade;"
+            f" drop owned by {name}; drop role {name}"
+        )
+
+
+ORDERS = """create table r.orders (id int primary key, tenant text);
+insert into r.orders select g, case when g % 4 = 0 then 'north' else 'south' end
+  from generate_series(1, 1000) g;
+alter table r.orders enable row level security;
+create policy p on r.orders for select using (tenant = 'north');"""
+
+
+def test_a_table_seen_only_through_row_level_security_is_refused_with_the_remedy(
+    secrets, server, admin
+):
+    other = "create table r.others as select 1 as id"
+    with role(secrets, server, admin, ORDERS, other) as source:
+        with pytest.raises(LakebookError, match=r"sees r\.orders only through row-level") as caught:
+            source.tables(["r"])
+        left_out = re.search(r"excluded_tables: \[(.*)\]", str(caught.value))[1]
+        assert [each.name for each in source.tables(["r"], [left_out.strip('"')])] == ["others"]
+        with pytest.raises(LakebookError, match="row-level security policy"):
+            source.query("select count(*) from r.orders")
+        admin.execute(re.search("ALTER ROLE .* BYPASSRLS", str(caught.value))[0])
+        assert [each.rows for each in source.tables(["r"], ["others"])] == [1000]
+
+
+OWNED = "alter table r.orders owner to mig; grant create on schema r to mig;"
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        (OWNED, False),
+        (OWNED + "alter table r.orders force row level security", True),
+        ("create policy every on r.orders for select to mig using (true)", True),
+        ("alter role mig set row_security = off", True),
+        ("alter table r.orders disable row level security", False),
+        ("create role holder; alter table r.orders owner to holder; grant holder to mig", False),
+        (
+            "create role seer bypassrls; grant seer to mig",  # an attribute is not inherited
+            True,
+        ),
+    ],
+)
+def test_row_level_security_is_asked_for_as_it_is_active_for_the_role(
+    secrets, server, admin, changes, refused
+):
+    with role(secrets, server, admin, ORDERS, changes) as source:
+        try:
+            if refused:
+                with pytest.raises(LakebookError, match="row-level security"):
+                    source.tables(["r"])
+            else:
+                assert [each.rows for each in source.tables(["r"])] == [1000]
+        finally:
+            admin.execute(
+                "alter table r.orders owner to postgres; drop role if exists holder;"
+                " drop role if exists seer"
+            )
+
+
+def test_policies_of_partitions_and_heirs_filter_nothing_that_is_read_through_their_parent(
+    secrets, server, admin
+):
+    parts = """create table r.parts (id int) partition by range (id);
+    create table r.parts_1 partition of r.parts for values from (0) to (10);
+    alter table r.parts_1 enable row level security;
+    insert into r.parts select generate_series(0, 9)"""
+    with role(secrets, server, admin, parts) as source:
+        assert [each.rows for each in source.tables(["r"])] == [10]
+
+
+BENT = """create schema oracle; create domain oracle.date as timestamp(0);
+create function oracle.format(text, anyelement) returns text language sql
+  immutable as $$ select 'shadowed' $$;
+create function oracle.left(text, int) returns text language sql immutable as $$ select 'no' $$;
+create function oracle.round(numeric, int) returns numeric language sql
+  immutable as $$ select 0 $$;
+create function oracle.same(text, text) returns boolean language sql
+  immutable as $$ select true $$;
+create operator oracle.= (leftarg = text, rightarg = text, function = oracle.same);
+create table r.v (id int primary key, at timestamp, n numeric, span interval, b bytea,
+  r int4range, ip inet);
+insert into r.v values (1, '2024-02-29 12:34:56.5', 1.5, '1 day', '\\x00ff', '[1,5)',
+  '10.0.0.1');
+grant usage on schema oracle to mig;
+alter role mig set search_path = oracle, "$user", public, pg_catalog;
+alter role mig set standard_conforming_strings = off;
+alter role mig set datestyle = 'German'; alter role mig set intervalstyle = 'iso_8601';
+alter role mig set bytea_output = 'escape'; alter role mig set xmlbinary = 'hex';
+alter role mig set client_encoding = 'LATIN1'; alter role mig set timezone = 'Asia/Tokyo';
+alter role mig set extra_float_digits = -10; alter role mig set lock_timeout = '1ms';
+alter role mig set transform_null_equals = on; alter role mig set quote_all_identifiers = on;
+alter role mig set default_transaction_isolation = 'serializable';
+alter role mig set default_transaction_deferrable = on;
+alter role mig set idle_in_transaction_session_timeout = '10s';
+alter role mig set idle_session_timeout = '10s'; alter role mig set transaction_timeout = '10s';
+alter role mig set statement_timeout = '10s'; alter role mig set array_nulls = off"""
+
+
+def test_defaults_of_the_role_bend_nothing_that_is_read(secrets, server, admin, source):
+    with role(secrets, server, admin, BENT) as bent:
+        [table], [expected] = bent.tables(["r"]), source.tables(["r"])
+        assert table == expected
+        assert [each.type for each in table.columns] == [each.type for each in expected.columns]
+        for each in (bent, source):
+            relation = each.relation(table, 63)
+            assert relation.select(relation.names, relation.names) == [
+                [1, datetime(2024, 2, 29, 12, 34, 56, 500_000), Decimal("1.5"), "1 DAY",
+                 b"\x00\xff", "[1,5)", "10.0.0.1"]
+            ]  # fmt: skip
+        assert bent.fingerprint([table]) == source.fingerprint([table])
+        assert len(bent.losses([table], 63)) == len(source.losses([table], 63))
+        for name, value in {"lock_timeout": "1min", "statement_timeout": "6h"}.items():
+            assert bent.query(f"show {name}") == source.query(f"show {name}") == [[value]]
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_locked_table_is_told_with_who_holds_it(secrets, server, admin, monkeypatch, queued):
+    monkeypatch.setitem(connection.SETTINGS, "lock_timeout", "200ms")
+    with (
+        role(secrets, server, admin, "create table r.orders (id int primary key)") as source,
+        server.connect("nasty") as other,
+        server.connect("nasty") as waiting,
+    ):
+        other.autocommit = False
+        held = "ACCESS SHARE" if queued else "ACCESS EXCLUSIVE"
+        other.execute(f"lock table r.orders in {held} mode")
+        pid = other.info.backend_pid
+        if queued:
+            waiting.pgconn.send_query(b"lock table r.orders; drop table r.orders")
+            until(lambda: source.query("select 1 from pg_locks where not granted"))
+        with pytest.raises(LakebookError, match=rf"r\.orders by process {pid} of postgres \("):
+            source.tables(["r"])
+        admin.execute("grant pg_read_all_stats to mig")
+        with pytest.raises(LakebookError, match=rf"\(lock table r\.orders in {held} mode\)"):
+            source.tables(["r"])
+        if queued:
+            waiting.cancel()
+            while waiting.pgconn.get_result():
+                """Its refusal is there to be read."""
+        other.rollback()
+        assert len(source.tables(["r"])) == 1

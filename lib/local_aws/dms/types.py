@@ -21,9 +21,8 @@ AS_THEY_ARE = {
     "float4": pyarrow.float32(),
     "float8": pyarrow.float64(),
 }
-TEXTS = frozenset(
-    ["text", "varchar", "bpchar", "citext", "name", "json", "jsonb", "uuid", "xml", "enum"]
-)  # ::text is their output
+# ::text is their output, whatever casts somebody has made
+TEXTS = frozenset(["text", "varchar", "bpchar", "citext", "name", "xml"])
 # strings that are no LOBs
 WORDS = frozenset(["uuid", "enum", "inet", "cidr", "macaddr", "bit", "varbit"])
 # those that become STRING(255)

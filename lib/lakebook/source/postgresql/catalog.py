@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # tables up to this size are counted, larger ones estimated when analyzed
 COUNTED_BYTES = 64 * 1024**2
+_FILTERED, _UNREADABLE = -3, -2  # columns of _TABLES
 
 
 def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) -> list[Table]:
@@ -32,6 +34,7 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
     kept = _without(found, set(excluded))
     _check_schemas(connection, schemas, found)
     _check_permission(connection, kept)
+    _check_rows_are_seen(connection, kept)
     oids = ", ".join(str(row[0]) for row in kept) or "0"
     columns, keys, foreign_keys = (
         _columns(connection, oids),
@@ -97,11 +100,40 @@ def _check_permission(connection: Any, rows: list[list[Any]]) -> None:
         return
     role = quote(query(connection, "select current_user")[0][0])
     schemas = ", ".join(sorted({quote(row[1]) for row in denied}))
-    names = ", ".join(f"{quote(row[1])}.{quote(row[2])}" for row in denied)
+    names = ", ".join(quote(row[1], row[2]) for row in denied)
     raise LakebookError(
-        f"The role {role} may not read {', '.join(f'{row[1]}.{row[2]}' for row in denied)}; let the"
-        f" owner run: GRANT USAGE ON SCHEMA {schemas} TO {role}; GRANT SELECT ON {names} TO {role};"
+        f"The role {role} may not read {_listed(denied)}; leave out what it must not see"
+        f" ({_excluded(denied)}), or let the owner run: GRANT USAGE ON SCHEMA {schemas} TO {role};"
+        f" GRANT SELECT ON {names} TO {role};"
     )
+
+
+def _check_rows_are_seen(connection: Any, rows: list[list[Any]]) -> None:
+    """Refuse tables of which the role, and so DMS, would see some rows only, or none at all.
+
+    https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+    """
+    role = quote(query(connection, "select current_user")[0][0])
+    if filtered := [row for row in rows if row[_FILTERED]]:
+        raise LakebookError(
+            f"The role {role} sees {_listed(filtered)} only through row-level security, which would"
+            f" leave out rows without a word; let an administrator run ALTER ROLE {role} BYPASSRLS,"
+            f" or leave them out ({_excluded(filtered)})."
+        )
+    if unlogged := [row for row in rows if row[_UNREADABLE]]:
+        raise LakebookError(
+            f"The source is a standby, which has no rows of the unlogged {_listed(unlogged)}; take"
+            f" the primary, or leave them out ({_excluded(unlogged)})."
+        )
+
+
+def _listed(rows: list[list[Any]]) -> str:
+    return ", ".join(f"{row[1]}.{row[2]}" for row in rows)
+
+
+def _excluded(rows: list[list[Any]]) -> str:
+    names = (json.dumps(f"{row[1]}.{row[2]}", ensure_ascii=False) for row in rows)
+    return f"excluded_tables: [{', '.join(names)}]"
 
 
 def _exact_rows(connection: Any, rows: list[list[Any]]) -> dict[int, int]:
@@ -230,6 +262,7 @@ with recursive root as (
 )
 select r.oid::bigint, r.nspname::text, r.relname::text, r.relkind = 'p',
   obj_description(r.oid, 'pg_class'), s.bytes, s.rows::bigint,
+  row_security_active(r.oid), r.relpersistence = 'u' and pg_is_in_recovery(),
   has_schema_privilege(r.relnamespace, 'USAGE') and has_table_privilege(r.oid, 'SELECT')
 from root r join size s on s.root = r.oid order by r.nspname collate "C", r.relname collate "C"
 """

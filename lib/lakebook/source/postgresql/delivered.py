@@ -16,33 +16,8 @@ if TYPE_CHECKING:
 
 RANGE_CHARACTERS = 255
 SHORTEST_CUT_BYTES = 255  # no value up to this size is cut, whatever LobMaxSize is
-PLAIN_TEXT = {
-    "varchar",
-    "bpchar",
-    "text",
-    "citext",
-    "name",
-    "json",
-    "jsonb",
-    "hstore",
-    "array",
-    "composite",
-    "uuid",
-    "enum",
-}
-PLAIN_TEXT |= {
-    "time",
-    "timetz",
-    "bit",
-    "varbit",
-    "range",
-    "multirange",
-    "tsvector",
-    "tsquery",
-    "xml",
-    "numeric",
-    "macaddr",
-}
+# their casts to text are PostgreSQL's own, and somebody else's cannot take their place
+PLAIN_TEXT = ("varchar", "bpchar", "text", "citext", "name", "xml")
 LAST = {"date": "date '9999-12-31'", "timestamp": "timestamp '9999-12-31 23:59:59'"}
 FIRST = {"date": "date '4713-01-01 BC'", "timestamp": "timestamp '4713-01-01 00:00:00 BC'"}
 NEXT = {"date": "date '10000-01-01'", "timestamp": "timestamp '10000-01-01'"}  # after what fits
@@ -75,8 +50,8 @@ def text(column: Column) -> str:
     """The column's text by its type's output function; a char(n) without its trailing blanks."""
     c = quote(column.name)
     if type_of(column).kind in PLAIN_TEXT:
-        return f"{c}::text"  # for these the same, and faster
-    return f"case when {c} is distinct from null then format('%s', {c}) end"
+        return f"{c}::text"  # for these the output but for a char(n)'s blanks, and faster
+    return f"case when {c} is distinct from null then concat({c}) end"
 
 
 def loss(column: Column, lob_max_kilobytes: int) -> tuple[str, str] | None:
