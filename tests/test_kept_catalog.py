@@ -84,6 +84,9 @@ def test_what_was_verified_is_so_still(kept, tables):
     some = [tables[each.source.name] for each in raw]
     assert lake.raw_matches_source(NAMES, some, KEPT["position"])
     assert not lake.raw_matches_source(NAMES, some, "another")
+    today = {**json.loads(KEPT["position"]), "definitions": "not looked at by the version before"}
+    assert lake.raw_matches_source(NAMES, some, json.dumps(today))
+    assert not lake.raw_matches_source(NAMES, some, json.dumps({**today, "rows": 520}))
     put("s3://kept-test-raw/nasty/no_key/LOAD00000002.parquet", "more")
     assert lake.unverified(lake.raw_tables(NAMES)) == ["nasty.no_key"]
     assert not lake.raw_matches_source(NAMES, some, KEPT["position"])

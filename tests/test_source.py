@@ -303,7 +303,7 @@ def test_the_fingerprint_changes_with_any_change_and_with_nothing_else(
         other.execute(change)
         other.execute("commit")
     assert source.fingerprint(some) != before
-    assert set(json.loads(before)) == {"tables", "rows", "sha256"}
+    assert set(json.loads(before)) == {"tables", "rows", "sha256", "definitions"}
 
 
 def test_catalog_names_are_safe_unique_and_stable():

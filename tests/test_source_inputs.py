@@ -3,18 +3,22 @@ does not see, types with casts of somebody's own.
 """
 
 import re
+import shutil
+import tempfile
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from nasty_source import admin, secrets, server, source  # noqa: F401 - fixtures
+from nasty_source import SECRET, admin, secrets, server, source  # noqa: F401 - fixtures
 from test_source import put_secret
 from until import until
 
 from lakebook.errors import LakebookError
 from lakebook.source.engines import connect_source
-from lakebook.source.postgresql import connection
+from lakebook.source.postgresql import checks, connection
+from local_aws.engines.postgresql import Server
 
 # ruff: noqa: F811 - fixtures
 
@@ -226,7 +230,7 @@ def test_defaults_of_the_role_bend_nothing_that_is_read(secrets, server, admin, 
         for each in (bent, source):
             relation = each.relation(table, 63)
             assert relation.select(relation.names, relation.names) == [
-                [1, datetime(2024, 2, 29, 12, 34, 56, 500_000), Decimal("1.5"), "1 DAY",
+                [1, datetime.fromisoformat("2024-02-29T12:34:56.5"), Decimal("1.5"), "1 DAY",
                  b"\x00\xff", "[1,5)", "10.0.0.1"]
             ]  # fmt: skip
         assert bent.fingerprint([table]) == source.fingerprint([table])
@@ -261,3 +265,112 @@ def test_a_locked_table_is_told_with_who_holds_it(secrets, server, admin, monkey
                 """Its refusal is there to be read."""
         other.rollback()
         assert len(source.tables(["r"])) == 1
+
+
+MADE = """create schema d; create extension postgres_fdw;
+create type d.state as enum ('open', 'shut'); create type d.pair as (a int, of d.state);
+create type d.span as range (subtype = int4); create domain d.states as d.state[];
+create domain d.part as d.pair; create type d.made as (x int);
+create table d.door (id int primary key, s d.state); insert into d.door values (1, 'open');
+create table d.parts (id int primary key, p d.part); insert into d.parts values (1, '(1,open)');
+create table d.many (id int primary key, s d.states); insert into d.many values (1, '{open}');
+create table d.sums (id int primary key, n int, total int generated always as (n * 2) virtual);
+insert into d.sums values (1, 2);
+create table d.refers (id int primary key, t regclass); insert into d.refers values (1, 'd.door');
+create table d.base (id int); create table d.heir (v int) inherits (d.base);
+insert into d.heir values (1, 1); create table d.abroad (id int, at int); insert into d.abroad
+  values (1, 1);
+create server here foreign data wrapper postgres_fdw options (dbname 'nasty', host '127.0.0.1',
+  port '%s'); create user mapping for postgres server here
+  options (user 'postgres', password '%s');
+create table d.split (id int, at int) partition by range (at);
+create foreign table d.split_1 partition of d.split for values from (0) to (10) server here
+  options (schema_name 'd', table_name 'abroad');
+"""
+
+
+@pytest.fixture(scope="module")
+def made(server, source):
+    with server.connect("nasty") as admin:
+        admin.execute(MADE % (server.port, server.password("postgres")))
+    yield source.tables(["d"])
+    with server.connect("nasty") as admin:
+        admin.execute("drop schema d cascade; drop extension postgres_fdw cascade")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter type d.state rename value 'shut' to 'locked'",
+        "alter type d.pair rename attribute a to b",
+        "alter domain d.part add constraint small check (true)",
+        "alter table d.sums alter column total set expression as (n * 3)",
+        "alter table d.door rename to gate; alter table d.gate rename to door2",
+        "update d.heir set v = 2",
+        "update d.abroad set at = 2",
+        "create table d.later () inherits (d.base)",
+        "alter foreign table d.split_1 options (add fetch_size '10')",
+    ],
+)
+def test_the_fingerprint_changes_with_what_values_are_made_of(made, source, admin, change):
+    seen = [each for each in made if each.name not in ("door", "abroad", "heir")]
+    before = source.fingerprint(seen)
+    assert source.fingerprint(seen) == before
+    admin.execute(change)
+    assert source.fingerprint(seen) != before
+
+
+def test_a_large_table_is_read_where_no_counters_tell_of_changes(
+    made, source, server, admin, monkeypatch
+):
+    monkeypatch.setattr(checks, "SCANNED_BYTES", -1)
+    many = [each for each in made if each.name == "many"]
+    counted = source.fingerprint(many)
+    uncounted = "alter role postgres set track_counts = off"
+    admin.execute(uncounted)
+    try:
+        late = connect_source(SECRET)
+        assert late.query("show track_counts") == [["off"]]
+        read = late.fingerprint(many)
+        assert read != counted
+        monkeypatch.undo()
+        assert read == source.fingerprint(many)
+        late.close()
+    finally:
+        admin.execute("alter role postgres reset track_counts")
+
+
+@pytest.fixture
+def standby(server):
+    """A hot standby of the server."""
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o777)
+    replica, url = Server(directory), f"host=127.0.0.1 port={server.port} user=postgres"
+    shutil.copy2(server.directory / "postgres.password", directory)
+    server._run(
+        *("pg_basebackup", "-D", replica._data, "-R", "--checkpoint=fast", "--no-sync"),
+        *("-d", f"{url} password={server.password('postgres')}"),
+    )
+    replica.start()
+    yield replica
+    replica.remove()
+
+
+def test_a_standby_is_read_as_its_counters_tell_of_no_change(
+    made, secrets, server, standby, admin, monkeypatch
+):
+    monkeypatch.setattr(checks, "SCANNED_BYTES", -1)
+    admin.execute("create unlogged table d.spilled (id int)")
+    name, _ = put_secret(secrets, port=standby.port)
+    source = connect_source(name)
+    until(lambda: source.query("select to_regclass('d.spilled')")[0][0])
+    with pytest.raises(
+        LakebookError, match=r"no rows of the unlogged d\.spilled; take the primary"
+    ):
+        source.tables(["d"], ["split"])
+    sums = [each for each in source.tables(["d"], ["spilled", "split"]) if each.name == "sums"]
+    before = source.fingerprint(sums)
+    assert source.fingerprint(sums) == before
+    admin.execute("drop table d.spilled; update d.sums set n = 3")
+    until(lambda: source.fingerprint(sums) != before)
+    source.close()

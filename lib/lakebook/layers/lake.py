@@ -19,6 +19,7 @@ from lakebook import aws
 from lakebook.ensure import Call, resource
 from lakebook.services import athena, glue, kms, s3
 from lakebook.source import table_json
+from lakebook.source.fingerprint import unchanged
 from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def raw_matches_source(names: Names, tables: list[Table], source_fingerprint: st
     return bool(tables) and all(
         (raw := found.get(table.catalog_name)) is not None
         and table_json.to_json(raw.source) == table_json.to_json(table)
-        and raw.proof.get("fingerprint") == source_fingerprint
+        and unchanged(raw.proof.get("fingerprint"), source_fingerprint)
         and raw.proof["files"] == fingerprint(raw.files)
         for table in tables
     )

@@ -285,7 +285,8 @@ with recursive a as (
     select from pg_constraint n where n.conrelid = p.attrelid and n.contype = 'n'
     and p.attnum = any(n.conkey) and not n.convalidated)
 )
-select a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod),
+select a.attrelid::bigint, a.attname::text,
+  regexp_replace(format_type(a.atttypid, a.atttypmod), '^public[.]', ''),
   case t.typtype when 'c' then 'composite' when 'e' then 'enum' when 'r' then 'range'
     when 'm' then 'multirange'
     else case t.typcategory when 'A' then 'array' else t.typname::text end end,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lakebook.source.postgresql.catalog import oid, relation_name
 from lakebook.source.postgresql.connection import query
-from lakebook.source.postgresql.delivered import loss
+from lakebook.source.postgresql.delivered import loss, text
 from lakebook.source.postgresql.dialect import literal
 from lakebook.source.postgresql.types import type_of
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from lakebook.source.model import Table
 
 SCANNED_BYTES = 1024**3  # up to this size fingerprint() reads a table, above it asks the statistics
+NAMES_OF_OTHERS = (
+    *("regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper"),
+    *("regoperator", "regproc", "regprocedure", "regrole", "regtype"),
+)
 # the DMS engine version that a PostgreSQL version needs
 DMS_ENGINES = {15: "3.5.1", 16: "3.5.3", 17: "3.6.1"}
 
@@ -196,19 +200,42 @@ def fingerprint(connection: Any, tables: list[Table]) -> str:
     """Short JSON that differs when a committed change to these tables or their
     definition lies between two calls.
 
-    A table of up to 1 GiB, with its partitions, is read for the number of its rows and the
-    transactions that wrote them: any insert, update or delete visible to one call and not to the
-    other changes it (barring a collision of 32-bit hashes). A larger one is represented by its
+    A table of up to 1 GiB, with its partitions and heirs, is read for the number of its rows and
+    the transactions that wrote them: any insert, update or delete visible to one call and not to
+    the other changes it (barring a collision of 32-bit hashes). A larger one is represented by its
     statistics counters and file sizes, which may lag up to ten seconds behind (a minute inside an
-    open session). Rewrites that change no row (VACUUM FULL, CLUSTER) change it, too.
+    open session); it is read, too, where there are no counters of what changes it: on a standby,
+    and with track_counts off. Rewrites that change no row (VACUUM FULL, CLUSTER) change it, too.
     """
+    [[uncounted]] = query(connection, _UNCOUNTED)
     evidence = {
-        table.full_name: [*_definition(connection, table), *_contents(connection, table)]
+        table.full_name: [
+            *query(connection, _DEFINITION % oid(table))[0],
+            *_contents(connection, table, counted=not uncounted),
+        ]
         for table in tables
     }
-    digest = hashlib.sha256(json.dumps(evidence, sort_keys=True).encode()).hexdigest()
+    definitions = {
+        table.full_name: [
+            query(connection, _TYPES % oid(table)),
+            query(connection, _MADE % oid(table)),
+            _named_elsewhere(connection, table),
+        ]
+        for table in tables
+    }
     rows = sum(row[-2] for row in evidence.values() if row)
-    return json.dumps({"tables": len(tables), "rows": int(rows), "sha256": digest[:32]})
+    return json.dumps(
+        {
+            "tables": len(tables),
+            "rows": int(rows),
+            "sha256": _digest(evidence),
+            "definitions": _digest(definitions),
+        }
+    )
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _measured_losses(connection: Any, table: Table, lob_max_kilobytes: int) -> list[dict[str, Any]]:
@@ -273,19 +300,27 @@ def _not_replicated(connection: Any, tables: list[Table]) -> list[dict[str, Any]
     return [*rows, large] if objects else rows
 
 
-def _definition(connection: Any, table: Table) -> list[Any]:
-    return query(connection, _DEFINITION % oid(table))[0]
-
-
-def _contents(connection: Any, table: Table) -> list[Any]:
+def _contents(connection: Any, table: Table, *, counted: bool) -> list[Any]:
     """Evidence of the rows, ending in their number and a hash."""
-    if table.bytes > SCANNED_BYTES:
+    if counted and table.bytes > SCANNED_BYTES:
         return query(connection, _COUNTERS % oid(table))[0]
-    sql = (
-        "select count(*), coalesce(sum(hashtext(xmin::text)::bigint), 0)::text from"
-        f" {relation_name(table)}"
-    )
+    name = relation_name(table)
+    [[foreign]] = query(connection, _FOREIGN % oid(table))
+    # rows of foreign tables have no xmin
+    version = "concat((t.*))" if foreign else "xmin::text"
+    sql = f"select count(*), coalesce(sum(hashtext({version})::bigint), 0)::text from {name} t"
     return query(connection, sql)[0]
+
+
+def _named_elsewhere(connection: Any, table: Table) -> list[list[Any]]:
+    """A hash of the columns whose text is the name of something else, which may get another one
+    while the rows stay as they are.
+    """
+    texts = [text(each) for each in table.columns if type_of(each).kind in NAMES_OF_OTHERS]
+    if not texts:
+        return []
+    terms = ", ".join(f"sum(hashtext({each})::bigint)::text" for each in texts)
+    return query(connection, f"select {terms} from {relation_name(table)}")
 
 
 _ROLE = """
@@ -326,4 +361,54 @@ _COUNTERS = f"""
   sum(pg_relation_size(m.oid))::bigint, sum(n_tup_ins)::bigint,
   coalesce(sum(n_live_tup), 0)::bigint, ''
 from member m left join pg_stat_all_tables s on s.relid = m.oid
+"""
+
+_UNCOUNTED = "select pg_is_in_recovery() or current_setting('track_counts') = 'off'"
+
+_FOREIGN = f"""
+{_MEMBERS} select exists (
+  select from member m join pg_class c on c.oid = m.oid where c.relkind = 'f')
+"""
+
+# how values of the columns' types are written: what enums call them, what composites, domains,
+# arrays and ranges are made of, and what makes a text of those that are not PostgreSQL's own
+_TYPES = f"""
+{_MEMBERS}, kind(oid) as (
+  select a.atttypid from member m join pg_attribute a on a.attrelid = m.oid
+  where a.attnum > 0 and not a.attisdropped
+  union
+  select u.oid from kind k join pg_type t on t.oid = k.oid cross join lateral (
+    values (t.typbasetype), (t.typelem)
+    union all select r.rngsubtype from pg_range r
+      where t.oid in (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)
+    union all select a.atttypid from pg_attribute a
+      where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+  ) u(oid) where u.oid <> 0
+)
+select t.oid::bigint, t.typname::text, t.typbasetype::bigint, t.typtypmod, t.typelem::bigint,
+  (select string_agg(e.oid || ' ' || quote_literal(e.enumlabel), ',' order by e.oid)
+    from pg_enum e where e.enumtypid = t.oid),
+  (select string_agg(concat_ws(' ', quote_ident(a.attname), a.atttypid, a.atttypmod), ','
+      order by a.attnum)
+    from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped),
+  (select string_agg(pg_get_constraintdef(c.oid), ',' order by c.oid)
+    from pg_constraint c where c.contypid = t.oid),
+  (select md5(concat_ws(' ', p.prosrc, p.probin)) from pg_proc p where p.oid = t.typoutput)
+from kind k join pg_type t on t.oid = k.oid
+where t.oid >= 16384  -- the first that a database makes itself
+order by t.oid
+"""
+
+# what makes values beside rows: expressions of generated columns, where partitions and heirs end,
+# which are not in this database
+_MADE = f"""
+{_MEMBERS} select c.oid::bigint, c.relkind::text, pg_get_expr(c.relpartbound, c.oid),
+  (select string_agg(
+      concat_ws(' ', a.attnum, pg_get_expr(d.adbin, d.adrelid)), ',' order by a.attnum)
+    from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = c.oid and to_jsonb(a) ->> 'attgenerated' <> ''),
+  (select concat_ws(' ', f.ftserver, f.ftoptions, s.srvoptions)
+    from pg_foreign_table f join pg_foreign_server s on s.oid = f.ftserver
+    where f.ftrelid = c.oid)
+from member m join pg_class c on c.oid = m.oid order by c.oid
 """

@@ -88,9 +88,9 @@ def query(connection: Any, sql: str) -> list[list[Any]]:
                 ) from error
         holders = [f"{table} by {holder}" for table, holder in _rows(connection, _HOLDERS)]
     raise LakebookError(
-        f"The source's tables are locked, which lasted longer than {SETTINGS['lock_timeout']}:"
-        f" {'; '.join(holders) or 'who held them has just ended'}. Wait until that has ended, or end"
-        " it, and run again."
+        f"The source's tables are locked, for longer than {SETTINGS['lock_timeout']}:"
+        f" {'; '.join(holders) or 'who held them has just ended'}. Wait until that has ended, or"
+        " end it, and run again."
     )
 
 
