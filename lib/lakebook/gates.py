@@ -1,5 +1,5 @@
-"""The gates: raw = source, curated = raw, warehouse = curated, predictions = rows asked. Each stops
-the run.
+"""The gates: raw = source, curated = raw, readers see = curated, warehouse = curated, predictions =
+rows asked. Each stops the run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lakebook.reconcile import measure as reconcile
 from lakebook.reconcile import relations
 from lakebook.reconcile.differing_keys import differing_keys
 from lakebook.reconcile.measure import Measure, Result, measure_all
+from lakebook.services import s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,13 +76,19 @@ def raw_equals_source(
         return {}
     relation = partial(source.relation, lob_max_kilobytes=lob_max_kilobytes)
     raw = _layer(names, "raw")
+    # before they are measured: what is written meanwhile is not proved
+    files = {
+        each.catalog_name: lake.fingerprint(s3.objects(lake.raw_location(names, each)))
+        for each in replicated
+    }
     measured = measure_all(replicated, raw, lob_max_kilobytes)
     keys = partial(_keys, relation, raw, lob_max_kilobytes)
     reconcile.gate(name, _results(tables, expected.result(), measured, keys), losses)
     return {
-        each.catalog_name: lake.raw_proof(
-            names, each, fingerprint, measured[each.catalog_name].to_json()
-        )
+        each.catalog_name: {
+            **lake.raw_proof(names, each, fingerprint, measured[each.catalog_name].to_json()),
+            "files": files[each.catalog_name],
+        }
         for each in replicated
     }
 
@@ -105,6 +112,36 @@ def curated_equals_raw(
     keys = partial(_keys, raw, staged, lob_max_kilobytes)
     reconcile.gate("curated = raw", _results(tables, expected, measured, keys), NO_LOSSES)
     return {name: each.to_json() for name, each in measured.items()}
+
+
+def readers_see(
+    names: Names,
+    conversions: list[Conversion],
+    judged: dict[str, str],
+    lob_max_kilobytes: int,
+    *,
+    apply: bool,
+) -> None:
+    """Compare what a query of a partitioned table finds now with the `judged` snapshot, before
+    its proof is written; other tables are switched, and proved, by one call.
+
+    Raises CheckError on any difference.
+    """
+    name = "readers see = curated"
+    if not apply:
+        _later(name)
+        return
+    tables = [
+        each.table
+        for each in conversions
+        if each.partition_by and each.table.catalog_name in judged
+    ]
+    if not tables:
+        return
+    expected = {each: Measure.from_json(measure) for each, measure in judged.items()}
+    measured = measure_all(tables, _layer(names, "curated"), lob_max_kilobytes)
+    keys = partial(_keys, _layer(names, "staging"), _layer(names, "curated"), lob_max_kilobytes)
+    reconcile.gate(name, _results(tables, expected, measured, keys), NO_LOSSES)
 
 
 def warehouse_equals_curated(

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
@@ -149,11 +150,19 @@ def candidate(names: Names, each: Conversion) -> Resource:
     return glue.table(each.table.catalog_name, names.database("staging"), wanted)
 
 
+def shown(names: Names, conversions: list[Conversion], measured: dict[str, str]) -> list[Resource]:
+    """The partitioned tables of `measured` switched to their judged snapshots, for readers but
+    without a proof: that takes more than one call, and a proof says only what readers see.
+    """
+    found = [_shown(names, each) for each in conversions if each.table.catalog_name in measured]
+    return [each for resources in found for each in resources]
+
+
 def published(
     names: Names, conversions: list[Conversion], measured: dict[str, str]
 ) -> list[Resource]:
-    """The curated tables, those in `measured` switched to their judged snapshot with its proof;
-    done ones only have to be as they are.
+    """The curated tables, those in `measured` with their judged snapshot and its proof; done ones
+    only have to be as they are, and their partitions.
     """
     outcome = result(names, [each for each in conversions if not each.done]) or {}
     found = [
@@ -229,9 +238,7 @@ def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -
     return [
         *measures,
         *(
-            _without_expired(
-                each["Name"], each["StorageDescriptor"]["Location"], kept[each["Name"] in personal]
-            )
+            _without_expired(each["Name"], each, kept[each["Name"] in personal])
             for each in glue.tables(names.database("curated"))
             if kept[each["Name"] in personal]
             and "snapshot=" in each["StorageDescriptor"]["Location"]
@@ -240,10 +247,11 @@ def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -
 
 
 @resource
-def _without_expired(_name: str, current: str, days: int) -> Iterator[Call]:
-    """Snapshots beside the current one whose files are all older than so many days; a younger one
+def _without_expired(name: str, table: dict[str, Any], days: int) -> Iterator[Call]:
+    """Snapshots that nobody reads whose files are all older than so many days; a younger one
     might be needed to go back.
     """
+    current = table["StorageDescriptor"]["Location"]
     limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     folder = current.rpartition("snapshot=")[0]
     written: dict[str, list[datetime.datetime]] = {}
@@ -251,9 +259,28 @@ def _without_expired(_name: str, current: str, days: int) -> Iterator[Call]:
         written.setdefault(folder + uri.removeprefix(folder).partition("/")[0] + "/", []).append(
             modified
         )
-    for snapshot, times in written.items():
-        if snapshot != current and max(times) < limit:
+    old = [each for each, times in written.items() if each != current and max(times) < limit]
+    parts = glue.found_partitions(table["DatabaseName"], name) if old else []
+    read = [each["StorageDescriptor"]["Location"] for each in parts]
+    for snapshot in old:
+        if not any(each.startswith(snapshot) for each in read):
             yield from s3.emptied(snapshot)
+
+
+def _shown(names: Names, each: Conversion) -> list[Resource]:
+    database, name = names.database("curated"), each.table.catalog_name
+    before = (glue.describe(database, name) or {}).get("PartitionKeys", [])
+    is_relaid = [one["Name"] for one in before] != [one["name"] for one in each.partition_by]
+    # values of other keys are no partitions of the new layout
+    emptied = [glue.partitions(name, database, {})] if before and is_relaid else []
+    if not each.partition_by:
+        return emptied  # one call switches the table, and says its proof
+    wanted = _as_catalogued(each, {lake.SOURCE: table_json.to_json(each.table)})
+    return [
+        *emptied,
+        glue.table(name, database, wanted, without=(lake.PROOF,)),
+        glue.partitions(name, database, _partitions(each)),
+    ]
 
 
 def _published(
@@ -272,23 +299,26 @@ def _published(
             measure=measure,
             rows=outcome["rows"],
         )
-    switched = glue.table(
-        name,
-        database,
-        glue.parquet_table(
-            each.columns, each.location, each.table.comment, parameters, each.partition_keys
-        ),
+    parts = [glue.partitions(name, database, _partitions(each))] if each.partition_by else []
+    return [*kept, *parts, glue.table(name, database, _as_catalogued(each, parameters))]
+
+
+def _as_catalogued(each: Conversion, parameters: dict[str, str]) -> dict[str, Any]:
+    return glue.parquet_table(
+        each.columns, each.location, each.table.comment, parameters, each.partition_keys
     )
-    where = (
-        {tuple(part["values"]): part["location"] for part in outcome["partitions"]}
-        if outcome
-        else None
-    )
-    return (
-        [*kept, switched, glue.partitions(name, database, where)]
-        if each.partition_by and where is not None
-        else [*kept, switched]
-    )
+
+
+def _partitions(each: Conversion) -> dict[tuple[str, ...], str]:
+    """The partitions that a snapshot's folders are, values to location."""
+    files = [one["uri"].removeprefix(each.location) for one in s3.objects(each.location)]
+    folders = sorted({file.rpartition("/")[0] for file in files})
+    return {
+        tuple(unquote(part.partition("=")[2]) for part in folder.split("/")): (
+            f"{each.location}{folder}/"
+        )
+        for folder in folders
+    }
 
 
 def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str) -> Conversion:

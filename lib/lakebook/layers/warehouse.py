@@ -14,7 +14,7 @@ from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.layers.warehouse_layout import layouts
 from lakebook.reconcile.canonical_sql import REDSHIFT
-from lakebook.services import s3
+from lakebook.services import glue, s3
 from lakebook.services.redshift import literal
 from lakebook.source.names import catalog_name, catalog_names
 from lakebook.source.relation import Relation
@@ -230,6 +230,18 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
             lob_max_kilobytes,
         )
         for each in found
+    ]
+
+
+def unverified(names: Names) -> list[str]:
+    """The curated tables without a proved snapshot, by name in the catalog: 05 ended while it
+    switched them, and a load would leave them out.
+    """
+    return [
+        each["Name"]
+        for each in glue.tables(names.database("curated"))
+        if lake.SOURCE in each.get("Parameters", {})
+        and lake.PROOF not in each.get("Parameters", {})
     ]
 
 

@@ -187,7 +187,7 @@ def gate(name: str, results: Iterable[Result], losses: pd.DataFrame) -> pd.DataF
     wrong = "; ".join(
         f"{row.table}: {row.detail}" for row in frame[frame["status"] == "MISMATCH"].itertuples()
     )
-    raise CheckError(f"{name}: what arrived is not what the source holds - {wrong}.")
+    raise CheckError(f"{name} does not hold: {wrong}.")
 
 
 def _verdict(result: Result, losses: pd.DataFrame) -> dict[str, Any]:

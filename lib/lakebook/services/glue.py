@@ -40,15 +40,22 @@ def database(name: str, description: str) -> Iterator[Call]:
 
 
 @resource
-def table(name: str, database: str, desired: dict[str, Any]) -> Iterator[Call]:
-    """A table as `parquet_table` describes it; what others add to its parameters stays."""
+def table(
+    name: str, database: str, desired: dict[str, Any], without: tuple[str, ...] = ()
+) -> Iterator[Call]:
+    """A table as `parquet_table` describes it, and without some parameters; what others add to its
+    parameters stays.
+    """
     glue, actual = aws.client("glue"), describe(database, name)
     if actual is None:
         yield Call(
             glue.create_table, {"DatabaseName": database, "TableInput": {"Name": name, **desired}}
         )
-    elif _differs(actual, desired):
-        parameters = {**actual.get("Parameters", {}), **desired["Parameters"]}
+    elif _differs(actual, desired) or set(without) & set(actual.get("Parameters", {})):
+        others = {
+            key: each for key, each in actual.get("Parameters", {}).items() if key not in without
+        }
+        parameters = {**others, **desired["Parameters"]}
         yield Call(
             glue.update_table,
             {
@@ -68,7 +75,7 @@ def partitions(
     glue = aws.client("glue")
     actual = {
         tuple(each["Values"]): each["StorageDescriptor"]["Location"]
-        for each in _partitions(database, table_name)
+        for each in found_partitions(database, table_name)
     }
     storage = (describe(database, table_name) or {}).get("StorageDescriptor", {})
     where = {"DatabaseName": database, "TableName": table_name}
@@ -223,7 +230,8 @@ def _differs(actual: dict[str, Any], desired: dict[str, Any]) -> bool:
     )
 
 
-def _partitions(database: str, table_name: str) -> list[dict[str, Any]]:
+def found_partitions(database: str, table_name: str) -> list[dict[str, Any]]:
+    """The partitions of a table as the catalog has them; none where the table is absent."""
     if describe(database, table_name) is None:
         return []
     pages = (

@@ -1,0 +1,232 @@
+"""From raw to curated without the job: a test writes what the job would write, and looks at what
+readers find when a run ends anywhere.
+"""
+
+import io
+import json
+
+import boto3
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from lakebook import ensure, gates
+from lakebook.ensure import Call, calls
+from lakebook.errors import CheckError
+from lakebook.layers import curation, lake, warehouse
+from lakebook.names import Names
+from lakebook.reconcile import measure as reconcile
+from lakebook.reconcile import relations
+from lakebook.services import athena, glue, s3
+from lakebook.source.model import Column, LakeType, Table
+
+NAMES = Names("acme", "curation", "123456789012", "eu-west-1")
+BY_KIND = {"s.sales": "value(kind)"}
+COLUMNS = (
+    Column("id", "id", "integer", LakeType("int32")),
+    Column("kind", "kind", "text", LakeType("string", longest_bytes=10)),
+    Column("price", "price", "integer", LakeType("int32")),
+)
+SALES = Table("s", "sales", "s_sales", 3, False, 0, COLUMNS, ("id",))
+ROWS = [(1, "a", 10), (2, "b", 20), (3, "c c", 30)]
+
+
+class Interrupted(BaseException):
+    """The run ends here, as by a kill."""
+
+
+@pytest.fixture(scope="module")
+def buckets(stand_in):
+    for each in (NAMES.raw_bucket, NAMES.curated_bucket, NAMES.jobs_bucket):
+        boto3.client("s3").create_bucket(
+            Bucket=each, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+    results = {"OutputLocation": f"s3://{NAMES.jobs_bucket}/athena/"}
+    boto3.client("athena").create_work_group(
+        Name=NAMES.resource("lakebook"), Configuration={"ResultConfiguration": results}
+    )
+    for layer in ("raw", "curated", "staging"):
+        ensure([glue.database(NAMES.database(layer), layer)], apply=True)
+
+
+@pytest.fixture
+def sales(buckets):
+    """A lake with one table, all of it proved."""
+    delivered(SALES, ROWS)
+    curated(BY_KIND)
+    assert prices() == 60
+    yield
+    for layer in ("raw", "curated", "staging"):
+        boto3.client("glue").batch_delete_table(
+            DatabaseName=NAMES.database(layer), TablesToDelete=["s_sales"]
+        )
+    for each in (NAMES.raw_bucket, NAMES.curated_bucket, NAMES.jobs_bucket):
+        boto3.resource("s3").Bucket(each).objects.all().delete()
+
+
+def put(uri, table):
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer)
+    bucket, key = s3.split(uri)
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
+
+
+def arrow(rows, before=(), after=()):
+    names = ["id", "kind", "price"]
+    types = [pyarrow.int32(), pyarrow.string(), pyarrow.int32()]
+    arrays = [pyarrow.array([row[n] for row in rows], kind) for n, kind in enumerate(types)]
+    extra = pyarrow.array([""] * len(rows))
+    return pyarrow.table(
+        [*(extra for _ in before), *arrays, *(extra for _ in after)], [*before, *names, *after]
+    )
+
+
+def delivered(table, rows):
+    """What 03 leaves: a raw file, catalogued and measured."""
+    put(
+        lake.raw_location(NAMES, table) + "LOAD00000001.parquet",
+        arrow(rows, ["Op", "dms_timestamp"], ["dms_change_seq"]),
+    )
+    ensure([lake.raw_table(NAMES, table)], apply=True)
+    workgroup = NAMES.resource("lakebook")
+    raw = relations.athena(NAMES.database("raw"), table.catalog_name, table, workgroup)
+    measure = reconcile.measure(raw, table, 63).to_json()
+    proof = lake.raw_proof(NAMES, table, "now", measure)
+    kept = lake.measure_kept(table.catalog_name, NAMES, measure)
+    ensure([kept, lake.raw_table(NAMES, table, proof)], apply=True)
+
+
+def job(each):
+    """What the job writes for a conversion, and its result."""
+    rows = pyarrow.parquet.read_table(io.BytesIO(body(each.files[0])))
+    for number, row in enumerate(rows.select(["id", "kind", "price"]).to_pylist()):
+        folders = [f"{one['name']}={row[one['column']]}/" for one in each.partition_by]
+        folder = "".join(folders).replace(" ", "%20")
+        put(f"{each.location}{folder}{number}.parquet", arrow([tuple(row.values())]))
+    outcome = {"rows": len(rows), "files": s3.objects(each.location)}
+    return {each.table.catalog_name: outcome}
+
+
+def body(uri):
+    bucket, key = s3.split(uri)
+    return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def curated(partition_by):
+    """The cells of 05, the job's run apart."""
+    found = curation.conversions(NAMES, lake.raw_tables(NAMES), partition_by, "snappy")
+    pending = [each for each in found if not each.done]
+    if pending and curation.result(NAMES, pending) is None:
+        outcome = {name: each for one in pending for name, each in job(one).items()}
+        uri = curation._uri(NAMES, "results", pending)
+        bucket, key = s3.split(uri)
+        boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps({"tables": outcome}))
+    ensure([curation.candidate(NAMES, each) for each in pending], apply=True)
+    measured = gates.curated_equals_raw(NAMES, pending, 63, apply=True)
+    ensure(curation.shown(NAMES, found, measured), apply=True)
+    gates.readers_see(NAMES, pending, measured, 63, apply=True)
+    ensure(curation.published(NAMES, found, measured), apply=True)
+    assert calls(curation.published(NAMES, found, measured)) == []
+
+
+def prices():
+    """What a reader of Athena finds."""
+    sql = "SELECT sum(price) FROM s_sales"
+    [[found]] = athena.answer(sql, NAMES.database("curated"), NAMES.resource("lakebook"))
+    return int(found or 0)
+
+
+def proved():
+    return [each["Name"] for each in lake.curated_tables(NAMES)]
+
+
+def killed_at(monkeypatch, number):
+    """Whoever makes the n-th changing call from here on is killed before it."""
+    made, run = iter(range(1, 1000)), Call.run
+
+    def counted(call):
+        if next(made) == number:
+            raise Interrupted
+        return run(call)
+
+    monkeypatch.setattr(Call, "run", counted)
+
+
+def changed(partition_by):
+    """The table is delivered anew with other prices, another kind and one less, and curated."""
+    delivered(SALES, [(1, "a", 110), (2, "b", 120), (4, "d", 140)])
+    curated(partition_by)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [BY_KIND, {}, {"s.sales": "value(price)"}, {"s.sales": "value(kind),value(price)"}],
+    ids=["same", "none", "other", "more"],
+)
+def test_a_run_that_ends_at_any_call_leaves_no_proof_of_what_readers_do_not_see(
+    sales, monkeypatch, layout
+):
+    delivered(SALES, [(1, "a", 110), (2, "b", 120), (4, "d", 140)])
+    for number in range(1, 12):
+        with monkeypatch.context() as killing:
+            killed_at(killing, number)
+            try:
+                curated(layout)
+            except Interrupted:
+                killing.undo()
+                [proof] = [lake.proof_of(glue.describe(NAMES.database("curated"), "s_sales"))]
+                found = curation.conversions(NAMES, lake.raw_tables(NAMES), layout, "snappy")
+                assert proof.get("inputs") != found[0].inputs or prices() == 370
+                continue
+        break
+    assert number > 2
+    curated(layout)
+    assert (prices(), proved()) == (370, ["s_sales"])
+
+
+def test_a_partition_that_was_deleted_or_moved_comes_back(sales):
+    where = {"DatabaseName": NAMES.database("curated"), "TableName": "s_sales"}
+    catalog = boto3.client("glue")
+    catalog.delete_partition(**where, PartitionValues=["a"])
+    other = catalog.get_partition(**where, PartitionValues=["b"])["Partition"]
+    storage = {**other["StorageDescriptor"], "Location": f"s3://{NAMES.curated_bucket}/elsewhere/"}
+    moved = {"Values": ["b"], "StorageDescriptor": storage}
+    catalog.update_partition(**where, PartitionValueList=["b"], PartitionInput=moved)
+    assert prices() == 30
+    curated(BY_KIND)
+    assert prices() == 60
+
+
+def test_a_proof_is_written_only_when_a_query_through_the_table_finds_what_was_judged(
+    sales, monkeypatch
+):
+    """Here a call says that it moved the partitions, and did not."""
+    monkeypatch.setattr(glue, "partitions", lambda *_: iter(()))
+    with pytest.raises(CheckError, match="readers see = curated"):
+        changed(BY_KIND)
+    assert (proved(), warehouse.unverified(NAMES)) == ([], ["s_sales"])
+    monkeypatch.undo()
+    curated(BY_KIND)
+    assert (prices(), proved()) == (370, ["s_sales"])
+
+
+def test_a_layout_without_partitions_leaves_none_in_the_catalog(sales):
+    curated({})
+    assert prices() == 60
+    assert glue.found_partitions(NAMES.database("curated"), "s_sales") == []
+
+
+def test_snapshots_that_partitions_still_show_do_not_expire(sales, monkeypatch):
+    delivered(SALES, [(1, "a", 110)])
+    with monkeypatch.context() as killing:
+        killed_at(killing, 3)  # the table has been switched, its partitions have not
+        with pytest.raises(Interrupted):
+            curated(BY_KIND)
+    assert prices() == 60
+    monkeypatch.setattr(
+        s3,
+        "modified",
+        lambda uri, kept=s3.modified: [(u, t.replace(year=2020)) for u, t in kept(uri)],
+    )
+    ensure(curation.expired(NAMES, {"snapshots": 1}, []), apply=True)
+    assert prices() == 60
