@@ -3,6 +3,7 @@
 import pytest
 
 from lakebook.errors import LakebookError
+from lakebook.layers import reporting
 from lakebook.people import classification
 from lakebook.source.model import Column, LakeType, Table
 
@@ -113,3 +114,12 @@ def test_a_file_that_does_not_hold_together_is_one_clear_sentence(tmp_path, old,
 def test_a_file_that_is_not_there_is_one_clear_sentence():
     with pytest.raises(LakebookError, match="cannot be read"):
         classification.read("classification/absent.yaml")
+
+
+@pytest.mark.parametrize("written", [None, b"\xff\xfe", b"CREATE VIEW other.x AS SELECT 1;\n"])
+def test_a_file_of_reports_that_cannot_be_taken_is_one_clear_sentence(tmp_path, written):
+    file = tmp_path / "reporting.sql"
+    if written:
+        file.write_bytes(written)
+    with pytest.raises(LakebookError, match=r"reporting\.sql (cannot be read|may only hold)"):
+        reporting.read(str(file), [])

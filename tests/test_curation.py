@@ -12,7 +12,7 @@ import pytest
 
 from lakebook import ensure, gates
 from lakebook.ensure import Call, calls
-from lakebook.errors import CheckError
+from lakebook.errors import CheckError, LakebookError
 from lakebook.layers import curation, lake, warehouse
 from lakebook.names import Names
 from lakebook.reconcile import measure as reconcile
@@ -230,3 +230,11 @@ def test_snapshots_that_partitions_still_show_do_not_expire(sales, monkeypatch):
     )
     ensure(curation.expired(NAMES, {"snapshots": 1}, []), apply=True)
     assert prices() == 60
+
+
+@pytest.mark.parametrize("given", [{"s.sales": 5}, {"s.sales": None}, {"s.sales": ["value(kind)"]}])
+def test_a_layout_is_a_text_for_each_table(sales, given):
+    with pytest.raises(LakebookError, match=r"partition_by .*s\.sales must be a text"):
+        curated(given)
+    with pytest.raises(LakebookError, match=r"warehouse_keys .*s\.sales must be a text"):
+        warehouse.tables(NAMES, given, 63)

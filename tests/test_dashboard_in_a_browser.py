@@ -364,6 +364,27 @@ def test_a_file_that_names_what_there_is_not_is_refused(board, tmp_path):
         dashboards.load("no/such/file.yaml", board.account)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("ImportMode: SPICE", "ImportMode: SPICE\n    # 5 $", r"has a \$ that fills nothing in"),
+        ("    Name: Flights\n", "    Nmae: Flights\n", "under DataSets.flights: Missing .*Name"),
+        ("  Name: ", "  Nam: ", "QuickSight's CreateData"),
+        ("Dashboard:\n", "Dashboard: []\nRest:\n", "is not as it must be"),
+        ("  flights:\n    Name", "  flights-1:\n    Name", "does not match"),
+    ],
+)
+def test_a_file_that_quicksight_would_not_take_is_one_sentence(board, tmp_path, old, new, said):
+    with pytest.raises(LakebookError, match=said) as refused:
+        resources(edited(board, tmp_path, {old: new}))
+    assert "\n" not in str(refused.value)
+
+
+def test_whoever_signs_in_is_given_by_an_arn(board):
+    with pytest.raises(LakebookError, match=r"bo@example\.com must be an ARN, not 'bo'"):
+        board.resources({"bo@example.com": "bo"}, {}, "workgroup")
+
+
 # The page
 
 

@@ -682,3 +682,9 @@ def test_a_persona_that_is_not_named_is_the_operators_alone_and_one_that_there_i
     assert "user/ann" not in trusts
     with pytest.raises(LakebookError, match="trusted_principals names analysts; there are"):
         personas.roles(names, {"analysts": []})
+
+
+@pytest.mark.parametrize("given", ["*", None, {"a": "b"}, [5]])
+def test_who_may_become_a_persona_is_a_list_whose_letters_are_nobody(given):
+    with pytest.raises(LakebookError, match=r"trusted_principals .*analyst"):
+        personas.roles(foundation.names("unnamed"), {"analyst": given})

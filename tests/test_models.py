@@ -3,6 +3,7 @@ what stops it.
 """
 
 import contextlib
+import datetime
 import io
 import json
 import urllib.error
@@ -15,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from echoes import needed_otherwise
 
 from lakebook import CheckError, LakebookError, calls, ensure, gates
@@ -321,6 +323,36 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path, monkeypatch, text, sa
         (tmp_path / "model.yaml").write_text(text)
     with pytest.raises(LakebookError, match=said):
         models.read("model.yaml", NAMES, IMAGE, "ml.m5.large", {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "Rain; drop"}, "name must be a name of small letters.*not 'Rain; drop'"),
+        ({"name": None}, "name must be a name of small letters"),
+        ({"table": "days"}, "table must be a table of the source"),
+        ({"split_at": datetime.date(2020, 10, 1)}, "split_at must be a day or a moment in quotes"),
+        ({"features": "pressure"}, "features must be a list of the query's columns"),
+        ({"features": []}, "features must be a list"),
+        ({"features": ["wind", "wind"]}, "features must be .* none twice"),
+        ({"features": ["wind", 5]}, r"features\.1 must be the name of a column"),
+        ({"hyperparameters": None}, "hyperparameters must be a mapping"),
+        ({"hyperparameters": {"a": [1]}}, r"hyperparameters\.a must be a text"),
+        ({"metrics": ["auc("]}, r"metrics\.0 must be a name of letters"),
+        ({"card": "none"}, "card must be a mapping"),
+        ({"query": 5}, "query must be a SELECT, not 5"),
+    ],
+)
+def test_a_model_s_file_is_read_against_its_schema(tmp_path, monkeypatch, wrong, said):
+    monkeypatch.setattr(models, "project", lambda: tmp_path)
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump({**TOLD, **wrong}))
+    with pytest.raises(LakebookError, match=said) as refused:
+        models.read("model.yaml", NAMES, IMAGE, "ml.m5.large", {})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_table_of_predictions_that_is_not_curated_is_missing_before_anything_is_trained(place):
+    assert rain(place, table="sky.nope").missing() == ["sky.nope"]
 
 
 def test_studio_is_private_and_its_people_work_as_the_data_scientist(place):

@@ -100,3 +100,9 @@ def test_the_table_says_what_is_kept_how_long_and_why():
     assert told["lifecycle of the raw bucket"] == "for ever"
     with pytest.raises(LakebookError, match="retention_days speaks of snapshot;"):
         storage.retention({"snapshot": 3})
+
+
+@pytest.mark.parametrize("days", [-1, "30", None, True, 1.5])
+def test_days_are_whole_numbers(days):
+    with pytest.raises(LakebookError, match="whole days of 0 or more"):
+        storage.retention({"snapshots": days})

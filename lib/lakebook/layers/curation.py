@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lakebook import aws
+from lakebook import aws, yaml_text
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
@@ -70,11 +70,13 @@ def conversions(
     names: Names, raw: list[RawTable], partition_by: dict[str, str], compression: str
 ) -> list[Conversion]:
     """The conversion of every raw table; raises LakebookError when `partition_by` names what is not
-    there.
+    there, or is not of texts.
 
     `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by
     commas).
     """
+    texts = {"type": "string", "description": "a text, such as month(column)"}
+    yaml_text.check("partition_by", partition_by, {"additionalProperties": texts})
     known = {f"{each.source.schema}.{each.source.name}" for each in raw}
     if raw and (unknown := sorted(set(partition_by) - known)):
         raise LakebookError(

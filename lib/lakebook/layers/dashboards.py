@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from botocore.validate import ParamValidator
 
-from lakebook import yaml_text
+from lakebook import aws, yaml_text
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.services import glue, quicksight
@@ -25,6 +26,31 @@ if TYPE_CHECKING:
     from lakebook.services.redshift import Warehouse
 
 INGESTION_TIMEOUT_SECONDS = 3600
+# of a dashboard's file, around what AWS's own model checks
+SCHEMA = {
+    "properties": {
+        "DataSets": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {
+                "type": "object",
+                "required": ["PhysicalTableMap"],
+                "properties": {
+                    "PhysicalTableMap": {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": {"type": "object", "description": "a mapping"},
+                        "description": "a mapping of what the data set reads",
+                    }
+                },
+                "description": "a data set as CreateDataSet takes it",
+            },
+            "description": "a mapping from short names, of letters, digits and _, to data sets",
+        },
+        "Dashboard": {"type": "object", "description": "a dashboard as CreateDashboard takes it"},
+    },
+    "additionalProperties": False,
+}
 
 
 class _Text(string.Template):
@@ -87,6 +113,7 @@ class Board:
         existing = {"authors": author_group, "readers": reader_group}
         groups = {each: existing[each] or names.resource(each) for each in people}
         _refuse_our_roles(names, authors | readers)
+        self._check_shapes()
         owners = account.arn("group/default", groups["authors"])
         sets = {self.data_set_id(short): desired for short, desired in self.data_sets.items()}
         athena = {"WorkGroup": workgroup, "RoleArn": names.role_arn("quicksight")}
@@ -174,6 +201,24 @@ class Board:
             counted[short] = int(warehouse.query(f"SELECT count(*) AS n FROM {read[0]}")["n"][0])
         return {short: {"rows": rows, "dropped": 0} for short, rows in counted.items()}
 
+    def _check_shapes(self) -> None:
+        """Raise LakebookError where CreateDataSet and CreateDashboard would not take the file."""
+        identity = {"AwsAccountId": self.account.names.account}
+        asked = [
+            ("CreateDataSet", f"DataSets.{short}", {"DataSetId": short, **desired})
+            for short, desired in self.data_sets.items()
+        ]
+        asked.append(("CreateDashboard", "Dashboard", {"DashboardId": "id", **self.dashboard}))
+        model = aws.client("quicksight").meta.service_model
+        for operation, where, desired in asked:
+            shape = model.operation_model(operation).input_shape
+            found = ParamValidator().validate({**identity, **desired}, shape)
+            if found.has_errors():
+                raise LakebookError(
+                    f"{self.file} is not as QuickSight's {operation} takes it, under {where}:"
+                    f" {'; '.join(found.generate_report().splitlines())}; correct it."
+                )
+
     def _lake_tables(self) -> dict[str, str]:
         database = self.account.names.database("curated")
         return {f"table.{each}": f'"{database}"."{each.replace(".", "_")}"' for each in self.tables}
@@ -210,6 +255,13 @@ def load(file: str, account: Account) -> Board:
             f"{file} is not a dashboard's file: it must have DataSets and Dashboard; correct"
             " dashboard_file."
         )
+    yaml_text.check(file, content, SCHEMA)
+    try:
+        _Text(text).substitute(dict.fromkeys(_Text(text).get_identifiers(), ""))
+    except ValueError as error:
+        raise LakebookError(
+            f"{file} has a $ that fills nothing in ({error}): write $$ for a dollar sign."
+        ) from error
     return Board(file, account, text)
 
 
@@ -228,9 +280,11 @@ def _read(physical: dict[str, Any], tables: dict[str, str]) -> str:
 
 
 def _refuse_our_roles(names: Names, people: dict[str, str]) -> None:
-    """Raise LakebookError for people who would sign in as a role of ours: whoever may take it
-    chooses the name of the session, and so the person.
+    """Raise LakebookError for people without an ARN, and for those who would sign in as a role of
+    ours: whoever may take it chooses the name of the session, and so the person.
     """
+    arns = {"type": "string", "pattern": "^arn:", "description": "an ARN"}
+    yaml_text.check("dashboard_authors or _readers", people, {"additionalProperties": arns})
     ours = [email for email, each in people.items() if f":role/{names.resource('')}" in each]
     if ours:
         raise LakebookError(

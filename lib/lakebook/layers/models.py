@@ -35,20 +35,56 @@ if TYPE_CHECKING:
     from lakebook.services.redshift import Warehouse
 
 SCHEMA = "models"
-MEMBERS = {
-    "name",
-    "question",
-    "table",
-    "key",
-    "split_at",
-    "label",
-    "features",
-    "query",
-    "script",
-    "hyperparameters",
-    "metrics",
-    "card",
+_TEXT = {"type": "string", "minLength": 1, "description": "a text"}
+_NAME = {"type": "string", "minLength": 1, "description": "the name of a column of the query"}
+SPOKEN = {  # what a model's file must say, by JSON schema
+    "name": {
+        "type": "string",
+        "pattern": "^[a-z][a-z0-9_]*$",  # it is in the names of a table, of jobs, of a folder
+        "description": "a name of small letters, digits and _, such as flight_delay",
+    },
+    "question": _TEXT,
+    "table": {
+        "type": "string",
+        "pattern": r"^[^.]+\.[^.]+",
+        "description": "a table of the source, such as operations.flights",
+    },
+    "key": {**_NAME, "description": "the name of a column of that table"},
+    "split_at": {
+        "type": "string",
+        "pattern": r"^\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?$",
+        "description": 'a day or a moment in quotes, such as "2013-10-01"',
+    },
+    "label": _NAME,
+    "features": {
+        "type": "array",
+        "items": _NAME,
+        "minItems": 1,
+        "uniqueItems": True,
+        "description": "a list of the query's columns, in brackets or with dashes, none twice",
+    },
+    "query": {**_TEXT, "description": "a SELECT"},
+    "script": {**_TEXT, "description": "a file of this repository"},
+    "hyperparameters": {
+        "type": "object",
+        "additionalProperties": {
+            "type": ["string", "number", "boolean"],
+            "description": "a text, a number, true or false",
+        },
+        "description": "a mapping, {} for none",
+    },
+    "metrics": {
+        "type": "array",
+        "items": {
+            "type": "string",
+            "pattern": r"^\w+$",
+            "description": "a name of letters, digits and _, as the script prints it",
+        },
+        "description": "a list of what the script prints",
+    },
+    "card": {"type": "object", "description": "a mapping, as the JSON schema of model cards"},
 }
+MEMBERS = set(SPOKEN)
 PARQUET = "application/x-parquet"
 CHANNELS = ("train", "validation", "asked")
 VOLUME_GIB = 30
@@ -118,8 +154,10 @@ class Model:
         return REDSHIFT.quote(catalog_name(self._asked.schema), catalog_name(self._asked.name))
 
     def missing(self) -> list[str]:
-        """The tables that the query reads and the curated layer does not have."""
-        return sorted(set(self._tables) - set(self._curated))
+        """The tables that the query reads or predictions are made for, and the curated layer does
+        not have.
+        """
+        return sorted({*self._tables, self.declared["table"]} - set(self._curated))
 
     def datasets(self) -> list[Resource]:
         """Rows before `split_at` to teach, rows with a known answer from then on to judge, and all
@@ -598,6 +636,7 @@ def _content(file: str) -> tuple[dict[str, Any], str]:
                 f"{file} is not a model's file: it must have {', '.join(sorted(MEMBERS))}, and"
                 " nothing else."
             )
+        yaml_text.check(file, declared, {"properties": SPOKEN})
         return declared, (project() / declared["script"]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise LakebookError(

@@ -62,7 +62,12 @@ def read(file: str, tables: list[WarehouseTable]) -> list[View]:
     if not file:
         return []
     there = {each.name for each in tables}
-    text = (project() / file).read_text(encoding="utf-8")
+    try:
+        text = (project() / file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LakebookError(
+            f"{file} cannot be read: {' '.join(str(error).split())}; correct reporting_file."
+        ) from error
     found = [
         _view(each, file, there)
         for each in re.split(r";[ \t]*\n", f"{text}\n")

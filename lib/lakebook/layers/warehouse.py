@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lakebook import yaml_text
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
@@ -200,6 +201,8 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
     `keys` maps `schema.table` to Redshift's own words, `distkey(flight_id)
     sortkey(scheduled_departure)`; for others they are chosen.
     """
+    texts = {"type": "string", "description": "a text, such as distkey(column)"}
+    yaml_text.check("warehouse_keys", keys, {"additionalProperties": texts})
     found = lake.curated_tables(names)
     sources = {each["Name"]: lake.source_of(each) for each in found}
     known = {f"{each.schema}.{each.name}" for each in sources.values()}

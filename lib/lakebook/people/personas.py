@@ -8,7 +8,7 @@ import json
 import string
 from typing import TYPE_CHECKING, Any
 
-from lakebook import aws
+from lakebook import aws, yaml_text
 from lakebook.ensure import Resource, current
 from lakebook.errors import LakebookError
 from lakebook.project import project
@@ -154,6 +154,8 @@ def roles(
     managed["auditor"] = ("SecurityAudit",)
     # which runs Studio as whoever works in it
     services = {"data-scientist": ["sagemaker.amazonaws.com"]}
+    arns = {"type": "array", "items": {"type": "string"}, "description": "a list of ARNs"}
+    yaml_text.check("trusted_principals", trusted_principals, {"additionalProperties": arns})
     if unknown := sorted(set(trusted_principals) - set(PERSONAS)):
         raise LakebookError(
             f"trusted_principals names {', '.join(unknown)}; there are {', '.join(PERSONAS)}."

@@ -137,15 +137,15 @@ def log_group(
 
 
 def checked(retention_days: dict[str, int]) -> dict[str, int]:
-    """All the days, 0 where none are named; raises LakebookError for a name nobody knows or a
-    negative number.
+    """All the days, 0 where none are named; raises LakebookError for a name nobody knows or what
+    is no whole number of 0 or more.
     """
-    wrong = sorted(set(retention_days) - set(LAYERS)) + [
-        name for name, days in retention_days.items() if days < 0
+    wrong = sorted(map(str, set(retention_days) - set(LAYERS))) + [
+        name for name, days in retention_days.items() if type(days) is not int or days < 0
     ]
     if wrong:
         raise LakebookError(
-            f"retention_days speaks of {', '.join(wrong)}; it takes days of 0 or more for"
+            f"retention_days speaks of {', '.join(wrong)}; it takes whole days of 0 or more for"
             f" {', '.join(LAYERS)}."
         )
     return {each: retention_days.get(each, 0) for each in LAYERS}
