@@ -25,7 +25,7 @@ def parts(names, gateway="", services=("kms", "secretsmanager"), cidr="10.60.0.0
     """Every resource of 02, under the name of the notebook's cell it is in."""
     place = ec2.Network(names)
     return {
-        "services": foundation.services(names, "acme-source"),
+        "services": foundation.services(names, {"": "acme-source"}),
         "people": personas.roles(names, {}),
         "data": foundation.data(names, DAYS),
         "trail": [foundation.trail(names)],

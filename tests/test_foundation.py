@@ -502,7 +502,7 @@ def secret(stand_in):
 def test_a_secret_under_a_key_of_the_company_is_read_by_operator_and_dms(operator, secret):
     read = operator("secretsmanager").get_secret_value(SecretId=secret.secret)
     assert json.loads(read["SecretString"])["username"] == "u"
-    ensure(dms.roles(secret.names, secret.secret), apply=True)
+    ensure(dms.roles(secret.names, {"": secret.secret}), apply=True)
     assert "may secretsmanager:GetSecretValue, kms:Decrypt" in access.secret_role(secret)
 
 
@@ -530,7 +530,7 @@ def test_aws_s_own_key_of_a_secret_needs_no_right(secret):
     boto3.client("secretsmanager").create_secret(
         Name=path.secret, SecretString="{}", KmsKeyId="alias/aws/secretsmanager"
     )
-    ensure(dms.roles(path.names, path.secret), apply=True)
+    ensure(dms.roles(path.names, {"": path.secret}), apply=True)
     assert access.secret_role(path).endswith("may secretsmanager:GetSecretValue")
 
 

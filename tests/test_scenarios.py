@@ -119,7 +119,7 @@ def _build(server):
     place = ec2.Network(NAMES)
     made = [
         *foundation.bootstrap(NAMES),
-        *dms.roles(NAMES, SECRET),
+        *dms.roles(NAMES, {"": SECRET}),
         *kms.lake_key(NAMES, ["dms-s3"]),
         *vpc.network(place, PREFIXES, ON_PREMISES),
     ]

@@ -4,8 +4,10 @@ the network, and the alarms.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lakebook import sources as lake_sources
+from lakebook.diagnosis import Path
 from lakebook.people import personas
 from lakebook.services import (
     alarms,
@@ -25,6 +27,8 @@ from lakebook.services import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lakebook.ensure import Resource
     from lakebook.names import Names
     from lakebook.services.ec2 import Network
@@ -32,10 +36,12 @@ if TYPE_CHECKING:
 SERVICES_WITH_KEY = ("dms-s3", "lake", "glue", "redshift", "quicksight", "sagemaker")
 
 
-def services(names: Names, source_secret: str) -> list[Resource]:
-    """One role for each service that works in the lake; independent of each other."""
+def services(names: Names, secrets: dict[str, str]) -> list[Resource]:
+    """One role for each service that works in the lake; independent of each other. `secrets` maps
+    the name of each source, "" of the default one, to its secret.
+    """
     return [
-        *dms.roles(names, source_secret),
+        *dms.roles(names, secrets),
         *lakeformation.roles(names),
         *redshift.roles(names),
         *quicksight.roles(names),
@@ -81,16 +87,49 @@ def network(
     transit_gateway_id: str,
     virtual_private_gateway_id: str,
     retention_days: dict[str, int],
+    others: Sequence[tuple[str, int]] = (),
 ) -> list[Resource]:
     """The VPC with its private subnets, the routes to the source, a security group for each phase,
-    and the flow logs, in this order.
+    and the flow logs, in this order. `others` are networks and ports of further sources.
     """
+    gateways = (transit_gateway_id, virtual_private_gateway_id)
+    networks = [cidr for cidr, _ in others]
     return [
-        *vpc.network(in_network, vpc_cidr, on_premises_cidr),
-        *vpc.routes(in_network, on_premises_cidr, transit_gateway_id, virtual_private_gateway_id),
-        *security_groups.groups(in_network, on_premises_cidr, source_port),
+        *vpc.network(in_network, vpc_cidr, on_premises_cidr, networks),
+        *vpc.routes(in_network, on_premises_cidr, *gateways, networks),
+        *security_groups.groups(in_network, on_premises_cidr, source_port, others),
         *flow_logs.flow_logs(in_network, retention_days),
     ]
+
+
+def ways(
+    network: Network, source_secret: str, on_premises_cidr: str, sources: dict[str, dict[str, Any]]
+) -> list[tuple[str, int]]:
+    """The network and the port of each source, the default one first."""
+    found = paths(network, source_secret, on_premises_cidr, sources).values()
+    return [(each.on_premises_cidr, each.source_port) for each in found]
+
+
+def paths(
+    network: Network,
+    source_secret: str,
+    on_premises_cidr: str,
+    sources: dict[str, dict[str, Any]],
+    **rest: Any,
+) -> dict[str, Path]:
+    """The path to each source by its name, the default one first."""
+    default = {"source_secret": source_secret, "on_premises_cidr": on_premises_cidr}
+    return {
+        lake_sources.shown(name): Path(
+            network,
+            each["source_secret"],
+            each["on_premises_cidr"],
+            source=name,
+            own_instance=each.get("own_replication_instance", False),
+            **rest,
+        )
+        for name, each in lake_sources.every(default, sources).items()
+    }
 
 
 def alerts(

@@ -68,9 +68,11 @@ def raw_equals_source(
     if not apply:
         return _later(name)
     if expected is None:
+        ours = {each.catalog_name for each in replicated}
         known = {
             each.source.catalog_name: _kept(names, each.proof["measure"])
             for each in lake.raw_tables(names)
+            if each.source.catalog_name in ours
         }
         reconcile.gate(f"{name}, verified before", _results(tables, known, known, None), losses)
         return {}
@@ -86,7 +88,9 @@ def raw_equals_source(
     reconcile.gate(name, _results(tables, expected.result(), measured, keys), losses)
     return {
         each.catalog_name: {
-            **lake.raw_proof(names, each, fingerprint, measured[each.catalog_name].to_json()),
+            **lake.raw_proof(
+                names, each, fingerprint, measured[each.catalog_name].to_json(), source.identity
+            ),
             "files": files[each.catalog_name],
         }
         for each in replicated

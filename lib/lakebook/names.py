@@ -14,9 +14,12 @@ class Names:
     account: str
     region: str
 
-    def resource(self, name: str) -> str:
-        """`acme-rehearsal-<name>`, for whatever AWS names with hyphens."""
-        return f"{self.prefix}-{self.environment}-{name}"
+    def resource(self, name: str, source: str = "") -> str:
+        """`acme-rehearsal-<name>`, for whatever AWS names with hyphens; with the name of a source
+        behind it where there is one.
+        """
+        own = f"-{source.replace('_', '-')}" if source else ""
+        return f"{self.prefix}-{self.environment}-{name}{own}"
 
     @property
     def raw_bucket(self) -> str:
@@ -56,6 +59,6 @@ class Names:
         """The Glue database of a layer: `acme_rehearsal_curated` (Athena wants no hyphens)."""
         return self.resource(layer).replace("-", "_")
 
-    def role_arn(self, name: str) -> str:
-        """The ARN of one of our roles."""
-        return f"arn:aws:iam::{self.account}:role/{self.resource(name)}"
+    def role_arn(self, name: str, source: str = "") -> str:
+        """The ARN of one of our roles, or of a source's."""
+        return f"arn:aws:iam::{self.account}:role/{self.resource(name, source)}"

@@ -18,6 +18,7 @@ from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import documents, lake, models
+from lakebook.layers.warehouse import name_of
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, s3
 
@@ -63,7 +64,7 @@ class Request:
             found += [
                 (table, each.columns[0])
                 for each in table.foreign_keys
-                if (each.schema, each.table) == (self.subject.schema, self.subject.name)
+                if table.references(each) == self.subject.full_name
             ]
         return found
 
@@ -114,9 +115,7 @@ def in_layers(request: Request, warehouse: Warehouse) -> list[dict[str, Any]]:
                 found.append({"place": layer, "table": table.full_name, "rows": rows})
     loaded = warehouse.relations()
     for table, column in request.named_in():
-        name = (
-            f"{table.schema.lower()}.{table.catalog_name.removeprefix(table.schema.lower() + '_')}"
-        )
+        name = name_of(table)
         if name in loaded:
             where = '"' + name.replace(".", '"."') + '"'
             sql = (
@@ -193,9 +192,7 @@ def _related(subject: Table, known: list[Table]) -> list[Table]:
             each
             for each in known
             if each not in found
-            and any(
-                (one.schema, one.table) == (table.schema, table.name) for one in each.foreign_keys
-            )
+            and any(each.references(one) == table.full_name for one in each.foreign_keys)
         ]
         found.extend(refers)
     return found

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Hop", "Path", "diagnose", "first_broken", "noticed", "overview", "plot", "require"]
+__all__ = [
+    "Hop",
+    "Path",
+    "diagnose",
+    "first_broken",
+    "noticed",
+    "overview",
+    "plot",
+    "require",
+    "require_one",
+]
 
 HOPS: list[tuple[str, str, Callable[[Path], str]]] = [
     ("Direct Connect connection", "line", line.connection),
@@ -79,6 +89,25 @@ def first_broken(hops: list[Hop], phase: str) -> Hop | None:
         if each.verdict == FAILED:
             return None  # a later phase mends it, and its own verdict covers the hops behind it
     return None
+
+
+def require_one(paths: dict[str, Path], phase: str, *, when: bool = True) -> None:
+    """Stop a phase where no source can be reached, by the names of the sources; where some can, the
+    others are listed with what is broken. Raises CheckError.
+    """
+    found = {name: diagnose(path) for name, path in paths.items()} if when else {}
+    broken = {name: hop for name, hops in found.items() if (hop := first_broken(hops, phase))}
+    if not when or len(broken) == len(paths):
+        require(next(iter(found.values()), []), phase, when=when)
+        return
+    rows = [
+        {"source": name, "hop": hop.hop, "seen": hop.seen, "next action": hop.action}
+        for name, hop in broken.items()
+    ]
+    if rows:
+        print(table(rows, "sources that cannot be reached").to_string(index=False), flush=True)
+    for hops in (each for name, each in found.items() if name not in broken):
+        require(hops, phase)
 
 
 def require(hops: list[Hop], phase: str, *, when: bool = True) -> None:

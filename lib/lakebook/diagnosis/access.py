@@ -78,7 +78,7 @@ def secret_role(path: Path) -> str:
     """Whether the role that DMS takes may be taken by it and may read the secret, asked of IAM's
     simulation.
     """
-    iam, name = aws.client("iam"), path.names.resource("dms-secret")
+    iam, name = aws.client("iam"), path.names.resource("dms-secret", path.source)
     actual = current(iam.get_role, "NoSuchEntity", RoleName=name)
     if actual is None:
         raise Absent(f"02 makes the role {name}", "02")
@@ -147,10 +147,8 @@ def encryption_keys(path: Path) -> str:
 
 def dms_connection(path: Path) -> str:
     """DMS's own test, made anew: the one proof that covers the whole path."""
-    instance = dms_thing(
-        "replication_instances", "replication-instance-id", path.names.resource("dms")
-    )
-    endpoint = dms_thing("endpoints", "endpoint-id", path.names.resource("source"))
+    instance = dms_thing("replication_instances", "replication-instance-id", path.instance)
+    endpoint = dms_thing("endpoints", "endpoint-id", path.names.resource("source", path.source))
     if not instance or not endpoint or instance["ReplicationInstanceStatus"] != "available":
         raise Absent("03 makes DMS's instance and endpoints", "03")
     client, arns = (

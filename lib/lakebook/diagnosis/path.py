@@ -42,12 +42,19 @@ class Path:
     # what `lakebook bootstrap` gives the operator
     operator_policy: str = "policies/migration-operator.json"
     purpose: str = "full load"  # or "CDC": what the source must be ready for
+    source: str = ""  # the source's name in the parameters; the default source has none
+    own_instance: bool = False  # whether DMS has an instance for this source alone
     _prefix_lists: dict[str, list[Any]] = field(default_factory=dict)  # by id, once asked for
 
     @property
     def names(self) -> Names:
         """The names in use."""
         return self.network.names
+
+    @property
+    def instance(self) -> str:
+        """The replication instance, by name."""
+        return self.names.resource("dms", self.source if self.own_instance else "")
 
     @cached_property
     def vpc_id(self) -> str:
@@ -59,9 +66,7 @@ class Path:
         """The subnets of DMS's subnet group, or before there is one those that it will have; raises
         Absent.
         """
-        group = dms_thing(
-            "replication_subnet_groups", "replication-subnet-group-id", self.names.resource("dms")
-        )
+        group = dms_thing("replication_subnet_groups", "replication-subnet-group-id", self.instance)
         ids = [each["SubnetIdentifier"] for each in group["Subnets"]] if group else []
         found = (
             described("ec2", "describe_subnets", "Subnets", SubnetIds=ids)
@@ -149,9 +154,7 @@ class Path:
         """The security groups of DMS's instance, or before there is one the one it will have;
         raises Absent.
         """
-        instance = dms_thing(
-            "replication_instances", "replication-instance-id", self.names.resource("dms")
-        )
+        instance = dms_thing("replication_instances", "replication-instance-id", self.instance)
         groups = (
             [each["VpcSecurityGroupId"] for each in instance["VpcSecurityGroups"]]
             if instance

@@ -77,19 +77,14 @@ def conversions(
     """
     texts = {"type": "string", "description": "a text, such as month(column)"}
     yaml_text.check("partition_by", partition_by, {"additionalProperties": texts})
-    known = {f"{each.source.schema}.{each.source.name}" for each in raw}
+    known = {each.source.full_name for each in raw}
     if raw and (unknown := sorted(set(partition_by) - known)):
         raise LakebookError(
             f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has"
             f" {', '.join(sorted(known))}."
         )
     return [
-        _conversion(
-            names,
-            each,
-            partition_by.get(f"{each.source.schema}.{each.source.name}", ""),
-            compression,
-        )
+        _conversion(names, each, partition_by.get(each.source.full_name, ""), compression)
         for each in raw
     ]
 
@@ -331,7 +326,7 @@ def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str
     proof = lake.proof_of(actual)
     if actual and _converted_by_version_1(names, raw, actual, proof, layout, compression):
         inputs = proof["inputs"]
-    location = f"s3://{names.curated_bucket}/{table.schema}/{table.name}/snapshot={inputs}/"
+    location = f"s3://{names.curated_bucket}/{table.folder}/snapshot={inputs}/"
     done = proof.get("inputs") == inputs and proof["files"] == lake.fingerprint(
         s3.objects(location)
     )
@@ -381,7 +376,7 @@ def _partition(table: Table, declared: str) -> dict[str, str]:
     columns = [each.catalog_name for each in table.columns]
     if not found or found[2] not in columns:
         raise LakebookError(
-            f"partition_by says {declared!r} for {table.schema}.{table.name}: write year(c),"
+            f"partition_by says {declared!r} for {table.full_name}: write year(c),"
             f" month(c), day(c) or value(c) with one of its columns ({', '.join(columns)})."
         )
     return {"name": f"{found[2]}_{found[1]}", "column": found[2], "transform": found[1]}

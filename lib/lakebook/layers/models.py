@@ -19,7 +19,7 @@ import yaml
 
 from lakebook import aws, evidence, yaml_text
 from lakebook.errors import LakebookError
-from lakebook.layers import lake
+from lakebook.layers import lake, warehouse
 from lakebook.project import project
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, kms, s3, sagemaker
@@ -151,7 +151,7 @@ class Model:
     @property
     def asked_in_warehouse(self) -> str:
         """The table that predictions are made for, as the warehouse names it."""
-        return REDSHIFT.quote(catalog_name(self._asked.schema), catalog_name(self._asked.name))
+        return REDSHIFT.quote(*warehouse.name_of(self._asked).split("."))
 
     def missing(self) -> list[str]:
         """The tables that the query reads or predictions are made for, and the curated layer does
@@ -486,7 +486,8 @@ class Model:
         """The table that predictions are made for."""
         found = self._curated.get(self.declared["table"])
         schema, _, name = self.declared["table"].partition(".")
-        return lake.source_of(found) if found else Table(schema, name, "", 0, False, 0, ())
+        shown = catalog_name(f"{schema}_{name}")
+        return lake.source_of(found) if found else Table(schema, name, shown, 0, False, 0, ())
 
     @property
     def _key(self) -> Column:

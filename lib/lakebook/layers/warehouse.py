@@ -65,13 +65,13 @@ class WarehouseTable:
 
     @property
     def schema(self) -> str:
-        """`operations`."""
-        return catalog_name(self.table.schema)
+        """`operations`, or `loyalty_customers` of the source `loyalty`."""
+        return self.name.partition(".")[0]
 
     @property
     def name(self) -> str:
         """`operations.flights`."""
-        return f"{self.schema}.{self.table.catalog_name.removeprefix(self.schema + '_')}"
+        return name_of(self.table)
 
     @property
     def identifier(self) -> str:
@@ -194,6 +194,12 @@ class WarehouseTable:
         return f'"{name}" {kind}' + ("" if column.nullable else " NOT NULL")
 
 
+def name_of(table: Table) -> str:
+    """What the warehouse calls a table: `operations.flights`, `loyalty_customers.cards`."""
+    schema = catalog_name(table.lake_schema)
+    return f"{schema}.{table.catalog_name.removeprefix(schema + '_')}"
+
+
 def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[WarehouseTable]:
     """Every curated table as the warehouse should have it; raises LakebookError where `keys` names
     what is not there.
@@ -205,7 +211,7 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
     yaml_text.check("warehouse_keys", keys, {"additionalProperties": texts})
     found = lake.curated_tables(names)
     sources = {each["Name"]: lake.source_of(each) for each in found}
-    known = {f"{each.schema}.{each.name}" for each in sources.values()}
+    known = {each.full_name for each in sources.values()}
     if found and (unknown := sorted(set(keys) - known)):
         raise LakebookError(
             f"warehouse_keys names {', '.join(unknown)}, which the curated layer does not have; it"
@@ -218,18 +224,15 @@ def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[W
                 " and sortkey(column, …)."
             )
     proofs = {each["Name"]: lake.proof_of(each) for each in found}
-    sizes = {
-        f"{table.schema}.{table.name}": (table, int(proofs[name]["rows"]))
-        for name, table in sources.items()
-    }
+    sizes = {table.full_name: (table, int(proofs[name]["rows"])) for name, table in sources.items()}
     chosen = layouts(sizes, keys)
     return [
         WarehouseTable(
             table := sources[each["Name"]],
             each["StorageDescriptor"]["Location"],
             proofs[each["Name"]],
-            chosen[f"{table.schema}.{table.name}"].keys,
-            chosen[f"{table.schema}.{table.name}"].reason,
+            chosen[table.full_name].keys,
+            chosen[table.full_name].reason,
             lob_max_kilobytes,
         )
         for each in found

@@ -69,7 +69,7 @@ def _layout(table: Table, rows: int, joined: tuple[str, str] | None, *, small: b
 
 
 def _referenced(table: Table, tables: dict[str, tuple[Table, int]]) -> list[str]:
-    names = [f"{each.schema}.{each.table}" for each in table.foreign_keys]
+    names = [table.references(each) for each in table.foreign_keys]
     return [name for name in names if name in tables and tables[name][0] is not table]
 
 
@@ -81,7 +81,7 @@ def _joined(tables: dict[str, tuple[Table, int]], small: set[str]) -> dict[str, 
         (rows + tables[parent][1], child, each.columns[0], parent, each.referenced[0])
         for child, (table, rows) in tables.items()
         for each in table.foreign_keys
-        if (parent := f"{each.schema}.{each.table}") in tables
+        if (parent := table.references(each)) in tables
         and parent != child
         and len(each.columns) == 1
         and not small & {child, parent}

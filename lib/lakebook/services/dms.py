@@ -190,14 +190,13 @@ def full_load(name: str, *, verified: bool, timeout_seconds: float) -> Iterator[
     )
 
 
-def roles(names: Names, source_secret: str) -> list[Resource]:
-    """The roles DMS takes: two that it demands by name, one for the raw bucket, one for the
-    source's secret.
+def roles(names: Names, secrets: dict[str, str]) -> list[Resource]:
+    """The roles DMS takes: two that it demands by name, one for the raw bucket, and one for the
+    secret of each source; `secrets` maps a source's name, "" of the default one, to its secret.
 
     Source: "Creating the IAM roles to use with AWS DMS".
     """
     bucket_arn = f"arn:aws:s3:::{names.raw_bucket}"
-    secret_arn = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{source_secret}-*"
     writes = {f"{bucket_arn}/*": ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"]}
     demanded = {
         "dms-vpc-role": "service-role/AmazonDMSVPCManagementRole",
@@ -219,17 +218,25 @@ def roles(names: Names, source_secret: str) -> list[Resource]:
             "dms.amazonaws.com",
             allow={**writes, bucket_arn: ["s3:ListBucket", "s3:GetBucketLocation"]},
         ),
-        # it is taken by the Region's DMS, of which no condition on the account is documented
-        # https://docs.aws.amazon.com/dms/latest/userguide/security_iam_secretsmanager.html
-        iam.role(
-            names.resource("dms-secret"),
-            f"dms.{names.region}.amazonaws.com",
-            allow={secret_arn: ["secretsmanager:GetSecretValue"]},
-            statements=[_secrets_key(names, secret_arn)],
-            boundary=names.boundary_arn,
-            tags=names.tags,
-        ),
+        *(_secret_role(names, source, secret) for source, secret in secrets.items()),
     ]
+
+
+def _secret_role(names: Names, source: str, secret: str) -> Resource:
+    """The role that reads the secret of one source, and no other.
+
+    It is taken by the Region's DMS, of which no condition on the account is documented:
+    https://docs.aws.amazon.com/dms/latest/userguide/security_iam_secretsmanager.html
+    """
+    secret_arn = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{secret}-*"
+    return iam.role(
+        names.resource("dms-secret", source),
+        f"dms.{names.region}.amazonaws.com",
+        allow={secret_arn: ["secretsmanager:GetSecretValue"]},
+        statements=[_secrets_key(names, secret_arn)],
+        boundary=names.boundary_arn,
+        tags=names.tags,
+    )
 
 
 def _secrets_key(names: Names, secret_arn: str) -> dict[str, Any]:
@@ -259,22 +266,29 @@ def replication(
     tables_at_once: int,
     compression: str,
     authority: str = "",
+    source: str = "",
+    *,
+    own_instance: bool = False,
 ) -> list[Resource]:
     """All that a full load needs, in order: subnet group, instance, endpoints with tested
     connections, task.
 
     `source_endpoint` is what `Source.dms_endpoint` says, `authority` the certificate in PEM by
-    which the source is verified, if it is.
+    which the source is verified, if it is. Endpoints and task are those of the source of that name;
+    sources share the instance, unless this one has its `own_instance`.
     """
     verified_by = dms_certificate.name(names, authority) if authority else ""
     certificates = (
         [dms_certificate.certificate(verified_by, authority, names.tags)] if authority else []
     )
-    instance, ends = names.resource("dms"), (names.resource("source"), names.resource("raw"))
+    instance = names.resource("dms", source if own_instance else "")
+    ends = (names.resource("source", source), names.resource("raw", source))
     settings = task_settings(lob_max_kilobytes, tables_at_once)
     target = s3_settings(
         names.raw_bucket, names.role_arn("dms-s3"), kms.key_arn(kms.alias(names)), compression
     )
+    if source:  # files go to <folder>/<schema>/<table>/
+        target["BucketFolder"] = source
     return [
         subnet_group(instance, subnet_ids),
         replication_instance(
@@ -288,7 +302,9 @@ def replication(
         endpoint(ends[0], "source", verified_by, **source_endpoint),
         endpoint(ends[1], "target", EngineName="s3", S3Settings=target),
         *(tested_connection(each, instance) for each in ends),
-        full_load_task(names.resource("full-load"), *ends, instance, table_mapping, settings),
+        full_load_task(
+            names.resource("full-load", source), *ends, instance, table_mapping, settings
+        ),
     ]
 
 
@@ -356,7 +372,10 @@ def _statistics(task_arn: str) -> list[dict[str, Any]]:
 def unfinished(states: pd.DataFrame, wanted: list[Table]) -> list[str]:
     """The tables that are not `Table completed`, each with the state it is in."""
     seen = {f"{row.schema}.{row.table}": row.state for row in states.itertuples()}
-    found = {each.full_name: seen.get(each.full_name, "Table does not exist") for each in wanted}
+    found = {
+        each.full_name: seen.get(f"{each.schema}.{each.name}", "Table does not exist")
+        for each in wanted
+    }
     return [f"{name}: {state}" for name, state in found.items() if state != "Table completed"]
 
 

@@ -150,6 +150,22 @@ def run_job(name: str, arguments: dict[str, str], timeout_seconds: float) -> Cal
     )
 
 
+def with_parameters(database: str, actual: dict[str, Any], parameters: dict[str, str]) -> Call:
+    """The call that gives a table, as the catalog describes it, these parameters instead."""
+    glue = aws.client("glue")
+    shape: Any = glue.meta.service_model.shape_for("TableInput")
+    told = {key: each for key, each in actual.items() if key in shape.members}
+    wanted = {"DatabaseName": database, "TableInput": {**told, "Parameters": parameters}}
+    return Call(glue.update_table, wanted)
+
+
+@resource
+def no_table(name: str, database: str) -> Iterator[Call]:
+    """A table that is not in the catalog any more; its files stay."""
+    if describe(database, name):
+        yield Call(aws.client("glue").delete_table, {"DatabaseName": database, "Name": name})
+
+
 def describe(database: str, name: str) -> dict[str, Any] | None:
     """A table as the catalog has it, or None."""
     found = current(aws.client("glue").get_table, GONE, DatabaseName=database, Name=name)

@@ -12,7 +12,7 @@ from lakebook.ensure import Call, Resource, resource
 from lakebook.services import ec2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lakebook.services.ec2 import Network
 
@@ -43,8 +43,14 @@ class Rule:
         return {**ports, "UserIdGroupPairs": [{"GroupId": ec2.group_id(self.peer, vpc_id)}]}
 
 
-def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Resource]:
-    """All groups first, as their rules speak of one another, then the rules of each.
+def groups(
+    network: Network,
+    on_premises_cidr: str,
+    source_port: int,
+    others: Iterable[tuple[str, int]] = (),
+) -> list[Resource]:
+    """All groups first, as their rules speak of one another, then the rules of each. `others` are
+    networks and ports of further sources.
 
     In a VPC of others its routes decide by which way AWS is reached (their endpoints, a hub's, a
     NAT gateway), so that our groups let out 443 to wherever these lead; and our endpoints answer
@@ -62,8 +68,11 @@ def groups(network: Network, on_premises_cidr: str, source_port: int) -> list[Re
         for protocol in ("tcp", "udp")
     ]
     every = {names.resource(each): list(out) for each in PHASES}
-    if on_premises_cidr:
-        every[names.resource("dms")].append(Rule("out", on_premises_cidr, source_port, source_port))
+    every[names.resource("dms")] += [
+        Rule("out", cidr, port, port)
+        for cidr, port in dict.fromkeys([(on_premises_cidr, source_port), *others])
+        if cidr
+    ]
     # their workers talk to one another; AWS demands all ports from the group itself
     for each in ("glue", "sagemaker"):
         every[names.resource(each)] += [

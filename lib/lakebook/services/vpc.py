@@ -15,7 +15,7 @@ from lakebook.services import ec2
 from lakebook.services.network_acl import network_acl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lakebook.services.ec2 import Network
 
@@ -31,9 +31,11 @@ ALIVE = [
 ]
 
 
-def network(in_network: Network, cidr: str, on_premises_cidr: str) -> list[Resource]:
+def network(
+    in_network: Network, cidr: str, on_premises_cidr: str, others: Iterable[str] = ()
+) -> list[Resource]:
     """VPC, default security group without rules, and private subnets; only what no parameter names
-    as existing.
+    as existing. `others` are networks of further sources.
 
     Raises LakebookError when the ranges overlap, or `cidr` is no network of /16 to /24.
     """
@@ -41,11 +43,12 @@ def network(in_network: Network, cidr: str, on_premises_cidr: str) -> list[Resou
     if in_network.subnet_ids:
         in_network.subnets()  # they exist, in two zones or more
         return []
-    parts = _parts(cidr, on_premises_cidr)
+    theirs = _each(on_premises_cidr, others)
+    parts = _parts(cidr, theirs)
     ours = [
         vpc(names.resource("vpc"), cidr, names.tags),
         empty_default_group("of the VPC", in_network),
-        network_acl("of the VPC", in_network, [each for each in (cidr, on_premises_cidr) if each]),
+        network_acl("of the VPC", in_network, [cidr, *theirs]),
     ]
     zones = aws.client("ec2").describe_availability_zones(
         Filters=[{"Name": "zone-type", "Values": ["availability-zone"]}]
@@ -65,9 +68,10 @@ def routes(
     on_premises_cidr: str,
     transit_gateway_id: str,
     virtual_private_gateway_id: str,
+    others: Iterable[str] = (),
 ) -> list[Resource]:
-    """The private route table with the way to the source through a gateway that exists, if one is
-    named; none for subnets not ours.
+    """The private route table with the way to the source, and to the networks of `others`, through
+    a gateway that exists, if one is named; none for subnets not ours.
     """
     if in_network.subnet_ids:
         return []
@@ -83,11 +87,12 @@ def routes(
             {"GatewayId": virtual_private_gateway_id},
             [virtual_private_gateway(virtual_private_gateway_id, in_network)],
         )
-    if target and not on_premises_cidr:
+    behind = _each(on_premises_cidr, others)
+    if target and not behind:
         raise LakebookError(
             "A gateway is named but on_premises_cidr is empty; say which range lies behind it."
         )
-    wanted = {on_premises_cidr: target} if target else {}
+    wanted = dict.fromkeys(behind, target) if target else {}
     return [*attached, route_table(in_network.names.resource("private"), in_network, wanted)]
 
 
@@ -253,21 +258,24 @@ def virtual_private_gateway(gateway_id: str, in_network: Network) -> Iterator[Ca
         yield Call(client.attach_vpn_gateway, arguments, until=until)
 
 
-def _parts(cidr: str, on_premises_cidr: str) -> list[Any]:
+def _each(on_premises_cidr: str, others: Iterable[str]) -> list[str]:
+    """The networks of all sources, each once."""
+    return [each for each in dict.fromkeys([on_premises_cidr, *others]) if each]
+
+
+def _parts(cidr: str, on_premises_cidrs: list[str]) -> list[Any]:
     try:
-        whole, theirs = (
-            ipaddress.IPv4Network(cidr),
-            ipaddress.IPv4Network(on_premises_cidr or "192.0.2.0/24"),
-        )
+        whole = ipaddress.IPv4Network(cidr)
+        theirs = [ipaddress.IPv4Network(each) for each in on_premises_cidrs]
     except ValueError as error:
         raise LakebookError(
             f"vpc_cidr and on_premises_cidr must be ranges like 10.60.0.0/16: {error}."
         ) from error
     if not 16 <= whole.prefixlen <= 24:
         raise LakebookError(f"vpc_cidr {cidr} must be a range of /16 to /24.")
-    if whole.overlaps(theirs):
+    if overlapping := [str(each) for each in theirs if whole.overlaps(each)]:
         raise LakebookError(
-            f"vpc_cidr {cidr} overlaps on_premises_cidr {on_premises_cidr}, so neither would reach"
+            f"vpc_cidr {cidr} overlaps on_premises_cidr {overlapping[0]}, so neither would reach"
             " the other; choose a free range."
         )
     return list(whole.subnets(SUBNET_BITS))

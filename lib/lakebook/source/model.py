@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 TypeName = Literal[
@@ -111,11 +111,30 @@ class Table:
     # whether a primary key may come twice in what is delivered, or hold a NULL
     key_repeats: bool = False
     not_replicated: str = ""  # why DMS does not replicate it: "it has …"; "" where it does
+    source: str = ""  # the source's name in the parameters; the default source has none
 
     @property
     def full_name(self) -> str:
-        """`schema.name`, for people."""
-        return f"{self.schema}.{self.name}"
+        """`schema.name`, for people; `source.schema.name` of a source with a name."""
+        return ".".join(self._path)
+
+    @property
+    def folder(self) -> str:
+        """`schema/name` or `source/schema/name`: where its files are in each bucket."""
+        return "/".join(self._path)
+
+    @property
+    def lake_schema(self) -> str:
+        """The schema, behind the source's name where it has one: `loyalty_customers`."""
+        return "_".join(self._path[:-1])
+
+    @property
+    def _path(self) -> tuple[str, ...]:
+        return (*((self.source,) if self.source else ()), self.schema, self.name)
+
+    def references(self, key: ForeignKey) -> str:
+        """The full name of the table that one of its foreign keys leads to."""
+        return replace(self, schema=key.schema, name=key.table).full_name
 
     @property
     def unique_key(self) -> tuple[str, ...]:

@@ -34,6 +34,12 @@ class Source(Protocol):
     def database(self) -> str:
         """The name of the database."""
 
+    @property
+    def identity(self) -> str:
+        """Which database it is, as short text: a copy restored as a whole and a standby that took
+        over are the same one, another database is not, even of that name on that server.
+        """
+
     def query(self, sql: str) -> list[list[Any]]:
         """The rows of one statement; safe to call from several threads.
 

@@ -41,6 +41,23 @@ class PostgreSQL:
         """Its name."""
         return str(self.query("select current_database()")[0][0])
 
+    @property
+    def identity(self) -> str:
+        """The cluster's system identifier and the database's oid; the database's name instead of
+        the identifier where the role may not read that.
+        """
+        [[name, oid, readable]] = self.query(
+            "select current_database(), oid::bigint,"
+            " has_function_privilege('pg_control_system()', 'execute')"
+            " from pg_database where datname = current_database()"
+        )
+        cluster = (
+            self.query("select system_identifier from pg_control_system()")[0][0]
+            if readable
+            else name
+        )
+        return f"{cluster}/{oid}"
+
     def query(self, sql: str) -> list[list[Any]]:
         """The rows of one statement."""
         return connection.query(self.connection, sql)

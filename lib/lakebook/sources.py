@@ -1,0 +1,30 @@
+"""The sources of a lake as the parameters name them: the default one, which has no name there, and
+those under `sources`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFAULT = "default"  # what the default source is called where a name is asked for
+OWN = ("source_secret", "source_schemas", "excluded_tables")  # of each source, never another's
+
+
+def every(default: dict[str, Any], sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What is said of each source, by its name: `default` of the default one, which is named "" and
+    left out where its `source_secret` is empty; and of the others what differs from it.
+    """
+    shared = {name: each for name, each in default.items() if name not in OWN}
+    others = {name: {**shared, "excluded_tables": [], **each} for name, each in sources.items()}
+    return {**({"": default} if default.get("source_secret") else {}), **others}
+
+
+def secrets(source_secret: str, sources: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The secret of each source by its name, "" of the default one."""
+    found = every({"source_secret": source_secret}, sources)
+    return {name: str(each["source_secret"]) for name, each in found.items()}
+
+
+def shown(source: str) -> str:
+    """A source as people name it."""
+    return source or DEFAULT
