@@ -26,6 +26,7 @@ SMALL = {
 SPINE = ("--to", "06")
 EXPIRED = "The credentials have expired: renew them."
 KILL_AT = "03 DMS: "
+pytestmark = pytest.mark.rehearsal
 
 
 @pytest.fixture(scope="module")
