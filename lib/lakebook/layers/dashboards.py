@@ -209,7 +209,7 @@ class Board:
             for short, desired in self.data_sets.items()
         ]
         asked.append(("CreateDashboard", "Dashboard", {"DashboardId": "id", **self.dashboard}))
-        model = aws.client("quicksight").meta.service_model
+        model: Any = aws.client("quicksight").meta.service_model
         for operation, where, desired in asked:
             shape = model.operation_model(operation).input_shape
             found = ParamValidator().validate({**identity, **desired}, shape)

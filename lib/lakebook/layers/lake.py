@@ -243,7 +243,7 @@ def overview_of_departures(left: list[RawTable]) -> list[dict[str, Any]]:
             "name": each.source.catalog_name,
             "why": each.left,
             "rows": each.proof.get("rows"),
-            "readers see": "nothing: retired" if each.retired else "what was proved last",
+            "readers see": "nothing: retired" if each.retired else "what was verified last",
         }
         for each in left
     ]

@@ -16,10 +16,7 @@ VERSION = 3
 
 
 def to_json(table: Table) -> str:
-    """The table without what changes from day to day; equal for tables that are defined alike.
-
-    A table of the default source is written in version 2, as it always was.
-    """
+    """The table without what changes from day to day; equal for tables that are defined alike."""
     found = asdict(replace(table, rows=0, rows_estimated=False, bytes=0))
     for column in found["columns"]:
         del column["native"]
@@ -28,9 +25,7 @@ def to_json(table: Table) -> str:
             for name, each in column["type"].items()
             if each is not None and each is not False
         }
-    if not table.source:
-        del found["source"]
-    return json.dumps({"version": VERSION if table.source else 2, **found}, sort_keys=True)
+    return json.dumps({"version": VERSION, **found}, sort_keys=True)
 
 
 def from_json(text: str) -> Table:
