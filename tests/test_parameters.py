@@ -16,6 +16,7 @@ ratio: float = 0.5  # a share
 strict: bool = True  # stop early
 source_schemas: list = ["a"]  # schemas
 warehouse_keys: dict[str, str] = {}  # keys
+retention_days: dict = {"logs": 400}  # numbers
 apply: bool = False  # False lists the calls and makes none
 """
 
@@ -67,6 +68,16 @@ def test_values_are_read_with_their_types(notebook):
     }
 
 
+def test_members_that_are_meant_as_numbers_are_taken(notebook):
+    text = "retention_days: {logs: 3}\nsource_schemas: [{name: a, own: true, port: 5432, s: [b]}]\n"
+    assert read(notebook, text)["retention_days"] == {"logs": 3}
+
+
+def test_an_override_is_read_as_strictly_as_the_file(notebook):
+    with pytest.raises(ParametersError, match="write it with quotes"):
+        read(notebook, "", ("source_schemas", "[no, se]"))
+
+
 def test_an_empty_file_leaves_every_default(notebook):
     assert read(notebook, "# nothing yet\n") == {}
 
@@ -101,6 +112,24 @@ def test_an_account_number_given_as_an_override_needs_no_quotes(notebook):
         ("strict: 1", "true or false"),
         ("source_schemas: a", "a list, as in [a, b]"),
         ("warehouse_keys: [a]", "a mapping"),
+        ("source_schemas: [no, se]", "source_schemas holds False, which is no text: write it with"),
+        ("source_schemas: [se, 2024]", "source_schemas holds 2024, which is no text"),
+        ("source_schemas: [se, null]", "source_schemas holds None, which is no text"),
+        ("source_schemas: [se, ~]", "source_schemas holds None"),
+        ("source_schemas: [2024-02-29]", "source_schemas holds datetime.date"),
+        ("source_schemas: [1.5]", "source_schemas holds 1.5"),
+        ("source_schemas: [[on]]", "source_schemas holds True"),
+        ("source_schemas: [{name: a, null: b}]", "source_schemas holds None"),
+        ("source_schemas: [{name: null}]", "source_schemas holds None"),
+        ("source_schemas: [{name: a, schemas: [no]}]", "source_schemas holds False"),
+        ("warehouse_keys: {yes: a}", "warehouse_keys holds True"),
+        ("warehouse_keys: {2024: a}", "warehouse_keys holds 2024"),
+        ("warehouse_keys: {a.b: no}", "warehouse_keys holds False"),
+        ("warehouse_keys: {a.b: 1}", "warehouse_keys holds 1"),
+        ("warehouse_keys: {a.b: [no]}", "warehouse_keys holds False"),
+        ("warehouse_keys: {a.b: null}", "warehouse_keys holds None"),
+        ("retention_days: {2024: 3}", "retention_days holds 2024"),
+        ("retention_days: {logs: null}", "retention_days holds None"),
         ("apply: true", "may not say apply"),
         ("password: hunter2", "pass the secret's name"),
         ("aws_secret_access_key: abc", "pass the secret's name"),

@@ -74,17 +74,18 @@ def read(
     secret, or `apply`.
     """
     known = [
-        (notebook.name, name, kind)
+        (notebook.name, name, kind, default)
         for notebook in notebooks
-        for name, (kind, _) in declared(notebook).items()
+        for name, (kind, default) in declared(notebook).items()
     ]
-    texts = {name for _, name, kind in known if kind == "str"}
+    texts = {name for _, name, kind, _ in known if kind == "str"}
     given = _mapping(file) | {name: _override(name, text, texts) for name, text in overrides}
     for name, value in given.items():
-        _refuse_what_is_not_a_parameter(name, value, {each for _, each, _ in known})
-        for notebook, each, kind in known:
+        _refuse_what_is_not_a_parameter(name, value, {each for _, each, *_ in known})
+        for notebook, each, kind, default in known:
             if each == name:
                 _refuse_another_type(name, value, kind, notebook)
+                _refuse_other_members(name, value, default)
     return given
 
 
@@ -167,6 +168,38 @@ def _refuse_another_type(name: str, value: Any, kind: str, notebook: str) -> Non
     raise ParametersError(
         f"{name} must be {words} ({notebook} declares it as {kind}), not {value!r}{instead}."
     )
+
+
+def _refuse_other_members(name: str, value: Any, default: Any) -> None:
+    """Refuse what YAML takes for something else than the text that was meant: `no`, `2024`, `null`.
+
+    Values of a mapping may be numbers where those of the default are, or where the mapping stands
+    in a list.
+    """
+    numbers = isinstance(default, dict) and any(isinstance(x, int) for x in default.values())
+    for member, may_be_number in _members(value, numbers=numbers):
+        if not isinstance(member, str) and not (may_be_number and isinstance(member, int | float)):
+            raise ParametersError(
+                f'{name} holds {member!r}, which is no text: write it with quotes, as in "no",'
+                ' "2024" or "null".'
+            )
+
+
+def _members(value: Any, *, numbers: bool) -> Iterator[tuple[Any, bool]]:
+    """All that stands in lists and mappings, however deep, each with whether it may be a number."""
+    if isinstance(value, dict):
+        yield from ((key, False) for key in value)
+        for each in value.values():
+            yield from (
+                _members(each, numbers=numbers)
+                if isinstance(each, list | dict)
+                else [(each, numbers)]
+            )
+    elif isinstance(value, list):
+        for each in value:
+            yield from (
+                _members(each, numbers=True) if isinstance(each, dict | list) else [(each, False)]
+            )
 
 
 def _keys(value: Any) -> Iterator[str]:
