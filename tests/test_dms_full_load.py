@@ -15,6 +15,7 @@ from nasty_source import LOB_MAX_KILOBYTES, server  # noqa: F401 - fixtures
 from test_source import DELIVERED
 from until import until
 
+from lakebook.services.dms_table_mapping import table_mapping
 from lakebook.source.postgresql import catalog
 from lakebook.source.postgresql.connection import SETTINGS
 from lakebook.source.postgresql.delivered import delivered
@@ -315,6 +316,27 @@ def test_casts_of_somebodys_own_change_nothing(place, admin):
         names = [each.name for each in table.columns[1:]]
         assert dict(zip(names, found[0], strict=True)) == {**expected, "t": "12:00:00"}
         assert set(found[1]) == {None}
+    finally:
+        admin.execute("drop schema own cascade")
+
+
+def test_columns_that_bear_names_of_dmss_own_arrive_beside_them(place, admin):
+    admin.execute(
+        """create schema own; create table own.t (id int primary key, dms_timestamp text, "OP" int,
+        op_2 int, "op" int, dms_change_seq text, "Dms_Timestamp" int, dms_timestamp_2 text);
+        insert into own.t values (1, 'mine', 2, 3, 4, 'ours', 5, 'theirs')"""
+    )
+    try:
+        [table] = postgresql_tables(admin, "own")
+        rules = table_mapping([table])["rules"]
+        target = place.target(BucketFolder="names", **RAW)
+        assert place.load(rules, target=target) == {"t": ("Table completed", 1)}
+        file = place.parquet("names/own/t/LOAD00000001.parquet").read()
+        names = [each.lower() for each in file.column_names]
+        assert len(names) == len(set(names)) == 11
+        [found] = file.to_pylist()
+        assert list(found.values())[2:-1] == [1, "mine", 2, 3, 4, "ours", 5, "theirs"]
+        assert (found["Op"], found["dms_change_seq"]) == ("I", None)
     finally:
         admin.execute("drop schema own cascade")
 

@@ -195,6 +195,39 @@ def test_every_value_has_the_same_canonical_text_in_each_engine(lake, source, ev
         assert (column.name, left) == (column.name, right)
 
 
+DECIMALS = {  # precision and scale as the source declares them, and values of that kind
+    "38,38": "0.5, -0.00000000000000000000000000000000000001, 0, -0.99999999999999999999",
+    "37,37": "0.5, -0.0000000000000000000000000000000000001, 0",
+    "38,37": "0.5, -9.5, 0",
+    "38,0": "99999999999999999999999999999999999999, -1, 0",
+    "1,1": "0.5, -0.5, 0",
+    "1,0": "5, -5, 0",
+    "3,-2": "12300, -100, 0",
+    "2,5": "0.00012, -0.00001, 0",
+    "39,38": "0.5, -9.1, 0",
+    "60,1": "1e58, -0.5, 0",
+}
+
+
+@pytest.mark.parametrize("dialect", [ATHENA, REDSHIFT], ids=lambda dialect: dialect.name)
+def test_decimals_of_every_precision_and_scale_measure_alike(server, source, admin, dialect):
+    columns = ", ".join(f'"n{kind}" numeric({kind})' for kind in DECIMALS)
+    values = ", ".join(f"unnest(array[{each}, null])" for each in DECIMALS.values())
+    try:
+        admin.execute(
+            f"create schema decimals; create table decimals.t (id serial primary key, {columns})"
+        )
+        names = ", ".join(f'"n{kind}"' for kind in DECIMALS)
+        admin.execute(f"insert into decimals.t ({names}) select {values}")
+        [table] = source.tables(["decimals"])
+        lake = Lake(server, {"t": table})
+        expected = measured_source(source, table)
+        assert expected.rows > 3
+        assert reconcile.compare(expected, measured(lake.relation(dialect, table), table)) == []
+    finally:
+        admin.execute("drop schema decimals cascade")
+
+
 def test_statements_fit_the_limits_of_each_engine(lake, tables):
     for dialect in (ATHENA, REDSHIFT):
         lake.statements.clear()

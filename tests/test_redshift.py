@@ -808,6 +808,7 @@ def test_tables_are_copied_renamed_altered_and_described(schema, data):
         ("create table {s}.t (snapshot varchar(9))", 'syntax error at or near "snapshot"'),
         ("create table {s}.t (a varchar(70000))", "more than the maximum"),
         ("create table {s}.t (a decimal(39,0))", "more than the maximum"),
+        ("create table {s}.t (a decimal(38,38))", "more than the maximum"),
         (f"create table {{s}}.t ({', '.join(f'c{n} int' for n in range(1601))})", "at most 1600"),
         ("create table {s}.tag (a integer)", 'syntax error at or near "tag"'),
         ("create schema system", 'syntax error at or near "system"'),

@@ -53,6 +53,8 @@ alter table s.refers add constraint loose foreign key (loose) references s.by_fk
 create table s.unwatched (id int primary key, off int references s.by_fk);
 alter table s.unwatched disable trigger all;
 create table s.of_heirs (id int primary key, person int references s.person);
+create table s.bare (); create table s.awsdms_ddl_audit (c_key bigserial primary key);
+create table s.zones (a timestamptz, b timestamptz, c timestamptz, d timestamptz, e timestamptz);
 create table s.late_not_null (id int primary key, v text, w text);
 insert into s.late_not_null values (1, null, null);
 alter table s.late_not_null add constraint later not null v not valid;
@@ -102,6 +104,38 @@ def test_a_foreign_key_holds_only_where_every_row_obeys_it(tables):
     assert found == {"fine": True, "late": False, "loose": False}
     for name in ("of_heirs", "unwatched"):
         assert [each.holds for each in tables[name].foreign_keys] == [False]
+
+
+def test_rows_of_heirs_are_told_of(source, tables, server):
+    with server.connect("nasty") as admin:
+        admin.execute(
+            "insert into s.person values (1, 'ann'), (2, 'bo');"
+            " insert into s.employee values (2, 'cy', 10), (3, 'di', 20)"
+        )
+    found = source.losses([tables["person"], tables["employee"], tables["parted"]], 63)
+    [told] = found[found["type"] == "table"].to_dict("records")
+    assert (told["table"], told["rows_affected"]) == ("s.person", 2)
+    assert "those of s.employee, which inherit from it" in told["loses"]
+
+
+def test_a_table_without_columns_is_not_replicated_and_says_why(source, tables):
+    assert tables["bare"].not_replicated == "it has no column"
+    found = source.losses([tables["bare"]], 63)
+    [told] = found[found["table"] == "s.bare"].to_dict("records")
+    assert told["loses"] == "the whole table: DMS suspends it, as it has no column"
+
+
+def test_tables_that_dms_makes_itself_are_no_tables_of_the_company(source, tables):
+    assert "awsdms_ddl_audit" not in tables
+    found = source.losses(list(tables.values()), 63)
+    own = found[found["type"] == "table of AWS DMS itself"]
+    assert own["table"].tolist() == ["s.awsdms_ddl_audit"]
+
+
+def test_the_zone_is_one_line_for_all_columns(source, tables):
+    found = source.losses(list(tables.values()), 63)
+    [zone] = found[found["loses"].str.startswith("the zone")]["column"]
+    assert zone == "s.zones.a, s.zones.b, s.zones.c and 2 more"
 
 
 @contextmanager

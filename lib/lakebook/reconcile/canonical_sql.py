@@ -3,7 +3,8 @@ table from it.
 
 A row's canonical text joins its values' texts by chr(31), with chr(30) for NULL:
 
-    integers, decimals   their own text, with all decimals of the type
+    integers, decimals   their own text, with all decimals of the type, and a zero before the point
+                         but in decimal(38,38)
     float, double        the number scaled by a power of ten to an integer, with a letter for it
     boolean              t or f
     strings              themselves, or their md5 where the column may hold more than 800 bytes
@@ -136,7 +137,9 @@ def value_text(dialect: Dialect, each: LakeType, c: str, lob_max_kilobytes: int)
         return dialect.text.format(c=dialect.milliseconds.format(c=c))
     if each.is_text:
         return dialect.md5.format(c=c) if _is_long(each, lob_max_kilobytes) else c
-    return dialect.text.format(c=_with_leading_zero(each, c))
+    text = dialect.text.format(c=_with_leading_zero(each, c))
+    # no decimal has a digit more than this one
+    return f"replace({text}, '0.', '.')" if each.precision == each.scale == 38 else text
 
 
 def totals(dialect: Dialect, each: LakeType, c: str, lob_max_kilobytes: int) -> list[str]:

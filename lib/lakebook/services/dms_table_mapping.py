@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from lakebook.source.names import RAW_COLUMNS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,8 +19,8 @@ CHANGE_SEQUENCE = "dms_change_seq"
 
 
 def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
-    """The mapping, to be passed to DMS as JSON text: exactly these tables, times as text, and the
-    change sequence.
+    """The mapping, to be passed to DMS as JSON text: exactly these tables, times as text, columns
+    that bear a name of DMS's own under another one, and the change sequence.
     """
     tables = list(tables)
     rules = [_rule("selection", "include", _locator(table)) for table in tables]
@@ -32,6 +34,12 @@ def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
         for table in tables
         for column in table.columns
         if column.type.name == "time"  # DMS's own TIME32 can be read neither by Spark nor by Athena
+    ]
+    rules += [
+        _rule("transformation", "rename", {**_locator(table), "column-name": exactly(name)})
+        | {"rule-target": "column", "value": new}
+        for table in tables
+        for name, new in _renamed(table).items()
     ]
     change_sequence = {
         "rule-target": "column",
@@ -48,6 +56,21 @@ def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
             rule | {"rule-id": str(n), "rule-name": str(n)} for n, rule in enumerate(rules, 1)
         ]
     }
+
+
+def _renamed(table: Table) -> dict[str, str]:
+    """The columns whose names DMS's own columns have, each with another name: no two columns of a
+    file bear the same, in whatever case.
+    """
+    taken, found = set(RAW_COLUMNS), dict[str, str]()
+    while more := {
+        each.name: each.catalog_name
+        for each in table.columns
+        if each.name.lower() in taken and each.name not in found
+    }:
+        found |= more
+        taken |= set(more.values())
+    return found
 
 
 def exactly(name: str) -> str:

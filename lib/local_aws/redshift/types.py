@@ -104,12 +104,15 @@ def declared(kind: exp.DataType) -> RedshiftType | None:
 
 
 def too_long(kind: RedshiftType) -> bool:
-    """Whether a type has more characters, bytes or digits than Redshift's may have.
+    """Whether a type has more characters, bytes, digits or decimals than Redshift's may have.
 
     https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html
+    https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html
     """
     longest = {"bpchar": 4096, "varchar": LONGEST_VARCHAR, "varbyte": 16_777_216}
-    return kind.length > longest.get(kind.api, kind.length) or kind.precision > 38
+    return (
+        kind.length > longest.get(kind.api, kind.length) or kind.precision > 38 or kind.scale > 37
+    )
 
 
 def of_duckdb(kind: str) -> RedshiftType:

@@ -250,6 +250,7 @@ _TABLES = """
 with recursive root as (
   select c.*, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+    and c.relname !~ '^awsdms_'
     and n.nspname in (%s)
 ), member(root, oid) as (
   select oid, oid from root

@@ -178,20 +178,9 @@ def losses(connection: Any, tables: list[Table], lob_max_kilobytes: int) -> pd.D
             found.append(_loss(table, "", "table", "nothing", words, table.rows))
             continue
         found += _measured_losses(connection, table, lob_max_kilobytes)
-        found += [
-            _loss(
-                table,
-                column.name,
-                column.source_type,
-                type_of(column).dms_type,
-                "the zone: it arrives as the instant in UTC",
-                0,
-            )
-            for column in table.columns
-            if column.type.utc
-        ]
+        found += _inherited(connection, table)
     return pd.DataFrame(
-        [*found, *_not_replicated(connection, tables)],
+        [*found, *_zones(tables), *_not_replicated(connection, tables)],
         columns=["table", "column", "type", "arrives_as", "loses", "rows_affected"],
     )
 
@@ -257,6 +246,47 @@ def _measured_losses(connection: Any, table: Table, lob_max_kilobytes: int) -> l
         _loss(table, column.name, column.source_type, type_of(column).dms_type, words, count)
         for (column, words, _), count in zip(candidates, counts, strict=True)
         if count
+    ]
+
+
+def _inherited(connection: Any, table: Table) -> list[dict[str, Any]]:
+    """What is not lost but comes twice: rows of tables that inherit from this one, which DMS reads
+    as PostgreSQL answers for it. No loss of values, but of the primary key.
+    """
+    heirs = query(connection, _HEIRS % oid(table))
+    if not heirs:
+        return []
+    name = relation_name(table)
+    sql = f"select (select count(*) from {name}) - (select count(*) from only {name})"
+    [[rows]] = query(connection, sql)
+    words = (
+        f"that rows are here once: those of {', '.join(each for (each,) in heirs)}, which inherit"
+        " from it, come here, too, and the primary key may repeat"
+    )
+    return [_loss(table, "the table", "table", "with the rows of its heirs", words, rows)]
+
+
+def _zones(tables: list[Table]) -> list[dict[str, Any]]:
+    """One line for all columns of whose values nothing but the zone is lost."""
+    columns = [
+        f"{table.full_name}.{column.name}"
+        for table in tables
+        if table.replicated
+        for column in table.columns
+        if column.type.utc
+    ]
+    if not columns:
+        return []
+    more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
+    return [
+        {
+            "table": "",
+            "column": ", ".join(columns[:3]) + more,
+            "type": "timestamp with time zone",
+            "arrives_as": "DATETIME",
+            "loses": "the zone: it arrives as the instant in UTC",
+            "rows_affected": 0,
+        }
     ]
 
 
@@ -332,9 +362,17 @@ select rolsuper, rolreplication or exists (
 
 _VIEWS = """
 select n.nspname || '.' || c.relname,
-  case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'foreign table' end
+  case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then
+    'foreign table' else 'table of AWS DMS itself' end
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('v', 'm', 'f') and n.nspname in (%s) order by 1
+where (c.relkind in ('v', 'm') or c.relkind = 'f' and not c.relispartition
+    or c.relkind = 'r' and c.relname ~ '^awsdms_') and n.nspname in (%s) order by 1
+"""
+
+_HEIRS = """
+select n.nspname || '.' || h.relname from pg_inherits i join pg_class p on p.oid = i.inhparent
+join pg_class h on h.oid = i.inhrelid join pg_namespace n on n.oid = h.relnamespace
+where p.relkind = 'r' and p.oid = %s order by 1
 """
 
 _MEMBERS = """

@@ -111,6 +111,8 @@ def type_of(column: Column) -> PostgreSQLType:
 
 def not_replicated(kinds: list[str], primary_key: tuple[str, ...]) -> str:
     """Why DMS does not replicate a table with such columns; "" where it does."""
+    if not kinds:
+        return "it has no column"
     if "array" in kinds and not primary_key:
         return "it has an array and no primary key"
     return ""
