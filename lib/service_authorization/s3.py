@@ -120,6 +120,8 @@ def needs(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
             for each in WITH_BUCKET
             if _given(parameters, each, operation, "CreateBucket")
         )
+        if parameters.get("CreateBucketConfiguration", {}).get("Tags"):
+            yield "s3:TagResource", arn(bucket)
     else:
         yield _versioned(OBJECT_ACTIONS.get(operation, operation), parameters), arn(bucket, key)
         yield from _besides(operation, parameters, arn(bucket, key))

@@ -8,6 +8,8 @@ import fnmatch
 import json
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from lakebook import aws
 from lakebook.ensure import Call, Resource, current, resource
 from lakebook.errors import LakebookError
@@ -83,13 +85,11 @@ def key(alias_name: str, document: dict[str, Any], tags: dict[str, str]) -> Iter
     kms, actual = aws.client("kms"), _usable(alias_name)
     if actual is None:
         pairs = iam.as_list(tags, "TagKey", "TagValue")
-        made: list[str] = []
-        arguments = {
-            "Description": f"lakebook {alias_name}",
-            "Policy": json.dumps(document),
-            "Tags": pairs,
-        }
-        yield Call(kms.create_key, arguments, until=_keeps_arn(made))
+        description = f"lakebook {alias_name}"
+        made = _without_alias(description, pairs)
+        if not made:
+            arguments = {"Description": description, "Policy": json.dumps(document), "Tags": pairs}
+            yield Call(kms.create_key, arguments, until=_keeps_arn(made))
         arn = made[0] if made else key_arn(alias_name)
         yield Call(kms.create_alias, {"AliasName": alias_name, "TargetKeyId": arn})
         yield Call(kms.enable_key_rotation, {"KeyId": arn})
@@ -245,6 +245,27 @@ def _usable(key_id: str) -> dict[str, Any] | None:
 def _key(key_id: str) -> dict[str, Any] | None:
     actual = current(aws.client("kms").describe_key, GONE, KeyId=key_id)
     return actual["KeyMetadata"] if actual else None
+
+
+def _without_alias(description: str, tags: list[dict[str, str]]) -> list[str]:
+    """The ARN of the key that a run made which ended before it gave the alias: it has our
+    description and tags.
+    """
+    kms = aws.client("kms")
+    for page in kms.get_paginator("list_keys").paginate():
+        for each in page["Keys"]:
+            try:
+                found = kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"]
+                if found.get("Description") != description or found["KeyState"] != "Enabled":
+                    continue
+                held = kms.list_resource_tags(KeyId=each["KeyId"])["Tags"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "AccessDeniedException":
+                    raise
+                continue  # whoever may not see a key has not made it
+            if all(tag in held for tag in tags):
+                return [each["KeyArn"]]
+    return []
 
 
 def _keeps_arn(made: list[str]) -> Callable[[dict[str, Any]], str | None]:

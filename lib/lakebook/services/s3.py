@@ -39,22 +39,16 @@ def bucket(
     s3 = aws.client("s3")
     exists = _exists(s3, name)
     if not exists:
-        region_settings = (
-            {}
-            if region == "us-east-1"
-            else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        )
-        lock = {"ObjectLockEnabledForBucket": True} if locked_days else {}
-        arguments = {
-            "Bucket": name,
-            "ObjectOwnership": "BucketOwnerEnforced",
-            **region_settings,
-            **lock,
+        # with its tags, as nothing else would say later that it is ours
+        pairs = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        configuration = {
+            **({} if region == "us-east-1" else {"LocationConstraint": region}),
+            **({"Tags": pairs} if pairs else {}),
         }
+        made_with = {"CreateBucketConfiguration": configuration} if configuration else {}
+        lock = {"ObjectLockEnabledForBucket": True} if locked_days else {}
+        arguments = {"Bucket": name, "ObjectOwnership": "BucketOwnerEnforced", **made_with, **lock}
         yield Call(s3.create_bucket, arguments)
-        if tags:
-            pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-            yield Call(s3.put_bucket_tagging, {"Bucket": name, "Tagging": {"TagSet": pairs}})
     yield from bucket_settings.access(s3, name, exists=exists, statements=statements)
     yield from bucket_settings.encryption(s3, name, exists=exists, key_alias=key_alias)
     yield from bucket_settings.retention(

@@ -40,7 +40,20 @@ class S3Requests:
             and (found := self._object(environ))
         ):
             return found
+        if environ["REQUEST_METHOD"] == "PUT" and re.fullmatch(r"/[^/]+/?", environ["PATH_INFO"]):
+            return self._of_bucket(environ)
         return self._from_moto(environ)
+
+    def _of_bucket(self, environ: dict[str, Any]) -> Answer:
+        """A change of a bucket; of a new one moto forgets the tags (CreateBucketConfiguration)."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        answer = self._from_moto({**environ, "wsgi.input": io.BytesIO(body)})
+        tags = re.search(rb"<Tags>(.*)</Tags>", body, re.DOTALL)
+        if tags and answer[0] == 200 and not environ.get("QUERY_STRING"):
+            tagging = b"<Tagging><TagSet>%b</TagSet></Tagging>" % tags[1]
+            asked = {"QUERY_STRING": "tagging", "CONTENT_LENGTH": str(len(tagging))}
+            self._from_moto({**environ, **asked, "wsgi.input": io.BytesIO(tagging)})
+        return answer
 
     def delete(
         self, environ: dict[str, Any], objects: list[dict[str, str]], denied: dict[str, str]
