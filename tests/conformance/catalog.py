@@ -77,6 +77,44 @@ def what_iam_allows_is_a_permission_of_a_role(sandbox):
     return sorted({right for each in found for right in each["Permissions"]})
 
 
+@question([["open"], {"told": "shut"}], f"{ATHENA}/lf-athena-limitations.html")
+def who_sees_one_column_reads_all_parameters(sandbox):
+    """Which columns and parameters of a table does a role read that may select one column?"""
+    _govern(sandbox)
+    glue, lake = sandbox.client("glue"), sandbox.client("lakeformation")
+    table = {"DatabaseName": sandbox.database("parameters"), "Name": "t"}
+    columns = [{"Name": each, "Type": "int"} for each in ("open", "shut")]
+    bucket, role = (
+        sandbox.bucket("governed"),
+        sandbox.role("governs", "lakeformation.amazonaws.com"),
+    )
+    place = {"ResourceArn": f"arn:aws:s3:::{bucket}"}
+    sandbox.after(lake.deregister_resource, **place)
+    until(
+        lambda: refusal(lake.register_resource, **place, RoleArn=role),
+        lambda code: code in ("", "AlreadyExistsException"),
+        "The role was not taken",
+        120,
+    )
+    storage = {"Columns": columns, "Location": f"s3://{bucket}/t/"}
+    told = {"Parameters": {"told": "shut"}, "StorageDescriptor": storage}
+    glue.create_table(DatabaseName=table["DatabaseName"], TableInput={"Name": "t", **told})
+    person = sandbox.person("parameters", "glue:GetTable", "lakeformation:GetDataAccess")
+    everybody = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+    arn = f"arn:aws:iam::{sandbox.account}:role/{sandbox.name('parameters')}"
+    column = {"TableWithColumns": {**table, "ColumnNames": ["open"]}}
+    for each in ({"Table": table}, {"Database": {"Name": table["DatabaseName"]}}):
+        refusal(lake.revoke_permissions, Principal=everybody, Resource=each, Permissions=["ALL"])
+    lake.grant_permissions(
+        Principal={"DataLakePrincipalIdentifier": arn}, Resource=column, Permissions=["SELECT"]
+    )
+    asks = person.client("glue").get_table
+    until(lambda: refusal(asks, **table), lambda code: not code, "The grant did not hold", 120)
+    found = asks(**table)["Table"]
+    read = [each["Name"] for each in found["StorageDescriptor"]["Columns"]]
+    return [read, {"told": found["Parameters"].get("told")}]
+
+
 @question("", f"{GLUE}/API_Column.html")
 def a_column_comment_is_measured_in_characters(sandbox):
     """With which code is a comment refused of 128 characters that take two units of UTF-16?"""
