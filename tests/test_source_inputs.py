@@ -16,7 +16,9 @@ from test_source import put_secret
 from until import until
 
 from lakebook.errors import LakebookError
+from lakebook.reconcile.limits import LEAVE_OUT, limits
 from lakebook.source.engines import connect_source
+from lakebook.source.overview import unmet
 from lakebook.source.postgresql import checks, connection
 from local_aws.engines.postgresql import Server
 
@@ -408,3 +410,55 @@ def test_a_standby_is_read_as_its_counters_tell_of_no_change(
     admin.execute("drop table d.spilled; update d.sums set n = 3")
     until(lambda: source.fingerprint(sums) != before)
     source.close()
+
+
+def test_defaults_that_would_bend_what_dms_reads_are_told_with_the_remedy(secrets, server, admin):
+    settings = (
+        "intervalstyle = 'iso_8601'", "datestyle = 'SQL, DMY'", "lock_timeout = '1s'",
+        "extra_float_digits = -3", "lc_monetary = 'C'", "transaction_timeout = '1h'",
+    )  # fmt: skip
+    changes = [f"alter role mig set {each}" for each in settings]
+    with role(secrets, server, admin, "create table r.t (id int)", *changes) as source:
+        [told] = unmet(source.prerequisites(source.tables(["r"])), "full load")
+        for name in ("IntervalStyle = iso_8601", "lock_timeout = 1000", "lc_monetary = C"):
+            assert name in told
+        admin.execute(told.partition(": DMS's")[2].partition(": ")[2])
+    admin.execute("drop role if exists mig")
+
+
+def test_the_order_of_day_and_month_bends_nothing(secrets, server, admin):
+    change = "alter role mig set datestyle = 'ISO, DMY'; create table r.t (id int)"
+    with role(secrets, server, admin, change) as source:
+        assert unmet(source.prerequisites(source.tables(["r"])), "full load") == []
+
+
+def columns_of(kind, count):
+    return ", ".join(f"column_{n}_of_many {kind}" for n in range(count))
+
+
+WIDE = f"""create schema w; create table w.most ({columns_of("int", 1599)}, j json);
+create table w.fits ({columns_of("int", 200)}); create table w.wide ({columns_of("text", 1450)});
+create table w.t (id int, small numeric(38, 38), long varchar(40000), short varchar(40000),
+  lob text, doc json, at timestamp, b bytea);
+insert into w.t values (1, 0.5, repeat('é', 40000), 'a', repeat('x', 70000), '"a"',
+  '9999-12-31 23:59:59.999999', '\\x00'), (2, 0, 'a', 'a', 'b', '1', 'infinity', null);"""
+
+
+def test_what_no_layer_holds_is_told_with_what_to_do(source, server):
+    with server.connect("nasty") as admin:
+        admin.execute(WIDE)
+        found = limits(source, source.tables(["w"]), 100)
+        told = {(row.table, row.column, row.found): row.do for row in found.itertuples()}
+        assert told == {
+            ("w.most", "", "1,601"): LEAVE_OUT,
+            ("w.wide", "", "longer"): LEAVE_OUT,
+            ("w.t", "small", "38"): f"{LEAVE_OUT}, or declare the column with fewer decimals in the"
+            " source",
+            ("w.t", "long", "1 values"): LEAVE_OUT,
+            ("w.t", "lob", "1 values"): "set lob_max_kilobytes to 63 or less, which cuts them, or"
+            f" {LEAVE_OUT}",
+            ("w.t", "at", "1 values"): "nothing: Athena shows 10000-01-01 00:00:00, Redshift and"
+            " the files what they are",
+        }
+        assert "lob" not in set(limits(source, source.tables(["w"]), 63)["column"])
+        admin.execute("drop schema w cascade")

@@ -36,6 +36,14 @@ def unmet(prerequisites: pd.DataFrame, purpose: str) -> list[str]:
     ]
 
 
+def lost(losses: pd.DataFrame) -> list[str]:
+    """What of the known losses some rows suffer, for people: `schema.table column: what (rows)`."""
+    return [
+        f"{each.table} {each.column}: {each.loses} ({each.rows_affected:,} rows)"
+        for each in losses[losses["rows_affected"] > 0].itertuples()
+    ]
+
+
 def plot_bytes(tables: list[Table]) -> Any:
     """A bar for each table's size on disk, the largest on top."""
     frame = overview(tables).sort_values("MiB").set_index("table")

@@ -13,7 +13,7 @@ import pandas as pd
 from lakebook.source.postgresql.catalog import oid, relation_name
 from lakebook.source.postgresql.connection import query
 from lakebook.source.postgresql.delivered import loss, text
-from lakebook.source.postgresql.dialect import literal
+from lakebook.source.postgresql.dialect import literal, quote
 from lakebook.source.postgresql.types import type_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ SCANNED_BYTES = 1024**3  # up to this size fingerprint() reads a table, above it
 NAMES_OF_OTHERS = (
     *("regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper"),
     *("regoperator", "regproc", "regprocedure", "regrole", "regtype"),
+)
+BENDING = (  # settings of a session that DMS is not known to make itself
+    *("DateStyle", "IntervalStyle", "bytea_output", "extra_float_digits", "xmlbinary"),
+    *("standard_conforming_strings", "transform_null_equals", "default_transaction_deferrable"),
+    *("lock_timeout", "transaction_timeout", "idle_session_timeout"),
 )
 # the DMS engine version that a PostgreSQL version needs
 DMS_ENGINES = {15: "3.5.1", 16: "3.5.3", 17: "3.6.1"}
@@ -35,6 +40,7 @@ def prerequisites(connection: Any, tables: list[Table]) -> pd.DataFrame:
     https://docs.aws.amazon.com/dms/latest/userguide/CHAP_Source.PostgreSQL.html
     """
     found = dict(query(connection, "select name, reset_val from pg_settings"))
+    bent, mended = _bent(connection)
     superuser, replication, slots = query(connection, _ROLE)[0]
     version = int(found["server_version_num"]) // 10_000
     known = version <= max(DMS_ENGINES)
@@ -95,6 +101,14 @@ def prerequisites(connection: Any, tables: list[Table]) -> pd.DataFrame:
             "full load",
             found["idle_in_transaction_session_timeout"] == "0",
             "ALTER ROLE … SET idle_in_transaction_session_timeout = 0 for DMS's role",
+        ),
+        (
+            "defaults of the session",
+            ", ".join(bent) or "PostgreSQL's",
+            "PostgreSQL's: DMS's statements and the texts it reads follow them",
+            "full load",
+            not bent,
+            mended,
         ),
         (
             "wal_level",
@@ -160,6 +174,24 @@ def prerequisites(connection: Any, tables: list[Table]) -> pd.DataFrame:
     frame["found"] = frame["found"].astype(str)
     frame.loc[frame["ok"] & (frame["setting"] != "server version"), "do"] = ""
     return frame
+
+
+def _bent(connection: Any) -> tuple[list[str], str]:
+    """What defaults of DMS's role, of the database or the server would change in what DMS reads or
+    end its sessions, as `name = value`, and the statements that give the role PostgreSQL's own.
+    """
+    wanted = ", ".join(map(literal, BENDING))
+    found = [
+        (name, value, boot)
+        for name, value, boot in query(connection, _DEFAULTS % wanted)
+        if value != boot and not (name == "DateStyle" and value.startswith("ISO"))
+    ]
+    [[role, monetary]] = query(connection, _MONETARY)
+    statements = [f"ALTER ROLE {quote(role)} SET {name} = '{boot}'" for name, _, boot in found]
+    if monetary:
+        found.append(("lc_monetary", monetary, ""))
+        statements.append(f"ALTER ROLE {quote(role)} RESET lc_monetary")
+    return [f"{name} = {value}" for name, value, _ in found], "; ".join(statements)
 
 
 def losses(connection: Any, tables: list[Table], lob_max_kilobytes: int) -> pd.DataFrame:
@@ -352,6 +384,16 @@ def _named_elsewhere(connection: Any, table: Table) -> list[list[Any]]:
     terms = ", ".join(f"sum(hashtext({each})::bigint)::text" for each in texts)
     return query(connection, f"select {terms} from {relation_name(table)}")
 
+
+_DEFAULTS = "select name, reset_val, boot_val from pg_settings where name in (%s) order by name"
+
+# the decimals of money are those of lc_monetary: a role's own would move the point
+_MONETARY = """
+select current_user::text, (select string_agg(substr(c, 13), ', ')
+  from pg_db_role_setting s cross join unnest(s.setconfig) c
+  where s.setrole = (select oid from pg_roles where rolname = current_user)
+    and c like 'lc_monetary=%')
+"""
 
 _ROLE = """
 select rolsuper, rolreplication or exists (
