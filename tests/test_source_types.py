@@ -5,9 +5,18 @@ from typing import get_args
 import pytest
 from nasty_source import secrets, server, source, tables  # noqa: F401 - fixtures
 
+from lakebook.reconcile.limits import MOST_COLUMNS, MOST_DECIMALS
 from lakebook.source.model import LakeType, TypeName
+from lakebook.source.names import RAW_COLUMNS
+from lakebook.source.postgresql.checks import BENDING
+from lakebook.source.postgresql.connection import TEXT_FORMS
 from lakebook.source.postgresql.types import SIMPLE, PostgreSQLType, type_of
-from lakebook.source.types import glue_type, redshift_type
+from lakebook.source.types import (
+    LONGEST_VARBYTE_BYTES,
+    LONGEST_VARCHAR_BYTES,
+    glue_type,
+    redshift_type,
+)
 
 ARRIVES = {  # column of nasty.everything -> (DMS, Glue, Redshift)
     "i2": ("INT2", "smallint", "smallint"),
@@ -58,13 +67,16 @@ def test_a_column_arrives_as_the_type_table_says(tables, name):  # noqa: F811
 
 def rows(columns):
     """The cells of the rows of the documentation's table with so many columns, without remarks."""
-    text = Path("docs/types.md").read_text()
-    found = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
     return [
         [re.sub(r" \(.*|, (in|of|with) .*| of .*", "", cell.strip()) for cell in row]
-        for row in found
-        if len(row) == columns
-    ][1:]
+        for row in cells(columns)
+    ]
+
+
+def cells(columns):
+    text = Path("docs/types.md").read_text()
+    found = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [row for row in found if len(row) == columns][1:]
 
 
 def test_the_documentation_has_every_type_of_the_lake_with_its_names_in_glue_and_redshift():
@@ -103,6 +115,29 @@ def test_the_documentation_says_what_each_type_of_postgresql_becomes():
                 assert PostgreSQLType(kind).lake_type.name == expected.partition("(")[0]
                 seen += 1
     assert seen == len(SIMPLE) - 2 + 5  # range and multirange are there in the plural
+
+
+def test_the_documentation_says_which_types_have_values_that_arrive_as_null():
+    for (names, *_), (*_, loses) in zip(rows(5), cells(5), strict=True):
+        numeric = {"numeric(p,s)": (10, 2), "other numeric": (50, 2)}.get(names.partition(", ")[0])
+        kinds = [PostgreSQLType(KINDS.get(each, each)) for each in names.split(", ")]
+        for kind in [PostgreSQLType("numeric", *numeric)] if numeric else kinds:
+            assert kind.may_arrive_null == ("NULL" in loses), kind
+
+
+def test_the_documentation_names_the_limits_of_the_layers_and_the_settings_of_sessions():
+    text = Path("docs/types.md").read_text()
+    for number, unit in {
+        MOST_COLUMNS: "columns of a table",
+        LONGEST_VARCHAR_BYTES: "bytes of a varchar",
+        LONGEST_VARBYTE_BYTES: "bytes of a varbyte",
+        MOST_DECIMALS: "decimals of a decimal",
+    }.items():
+        assert f"{number:,} {unit}" in text
+    for name, value in TEXT_FORMS.items():
+        assert f"`{name}={value}`" in text
+    for name in (*BENDING, *RAW_COLUMNS):
+        assert name in text
 
 
 def test_a_warehouse_column_is_never_wider_than_redshift_allows():
