@@ -24,6 +24,7 @@ GATE = {
     "kind": "reconciliation",
     "name": "raw = source",
     "ok": True,
+    "losses": 7,
     "tables": [
         {
             "table": "operations.flights",
@@ -241,7 +242,7 @@ def test_the_summary_has_a_line_per_phase(succeeded):
     assert lines == [
         ["phase", "status", "seconds", "calls", "checks", "rows reconciled", "known losses"],
         ["01 connectivity", "succeeded", "65.0", "0", "0/0", "-", "1"],
-        ["03 dms", "succeeded", "65.0", "3", "1/1", "1,234", "1"],
+        ["03 dms", "succeeded", "65.0", "3", "1/1", "1,234", "7"],
     ]
 
 

@@ -179,7 +179,11 @@ def gate(name: str, results: Iterable[Result], losses: pd.DataFrame) -> pd.DataF
     )
     ok = not (frame["status"] == "MISMATCH").any()
     evidence.record(
-        "reconciliation", name=name, ok=ok, tables=json.loads(frame.to_json(orient="records"))
+        "reconciliation",
+        name=name,
+        ok=ok,
+        losses=int((losses["rows_affected"] > 0).sum()),
+        tables=json.loads(frame.to_json(orient="records")),
     )
     if ok:
         return frame

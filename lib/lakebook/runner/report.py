@@ -92,8 +92,12 @@ class Facts:
 
     @property
     def loss_count(self) -> int:
-        """Known losses named here, or tables that arrived with one."""
-        return len(self.losses) or sum(each["status"] == LOSS for each in self.tables)
+        """Known losses named here, or expected by a comparison; of evidence that does not say, the
+        tables that arrived with one.
+        """
+        expected = sum(each.get("losses", 0) for each in self.gates)
+        with_one = sum(each["status"] == LOSS for each in self.tables)
+        return len(self.losses) or expected or with_one
 
     def _of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [each for each in self.records if each["kind"] == kind]
