@@ -144,6 +144,12 @@ def test_excluded_tables_are_left_out_by_either_name(source):
         (["nasty"], ["gone"], "The excluded tables gone do not exist"),
         (["nasty", "gone"], [], "The schemas gone do not exist"),
         (["hollow"], [], "The schemas hollow hold no tables"),
+        (['Sché"ma'], ["表"], 'The excluded tables leave nothing of the schemas Sché"ma; exclude'),
+        (
+            ["nasty"],
+            ["everything", "Order items", "empty_one", "no_key", "parts", "wide"],
+            r"none of the tables: nasty\.array_no_key, as it has an array and no primary key",
+        ),
         ([], [], "none named"),
     ],
 )

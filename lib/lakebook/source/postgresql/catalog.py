@@ -33,6 +33,11 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
     found = query(connection, _TABLES % ", ".join(map(literal, schemas or [""])))
     kept = _without(found, set(excluded))
     _check_schemas(connection, schemas, found)
+    if not kept:
+        raise LakebookError(
+            f"The excluded tables leave nothing of the schemas {', '.join(schemas)}; exclude fewer,"
+            " or name other schemas."
+        )
     _check_permission(connection, kept)
     _check_rows_are_seen(connection, kept)
     oids = ", ".join(str(row[0]) for row in kept) or "0"
@@ -44,7 +49,7 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
     names = catalog_names([f"{schema}_{name}" for _, schema, name, *_ in kept])
     rows = _exact_rows(connection, kept)
     repeating = _repeating_keys(connection, kept, columns, keys)
-    return [
+    tables = [
         Table(
             schema=schema,
             name=name,
@@ -66,6 +71,10 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
             kept, names, strict=True
         )
     ]
+    if not any(each.replicated for each in tables):
+        reasons = "; ".join(f"{each.full_name}, as {each.not_replicated}" for each in tables)
+        raise LakebookError(f"DMS replicates none of the tables: {reasons}. Name other schemas.")
+    return tables
 
 
 def _without(rows: list[list[Any]], excluded: set[str]) -> list[list[Any]]:
