@@ -15,10 +15,12 @@ from nasty_source import LOB_MAX_KILOBYTES, server  # noqa: F401 - fixtures
 from test_source import DELIVERED
 from until import until
 
+from lakebook.layers import curation
 from lakebook.services.dms_table_mapping import table_mapping
 from lakebook.source.postgresql import catalog
 from lakebook.source.postgresql.connection import SETTINGS
 from lakebook.source.postgresql.delivered import delivered
+from lakebook.source.raw_names import raw_names
 from local_aws.dms.types import MICROSECONDS
 from local_aws.engines.postgresql import Server
 
@@ -322,7 +324,7 @@ def test_casts_of_somebodys_own_change_nothing(place, admin):
 
 def test_columns_that_bear_names_of_dmss_own_arrive_beside_them(place, admin):
     admin.execute(
-        """create schema own; create table own.t (id int primary key, dms_timestamp text, "OP" int,
+        """create schema own; create table own.t (id int primary key, dms_timestamp text, "Op" int,
         op_2 int, "op" int, dms_change_seq text, "Dms_Timestamp" int, dms_timestamp_2 text);
         insert into own.t values (1, 'mine', 2, 3, 4, 'ours', 5, 'theirs')"""
     )
@@ -332,8 +334,9 @@ def test_columns_that_bear_names_of_dmss_own_arrive_beside_them(place, admin):
         target = place.target(BucketFolder="names", **RAW)
         assert place.load(rules, target=target) == {"t": ("Table completed", 1)}
         file = place.parquet("names/own/t/LOAD00000001.parquet").read()
-        names = [each.lower() for each in file.column_names]
-        assert len(names) == len(set(names)) == 11
+        assert len(set(file.column_names)) == 11
+        asked_for = [each["raw"] for each in curation._columns(table)]
+        assert file.column_names[2:-1] == list(raw_names(table).values()) == asked_for
         [found] = file.to_pylist()
         assert list(found.values())[2:-1] == [1, "mine", 2, 3, 4, "ours", 5, "theirs"]
         assert (found["Op"], found["dms_change_seq"]) == ("I", None)

@@ -19,6 +19,7 @@ from lakebook.layers import lake
 from lakebook.reconcile.measure import Measure, compare
 from lakebook.services import glue, s3, storage
 from lakebook.source import table_json
+from lakebook.source.raw_names import raw_names
 from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
@@ -383,8 +384,9 @@ def _partition(table: Table, declared: str) -> dict[str, str]:
 
 
 def _columns(table: Table) -> list[dict[str, str]]:
+    raw = raw_names(table)
     return [
-        {"raw": column.name, "name": column.catalog_name, "type": glue_type(column.type)}
+        {"raw": raw[column.name], "name": column.catalog_name, "type": glue_type(column.type)}
         for column in table.columns
     ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from lakebook.source.names import RAW_COLUMNS
+from lakebook.source.raw_names import raw_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,8 @@ def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
         _rule("transformation", "rename", {**_locator(table), "column-name": exactly(name)})
         | {"rule-target": "column", "value": new}
         for table in tables
-        for name, new in _renamed(table).items()
+        for name, new in raw_names(table).items()
+        if name != new
     ]
     change_sequence = {
         "rule-target": "column",
@@ -56,21 +57,6 @@ def table_mapping(tables: Iterable[Table]) -> dict[str, Any]:
             rule | {"rule-id": str(n), "rule-name": str(n)} for n, rule in enumerate(rules, 1)
         ]
     }
-
-
-def _renamed(table: Table) -> dict[str, str]:
-    """The columns whose names DMS's own columns have, each with another name: no two columns of a
-    file bear the same, in whatever case.
-    """
-    taken, found = set(RAW_COLUMNS), dict[str, str]()
-    while more := {
-        each.name: each.catalog_name
-        for each in table.columns
-        if each.name.lower() in taken and each.name not in found
-    }:
-        found |= more
-        taken |= set(more.values())
-    return found
 
 
 def exactly(name: str) -> str:
