@@ -37,6 +37,10 @@ VALUES = {
         *("interval", "'1 year 2 months 3 days 04:05:06'"),
         *("1 YEAR, 2 MONTHS, 3 DAYS, 4 HOURS, 5 MINUTES, 6 SECONDS", TYPES, "an interval"),
     ),
+    "level": (
+        *(f"{SCHEMA}.level", "'hi'", "hi", TYPES),
+        "an enum that somebody has made a cast to text for",
+    ),
     "truth": ("boolean", "true", "True", TYPES, "a boolean under MapBooleanAsBoolean"),
 }
 
@@ -62,6 +66,12 @@ for _column, (_, _, _documented, _source, _described) in VALUES.items():
 def dms_lob_max_size(sandbox):
     """How many characters of two bytes each arrive of a text beyond a LobMaxSize of 63?"""
     return len(_loaded(sandbox)["long"])
+
+
+@question(2, TYPES, cost="dollars")
+def dms_rows_of_heirs(sandbox):
+    """How many rows arrive of a table of one row, from which one of one row inherits?"""
+    return _loaded(sandbox)["rows"]
 
 
 @question("", f"{API}/API_DescribeTableStatistics.html", cost="dollars")
@@ -127,8 +137,16 @@ def _make_table(sandbox):
     literals += f", repeat('é', {LOB_KILOBYTES} * 1024)"
     connection.execute(f"create schema {SCHEMA}")
     sandbox.undo.callback(lambda: connection.execute(f"drop schema {SCHEMA} cascade"))
+    connection.execute(
+        f"create type {SCHEMA}.level as enum ('lo', 'hi');"
+        f" create function {SCHEMA}.told({SCHEMA}.level) returns text language sql immutable"
+        f" as 'select ''cast''::text'; create cast ({SCHEMA}.level as text)"
+        f" with function {SCHEMA}.told({SCHEMA}.level)"
+    )
     connection.execute(f"create table {SCHEMA}.t (id int primary key, {columns})")
     connection.execute(f"insert into {SCHEMA}.t values (1, {literals})")
+    connection.execute(f"create table {SCHEMA}.heir () inherits ({SCHEMA}.t)")
+    connection.execute(f"insert into {SCHEMA}.heir (id) values (2)")
     return told["dbname"]
 
 
@@ -199,10 +217,11 @@ def _load(sandbox, database):
         each["Key"] for each in sandbox.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
     ]
     body = sandbox.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    (row,) = pq.read_table(io.BytesIO(body)).to_pylist()
+    rows = pq.read_table(io.BytesIO(body)).to_pylist()
+    [row] = [each for each in rows if each["id"] == 1]
     sandbox.shared["dms instance"] = database, instance
     arrived = {name: None if value is None else _text(value) for name, value in row.items()}
-    return {**arrived, "while starting": while_starting}
+    return {**arrived, "while starting": while_starting, "rows": len(rows)}
 
 
 def _text(value):
