@@ -13,7 +13,7 @@ import pandas as pd
 
 from lakebook import evidence
 from lakebook.layers import lake
-from lakebook.layers.warehouse import contents
+from lakebook.layers.warehouse import contents, counts
 from lakebook.reconcile import measure as reconcile
 from lakebook.reconcile import relations
 from lakebook.reconcile.differing_keys import differing_keys
@@ -164,7 +164,7 @@ def warehouse_equals_curated(
     if not apply:
         _later("warehouse = curated")
         return []
-    noted, counts = contents(warehouse), _counts(warehouse, tables)
+    noted, counted = contents(warehouse), counts(warehouse, [each.name for each in tables])
     new = [each for each in tables if not noted[each.name]["proved_at"]]
     loaded = {each.table.catalog_name: each for each in tables}
     expected = {each.table.catalog_name: _kept(names, each.proof["measure"]) for each in tables}
@@ -173,7 +173,7 @@ def warehouse_equals_curated(
         return loaded[table.catalog_name].relation(warehouse)
 
     measured = {
-        name: replace(each, rows=counts[loaded[name].name]) for name, each in expected.items()
+        name: replace(each, rows=counted[loaded[name].name]) for name, each in expected.items()
     }
     measured |= measure_all([each.table for each in new], in_warehouse, lob_max_kilobytes)
     keys = partial(_keys, _layer(names, "curated"), in_warehouse, lob_max_kilobytes)
@@ -253,15 +253,6 @@ def _keys(
     table: Table,
 ) -> Any:
     return differing_keys(left(table), right(table), table, lob_max_kilobytes)
-
-
-def _counts(warehouse: Warehouse, tables: list[WarehouseTable]) -> dict[str, int]:
-    """Rows of each table as the warehouse counts them now."""
-    parts = [
-        f"SELECT '{each.name}' AS name, count(*) AS row_count FROM {each.identifier}"
-        for each in tables
-    ]
-    return {str(name): int(rows or 0) for name, rows in warehouse.ask_all(parts)}
 
 
 def _kept(names: Names, named: str) -> Measure:

@@ -14,12 +14,12 @@ from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.layers.warehouse_layout import layouts
-from lakebook.reconcile.canonical_sql import REDSHIFT
-from lakebook.services import glue, s3
+from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
+from lakebook.services import athena, glue, s3
 from lakebook.services.redshift import literal
 from lakebook.source.names import catalog_name, catalog_names
 from lakebook.source.relation import Relation
-from lakebook.source.types import redshift_type
+from lakebook.source.types import LONGEST_VARCHAR_BYTES, longest_bytes, redshift_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,11 @@ KEYS = re.compile(
 )
 # the views span the databases of the warehouse
 SCHEMAS = "SELECT schema_name FROM svv_all_schemas WHERE database_name = current_database()"
+COLUMNS = (
+    "SELECT schema_name, table_name, column_name FROM svv_all_columns"
+    " WHERE database_name = current_database() ORDER BY 1, 2, ordinal_position"
+)
+NAMES_AT_ONCE = 200  # in one statement, of at most 100 KB
 UPKEEP = (
     'SELECT "schema", "table", diststyle, sortkey1, tbl_rows, size AS megabytes, unsorted,'
     " stats_off, skew_rows FROM svv_table_info WHERE \"schema\" <> 'lakebook' ORDER BY 1, 2"
@@ -266,6 +271,39 @@ def unverified(names: Names) -> list[str]:
     ]
 
 
+def too_long(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[str]:
+    """Texts that are longer than any column of Redshift, in tables that are due to be loaded: table,
+    column, key and bytes of the longest, and what to do.
+    """
+    actual, found = contents(warehouse), []
+    for each in tables:
+        if actual.get(each.name, {}).get("snapshot") == each.snapshot:
+            continue
+        for column in each.table.columns:
+            longest = longest_bytes(column.type, each.lob_max_kilobytes)
+            if column.type.is_text and longest > LONGEST_VARCHAR_BYTES:
+                found += _too_long(names, each, column)
+    return found
+
+
+def _too_long(names: Names, each: WarehouseTable, column: Column) -> list[str]:
+    named = {one.name: ATHENA.quote(one.catalog_name) for one in each.table.columns}
+    size = f"length(to_utf8({named[column.name]}))"
+    key = [f"CAST({named[one]} AS varchar)" for one in each.table.primary_key]
+    table = ATHENA.quote(names.database("curated"), each.table.catalog_name)
+    sql = (
+        f"SELECT {', '.join([size, *key])} FROM {table} WHERE {size} > {LONGEST_VARCHAR_BYTES}"
+        " ORDER BY 1 DESC LIMIT 1"
+    )
+    return [
+        f"{each.table.full_name}.{column.name} has a text of {int(size):,} bytes"
+        f" (key {', '.join(map(str, keys)) or 'unknown'}), and Redshift takes"
+        f" {LONGEST_VARCHAR_BYTES:,}: shorten it, set lob_max_kilobytes to 63 or less where the"
+        " type has no length, or leave the table out (excluded_tables)"
+        for size, *keys in athena.answer(sql, names.database("curated"), names.resource("lakebook"))
+    ]
+
+
 def overview(tables: list[WarehouseTable]) -> list[dict[str, Any]]:
     """Every table with its rows, its keys and the reason for them."""
     return [
@@ -333,11 +371,9 @@ def schemas(_name: str, warehouse: Warehouse, wanted: list[str]) -> Iterator[Cal
     """
     actual = {name for (name,) in warehouse.ask(SCHEMAS)} if warehouse.exists() else set()
     missing = sorted({*wanted, "lakebook"} - actual)
+    noting = [] if "lakebook.loads" in warehouse.relations() else [[LOADS]]
     yield from warehouse.transactions(
-        [
-            *([f'CREATE SCHEMA IF NOT EXISTS "{each}"'] for each in missing),
-            *([[LOADS]] if "lakebook" in missing else []),
-        ]
+        [*([f'CREATE SCHEMA IF NOT EXISTS "{each}"'] for each in missing), *noting]
     )
 
 
@@ -348,14 +384,15 @@ def loaded(
     """One table filled from its curated snapshot: emptied, copied, counted, all in one transaction
     or not at all; noted once its comments are there, too.
 
-    `have` is what `loads` says of it: nothing is needed where that snapshot is loaded and the table
-    is there.
+    `actual` is what `contents` says of it: nothing is needed where that snapshot is loaded, and the
+    table has its columns and as many rows as were loaded.
     """
+    is_whole = actual and actual["columns"] == [name for name, _ in each.typed_columns]
     if (
-        actual
+        is_whole
         and actual["definition"] in (each.definition, each.stricter)
         and actual["snapshot"] == each.snapshot
-        and actual["there"]
+        and actual["counted"] == actual["row_count"]
     ):
         return
     rows, copied = each.proof["rows"], s3.objects(each.snapshot)
@@ -368,7 +405,7 @@ def loaded(
     ]
     if copied:
         yield from s3.stored_object(manifest, json.dumps({"entries": entries}))
-    as_defined = actual and actual["definition"] == each.definition and actual["there"]
+    as_defined = is_whole and actual["definition"] == each.definition
     made_anew = [f"DROP TABLE IF EXISTS {each.identifier}", each.ddl]
     source = f"FROM '{manifest}' IAM_ROLE '{names.role_arn('redshift')}' FORMAT AS PARQUET MANIFEST"
     load = [
@@ -401,26 +438,49 @@ def verified(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Ca
     row.
     """
     noted = contents(warehouse) if tables else {}
-    if due := [each for each in tables if not noted.get(each, {}).get("proved_at")]:
-        wanted = ", ".join(literal(each) for each in due)
-        yield warehouse.transaction(
-            [f"UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN ({wanted})"]
-        )
+    due = [each for each in tables if not noted.get(each, {}).get("proved_at")]
+    chunks = [due[start : start + NAMES_AT_ONCE] for start in range(0, len(due), NAMES_AT_ONCE)]
+    yield from warehouse.transactions(
+        [
+            [
+                "UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN"
+                f" ({', '.join(map(literal, each))})"
+            ]
+            for each in chunks
+        ]
+    )
 
 
 def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
-    """What the warehouse itself says it holds: table name to snapshot, definition, row_count,
-    proved_at, and whether the table is there.
+    """What the warehouse itself says it holds: table name to what was noted (snapshot, definition,
+    row_count, proved_at), and to what is there, whoever has changed it since: columns in their
+    order, counted rows. No columns: no table.
     """
-    if not warehouse.exists():
-        return {}
-    present = warehouse.relations()
-    if "lakebook.loads" not in present:
+    if not warehouse.exists() or "lakebook.loads" not in (present := warehouse.relations()):
         return {}
     noted = warehouse.query(
         'SELECT table_name, "snapshot", definition, row_count, proved_at FROM lakebook.loads'
-    )
+    ).to_dict("records")
+    there = [str(each["table_name"]) for each in noted if each["table_name"] in present]
+    columns: dict[str, list[str]] = {each: [] for each in there}
+    for schema, table, column in warehouse.ask(COLUMNS) if there else []:
+        columns.get(f"{schema}.{table}", []).append(str(column))
+    counted = counts(warehouse, there)
     return {
-        row["table_name"]: {**row, "there": row["table_name"] in present}
-        for row in noted.to_dict("records")
+        row["table_name"]: {
+            **row,
+            "columns": columns.get(row["table_name"], []),
+            "counted": counted.get(row["table_name"]),
+        }
+        for row in noted
     }
+
+
+def counts(warehouse: Warehouse, tables: list[str]) -> dict[str, int]:
+    """Rows of tables, `schema.name`, as the warehouse counts them now."""
+    quoted = {each: '"' + each.replace(".", '"."') + '"' for each in tables}
+    parts = [
+        f"SELECT {literal(name)} AS name, count(*) AS row_count FROM {each}"
+        for name, each in quoted.items()
+    ]
+    return {str(name): int(rows or 0) for name, rows in warehouse.ask_all(parts)}

@@ -105,6 +105,9 @@ def _catalog_name(table: Table, column: str) -> str:
 def _time(table: Table) -> str:
     """The first moment that every row has, "" where there is none."""
     found = [
-        each for time in TIMES for each in table.columns if each.type == time and not each.nullable_in_lake
+        each
+        for time in TIMES
+        for each in table.columns
+        if each.type == time and not each.nullable_in_lake
     ]
     return found[0].catalog_name if found else ""

@@ -22,6 +22,8 @@ BROWSE_CATALOG = [
     "athena:ListDatabases",
     "athena:ListTableMetadata",
 ]
+# https://docs.aws.amazon.com/athena/latest/ug/service-limits.html
+QUERY_BYTES = 262_144
 DML_TIMEOUT_SECONDS = 30 * 60  # Athena's own, by default
 SILENT_SECONDS = 10  # in which a query that is under way says nothing
 
@@ -78,6 +80,12 @@ def answer(sql: str, database: str, workgroup: str, output: str | None = None) -
     Raises LakebookError when the query fails.
     """
     athena = aws.client("athena")
+    if (size := len(sql.encode())) > QUERY_BYTES:
+        raise LakebookError(
+            f"A query for Athena has {size:,} bytes, and it takes {QUERY_BYTES:,}: too many"
+            f" columns, or too long names, in {' '.join(sql.split())[-80:]}; leave the table out"
+            " (excluded_tables)."
+        )
     results: dict[str, Any] = {"ResultConfiguration": {"OutputLocation": output}} if output else {}
     started = athena.start_query_execution(
         QueryString=sql,

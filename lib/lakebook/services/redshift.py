@@ -242,6 +242,7 @@ class Warehouse:
         raises LakebookError.
         """
         data = aws.client("redshift-data")
+        _check_size(sql)
         answer = data.execute_statement(**self.where, Database=self.database, Sql=sql)
         wait(
             "query",
@@ -280,6 +281,8 @@ class Warehouse:
 
     def transaction(self, statements: list[str], timeout_seconds: float = 3600) -> Call:
         """The call that runs all the statements or none of them."""
+        for each in statements:
+            _check_size(each)
         arguments = {**self._planned(), "Database": self.database, "Sqls": statements}
         method = aws.client("redshift-data").batch_execute_statement
         return Call(method, arguments, until=_awaits_statement, timeout_seconds=timeout_seconds)
@@ -319,6 +322,16 @@ def _cluster(name: str) -> dict[str, str]:
         "ClusterIdentifier": name,
         "SecretArn": str(found["Clusters"][0]["MasterPasswordSecretArn"]),
     }
+
+
+def _check_size(sql: str) -> None:
+    """Raise LakebookError for a statement that the Data API would refuse, with its beginning."""
+    if (size := len(sql.encode())) > STATEMENT_BYTES:
+        raise LakebookError(
+            f"A statement for Redshift has {size:,} bytes, and its Data API takes"
+            f" {STATEMENT_BYTES:,}: too many columns, or too long names, in"
+            f" {' '.join(sql.split())[:80]}…; leave the table out (excluded_tables)."
+        )
 
 
 def literal(text: str) -> str:
