@@ -4,6 +4,7 @@ readers find when a run ends anywhere.
 
 import io
 import json
+from dataclasses import replace
 
 import boto3
 import pyarrow
@@ -13,7 +14,7 @@ import pytest
 from lakebook import ensure, gates
 from lakebook.ensure import Call, calls
 from lakebook.errors import CheckError, LakebookError
-from lakebook.layers import curation, lake, warehouse
+from lakebook.layers import curation, documents, lake, warehouse
 from lakebook.names import Names
 from lakebook.reconcile import measure as reconcile
 from lakebook.reconcile import relations
@@ -238,3 +239,19 @@ def test_a_layout_is_a_text_for_each_table(sales, given):
         curated(given)
     with pytest.raises(LakebookError, match=r"warehouse_keys .*s\.sales must be a text"):
         warehouse.tables(NAMES, given, 63)
+
+
+def test_raw_files_of_a_schema_called_landing_are_no_documents(sales):
+    table = replace(SALES, schema="landing", catalog_name="landing_sales")
+    delivered(table, ROWS)
+    put(f"s3://{NAMES.raw_bucket}/landing/a/letter.txt", arrow(ROWS))
+    found = [each["uri"].rpartition("/")[2] for each in documents.landing(NAMES).objects]
+    assert found == ["letter.txt"]
+    of_ours = replace(table, name="documents", catalog_name="landing_documents")
+    ensure([lake.raw_table(NAMES, of_ours)], apply=True)
+    with pytest.raises(LakebookError, match=r"landing\.documents, .* \(excluded_tables\)"):
+        documents.landing(NAMES)
+    names = ["landing_sales", "landing_documents"]
+    boto3.client("glue").batch_delete_table(
+        DatabaseName=NAMES.database("raw"), TablesToDelete=names
+    )

@@ -355,6 +355,17 @@ def test_a_table_of_predictions_that_is_not_curated_is_missing_before_anything_i
     assert rain(place, table="sky.nope").missing() == ["sky.nope"]
 
 
+def test_a_model_does_not_fill_what_another_or_the_source_fills(place):
+    with pytest.raises(LakebookError, match="models_rain_predictions, which another model fills"):
+        models.missing([rain(place), rain(place)])
+    described = glue.parquet_table([("id", "int", "")], "s3://x/", "", {})
+    name = "models_snow_predictions"
+    raw = NAMES.database("raw")
+    ensure([glue.database(raw, ""), glue.table(name, raw, described)], apply=True)
+    with pytest.raises(LakebookError, match=r"snow would fill .* a table of the source fills"):
+        models.missing([rain(place, name="snow")])
+
+
 def test_studio_is_private_and_its_people_work_as_the_data_scientist(place):
     vpc = ec2.Network(NAMES).vpc()
     wanted = sagemaker.studio(NAMES, ["bo"], vpc, place["Subnets"], place["SecurityGroupIds"])

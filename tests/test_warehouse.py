@@ -1,5 +1,5 @@
-"""From curated to the warehouse: what it is told of, what it does not take, and what somebody changed
-in it by hand.
+"""From curated to the warehouse: what it is told of, what it does not take, and what somebody
+changed in it by hand.
 """
 
 import json
@@ -156,3 +156,32 @@ def test_more_comments_than_a_batch_takes_come_before_the_note(store):
     batches = [call.arguments["Sqls"] for call in store.transactions(units)]
     assert [len(each) for each in batches] == [40, 23]
     assert batches[-1][-1] == "note"
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"),
+    [
+        ("reporting", "source_reporting"),
+        ("lake", "source_lake"),
+        ("Lakebook", "source_lakebook"),
+        ("information_schema", "source_information_schema"),
+        ("PG_stats", "source_pg_stats"),
+        ("public", "public"),
+        ("reporting_2", "reporting_2"),
+    ],
+)
+def test_no_schema_of_the_source_has_a_name_of_ours_or_of_redshift(schema, shown):
+    name = f"{schema.lower()}_people"
+    table = Table(schema, "people", name, 0, False, 0, COLUMNS, ("id",))
+    found = warehouse.WarehouseTable(table, "", {}, "", "", 63)
+    assert (found.schema, found.name) == (shown, f"{shown}.people")
+
+
+def test_what_an_earlier_version_put_into_a_schema_of_ours_is_taken_out(store):
+    loads(store)
+    note = "INSERT INTO lakebook.loads SELECT 'reporting.people', \"snapshot\", definition"
+    rest = ", row_count, loaded_at, proved_at FROM lakebook.loads"
+    people = "CREATE TABLE reporting.people (email varchar(9))"
+    run(store, "CREATE SCHEMA IF NOT EXISTS reporting", people, note + rest)
+    assert loads(store) == ["no longer ours in schemas of ours"]
+    assert "reporting.people" not in store.relations()

@@ -111,8 +111,21 @@ def prefix(names: Names) -> str:
 
 def landing(names: Names) -> Landing:
     """The landing prefix compared with the table; reads no document."""
-    # the console makes folders
-    objects = [each for each in s3.objects(prefix(names)) if not each["uri"].endswith("/")]
+    tables = tuple(
+        lake.raw_location(names, lake.source_of(each))
+        for each in glue.tables(names.database("raw"))
+        if lake.SOURCE in each.get("Parameters", {})
+    )
+    if f"{prefix(names)}{TABLE}/" in tables:
+        raise LakebookError(
+            f"The source has a table {FULL_NAME}, which is the name of the documents: leave it out"
+            " (excluded_tables)."
+        )
+    objects = [  # the console makes folders, and a schema of the source may have the prefix's name
+        each
+        for each in s3.objects(prefix(names))
+        if not each["uri"].endswith("/") and not each["uri"].startswith(tables)
+    ]
     inputs = lake.fingerprint([VERSION, objects])
     location = f"s3://{names.curated_bucket}/landing/documents/snapshot={inputs}/"
     actual = glue.describe(names.database("curated"), TABLE)

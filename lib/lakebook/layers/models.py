@@ -555,7 +555,19 @@ def predictions_columns(file: str) -> tuple[str, list[str]]:
 
 
 def missing(chosen: list[Model]) -> list[str]:
-    """The tables that the models' queries read and the curated layer does not have."""
+    """The tables that the models' queries read and the curated layer does not have; raises
+    LakebookError where two models, or a model and the source, would fill the same table.
+    """
+    given = [each.table.catalog_name for each in chosen]
+    for each in chosen:
+        name = each.table.catalog_name
+        is_source = glue.describe(each.names.database("raw"), name) is not None
+        if is_source or given.count(name) > 1:
+            owner = "a table of the source" if is_source else "another model"
+            raise LakebookError(
+                f"The model {each.name} would fill {name}, which {owner} fills: give it another"
+                " name."
+            )
     return [each for model in chosen for each in model.missing()]
 
 
@@ -603,7 +615,7 @@ def cards(chosen: list[Model]) -> list[dict[str, Any]]:
     ]
 
 
-def overview(warehouse: Warehouse, chosen: list[Model]) -> pd.DataFrame:
+def overview(store: Warehouse, chosen: list[Model]) -> pd.DataFrame:
     """How many rows of each model's table were answered with which probability, as the warehouse
     joins them: model, probability, rows.
     """
@@ -613,9 +625,7 @@ def overview(warehouse: Warehouse, chosen: list[Model]) -> pd.DataFrame:
         f" asked USING ({REDSHIFT.quote(each.key)}) GROUP BY 1, 2"
         for each in chosen
     ]
-    return (
-        warehouse.query(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else pd.DataFrame()
-    )
+    return store.query(" UNION ALL ".join(parts) + " ORDER BY 1, 2") if parts else pd.DataFrame()
 
 
 def _packed(name: str, text: str) -> bytes:

@@ -17,7 +17,7 @@ from lakebook.layers.warehouse_layout import layouts
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, s3
 from lakebook.services.redshift import literal
-from lakebook.source.names import catalog_name, catalog_names
+from lakebook.source.names import LONGEST_BYTES, catalog_name, catalog_names
 from lakebook.source.relation import Relation
 from lakebook.source.types import LONGEST_VARCHAR_BYTES, longest_bytes, redshift_type
 
@@ -35,12 +35,17 @@ KEYS = re.compile(
     r" \"]+\))?",
     re.IGNORECASE,
 )
+# schemas of the warehouse that are no source's: those of reports, of the lake's files and of our
+# notes are opened by rules of their own, the others are Redshift's
+# https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+OURS = re.compile(r"reporting|lake|lakebook|information_schema|catalog_history|pg_.*")
 # the views span the databases of the warehouse
 SCHEMAS = "SELECT schema_name FROM svv_all_schemas WHERE database_name = current_database()"
 COLUMNS = (
     "SELECT schema_name, table_name, column_name FROM svv_all_columns"
     " WHERE database_name = current_database() ORDER BY 1, 2, ordinal_position"
 )
+PROVED = "UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN"
 NAMES_AT_ONCE = 200  # in one statement, of at most 100 KB
 UPKEEP = (
     'SELECT "schema", "table", diststyle, sortkey1, tbl_rows, size AS megabytes, unsorted,'
@@ -215,9 +220,13 @@ class WarehouseTable:
 
 
 def name_of(table: Table) -> str:
-    """What the warehouse calls a table: `operations.flights`, `loyalty_customers.cards`."""
+    """What the warehouse calls a table: `operations.flights`, `loyalty_customers.cards` of the
+    source `loyalty`; `source_reporting.people` where the source's schema has a name that is ours or
+    Redshift's.
+    """
     schema = catalog_name(table.lake_schema)
-    return f"{schema}.{table.catalog_name.removeprefix(schema + '_')}"
+    shown = f"source_{schema}"[:LONGEST_BYTES] if OURS.fullmatch(schema) else schema
+    return f"{shown}.{table.catalog_name.removeprefix(schema + '_')}"
 
 
 def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[WarehouseTable]:
@@ -272,8 +281,8 @@ def unverified(names: Names) -> list[str]:
 
 
 def too_long(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[str]:
-    """Texts that are longer than any column of Redshift, in tables that are due to be loaded: table,
-    column, key and bytes of the longest, and what to do.
+    """Texts that are longer than any column of Redshift, in tables that are due to be loaded:
+    table, column, key and bytes of the longest, and what to do.
     """
     actual, found = contents(warehouse), []
     for each in tables:
@@ -429,7 +438,26 @@ def loaded(
 def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[Resource]:
     """The load of every table, against what the warehouse says it holds now."""
     actual = contents(warehouse)
-    return [loaded(each.name, warehouse, each, names, actual.get(each.name, {})) for each in tables]
+    return [
+        no_longer_ours("in schemas of ours", warehouse, actual),
+        *(loaded(each.name, warehouse, each, names, actual.get(each.name, {})) for each in tables),
+    ]
+
+
+@resource
+def no_longer_ours(
+    _name: str, warehouse: Warehouse, actual: dict[str, dict[str, Any]]
+) -> Iterator[Call]:
+    """No table of a source where earlier versions put those of schemas with names of ours."""
+    units = [
+        [
+            'DROP TABLE IF EXISTS "' + each.replace(".", '"."') + '"',
+            f"DELETE FROM lakebook.loads WHERE table_name = {literal(each)}",
+        ]
+        for each in actual
+        if OURS.fullmatch(each.partition(".")[0])
+    ]
+    yield from warehouse.transactions(units)
 
 
 @resource
@@ -441,13 +469,7 @@ def verified(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Ca
     due = [each for each in tables if not noted.get(each, {}).get("proved_at")]
     chunks = [due[start : start + NAMES_AT_ONCE] for start in range(0, len(due), NAMES_AT_ONCE)]
     yield from warehouse.transactions(
-        [
-            [
-                "UPDATE lakebook.loads SET proved_at = getdate() WHERE table_name IN"
-                f" ({', '.join(map(literal, each))})"
-            ]
-            for each in chunks
-        ]
+        [[f"{PROVED} ({', '.join(map(literal, each))})"] for each in chunks]
     )
 
 
