@@ -4,6 +4,7 @@ readers find when a run ends anywhere.
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import boto3
@@ -14,7 +15,7 @@ import pytest
 from lakebook import ensure, gates
 from lakebook.ensure import Call, calls
 from lakebook.errors import CheckError, LakebookError
-from lakebook.layers import curation, documents, lake, warehouse
+from lakebook.layers import curation, documents, lake, layout_parameters, warehouse
 from lakebook.names import Names
 from lakebook.reconcile import measure as reconcile
 from lakebook.reconcile import relations
@@ -234,11 +235,40 @@ def test_snapshots_that_partitions_still_show_do_not_expire(sales, monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{"s.sales": 5}, {"s.sales": None}, {"s.sales": ["value(kind)"]}])
-def test_a_layout_is_a_text_for_each_table(sales, given):
+def test_a_layout_is_a_text_for_each_table(given):
     with pytest.raises(LakebookError, match=r"partition_by .*s\.sales must be a text"):
-        curated(given)
+        layout_parameters.misnamed([SALES], given, {})
     with pytest.raises(LakebookError, match=r"warehouse_keys .*s\.sales must be a text"):
-        warehouse.tables(NAMES, given, 63)
+        layout_parameters.misnamed([SALES], {}, given)
+
+
+@pytest.mark.parametrize(
+    ("partition_by", "keys", "told"),
+    [
+        ({"s.sale": "value(kind)"}, {}, "partition_by: s.sale is no table; there are s.sales"),
+        ({"s.sales": "value(kindd)"}, {}, "partition_by of s.sales: .*among id, kind, price"),
+        ({"s.sales": "weekly(kind)"}, {}, r"is not year\(c\)"),
+        ({"s.sales": "value(kind),weekly(kind)"}, {}, r"is not year\(c\)"),
+        ({}, {"s.sale": "diststyle all"}, "warehouse_keys: s.sale is no table; .* s.sales"),
+        ({}, {"s.sales": "distkey(idd)"}, "no column idd; there are id, kind, price"),
+        ({}, {"s.sales": 'distkey("id") sortkey(price, "x")'}, "no column x; there are id, kind"),
+        ({}, {"s.sales": "by id"}, "is not diststyle all"),
+    ],
+)
+def test_what_parameters_name_and_the_source_does_not_have_is_told_with_what_there_is(
+    partition_by, keys, told
+):
+    [found] = layout_parameters.misnamed([SALES], partition_by, keys)
+    assert re.search(told, found)
+
+
+def test_what_is_named_rightly_is_not_told_and_a_table_yet_to_come_stops_no_plan(sales):
+    both = {"s.sales": "value(kind), value(price)"}
+    assert layout_parameters.misnamed([SALES], both, {"s.sales": "distkey(id) sortkey(id)"}) == []
+    new = {"s.new": "month(at)", "s.sales": "month(not_yet)"}
+    found = curation.conversions(NAMES, lake.raw_tables(NAMES), new, "snappy")
+    assert [each.partition_by for each in found] == [[]]
+    assert warehouse.tables(NAMES, {"s.new": "diststyle all"}, 63)
 
 
 def test_raw_files_of_a_schema_called_landing_are_no_documents(sales):

@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lakebook import aws, yaml_text
+from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
-from lakebook.errors import LakebookError
 from lakebook.layers import lake
+from lakebook.layers.layout_parameters import transforms
 from lakebook.reconcile.measure import Measure, compare
 from lakebook.services import glue, s3, storage
 from lakebook.source import table_json
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from lakebook.names import Names
     from lakebook.source.model import Table
 
-TRANSFORM = re.compile(r"(year|month|day|value)\((\w+)\)")
 SCRIPT = (files("lakebook.layers.jobs") / "raw_to_curated.py").read_text()
 # One more whenever the script would write something else from the same manifest: all tables are
 # then converted anew. tests/test_kept_catalog.py notices a script that was changed.
@@ -70,20 +68,11 @@ class Conversion:
 def conversions(
     names: Names, raw: list[RawTable], partition_by: dict[str, str], compression: str
 ) -> list[Conversion]:
-    """The conversion of every raw table; raises LakebookError when `partition_by` names what is not
-    there, or is not of texts.
+    """The conversion of every raw table.
 
     `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by
-    commas).
+    commas); what fits no table yet lays out nothing, and `layout_parameters.misnamed` tells it.
     """
-    texts = {"type": "string", "description": "a text, such as month(column)"}
-    yaml_text.check("partition_by", partition_by, {"additionalProperties": texts})
-    known = {each.source.full_name for each in raw}
-    if raw and (unknown := sorted(set(partition_by) - known)):
-        raise LakebookError(
-            f"partition_by names {', '.join(unknown)}, which the raw layer does not have; it has"
-            f" {', '.join(sorted(known))}."
-        )
     return [
         _conversion(names, each, partition_by.get(each.source.full_name, ""), compression)
         for each in raw
@@ -321,7 +310,11 @@ def _partitions(each: Conversion) -> dict[tuple[str, ...], str]:
 
 def _conversion(names: Names, raw: RawTable, partition_by: str, compression: str) -> Conversion:
     table = raw.source
-    layout = [_partition(table, each) for each in partition_by.split(",") if each]
+    columns = [each.catalog_name for each in table.columns]
+    layout = [
+        {"name": f"{column}_{transform}", "column": column, "transform": transform}
+        for transform, column in transforms(partition_by, columns)
+    ]
     inputs = lake.fingerprint([CONVERSION, raw.files, _columns(table), layout, compression])
     actual = glue.describe(names.database("curated"), table.catalog_name)
     proof = lake.proof_of(actual)
@@ -369,18 +362,6 @@ def _converted_by_version_1(
         and [each["Name"] for each in actual["PartitionKeys"]] == [each["name"] for each in layout]
         and all(each["uri"].endswith(f".{EXTENSIONS[compression]}.parquet") for each in files)
     )
-
-
-def _partition(table: Table, declared: str) -> dict[str, str]:
-    """`month(scheduled_departure)` as the manifest has it."""
-    found = TRANSFORM.fullmatch(declared.strip())
-    columns = [each.catalog_name for each in table.columns]
-    if not found or found[2] not in columns:
-        raise LakebookError(
-            f"partition_by says {declared!r} for {table.full_name}: write year(c),"
-            f" month(c), day(c) or value(c) with one of its columns ({', '.join(columns)})."
-        )
-    return {"name": f"{found[2]}_{found[1]}", "column": found[2], "transform": found[1]}
 
 
 def _columns(table: Table) -> list[dict[str, str]]:

@@ -9,9 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lakebook import yaml_text
 from lakebook.ensure import Call, Resource, resource
-from lakebook.errors import LakebookError
 from lakebook.layers import lake
 from lakebook.layers.warehouse_layout import layouts
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
@@ -30,11 +28,6 @@ if TYPE_CHECKING:
     from lakebook.services.redshift import Warehouse
     from lakebook.source.model import Column, Table
 
-KEYS = re.compile(
-    r"(diststyle +\w+)? *(distkey *\(\"?\w+\"?\))? *((compound|interleaved)? *sortkey *\([\w,"
-    r" \"]+\))?",
-    re.IGNORECASE,
-)
 # schemas of the warehouse that are no source's: those of reports, of the lake's files and of our
 # notes are opened by rules of their own, the others are Redshift's
 # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
@@ -230,28 +223,14 @@ def name_of(table: Table) -> str:
 
 
 def tables(names: Names, keys: dict[str, str], lob_max_kilobytes: int) -> list[WarehouseTable]:
-    """Every curated table as the warehouse should have it; raises LakebookError where `keys` names
-    what is not there.
+    """Every curated table as the warehouse should have it.
 
     `keys` maps `schema.table` to Redshift's own words, `distkey(flight_id)
-    sortkey(scheduled_departure)`; for others they are chosen.
+    sortkey(scheduled_departure)`; for others they are chosen. What fits no table is told by
+    `layout_parameters.misnamed`.
     """
-    texts = {"type": "string", "description": "a text, such as distkey(column)"}
-    yaml_text.check("warehouse_keys", keys, {"additionalProperties": texts})
     found = lake.curated_tables(names)
     sources = {each["Name"]: lake.source_of(each) for each in found}
-    known = {each.full_name for each in sources.values()}
-    if found and (unknown := sorted(set(keys) - known)):
-        raise LakebookError(
-            f"warehouse_keys names {', '.join(unknown)}, which the curated layer does not have; it"
-            f" has {', '.join(sorted(known))}."
-        )
-    for name, each in keys.items():
-        if not KEYS.fullmatch(each.strip()):
-            raise LakebookError(
-                f"warehouse_keys says {each!r} for {name}: write diststyle all, or distkey(column),"
-                " and sortkey(column, …)."
-            )
     proofs = {each["Name"]: lake.proof_of(each) for each in found}
     sizes = {table.full_name: (table, int(proofs[name]["rows"])) for name, table in sources.items()}
     chosen = layouts(sizes, keys)
