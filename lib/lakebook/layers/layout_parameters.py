@@ -1,5 +1,5 @@
-"""What partition_by and warehouse_keys say of tables, by their names in the source, and of columns, by
-those in the catalog.
+"""What partition_by and warehouse_keys say of tables, by their names in the source, and of
+columns, by those in the catalog.
 """
 
 from __future__ import annotations
