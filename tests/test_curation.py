@@ -265,6 +265,12 @@ def test_what_parameters_name_and_the_source_does_not_have_is_told_with_what_the
 def test_what_is_named_rightly_is_not_told_and_a_table_yet_to_come_stops_no_plan(sales):
     both = {"s.sales": "value(kind), value(price)"}
     assert layout_parameters.misnamed([SALES], both, {"s.sales": "distkey(id) sortkey(id)"}) == []
+    assert layout_parameters.misnamed([SALES], {}, {"models.x_predictions": "diststyle all"}) == []
+    shop = {"shop.s.sales": "month(id)"}
+    assert layout_parameters.misnamed([SALES], shop, {}, elsewhere=True) == []
+    assert len(layout_parameters.misnamed([SALES], shop, {})) == 1
+    typo = {"s.sale": "month(id)"}
+    assert len(layout_parameters.misnamed([SALES], typo, {}, elsewhere=True)) == 1
     new = {"s.new": "month(at)", "s.sales": "month(not_yet)"}
     found = curation.conversions(NAMES, lake.raw_tables(NAMES), new, "snappy")
     assert [each.partition_by for each in found] == [[]]
