@@ -113,7 +113,7 @@ def test_a_word_that_the_glossary_replaced_is_nowhere_in_what_people_read(word):
 
 
 @pytest.mark.parametrize("verified", [True, False])
-def test_03_asks_for_the_states_of_tables_only_where_a_load_was_due(verified):
+def test_03_asks_for_the_states_of_tables_only_where_a_load_was_pending(verified):
     """Whoever deleted the instance after the load, as docs/on-aws.md says, has a task without."""
     [cell] = [each for each in cells(ROOT / "notebooks/03_dms.ipynb") if "dms.unfinished" in each]
     none = pd.DataFrame(columns=["schema", "table", "state", "rows"])
