@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lakebook import ensure, gates
+from lakebook import LeftOut, ensure, gates
 from lakebook.ensure import Call, calls
 from lakebook.errors import CheckError, LakebookError
 from lakebook.layers import curation, documents, lake, layout_parameters, warehouse
@@ -99,7 +99,9 @@ def delivered(table, rows):
 
 
 def job(each):
-    """What the job writes for a conversion, and its result."""
+    """What the job writes for a conversion, and its result; of a table called bad an error."""
+    if each.table.name == "bad":
+        return {each.table.catalog_name: {"error": "ConversionError: it is bad"}}
     rows = pyarrow.parquet.read_table(io.BytesIO(body(each.files[0])))
     for number, row in enumerate(rows.select(["id", "kind", "price"]).to_pylist()):
         folders = [f"{one['name']}={row[one['column']]}/" for one in each.partition_by]
@@ -114,9 +116,11 @@ def body(uri):
     return boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
-def curated(partition_by):
-    """The cells of 05, the job's run apart."""
-    found = curation.conversions(NAMES, lake.raw_tables(NAMES), partition_by, "snappy")
+def curated(partition_by, on_table_failure="stop"):
+    """The cells of 05, the job's run apart; what is left out."""
+    left_out = LeftOut("curated layer", on_table_failure)
+    raw = curation.usable(lake.raw_tables(NAMES), left_out)
+    found = curation.conversions(NAMES, raw, partition_by, "snappy")
     pending = [each for each in found if not each.done]
     if pending and curation.result(NAMES, pending) is None:
         outcome = {name: each for one in pending for name, each in job(one).items()}
@@ -124,11 +128,14 @@ def curated(partition_by):
         bucket, key = s3.split(uri)
         boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps({"tables": outcome}))
     ensure([curation.candidate(NAMES, each) for each in pending], apply=True)
-    measured = gates.curated_equals_raw(NAMES, pending, 63, apply=True)
+    curation.note_failed(NAMES, pending, left_out)
+    measured = gates.curated_equals_raw(NAMES, pending, 63, apply=True, left_out=left_out)
     ensure(curation.shown(NAMES, found, measured), apply=True)
     gates.readers_see(NAMES, pending, measured, 63, apply=True)
     ensure(curation.published(NAMES, found, measured), apply=True)
     assert calls(curation.published(NAMES, found, measured)) == []
+    assert curation.unverified(NAMES, found, left_out) == []
+    return left_out.reasons
 
 
 def prices():
@@ -275,6 +282,54 @@ def test_what_is_named_rightly_is_not_told_and_a_table_yet_to_come_stops_no_plan
     found = curation.conversions(NAMES, lake.raw_tables(NAMES), new, "snappy")
     assert [each.partition_by for each in found] == [[]]
     assert warehouse.tables(NAMES, {"s.new": "diststyle all"}, 63)
+
+
+BAD = replace(SALES, name="bad", catalog_name="s_bad")
+
+
+@pytest.fixture
+def bad(sales):
+    yield
+    for layer in ("raw", "curated", "staging"):
+        boto3.client("glue").batch_delete_table(
+            DatabaseName=NAMES.database(layer), TablesToDelete=["s_bad"]
+        )
+
+
+def test_a_table_that_fails_stops_the_others_only_where_the_parameter_says_stop(bad):
+    delivered(BAD, ROWS)
+    delivered(SALES, [(1, "a", 5)])
+    with pytest.raises(CheckError, match=r"s\.bad is not in the curated layer: .*it is bad"):
+        curated(BY_KIND)
+    assert prices() == 60
+    left = curated(BY_KIND, "exclude")
+    assert list(left) == ["s.bad"]
+    assert (prices(), proved()) == (5, ["s_sales"])
+
+
+def test_a_table_that_differs_is_left_out_and_comes_back_when_it_is_mended(bad, monkeypatch):
+    mended = replace(BAD, name="mended")
+    delivered(mended, ROWS)
+    with monkeypatch.context() as differing:
+        compare = reconcile.compare
+        other = lambda left, right: compare(left, replace(right, row_hash=right.row_hash + 1))  # noqa: E731
+        differing.setattr(reconcile, "compare", other)
+        assert "curated = raw does not hold" in curated(BY_KIND, "exclude")["s.mended"]
+    assert proved() == ["s_sales"]
+    assert curated(BY_KIND, "exclude") == {}
+    assert proved() == ["s_bad", "s_sales"]
+
+
+def test_a_raw_table_that_was_not_found_equal_to_the_source_is_left_out(bad):
+    ensure([lake.raw_table(NAMES, BAD)], apply=True)
+    with pytest.raises(CheckError, match=r"s\.bad is not in the curated layer: .* run 03"):
+        curated(BY_KIND)
+    assert list(curated(BY_KIND, "exclude")) == ["s.bad"]
+
+
+def test_what_happens_with_a_table_that_fails_is_one_of_two_words():
+    with pytest.raises(LakebookError, match="write stop or exclude"):
+        LeftOut("warehouse", "go on")
 
 
 def test_raw_files_of_a_schema_called_landing_are_no_documents(sales):

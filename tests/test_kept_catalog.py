@@ -21,7 +21,7 @@ from lakebook.source import table_json
 KEPT = json.loads(Path(__file__).with_name("kept_catalog.json").read_text())
 NAMES = Names("kept", "test", "123456789012", "eu-west-1")
 PARTITION_BY = {"nasty.parts": "month(at)"}
-SCRIPT = "c1229864"  # see the last test
+SCRIPT = "f713bd07"  # see the last test
 
 
 @pytest.fixture

@@ -95,8 +95,8 @@ def entry(name, files, columns, partition_by=(), location=None):
     }
 
 
-def run_manifest(name, tables):
-    manifest = {"snapshot": "s1", "compression": "zstd", "tables": tables}
+def run_manifest(name, tables, **more):
+    manifest = {"snapshot": "s1", "compression": "zstd", "tables": tables, **more}
     uri = put_bytes(f"manifests/{name}.json", json.dumps(manifest).encode())
     run_id = glue_runner.start(
         "raw-to-curated", manifest=uri, result=f"s3://curation-out/{name}.json"
@@ -442,3 +442,21 @@ def test_a_failed_conversion_leaves_no_result_and_fails_the_run(buckets, jvm):
     s3 = boto3.client("s3")
     assert "Contents" not in s3.list_objects_v2(Bucket="curation-out", Prefix="failing")
     assert "Contents" not in s3.list_objects_v2(Bucket="curation-out", Prefix="one/")
+
+
+def test_where_the_manifest_says_so_a_table_that_fails_stops_no_other(buckets, jvm):
+    good = put_raw("some/one.parquet", pa.table({"n": [1]}))
+    short = put_bytes("some/short.parquet", b"PAR1 and no more")
+    large = put_raw("some/large.parquet", pa.table({"n": [2**40]}))
+    tables = [
+        entry("some_short", [short], [("n", "n", "bigint")]),
+        entry("some_good", [good], [("n", "n", "bigint")]),
+        entry("some_large", [large], [("n", "n", "int")]),
+    ]
+    run = run_manifest("some", tables, on_failure="exclude")
+    assert run["JobRunState"] == "SUCCEEDED"
+    answer = boto3.client("s3").get_object(Bucket="curation-out", Key="some.json")
+    found = json.loads(answer["Body"].read())["tables"]
+    assert found["some_good"]["rows"] == 1
+    assert "is cut short" in found["some_short"]["error"]
+    assert "which is no int" in found["some_large"]["error"]

@@ -10,7 +10,7 @@ import pytest
 import test_curation
 from test_curation import COLUMNS, NAMES, SALES, buckets, curated, delivered  # noqa: F401
 
-from lakebook import LakebookError, calls, ensure, gates
+from lakebook import CheckError, LakebookError, LeftOut, calls, ensure, gates
 from lakebook.layers import warehouse
 from lakebook.services import redshift
 from lakebook.services.redshift import Warehouse
@@ -119,17 +119,42 @@ def test_a_table_that_an_earlier_version_made_stricter_is_not_loaded_again(store
     assert list(warehouse.loaded("s.sales", store, repeating, NAMES, noted))
 
 
+def loadable(store, table, how="exclude"):
+    left_out = LeftOut("warehouse", how)
+    found = warehouse.loadable(NAMES, store, [table], left_out)
+    assert len(found) + len(left_out.reasons) == 1
+    return left_out.reasons
+
+
 def test_a_text_that_no_column_takes_is_told_with_its_key_and_what_to_do(store, monkeypatch):
     long = replace(COLUMNS[1], type=LakeType("string"))
     [table] = warehouse.tables(NAMES, {}, 64)
     table = replace(table, table=replace(table.table, columns=(COLUMNS[0], long, COLUMNS[2])))
-    due = replace(table, snapshot="another")
-    assert warehouse.too_long(NAMES, store, [due]) == []
+    changed = replace(table, snapshot="another")
+    assert loadable(store, changed) == {}
     monkeypatch.setattr(warehouse, "LONGEST_VARCHAR_BYTES", 2)
-    [told] = warehouse.too_long(NAMES, store, [due])
-    assert told.startswith("s.sales.kind has a text of 3 bytes (key 3), and Redshift takes 2")
+    told = loadable(store, changed)["s.sales"]
+    assert told.startswith("kind has a text of 3 bytes (key 3), and Redshift takes 2")
     assert "excluded_tables" in told
-    assert warehouse.too_long(NAMES, store, [replace(due, lob_max_kilobytes=0)]) == []
+    with pytest.raises(CheckError, match=r"s\.sales is not in the warehouse: kind has a text"):
+        loadable(store, changed, "stop")
+    assert loadable(store, replace(changed, lob_max_kilobytes=0)) == {}
+
+
+def test_a_load_that_fails_stops_the_others_only_where_the_parameter_says_stop(store):
+    loads(store)
+    run(store, "DELETE FROM s.sales")
+    [good] = warehouse.tables(NAMES, {}, 63)
+    wrong = replace(good.table, name="wrong", catalog_name="s_wrong", columns=COLUMNS[:2])
+    both = [replace(good, table=wrong), good]
+    with pytest.raises(LakebookError, match="Redshift refused"):
+        ensure(warehouse.loads(NAMES, store, both), apply=True)
+    left_out = LeftOut("warehouse", "exclude")
+    ensure(warehouse.loads(NAMES, store, both), apply=True, at_once=2, left_out=left_out)
+    assert list(left_out.tell()["table"]) == ["s.wrong"]
+    assert "Redshift refused" in left_out.reasons["s.wrong"]
+    assert warehouse.remaining(both, left_out) == [good]
+    assert len(rows(store)) == 3
 
 
 def test_notes_of_many_tables_and_statements_too_long_are_within_what_the_api_takes(

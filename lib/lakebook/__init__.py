@@ -6,11 +6,13 @@ from lakebook.account import connect
 from lakebook.ensure import calls, check_converged, ensure, plan, wait
 from lakebook.errors import CheckError, LakebookError
 from lakebook.evidence import check, result, table
+from lakebook.left_out import LeftOut
 from lakebook.names import Names
 
 __all__ = [
     "CheckError",
     "LakebookError",
+    "LeftOut",
     "Names",
     "calls",
     "check",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from lakebook.left_out import LeftOut
+
 SIGN_OF_LIFE_SECONDS = 10
 COMPARED_AT_ONCE = 8  # resources; AWS answers many questions at a time
 AGAIN_SECONDS = 1  # between two comparisons of a resource that AWS says is there, or busy
@@ -115,6 +117,7 @@ class Resource:
 
     name: str
     needs: Callable[[], Iterator[Call]]
+    table: str = ""  # that it is about, by the name for people, where a run may go on without it
 
     def __iter__(self) -> Iterator[Call]:
         return self.needs()
@@ -165,24 +168,39 @@ def check_converged(resources: Iterable[Resource], *, when: bool) -> None:
     )
 
 
-def ensure(resources: Iterable[Resource], *, apply: bool, at_once: int = 1) -> pd.DataFrame:
+def ensure(
+    resources: Iterable[Resource], *, apply: bool, at_once: int = 1, left_out: LeftOut | None = None
+) -> pd.DataFrame:
     """Make the calls still needed, in order, and return those made as a table; makes none unless
     `apply`.
 
     Resources that do not need each other may be brought up several `at_once`; after an error no
-    other is begun.
+    other is begun, but that with `left_out` a resource that names a table goes there instead.
     """
     due = list(resources) if apply else []
     if at_once == 1:
-        return _table("calls", [pair for each in due for pair in _made(each)])
+        return _table("calls", [pair for each in due for pair in _tried(each, left_out)])
     pool = ThreadPoolExecutor(at_once)
     try:
         return _table(
             "calls",
-            [pair for pairs in pool.map(lambda each: list(_made(each)), due) for pair in pairs],
+            [
+                pair
+                for pairs in pool.map(lambda each: list(_tried(each, left_out)), due)
+                for pair in pairs
+            ],
         )
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _tried(wanted: Resource, left_out: LeftOut | None) -> Iterator[tuple[str, Call]]:
+    try:
+        yield from _made(wanted)
+    except LakebookError as error:
+        if not (left_out and left_out.goes_on and wanted.table):
+            raise
+        left_out.note(wanted.table, str(error))
 
 
 def _made(wanted: Resource) -> Iterator[tuple[str, Call]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lakebook.layers.lake import RawTable
+    from lakebook.left_out import LeftOut
     from lakebook.names import Names
     from lakebook.source.model import Table
 
@@ -79,21 +80,31 @@ def conversions(
     ]
 
 
-def manifest(pending: list[Conversion], compression: str) -> dict[str, Any]:
+def manifest(
+    pending: list[Conversion], compression: str, *, goes_on: bool = False
+) -> dict[str, Any]:
     """The job's manifest, table by table; see `jobs/raw_to_curated.py`."""
-    return {"compression": compression, "tables": [_manifest_entry(each) for each in pending]}
+    entries = [_manifest_entry(each) for each in pending]
+    how = {"on_failure": "exclude"} if goes_on else {}
+    return {"compression": compression, **how, "tables": entries}
 
 
 @resource
 def converted(
-    name: str, names: Names, pending: list[Conversion], compression: str, timeout_seconds: float
+    name: str,
+    names: Names,
+    pending: list[Conversion],
+    compression: str,
+    timeout_seconds: float,
+    *,
+    goes_on: bool = False,
 ) -> Iterator[Call]:
     """One run of the job over the pending tables; none where a run over the same inputs has left
-    its result.
+    its result, of all of them. A table that cannot be converted fails it, unless it `goes_on`.
     """
-    if pending and result(names, pending) is None:
+    if pending and (result(names, pending) is None or failed(names, pending)):
         content, (bucket, key), client = (
-            manifest(pending, compression),
+            manifest(pending, compression, goes_on=goes_on),
             s3.split(_uri(names, "manifests", pending)),
             aws.client("s3"),
         )
@@ -110,8 +121,8 @@ def converted(
 
 
 def result(names: Names, pending: list[Conversion]) -> dict[str, Any] | None:
-    """What the job left for these inputs, table name to rows, bytes, files, partitions; None when
-    any of it is not there.
+    """What the job left for these inputs, table name to rows, bytes, files, partitions, or to the
+    error for which it was left out; None when any of it is not there.
     """
     uri = _uri(names, "results", pending)
     if not s3.objects(uri):
@@ -120,13 +131,39 @@ def result(names: Names, pending: list[Conversion]) -> dict[str, Any] | None:
     outcome: dict[str, Any] = json.loads(
         aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     )["tables"]
-    written = {each["uri"]: each["bytes"] for table in outcome.values() for each in table["files"]}
+    written = {
+        each["uri"]: each["bytes"] for table in outcome.values() for each in table.get("files", [])
+    }
     there = {
         each["uri"]: each["bytes"]
         for conversion in pending
+        if "error" not in outcome[conversion.table.catalog_name]
         for each in s3.objects(conversion.location)
     }
     return outcome if written == there else None
+
+
+def failed(names: Names, pending: list[Conversion]) -> dict[str, str]:
+    """The tables that the job could not convert and went on without, by catalog name, with the
+    reason.
+    """
+    outcome = result(names, pending) if pending else None
+    return {name: each["error"] for name, each in (outcome or {}).items() if "error" in each}
+
+
+def usable(raw: list[RawTable], left_out: LeftOut) -> list[RawTable]:
+    """The raw tables that were found equal to the source; others go to `left_out`."""
+    unequal = lake.unverified(raw)
+    for each in unequal:
+        left_out.note(each, "its raw files were not found equal to the source: run 03")
+    return [each for each in raw if each.source.full_name not in unequal]
+
+
+def note_failed(names: Names, pending: list[Conversion], left_out: LeftOut) -> None:
+    """Let what the job could not convert go to `left_out`."""
+    people = {each.table.catalog_name: each.table.full_name for each in pending}
+    for name, reason in failed(names, pending).items():
+        left_out.note(people[name], reason)
 
 
 def candidate(names: Names, each: Conversion) -> Resource:
@@ -194,10 +231,15 @@ def overview(conversions: list[Conversion]) -> list[dict[str, Any]]:
     ]
 
 
-def unverified(names: Names, conversions: list[Conversion]) -> list[str]:
-    """The tables, by name in the catalog, of which the curated layer shows no verified snapshot."""
-    shown = {each["Name"] for each in lake.curated_tables(names)}
-    return sorted({each.table.catalog_name for each in conversions} - shown)
+def unverified(
+    names: Names, conversions: list[Conversion], left_out: LeftOut | None = None
+) -> list[str]:
+    """The tables, by name in the catalog, of which the curated layer shows no verified snapshot,
+    but for those left out.
+    """
+    known = left_out.reasons if left_out else {}
+    wanted = {each.table.catalog_name for each in conversions if each.table.full_name not in known}
+    return sorted(wanted - {each["Name"] for each in lake.curated_tables(names)})
 
 
 def measured(conversions: list[Conversion]) -> list[dict[str, Any]]:
@@ -273,7 +315,7 @@ def _shown(names: Names, each: Conversion) -> list[Resource]:
 def _published(
     names: Names, each: Conversion, measure: str | None, outcome: dict[str, Any] | None
 ) -> list[Resource]:
-    if not each.done and (measure is None or outcome is None):
+    if not each.done and (measure is None or outcome is None or "error" in outcome):
         return []
     kept: list[Resource] = []
     database, name = names.database("curated"), each.table.catalog_name

@@ -211,7 +211,7 @@ class Board:
         asked.append(("CreateDashboard", "Dashboard", {"DashboardId": "id", **self.dashboard}))
         model: Any = aws.client("quicksight").meta.service_model
         for operation, where, desired in asked:
-            shape = model.operation_model(operation).input_shape
+            shape: Any = model.operation_model(operation).input_shape
             found = ParamValidator().validate({**identity, **desired}, shape)
             if found.has_errors():
                 raise LakebookError(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lakebook.ensure import Call, Resource, resource
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from lakebook.left_out import LeftOut
     from lakebook.names import Names
     from lakebook.services.redshift import Warehouse
     from lakebook.source.model import Column, Table
@@ -259,19 +260,29 @@ def unverified(names: Names) -> list[str]:
     ]
 
 
-def too_long(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> list[str]:
-    """Texts that are longer than any column of Redshift, in tables that are due to be loaded:
-    table, column, key and bytes of the longest, and what to do.
+def loadable(
+    names: Names, warehouse: Warehouse, tables: list[WarehouseTable], left_out: LeftOut
+) -> list[WarehouseTable]:
+    """The tables that the warehouse takes. Others, with texts longer than any column of Redshift,
+    go to `left_out` with column, key and what to do, as do those whose snapshot is not verified.
     """
-    actual, found = contents(warehouse), []
+    for name in unverified(names):
+        left_out.note(name, "the curated layer shows no verified snapshot: run 05")
+    actual = contents(warehouse)
     for each in tables:
         if actual.get(each.name, {}).get("snapshot") == each.snapshot:
             continue
         for column in each.table.columns:
             longest = longest_bytes(column.type, each.lob_max_kilobytes)
             if column.type.is_text and longest > LONGEST_VARCHAR_BYTES:
-                found += _too_long(names, each, column)
-    return found
+                for reason in _too_long(names, each, column):
+                    left_out.note(each.table.full_name, reason)
+    return remaining(tables, left_out)
+
+
+def remaining(tables: list[WarehouseTable], left_out: LeftOut) -> list[WarehouseTable]:
+    """The tables that are not left out."""
+    return [each for each in tables if each.table.full_name not in left_out.reasons]
 
 
 def _too_long(names: Names, each: WarehouseTable, column: Column) -> list[str]:
@@ -284,7 +295,7 @@ def _too_long(names: Names, each: WarehouseTable, column: Column) -> list[str]:
         " ORDER BY 1 DESC LIMIT 1"
     )
     return [
-        f"{each.table.full_name}.{column.name} has a text of {int(size):,} bytes"
+        f"{column.name} has a text of {int(size):,} bytes"
         f" (key {', '.join(map(str, keys)) or 'unknown'}), and Redshift takes"
         f" {LONGEST_VARCHAR_BYTES:,}: shorten it, set lob_max_kilobytes to 63 or less where the"
         " type has no length, or leave the table out (excluded_tables)"
@@ -419,7 +430,13 @@ def loads(names: Names, warehouse: Warehouse, tables: list[WarehouseTable]) -> l
     actual = contents(warehouse)
     return [
         no_longer_ours("in schemas of ours", warehouse, actual),
-        *(loaded(each.name, warehouse, each, names, actual.get(each.name, {})) for each in tables),
+        *(
+            replace(
+                loaded(each.name, warehouse, each, names, actual.get(each.name, {})),
+                table=each.table.full_name,
+            )
+            for each in tables
+        ),
     ]
 
 

@@ -165,15 +165,25 @@ def compare(expected: Measure, measured: Measure) -> list[str]:
     return words
 
 
-def gate(name: str, results: Iterable[Result], losses: pd.DataFrame) -> pd.DataFrame:
+def gate(
+    name: str,
+    results: Iterable[Result],
+    losses: pd.DataFrame,
+    leave_out: Callable[[str, str], None] | None = None,
+) -> pd.DataFrame:
     """The verdict on every table as a table, recorded: columns table, expected, measured, status,
     detail.
 
     The status is `match`, `known loss` (what arrived is what DMS delivers, but `losses` names
     values of this table that do not survive) or `MISMATCH`, on which CheckError is raised with the
-    tables and the keys that differ.
+    tables and the keys that differ; with `leave_out` it is called for each such table, with what
+    differs, and the status is `left out`.
     """
     rows = [_verdict(result, losses) for result in results]
+    for row in rows if leave_out else ():
+        if leave_out and row["status"] == "MISMATCH":
+            leave_out(str(row["table"]), f"{name} does not hold: {row['detail']}")
+            row["status"] = "left out"
     frame = evidence.table(
         pd.DataFrame(rows, columns=["table", "expected", "measured", "status", "detail"])
     )

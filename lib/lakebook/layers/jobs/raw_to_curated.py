@@ -16,7 +16,9 @@ Files get the declared columns in the declared order and types; partition column
 alone. A file that is cut short or has another schema, a value that does not fit and a location that
 is in use fail the whole job; nothing is turned into NULL. The result is written last: {"tables":
 {name: {"rows", "bytes", "files", "partitions", "seconds"}}}, with rows and bytes as the written
-files have them. A "snapshot" in the manifest is repeated in the result.
+files have them. A "snapshot" in the manifest is repeated in the result. With "on_failure":
+"exclude" in the manifest a table that cannot be converted is {"error": …} in the result, and
+stops no other.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import boto3
@@ -37,6 +39,9 @@ from awsglue.utils import getResolvedOptions
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped] # has none
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TABLES_AT_A_TIME = 4
 FOOTERS_AT_A_TIME = 16
@@ -99,7 +104,10 @@ def main() -> None:
     for name, value in {**SETTINGS, S3A_REGION: _region(options["manifest"])}.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
-    tables = convert_all(Storage(spark), manifest["tables"], manifest["compression"])
+    excluding = manifest.get("on_failure") == "exclude"
+    tables = convert_all(
+        Storage(spark), manifest["tables"], manifest["compression"], excluding=excluding
+    )
     result = {
         **{name: manifest[name] for name in ("snapshot",) if name in manifest},
         "tables": tables,
@@ -107,19 +115,40 @@ def main() -> None:
     _object(options["result"]).put(Body=json.dumps(result, indent=1).encode())
 
 
-def convert_all(storage: Storage, tables: list[dict[str, Any]], compression: str) -> dict[str, Any]:
+def convert_all(
+    storage: Storage, tables: list[dict[str, Any]], compression: str, *, excluding: bool = False
+) -> dict[str, Any]:
     """What was written, by table; every file and location is checked before anything is. Raises
-    ConversionError.
+    ConversionError, or when `excluding` has its sentence as the table's error.
     """
+    errors: dict[str, str] = {}
+
+    def tried(table: dict[str, Any], what: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return what(*arguments)
+        except ConversionError as error:
+            if not excluding:
+                raise
+            errors.setdefault(table["name"], str(error))
+            return None
+
     files = [(table, uri) for table in tables for uri in table["files"]]
     with ThreadPoolExecutor(FOOTERS_AT_A_TIME) as readers:
         list(readers.map(storage.check_is_empty, [table["location"] for table in tables]))
-        found = list(readers.map(lambda each: RawFile(storage, *each), files))
+        found = list(readers.map(lambda each: tried(each[0], RawFile, storage, *each), files))
+    sound = [table for table in tables if table["name"] not in errors]
     with ThreadPoolExecutor(TABLES_AT_A_TIME) as converters:
-        raw = [[file for file in found if file.table is table] for table in tables]
         pending = [
-            converters.submit(convert, storage, *each, compression)
-            for each in zip(tables, raw, strict=True)
+            converters.submit(
+                tried,
+                table,
+                convert,
+                storage,
+                table,
+                [file for file in found if file and file.table is table],
+                compression,
+            )
+            for table in sound
         ]
         try:
             written = [each.result() for each in pending]
@@ -127,7 +156,11 @@ def convert_all(storage: Storage, tables: list[dict[str, Any]], compression: str
             converters.shutdown(wait=False, cancel_futures=True)
             storage.spark.sparkContext.cancelAllJobs()
             raise
-    return {table["name"]: outcome for table, outcome in zip(tables, written, strict=True)}
+    outcomes = {table["name"]: each for table, each in zip(sound, written, strict=True)}
+    return {
+        name: {"error": errors[name]} if name in errors else outcomes[name]
+        for name in (table["name"] for table in tables)
+    }
 
 
 class Storage:
