@@ -24,7 +24,6 @@ from lakebook.people.classification import Classification
 from lakebook.reconcile import relations
 from lakebook.reconcile.measure import measure
 from lakebook.services import athena, ec2, glue, kms, lakeformation, redshift, s3
-from lakebook.source import table_json
 from lakebook.source.model import Column, LakeType, Table
 
 NAMES = foundation.names("access")
@@ -131,9 +130,10 @@ def curated(name, frame):
         relations.athena(DATABASE, f"hr_{name}", table, NAMES.resource("lakebook")), table, 63
     )
     proof = lake.proof(inputs="1", files="", measure=found.to_json(), rows=len(frame))
-    parameters = {lake.SOURCE: table_json.to_json(table), lake.PROOF: proof}
+    parameters = {lake.SOURCE: lake.source_uri(NAMES, table), lake.PROOF: proof}
     ensure(
         [
+            lake.source_kept(name, NAMES, table),
             lake.measure_kept(name, NAMES, found.to_json()),
             glue.table(
                 f"hr_{name}", DATABASE, glue.parquet_table(described, location, "", parameters)
@@ -650,10 +650,11 @@ def test_personas_ask_athena_where_the_account_has_closed_its_default_database(l
         admin.client("glue").delete_database(Name="default")
 
 
-def test_the_catalogs_parameters_tell_no_value_of_a_hidden_column(lakeside):
+def test_the_catalogs_parameters_tell_no_value_or_name_of_a_hidden_column(lakeside):
     told = matrix()._client("analyst", "glue").get_table(**ON_PEOPLE)["Table"]
     assert "ssn" not in [each["Name"] for each in told["StorageDescriptor"]["Columns"]]
-    assert not [each for each in ("31337", "1000", "s-1", "s-3") if each in str(told["Parameters"])]
+    hidden = ("31337", "1000", "s-1", "s-3", "ssn", "salary")
+    assert not [each for each in hidden if each in str(told["Parameters"])]
 
 
 def test_files_of_a_table_that_is_seen_in_part_may_not_be_opened():

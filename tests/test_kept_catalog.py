@@ -13,7 +13,7 @@ from lakebook.ensure import Resource, calls, ensure
 from lakebook.errors import LakebookError
 from lakebook.layers import curation, lake, warehouse
 from lakebook.names import Names
-from lakebook.services import s3
+from lakebook.services import glue, s3
 from lakebook.source import table_json
 
 # ruff: noqa: F811 - fixtures
@@ -118,7 +118,19 @@ def test_once_published_in_todays_form_nothing_is_left_to_do(kept):
         kept_measure = json.loads(old["Parameters"][lake.PROOF])["measure"]
         assert "sum" not in each["Parameters"][lake.PROOF]
         assert lake.measure_of(NAMES, lake.proof_of(each)["measure"]) == kept_measure
-    assert json.loads(lake.curated_tables(NAMES)[0]["Parameters"][lake.SOURCE])["version"] == 3
+        assert "columns" not in each["Parameters"][lake.SOURCE]
+
+
+def test_what_names_columns_is_put_where_readers_of_some_do_not_see_it(kept):
+    before = [each.source for each in lake.raw_tables(NAMES)]
+    for layer in ("raw", "curated"):
+        database = NAMES.database(layer)
+        older = lake.without_figures(database, NAMES)
+        ensure([older], apply=True)
+        assert calls([older]) == []
+        assert not [each for each in glue.tables(database) if "columns" in str(each["Parameters"])]
+    assert [each.source for each in lake.raw_tables(NAMES)] == before
+    assert all(each.done for each in conversions().values())
 
 
 def test_the_warehouse_holds_what_it_should(kept):

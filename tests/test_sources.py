@@ -33,15 +33,17 @@ def source_table(full_name, *columns, **rest):
 def catalog(stand_in):
     """An empty raw and curated catalog; yields a client."""
     client, s3 = boto3.client("glue"), boto3.client("s3")
-    s3.create_bucket(
-        Bucket=NAMES.raw_bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
+    buckets = (NAMES.raw_bucket, NAMES.jobs_bucket)
+    for each in buckets:
+        s3.create_bucket(Bucket=each, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     for layer in ("raw", "curated"):
         client.create_database(DatabaseInput={"Name": NAMES.database(layer)})
     yield client
     for layer in ("raw", "curated"):
         client.delete_database(Name=NAMES.database(layer))
-    s3.delete_bucket(Bucket=NAMES.raw_bucket)
+    for each in buckets:
+        boto3.resource("s3").Bucket(each).objects.delete()
+        s3.delete_bucket(Bucket=each)
 
 
 def taken_in(*tables, source="", left=()):

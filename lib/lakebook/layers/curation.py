@@ -304,9 +304,10 @@ def _shown(names: Names, each: Conversion) -> list[Resource]:
     emptied = [glue.partitions(name, database, {})] if before and is_relaid else []
     if not each.partition_by:
         return emptied  # one call switches the table, and says its proof
-    wanted = _as_catalogued(each, {lake.SOURCE: table_json.to_json(each.table)})
+    wanted = _as_catalogued(each, {lake.SOURCE: lake.source_uri(names, each.table)})
     return [
         *emptied,
+        lake.source_kept(name, names, each.table),
         glue.table(name, database, wanted, without=(lake.PROOF,)),
         glue.partitions(name, database, _partitions(each)),
     ]
@@ -317,11 +318,11 @@ def _published(
 ) -> list[Resource]:
     if not each.done and (measure is None or outcome is None or "error" in outcome):
         return []
-    kept: list[Resource] = []
     database, name = names.database("curated"), each.table.catalog_name
-    parameters = {lake.SOURCE: table_json.to_json(each.table)}
+    kept = [lake.source_kept(name, names, each.table)]
+    parameters = {lake.SOURCE: lake.source_uri(names, each.table)}
     if measure is not None and outcome is not None:
-        kept = [lake.measure_kept(name, names, measure)]
+        kept.append(lake.measure_kept(name, names, measure))
         parameters[lake.PROOF] = lake.proof(
             inputs=each.inputs,
             files=lake.fingerprint(s3.objects(each.location)),

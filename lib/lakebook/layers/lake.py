@@ -3,7 +3,8 @@ what is proved of each.
 
 Proof is kept where the data is described, in the tables' own parameters, so that any phase can be
 opened alone. Whoever sees one column of a table reads all of its parameters: what was measured,
-which holds values of every column, is an object in the bucket of jobs instead.
+which holds values of every column, and the source's description, which names them, are objects in
+the bucket of jobs instead.
 https://docs.aws.amazon.com/athena/latest/ug/lf-athena-limitations.html
 """
 
@@ -13,6 +14,7 @@ import datetime
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lakebook import aws, evidence
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from lakebook.names import Names
     from lakebook.source.model import Column, Table
 
-SOURCE = "lakebook.source"  # the source table as it was when it was copied
+SOURCE = "lakebook.source"  # where the source table is described, as it was when it was copied
 PROOF = "lakebook.proof"  # what the reconciliation of this layer found, and of which data
 LEFT = "lakebook.left"  # why the source does not deliver the table any more
 RETIRED = "lakebook.retired"  # "true" where no layer but raw shows it any more
@@ -66,28 +68,29 @@ def raw_table(names: Names, table: Table, verification: dict[str, Any] | None = 
     ]
     added_last = [("dms_change_seq", "string", "order of changes; NULL on full load")]
     columns = [(each.catalog_name, glue_type(each.type), each.comment) for each in table.columns]
-    parameters = {SOURCE: table_json.to_json(table)}
+    parameters = {SOURCE: source_uri(names, table)}
     if verification:
         parameters[PROOF] = proof(**verification)
     location, comment = raw_location(names, table), table.comment
     wanted = glue.parquet_table(
         [*added_first, *columns, *added_last], location, comment, parameters, by_position=True
     )
-    return _table_of_its_own(table.catalog_name, names.database("raw"), table, wanted)
+    return _table_of_its_own(table.catalog_name, names, table, wanted)
 
 
 @resource
 def _table_of_its_own(
-    name: str, database: str, table: Table, wanted: dict[str, Any]
+    name: str, names: Names, table: Table, wanted: dict[str, Any]
 ) -> Iterator[Call]:
     """A raw table under a name that is no other table's: two phases 03 may give names at once."""
-    actual = glue.describe(database, name)
+    actual = glue.describe(names.database("raw"), name)
     if actual and (other := source_of(actual).full_name) != table.full_name:
         raise LakebookError(
             f"The name {name} was given to {other} while {table.full_name} asked for it; run this"
             " phase again, and it gets another."
         )
-    yield from glue.table(name, database, wanted)
+    yield from source_kept(name, names, table)
+    yield from glue.table(name, names.database("raw"), wanted)
 
 
 def raw_location(names: Names, table: Table) -> str:
@@ -351,7 +354,27 @@ def fingerprint(content: Any) -> str:
 
 def source_of(catalogued: dict[str, Any]) -> Table:
     """The source table that a catalog table of ours was made from."""
-    return table_json.from_json(catalogued["Parameters"][SOURCE])
+    kept = catalogued["Parameters"][SOURCE]
+    return table_json.from_json(kept if kept.startswith("{") else _read(kept))
+
+
+def source_uri(names: Names, table: Table) -> str:
+    """Where a source table is described; another description is elsewhere."""
+    name = fingerprint(table_json.to_json(table))
+    return f"s3://{names.jobs_bucket}/sources/{name}.json"
+
+
+@resource
+def source_kept(_name: str, names: Names, table: Table) -> Iterator[Call]:
+    """The description of a source table, where the catalog says."""
+    yield from s3.stored_object(source_uri(names, table), table_json.to_json(table))
+
+
+@cache
+def _read(uri: str) -> str:
+    """An object that never changes, as text."""
+    bucket, key = s3.split(uri)
+    return aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
 
 
 def proof(**found: Any) -> str:
@@ -371,19 +394,23 @@ def measure_of(names: Names, kept: str) -> str:
     """
     if not kept or kept.startswith("{"):
         return kept
-    bucket, key = s3.split(_measure_uri(names, kept))
-    return aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    return _read(_measure_uri(names, kept))
 
 
 @resource
 def without_figures(database: str, names: Names) -> Iterator[Call]:
-    """Proofs from before version 3 with the name of their measure in place of the measure."""
+    """Proofs and sources of former versions with the name of what they held in its place."""
     for each in glue.tables(database):
-        found = json.loads(each.get("Parameters", {}).get(PROOF, "{}"))
+        parameters = dict(each.get("Parameters", {}))
+        found = json.loads(parameters.get(PROOF, "{}"))
         if (measure := found.get("measure", "")).startswith("{"):
             yield from s3.stored_object(_measure_uri(names, fingerprint(measure)), measure)
             rest = {"rows": json.loads(measure)["rows"], "measure": fingerprint(measure)}
-            parameters = {**each["Parameters"], PROOF: json.dumps({**found, **rest})}
+            parameters[PROOF] = json.dumps({**found, **rest})
+        if parameters.get(SOURCE, "").startswith("{"):
+            yield from source_kept(each["Name"], names, source_of(each))
+            parameters[SOURCE] = source_uri(names, source_of(each))
+        if parameters != each.get("Parameters", {}):
             yield glue.with_parameters(database, each, parameters)
 
 

@@ -23,7 +23,6 @@ from lakebook.layers import lake, warehouse
 from lakebook.project import project
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, kms, s3, sagemaker
-from lakebook.source import table_json
 from lakebook.source.model import Column, LakeType, Table
 from lakebook.source.names import catalog_name
 from lakebook.source.types import glue_type
@@ -296,9 +295,10 @@ class Model:
             measure=measure.to_json(),
             rows=measure.rows,
         )
-        parameters = {lake.SOURCE: table_json.to_json(self.table), lake.PROOF: proof}
+        parameters = {lake.SOURCE: lake.source_uri(self.names, self.table), lake.PROOF: proof}
         described = glue.parquet_table(self._columns, self.location, self.table.comment, parameters)
         return [
+            lake.source_kept(self.table.catalog_name, self.names, self.table),
             lake.measure_kept(self.table.catalog_name, self.names, measure.to_json()),
             glue.table(self.table.catalog_name, self.names.database("curated"), described),
         ]
