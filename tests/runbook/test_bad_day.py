@@ -54,7 +54,7 @@ def killed(running, arguments):
     for line in process.stdout:
         said += line
         if line.startswith(KILL_AT):
-            time.sleep(SEED % 10)
+            time.sleep(SEED % 10 / 2)
             process.send_signal(signal.SIGKILL)
     if process.wait() == -signal.SIGKILL:
         return said.splitlines()[1]
