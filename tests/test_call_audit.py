@@ -151,6 +151,17 @@ def test_an_audit_alone_is_not_the_run_that_is_audited(run):
     assert call_audit.window("rehearsal").folder == before.folder
 
 
+def test_the_audit_of_a_run_is_of_that_run_whichever_began_last(run, monkeypatch):
+    run("glue:CreateDatabase")
+    before = call_audit.window("rehearsal")
+    other = runs.new("apply", "file.yaml", {}, "rehearsal", {"caller": "somebody"}, [])
+    other.save()
+    (other.folder / "05_glue.ipynb").write_text("{}")
+    assert call_audit.window("rehearsal").folder.name == other.id
+    monkeypatch.setenv("LAKEBOOK_RUN", before.folder.name)
+    assert call_audit.window("rehearsal").folder == before.folder
+
+
 def test_the_plot_has_a_bar_for_every_moment():
     axes = call_audit.plot(SEEN).axes[0]
     assert len(axes.patches) == 3 * (5 * 60 // 10 + 1)

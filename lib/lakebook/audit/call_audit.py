@@ -5,6 +5,7 @@ besides.
 from __future__ import annotations
 
 import datetime
+import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pandas as pd
 from lakebook.project import project
 from lakebook.rights import READS
 from lakebook.runner import evidence_pack
-from lakebook.runner.run import RUNNING, load
+from lakebook.runner.run import RUN, RUNNING, load
 from lakebook.services import cloudtrail
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ class Window:
 
 
 def window(environment: str, since: str = "") -> Window:
-    """From the beginning of the last applied run of an environment, or from `since` (ISO 8601,
-    UTC), until that run ended, or until now where it is under way.
+    """From the beginning of the run that this notebook is part of, else of the last applied run of
+    an environment, or from `since` (ISO 8601, UTC), until that run ended, or until now where it is
+    under way.
 
     A run of nothing but this audit is none. Without an applied run the window is empty: no folder,
     no caller.
@@ -102,7 +104,8 @@ def window(environment: str, since: str = "") -> Window:
     now = datetime.datetime.now(datetime.UTC)
     copies = (project() / "outputs" / environment).glob("*-apply/[0-9][0-9]_*.ipynb")
     found = sorted({each.parent for each in copies if each.name[:2] != AUDIT})
-    run = load(found[-1]) if found else None
+    own = [each for each in found if each.name == os.environ.get(RUN)]
+    run = load((own or found)[-1]) if found else None
     start = datetime.datetime.fromisoformat(
         since or (run.started if run else "") or now.isoformat()
     )

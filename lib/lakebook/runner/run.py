@@ -16,6 +16,7 @@ PENDING, RUNNING, SUCCEEDED, FAILED, INTERRUPTED = (
     "failed",
     "interrupted",
 )
+RUN = "LAKEBOOK_RUN"  # the variable that tells a run's notebooks its id
 
 
 @dataclass

@@ -23,7 +23,7 @@ from lakebook.errors import ParametersError
 from lakebook.runner import evidence_pack, report
 from lakebook.runner.kernels import Kernels
 from lakebook.runner.parameters import declared
-from lakebook.runner.run import FAILED, INTERRUPTED, RUNNING, SUCCEEDED, PhaseRun, Run
+from lakebook.runner.run import FAILED, INTERRUPTED, RUN, RUNNING, SUCCEEDED, PhaseRun, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,10 +123,12 @@ def _execute(run: Run) -> None:
     run.status, run.started = RUNNING, run.started or evidence_pack.utc(time.time())
     run.save()
     start = time.monotonic()
+    os.environ[RUN] = run.id  # for the kernels
     try:
         with contextlib.suppress(KeyboardInterrupt):  # the phases' states tell
             _execute_phases(run)
     finally:
+        del os.environ[RUN]
         run.status = _status(run)
         run.ended, run.seconds = (
             evidence_pack.utc(time.time()),
