@@ -124,7 +124,18 @@ def test_a_table_without_columns_is_not_replicated_and_says_why(source, tables):
     assert tables["bare"].not_replicated == "it has no column"
     found = source.losses([tables["bare"]], 63)
     [told] = found[found["table"] == "s.bare"].to_dict("records")
-    assert told["loses"] == "the whole table: DMS suspends it, as it has no column"
+    assert told["loses"] == "the whole table: it is left out, as it has no column"
+
+
+def test_a_table_whose_name_is_no_folders_is_left_out_and_says_why(source, server):
+    with server.connect("nasty") as admin:
+        admin.execute(
+            'create schema slashed; create table slashed.a (id int); create table slashed."a/b"'
+            ' (id int); create table slashed."." (id int); create table slashed.".a" (id int)'
+        )
+        found = {each.name: each.replicated for each in source.tables(["slashed"])}
+        assert found == {"a": True, "a/b": False, ".": False, ".a": True}
+        admin.execute("drop schema slashed cascade")
 
 
 def test_tables_that_dms_makes_itself_are_no_tables_of_the_company(source, tables):

@@ -64,7 +64,7 @@ def tables(connection: Any, schemas: list[str], excluded: Iterable[str] = ()) ->
             partitioned=partitioned,
             key_repeats=oid in repeating,
             not_replicated=not_replicated(
-                [type_of(each).kind for each in columns[oid]], keys.get(oid, ())
+                [type_of(each).kind for each in columns[oid]], keys.get(oid, ()), (schema, name)
             ),
         )
         for (oid, schema, name, partitioned, comment, size, estimate, *_), catalog_name in zip(
@@ -127,7 +127,8 @@ def _check_rows_are_seen(connection: Any, rows: list[list[Any]]) -> None:
         raise LakebookError(
             f"The role {role} sees {_listed(filtered)} only through row-level security, which would"
             f" leave out rows without a word; let an administrator run ALTER ROLE {role} BYPASSRLS,"
-            f" or leave them out ({_excluded(filtered)})."
+            " or make the role a member of the owner of tables that do not force it, or leave them"
+            f" out ({_excluded(filtered)})."
         )
     if unlogged := [row for row in rows if row[_UNREADABLE]]:
         raise LakebookError(

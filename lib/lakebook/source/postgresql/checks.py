@@ -206,7 +206,7 @@ def losses(connection: Any, tables: list[Table], lob_max_kilobytes: int) -> pd.D
     found: list[dict[str, Any]] = []
     for table in tables:
         if not table.replicated:
-            words = f"the whole table: DMS suspends it, as {table.not_replicated}"
+            words = f"the whole table: it is left out, as {table.not_replicated}"
             found.append(_loss(table, "", "table", "nothing", words, table.rows))
             continue
         found += _measured_losses(connection, table, lob_max_kilobytes)
@@ -389,9 +389,9 @@ _DEFAULTS = "select name, reset_val, boot_val from pg_settings where name in (%s
 
 # the decimals of money are those of lc_monetary: a role's own would move the point
 _MONETARY = """
-select current_user::text, (select string_agg(substr(c, 13), ', ')
+select session_user::text, (select string_agg(substr(c, 13), ', ')
   from pg_db_role_setting s cross join unnest(s.setconfig) c
-  where s.setrole = (select oid from pg_roles where rolname = current_user)
+  where s.setrole = (select oid from pg_roles where rolname = session_user)
     and c like 'lc_monetary=%')
 """
 

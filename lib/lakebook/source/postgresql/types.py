@@ -109,8 +109,14 @@ def type_of(column: Column) -> PostgreSQLType:
     return column.native
 
 
-def not_replicated(kinds: list[str], primary_key: tuple[str, ...]) -> str:
-    """Why DMS does not replicate a table with such columns; "" where it does."""
+def not_replicated(
+    kinds: list[str], primary_key: tuple[str, ...], path: tuple[str, ...] = ()
+) -> str:
+    """Why DMS does not replicate a table with such columns, or why it must not: `path` are its
+    schema and name, which become folders; "" where it does.
+    """
+    if any("/" in each or each in (".", "..") for each in path):
+        return "it has a name that is no folder's, and its files would be among another table's"
     if not kinds:
         return "it has no column"
     if "array" in kinds and not primary_key:
