@@ -43,7 +43,8 @@ class Source(Protocol):
     def query(self, sql: str) -> list[list[Any]]:
         """The rows of one statement; safe to call from several threads.
 
-        The session gives texts the form that `docs/types.md` prescribes, whatever the role's or the
+        Raises LakebookError after a minute's wait for a lock, with who holds it. The session gives
+        texts the form that `docs/types.md` prescribes, whatever the role's or the
         server's own settings are (time zone, date style, character set, SQL mode).
         """
 
@@ -52,7 +53,8 @@ class Source(Protocol):
         are written `schema.table`, or `table` to mean it in every schema.
 
         Tables that DMS will not replicate are among them and say why. Raises LakebookError when a
-        schema or an excluded table does not exist, or a table may not be read.
+        schema or an excluded table does not exist, a table may not be read or would show some of
+        its rows only, or nothing is left to replicate.
         """
 
     def prerequisites(self, tables: list[Table]) -> pd.DataFrame:
