@@ -9,6 +9,7 @@ import pandas as pd
 from lakebook.errors import LakebookError
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.reconcile.measure import measure
+from lakebook.source import table_json
 from lakebook.source.relation import Relation
 from lakebook.source.types import LONGEST_VARBYTE_BYTES, LONGEST_VARCHAR_BYTES, longest_bytes
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 1_600
 # https://docs.aws.amazon.com/redshift/latest/dg/r_Numeric_types201.html
 MOST_DECIMALS = 37
+# https://docs.aws.amazon.com/glue/latest/webapi/API_TableInput.html
+LONGEST_PARAMETER_BYTES = 512_000
 COLUMNS = ["table", "column", "limit", "found", "do"]
 LEAVE_OUT = "leave the table out (excluded_tables)"
 
@@ -51,6 +54,10 @@ def _of_table(table: Table, lob_max_kilobytes: int) -> list[tuple[str, str, str,
             for each in (ATHENA, REDSHIFT)
             if not _can_be_compared(each, table, lob_max_kilobytes)
         ]
+    size = len(table_json.to_json(table).encode())
+    if size > LONGEST_PARAMETER_BYTES:
+        limit = f"{LONGEST_PARAMETER_BYTES:,} bytes of a table's description in Glue"
+        found.append(("", limit, f"{size:,}", f"{LEAVE_OUT}, or shorten the columns' comments"))
     found += [
         (
             each.name,
