@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from echoes import needed_otherwise
+from until import until
 
 from lakebook import calls, ensure
 from lakebook.access import access_matrix, lake_access, personal_data, warehouse_access
@@ -648,6 +649,30 @@ def test_personas_ask_athena_where_the_account_has_closed_its_default_database(l
         assert calls(everything(lakeside[1])) == []
     finally:
         admin.client("glue").delete_database(Name="default")
+
+
+@pytest.mark.parametrize("role", ["analyst", "data-engineer", "data-scientist"])
+def test_personas_list_the_tables_of_the_lake_and_need_no_right_to_other_databases(lakeside, role):
+    admin, _ = lakeside
+    other = {"Name": "somebody_elses", "CreateTableDefaultPermissions": []}
+    admin.client("glue").create_database(DatabaseInput=other)
+    try:
+        answer = (
+            matrix()
+            ._client(role, "athena")
+            .start_query_execution(
+                QueryString="SHOW TABLES",
+                QueryExecutionContext={"Database": NAMES.database("curated")},
+                WorkGroup=NAMES.resource(role),
+            )
+        )
+        ended = lambda: boto3.client("athena").get_query_execution(  # noqa: E731
+            QueryExecutionId=answer["QueryExecutionId"]
+        )["QueryExecution"]["Status"]
+        status = until(ended, lambda each: each["State"] in ("SUCCEEDED", "FAILED"))
+        assert status["State"] == "SUCCEEDED", status["StateChangeReason"]
+    finally:
+        admin.client("glue").delete_database(Name="somebody_elses")
 
 
 def test_the_catalogs_parameters_tell_no_value_or_name_of_a_hidden_column(lakeside):

@@ -81,6 +81,21 @@ def test_the_order_and_spelling_of_answers_need_no_call(declared):
     assert needed_otherwise(declarations()) == []
 
 
+def test_any_number_of_partitions_is_made_moved_and_removed_in_as_many_calls_as_aws_wants(declared):
+    where = {str(n): f"s3://acme-declared-raw/t/{n}/" for n in range(130)}
+    many = {(value,): place for value, place in where.items()}
+    ensure([glue.table("many", "declared", TABLE)], apply=True)
+
+    def made(wanted):
+        return list(ensure([glue.partitions("many", "declared", wanted)], apply=True)["call"])
+
+    assert made(many) == ["glue:BatchCreatePartition"] * 2
+    moved = {values: f"{place}again/" for values, place in many.items()}
+    assert made(moved) == ["glue:BatchUpdatePartition"] * 2
+    assert made({}) == ["glue:BatchDeletePartition"] * 6
+    assert glue.found_partitions("declared", "many") == []
+
+
 def drift_public_access():
     boto3.client("s3").delete_public_access_block(Bucket="acme-declared-raw")
 

@@ -194,14 +194,20 @@ def _reads(nodes: list[dict[str, Any]]) -> Iterator[str]:
         yield from _reads(node["children"])
 
 
-def information(stand_in: StandIn, name: str) -> list[list[Any]]:
-    """The rows of one table of information_schema."""
+def information(stand_in: StandIn, name: str, database: str = "") -> list[list[Any]]:
+    """The rows of one table of information_schema; of one database where it is named, which asks
+    the caller for no right to others.
+    """
     glue = stand_in.client("glue")
-    databases = [
-        each["Name"]
-        for page in glue.get_paginator("get_databases").paginate()
-        for each in page["DatabaseList"]
-    ]
+    databases = (
+        [database]
+        if database
+        else [
+            each["Name"]
+            for page in glue.get_paginator("get_databases").paginate()
+            for each in page["DatabaseList"]
+        ]
+    )
     if name == "schemata":
         return [[CATALOG, each] for each in [*databases, "information_schema"]]
     found = [

@@ -337,10 +337,7 @@ def show_tables(job: Job) -> None:
     _answer(
         job,
         ["tab_name"],
-        _like(
-            [row[2] for row in queries.information(job.stand_in, "tables") if row[1] == database],
-            found[2],
-        ),
+        _like([row[2] for row in queries.information(job.stand_in, "tables", database)], found[2]),
     )
 
 
