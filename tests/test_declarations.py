@@ -9,7 +9,7 @@ import pytest
 from echoes import needed_otherwise
 from moto.s3.models import s3_backends
 
-from lakebook import LakebookError, ensure
+from lakebook import CheckError, LakebookError, check_converged, ensure
 from lakebook.access import lake_access
 from lakebook.ensure import Call, Resource, calls, role_propagation, wait
 from lakebook.names import Names
@@ -94,6 +94,12 @@ def test_any_number_of_partitions_is_made_moved_and_removed_in_as_many_calls_as_
     assert made(moved) == ["glue:BatchUpdatePartition"] * 2
     assert made({}) == ["glue:BatchDeletePartition"] * 6
     assert glue.found_partitions("declared", "many") == []
+
+
+def test_what_is_still_needed_is_named():
+    wanted = glue.database("not made", "")
+    with pytest.raises(CheckError, match=r"found .'glue:CreateDatabase for database not made'."):
+        check_converged([wanted], when=True)
 
 
 def drift_public_access():

@@ -160,12 +160,11 @@ def check_converged(resources: Iterable[Resource], *, when: bool) -> None:
     """
     resources = list(resources)
 
-    check(
-        "calls still needed",
-        0,
-        lambda: len(_seen(resources, min(CHECK_SECONDS, role_propagation_seconds))),
-        when=when,
-    )
+    def needed() -> list[str]:
+        found = _seen(resources, min(CHECK_SECONDS, role_propagation_seconds))
+        return [f"{call.action} for {name}" for name, call in found]
+
+    check("calls still needed", [], needed, when=when)
 
 
 def ensure(
