@@ -284,6 +284,15 @@ def test_what_is_named_rightly_is_not_told_and_a_table_yet_to_come_stops_no_plan
     assert warehouse.tables(NAMES, {"s.new": "diststyle all"}, 63)
 
 
+def test_a_raw_table_that_is_begun_again_after_each_call_is_as_one_made_in_one_go(bad):
+    wanted, made = lake.raw_table(NAMES, BAD), []
+    while len(made) < 9 and (call := next(iter(wanted), None)):
+        call.run()
+        made.append(call.action)
+    assert made == ["s3:PutObject", "glue:CreateTable"]
+    assert BAD.full_name in [each.source.full_name for each in lake.raw_tables(NAMES)]
+
+
 BAD = replace(SALES, name="bad", catalog_name="s_bad")
 
 

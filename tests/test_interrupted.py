@@ -15,11 +15,8 @@ from lakebook.layers import curation, lake, warehouse
 from lakebook.names import Names
 from lakebook.people import classification
 from lakebook.services import dms, ec2, lakeformation, redshift
-from lakebook.source.model import Column, LakeType, Table
 
 WHOLE, INTERRUPTED = foundation.names("whole"), foundation.names("killed")
-COLUMNS = (Column("id", "id", "integer", LakeType("int32"), comment="the key"),)
-TABLE = Table("s", "t", "s_t", 0, False, 0, COLUMNS, ("id",), comment="a table")
 # of which an account has one, that both environments use
 # a VPC has DNS by default, so that only who made it in one go says so
 SHARED = (
@@ -50,13 +47,13 @@ def phases(names: Names, gateway: str):
         names, endpoint, MAPPING, subnets, "dms.t3.medium", 50, 63, 2, "none"
     )
     yield [each for each in replication if "connection" not in each.name]  # needs a source
-    yield lake.raw_layer(names, [TABLE])
+    yield lake.raw_layer(names, [])  # the key of what is in buckets is the operator's to use
     classes = classification.read("classification/airline.yaml")
     yield lakeformation.governance(names, [])
     yield lake_access.permissions(names, None)
     yield lake_access.classified(names, classes)
     job = curation.job(names, "G.1X", 2, 60)
-    yield [each for each in job if "object" not in each.name]  # the key is the operator's to use
+    yield [each for each in job if "object" not in each.name]
     yield redshift.compute(names, "lake", subnets, 8)
     yield redshift.compute(names, "lake", subnets, 8, "provisioned")
     store = redshift.Warehouse(names.resource("warehouse"), "lake")
