@@ -175,3 +175,82 @@ def test_what_was_a_list_once_is_refused_with_what_to_write_instead(notebook):
     nbformat.write(book, notebook)
     with pytest.raises(ParametersError, match=r"write \{analyst: \[arn:…\].*operator_principals"):
         read(notebook, "trusted_principals: [arn:aws:iam::123456789012:role/people]")
+
+
+SERVING = """account: str = "123456789012"  # the account
+source: str = ""  # the source's name
+source_secret: str = "a-name"  # a secret's name
+source_schemas: list = ["a"]  # schemas
+tables_at_once: int = 8  # how many
+replication_instance_class: str = "small"  # of the instance
+own_replication_instance: bool = False  # not the shared one
+vpc_id: str = ""  # of the lake
+"""
+OVER_THE_LAKE = """account: str = "123456789012"  # the account
+sources: dict = {}  # by name
+workers: int = 2  # how many
+"""
+
+
+@pytest.fixture
+def two_notebooks(tmp_path):
+    files = []
+    for name, cell in {"02_lake": OVER_THE_LAKE, "03_dms": SERVING}.items():
+        tagged = new_code_cell(cell)
+        tagged.metadata.tags = ["parameters"]
+        files.append(tmp_path / f"{name}.ipynb")
+        nbformat.write(new_notebook(cells=[tagged]), files[-1])
+    return files
+
+
+def read_sources(two_notebooks, text):
+    file = two_notebooks[0].with_name("parameters.yaml")
+    file.write_text(text)
+    return parameters.read(file, [], two_notebooks)
+
+
+def test_a_source_names_what_differs_for_it(two_notebooks):
+    loyalty = "{source_secret: b, source_schemas: [a], tables_at_once: 2}"
+    found = read_sources(two_notebooks, f"sources: {{loyalty_shop: {loyalty}, tokens: {loyalty}}}")
+    assert found["sources"]["tokens"]["tables_at_once"] == 2
+
+
+@pytest.mark.parametrize(
+    ("sources", "sentence"),
+    [
+        ("[a]", "sources must be a mapping"),
+        ("{Loyalty: {}}", "'Loyalty' cannot be a source's name: take up to 31 small letters"),
+        ("{a__b: {}}", "'a__b' cannot be a source's name"),
+        ("{default: {}}", "'default' cannot be a source's name: .* not default or landing"),
+        ("{landing: {}}", "'landing' cannot be"),
+        ("{7: {}}", "7 cannot be"),
+        ("{a: {}}", "a is a schema of the default source, too"),
+        ("{b: secret}", "sources.b must be a mapping"),
+        ("{b: }", "sources.b must be a mapping"),
+        ("{b: {source_secret: x}}", "sources.b has no source_schemas: no source takes another's"),
+        ("{b: {sauce_schemas: [a]}}", "sources.b: No notebook declares a parameter sauce_schemas"),
+        ("{b: {workers: 3}}", "sources.b: No notebook declares a parameter workers"),
+        ("{b: {tables_at_once: many}}", "sources.b: tables_at_once must be a whole number"),
+        ("{b: {source_schemas: a}}", "sources.b: source_schemas must be a list"),
+        ("{b: {vpc_id: vpc-1}}", "sources.b: vpc_id is the same for all sources"),
+        ("{b: {source: c}}", "sources.b: source is the same for all sources"),
+        ("{b: {password: x}}", "sources.b: password looks like a secret"),
+        (
+            "{b: {source_secret: x, source_schemas: [a], replication_instance_class: big}}",
+            "sources.b: replication_instance_class is that of the instance which all sources share",
+        ),
+    ],
+)
+def test_a_source_that_cannot_be_meant_is_refused_in_one_sentence(two_notebooks, sources, sentence):
+    with pytest.raises(ParametersError, match=sentence):
+        read_sources(two_notebooks, f"sources: {sources}")
+
+
+def test_a_schema_is_no_hindrance_where_there_is_no_default_source(two_notebooks):
+    given = "sources: {a: {source_secret: x, source_schemas: [a]}}"
+    assert read_sources(two_notebooks, f'source_secret: ""\n{given}')["sources"]["a"]
+
+
+def test_a_file_says_no_source(two_notebooks):
+    with pytest.raises(ParametersError, match="may not say source: the command gives it"):
+        read_sources(two_notebooks, "source: loyalty")

@@ -4,6 +4,7 @@ something stops them.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -450,3 +451,139 @@ def test_the_notebooks_of_the_repository_are_used_from_anywhere(tmp_path, monkey
     assert Path("notebooks/03_dms.ipynb") in {
         Path(each.notebook) for each in phases.every(lakebook.project.project())
     }
+
+
+OF_A_SOURCE = (
+    DECLARED
+    + """source: str = ""  # its name
+source_secret: str = "main"  # its secret
+source_schemas: list = ["s"]  # its schemas
+excluded_tables: list = []  # not these
+replication_instance_class: str = "small"  # of the instance
+own_replication_instance: bool = False  # not the shared one
+"""
+)
+OF_THE_LAKE = (
+    DECLARED
+    + """sources: dict = {}  # by name
+sources_left_out: list = []  # which to do without
+"""
+)
+TOLD = "print(f'told: {source} {source_secret} {source_schemas} {excluded_tables}')"
+
+
+@pytest.fixture
+def three_sources(project):
+    """A phase that serves a source, which stops where a file has its name, and one over the lake
+    before and after it.
+    """
+    (project / "p.yaml").write_text(
+        f'environment: rehearsal\naccount: "{ACCOUNT}"\nexcluded_tables: [t]\nsources:\n'
+        "  loyalty: {source_secret: theirs, source_schemas: [s]}\n"
+        "  crew: {source_secret: crew's, source_schemas: [s, t], excluded_tables: [x]}\n"
+    )
+    stop = "import os\nassert not os.path.exists(source or 'default'), f'{source} is down'"
+    write(project, "01_reads", TOLD, declared=OF_A_SOURCE)
+    write(project, "02_ground", "print('ground')", declared=OF_THE_LAKE)
+    write(project, "03_copies", stop, TOLD, declared=OF_A_SOURCE)
+    write(project, "04_lake", "print('without', sources_left_out)", declared=OF_THE_LAKE)
+    return project
+
+
+def printed(run, copy):
+    return "".join(
+        each.get("text", "")
+        for cell in nbformat.read(run.folder / copy, 4).cells
+        for each in cell.get("outputs", [])
+    )
+
+
+def test_a_phase_of_a_source_runs_for_each_with_a_copy_and_parameters_of_its_own(
+    three_sources, capsys
+):
+    assert main(["apply", "p.yaml"]) == 0, capsys.readouterr().out
+    run = latest()
+    assert [each.copy for each in run.phases] == [
+        *("01_reads.ipynb", "01_reads-loyalty.ipynb", "01_reads-crew.ipynb", "02_ground.ipynb"),
+        *("03_copies.ipynb", "03_copies-loyalty.ipynb", "03_copies-crew.ipynb", "04_lake.ipynb"),
+    ]
+    assert "told:  main ['s'] ['t']" in printed(run, "03_copies.ipynb")
+    assert "told: loyalty theirs ['s'] []" in printed(run, "03_copies-loyalty.ipynb")
+    assert "told: crew crew's ['s', 't'] ['x']" in printed(run, "03_copies-crew.ipynb")
+    assert "without []" in printed(run, "04_lake.ipynb")
+    assert main(["verify", "latest"]) == 0
+    said = capsys.readouterr().out
+    assert "   03 loyalty  told: loyalty theirs" in said
+    assert re.search(r"^03 copies crew +succeeded", said, re.MULTILINE)
+
+
+def test_a_source_that_is_down_leaves_the_others_whole_and_is_named(three_sources, capsys):
+    (three_sources / "loyalty").touch()
+    assert main(["apply", "p.yaml"]) == 1
+    run, said = latest(), capsys.readouterr().out
+    states = {each.label: each.status for each in run.phases if each.number > "02"}
+    assert states == {
+        "03": "succeeded",
+        "03 loyalty": "failed",
+        "03 crew": "succeeded",
+        "04": "succeeded",
+    }
+    assert "without ['loyalty']" in printed(run, "04_lake.ipynb")
+    assert "03 loyalty failed: AssertionError: loyalty is down." in said, said
+    assert "The source loyalty failed, the others went on" in said
+    (three_sources / "loyalty").unlink()
+    assert main(["resume", "latest"]) == 0, capsys.readouterr().out
+    run = latest()
+    attempts = {each.label: each.attempts for each in run.phases if each.number > "02"}
+    assert attempts == {"03": 1, "03 loyalty": 2, "03 crew": 1, "04": 2}
+    assert "without []" in printed(run, "04_lake.ipynb")
+    assert main(["verify", "latest"]) == 0
+
+
+def test_a_source_that_failed_in_one_phase_is_left_out_of_the_next(three_sources, capsys):
+    write(three_sources, "01_reads", "assert source != 'crew', 'no path'", declared=OF_A_SOURCE)
+    assert main(["apply", "p.yaml", "--from", "01"]) == 1
+    run = latest()
+    states = {each.label: each.status for each in run.phases}
+    assert (states["01 crew"], states["03 crew"], states["04"]) == (
+        "failed",
+        "pending",
+        "succeeded",
+    )
+    assert "without ['crew']" in printed(run, "04_lake.ipynb")
+
+
+def test_the_run_stops_where_no_source_is_left(three_sources):
+    for each in ("default", "loyalty", "crew"):
+        (three_sources / each).touch()
+    assert main(["apply", "p.yaml", "--from", "03"]) == 1
+    assert latest().phases[-1].status == "pending"
+
+
+def test_one_source_alone_can_be_served(three_sources, capsys):
+    assert main(["apply", "p.yaml", "--source", "loyalty", "--source", "default"]) == 0
+    assert [each.label for each in latest().phases if each.number == "03"] == ["03", "03 loyalty"]
+    assert main(["apply", "p.yaml", "--source", "royalty"]) == 2
+    said = capsys.readouterr().err
+    assert "There is no source royalty; there are default, loyalty, crew." in said
+
+
+def test_a_lake_may_have_no_default_source(three_sources):
+    assert main(["apply", "p.yaml", "-p", "source_secret", ""]) == 0
+    assert [each.label for each in latest().phases][:3] == ["01 loyalty", "01 crew", "02"]
+
+
+def test_sources_side_by_side_are_interrupted_together(three_sources):
+    wait = "import time\nprint('waiting', flush=True)\ntime.sleep(60)"
+    write(three_sources, "03_copies", wait, declared=OF_A_SOURCE)
+    with command(three_sources, "apply", "p.yaml", "--only", "03") as process:
+        missing = {f"   {each}  waiting" for each in ("03", "03 loyalty", "03 crew")}
+        while missing:
+            missing.discard(process.stdout.readline().rstrip())
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert {each.status for each in latest().phases} == {"interrupted"}
+    for each in latest().phases:
+        assert "KeyboardInterrupt" in (latest().folder / each.copy).read_text()
+    assert evidence_pack.problems(latest().folder) == []

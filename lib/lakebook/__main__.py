@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lakebook import sources
 from lakebook.errors import LakebookError, ParametersError
 from lakebook.project import project
 from lakebook.runner import evidence_pack, fork_server, parameters, phases, preflight
@@ -79,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
             "--from", dest="first", metavar="05", help="this phase and those after it"
         )
         command.add_argument("--to", dest="last", metavar="06", help="up to this phase")
+        command.add_argument(
+            "--source",
+            dest="sources",
+            action="append",
+            metavar="NAME",
+            help="serve this source alone (more than once: these); default is the one without name",
+        )
         command.set_defaults(act=_start)
     for name, act, words in (
         ("resume", _resume, "go on at the phase that failed"),
@@ -155,6 +163,7 @@ def _start(asked: argparse.Namespace) -> int:
         raise ParametersError("--only does not go with --from or --to.")
     taken = phases.chosen(every, asked.only, asked.first, asked.last)
     given, effective = _parameters(asked, every)
+    taken = phases.of_sources(taken, _sources(effective, asked.sources))
     fork_server.started()
     connection = preflight.caller(effective.get("account"), effective.get("region"))
     from lakebook.runner import runs  # noqa: PLC0415 - a wrong parameter is reported at once
@@ -164,6 +173,16 @@ def _start(asked: argparse.Namespace) -> int:
         asked.command, file, given, str(effective.get("environment", "default")), connection, taken
     )
     return _execute(run, lambda: runs.execute(run))
+
+
+def _sources(told: dict[str, Any], asked: list[str] | None) -> list[str]:
+    """The names of the sources that the parameters tell of, or of those asked for; "" is the
+    default one.
+    """
+    every = {sources.shown(name): name for name in sources.every(told, told.get("sources", {}))}
+    if strange := [each for each in asked or [] if each not in every]:
+        raise ParametersError(f"There is no source {strange[0]}; there are {', '.join(every)}.")
+    return [name for each, name in every.items() if not asked or each in asked]
 
 
 def _resume(asked: argparse.Namespace) -> int:
@@ -188,7 +207,9 @@ def _execute(run: Run, execute: Callable[[], None]) -> int:
     print(f"executed copies: {run.folder}")
     for each in run.phases:
         if each.error:
-            print(f"{each.number} {each.status}: {each.error}")
+            print(f"{each.label} {each.status}: {each.error}")
+    if left_out := report.left_out(run):
+        print(left_out)
     if run.mode == "plan":
         _tell_missing_permissions(run)
     if run.status != SUCCEEDED:

@@ -4,7 +4,10 @@ those under `sources`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 DEFAULT = "default"  # what the default source is called where a name is asked for
 OWN = ("source_secret", "source_schemas", "excluded_tables")  # of each source, never another's
@@ -23,6 +26,17 @@ def secrets(source_secret: str, sources: dict[str, dict[str, Any]]) -> dict[str,
     """The secret of each source by its name, "" of the default one."""
     found = every({"source_secret": source_secret}, sources)
     return {name: str(each["source_secret"]) for name, each in found.items()}
+
+
+def missing(wanted: Iterable[str], known: Iterable[str], left_out: Sequence[str]) -> list[str]:
+    """The names of tables or columns that are not `known`, in their order, but those of sources
+    that are `left_out`; of the default source that may be all.
+    """
+    if DEFAULT in left_out:
+        return []
+    prefixes = tuple(f"{each}." for each in left_out)
+    there = set(known)
+    return [each for each in wanted if each not in there and not each.startswith(prefixes)]
 
 
 def shown(source: str) -> str:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from lakebook.layers import documents, lake, models
 from lakebook.people.personas import OPERATOR, PERSONAS
 from lakebook.services import glue, lakeformation
+from lakebook.sources import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lakebook.ensure import Resource
     from lakebook.names import Names
@@ -54,12 +55,15 @@ def tables(names: Names, classification: Classification) -> list[LakeTable]:
 
 
 def unmatched_patterns(
-    names: Names, classification: Classification | None, model_files: list[str]
+    names: Names,
+    classification: Classification | None,
+    model_files: list[str],
+    left_out: Sequence[str] = (),
 ) -> list[str]:
     """The patterns, tables and personas of the classification that match nothing: neither a role of
     ours, nor a raw table, nor
     the table of documents that 05 makes, nor those of predictions that 08 makes of `model_files`.
-    None without a classification.
+    None without a classification, nor of a source that is `left_out`.
     """
     if classification is None:
         return []
@@ -68,7 +72,8 @@ def unmatched_patterns(
     known[documents.FULL_NAME] = list(documents.COLUMNS)
     known.update(map(models.predictions_columns, model_files))
     strange = set(classification.personas) - {OPERATOR, *PERSONAS, *SERVICES_THAT_READ}
-    return [*classification.unmatched_patterns(known), *sorted(strange)]
+    unmatched = missing(classification.unmatched_patterns(known), (), left_out)
+    return [*unmatched, *sorted(strange)]
 
 
 def permissions(names: Names, classification: Classification | None) -> list[Resource]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
 from lakebook.layers import lake
 from lakebook.layers.layout_parameters import transforms
+from lakebook.layers.warehouse import name_of
+from lakebook.project import project
 from lakebook.reconcile.measure import Measure, compare
 from lakebook.services import glue, s3, storage
 from lakebook.source import table_json
@@ -22,7 +25,7 @@ from lakebook.source.raw_names import raw_names
 from lakebook.source.types import glue_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lakebook.layers.lake import RawTable
     from lakebook.left_out import LeftOut
@@ -67,9 +70,13 @@ class Conversion:
 
 
 def conversions(
-    names: Names, raw: list[RawTable], partition_by: dict[str, str], compression: str
+    names: Names,
+    raw: list[RawTable],
+    partition_by: dict[str, str],
+    compression: str,
+    left_out: Sequence[str] = (),
 ) -> list[Conversion]:
-    """The conversion of every raw table.
+    """The conversion of every raw table but those set aside (`lake.set_aside`).
 
     `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by
     commas); what fits no table yet lays out nothing, and `layout_parameters.misnamed` tells it.
@@ -77,6 +84,32 @@ def conversions(
     return [
         _conversion(names, each, partition_by.get(each.source.full_name, ""), compression)
         for each in raw
+        if each.source.full_name not in lake.set_aside(raw, left_out)
+    ]
+
+
+def retired(names: Names) -> list[Resource]:
+    """The end of retired tables in the catalog of readers and of staging; their files stay until
+    they have expired.
+    """
+    return [
+        glue.no_table(each.catalog_name, names.database(layer))
+        for each in lake.retired(names)
+        for layer in ("curated", "staging")
+    ]
+
+
+def naming_retired(names: Names, files: list[str]) -> list[dict[str, str]]:
+    """Which of the files, such as a dashboard's, a model's or the reports', still name a retired
+    table, by its name in the source, the catalog or the warehouse: table, file.
+    """
+    texts = {each: (project() / each).read_text(encoding="utf-8") for each in files if each}
+    return [
+        {"table": table.full_name, "file": file}
+        for table in lake.retired(names)
+        for file, text in texts.items()
+        for called in [{table.full_name, table.catalog_name, name_of(table)}]
+        if any(re.search(rf"(?<![\w.]){re.escape(each)}(?!\w)", text) for each in called)
     ]
 
 
@@ -151,9 +184,13 @@ def failed(names: Names, pending: list[Conversion]) -> dict[str, str]:
     return {name: each["error"] for name, each in (outcome or {}).items() if "error" in each}
 
 
-def usable(raw: list[RawTable], left_out: LeftOut) -> list[RawTable]:
-    """The raw tables that were found equal to the source; others go to `left_out`."""
-    unequal = lake.unverified(raw)
+def usable(
+    raw: list[RawTable], left_out: LeftOut, sources_left_out: Sequence[str] = ()
+) -> list[RawTable]:
+    """The raw tables that were found equal to the source; others go to `left_out`, but those that
+    `lake.set_aside` has a reason for.
+    """
+    unequal = lake.unverified(raw, sources_left_out)
     for each in unequal:
         left_out.note(each, "its raw files were not found equal to the source: run 03")
     return [each for each in raw if each.source.full_name not in unequal]
@@ -264,10 +301,22 @@ def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -
     kept = {True: days["personal_snapshots"] or days["snapshots"], False: days["snapshots"]}
     shortest = min(kept.values())
     measures = [lake.superseded_measures("of tables", names, shortest)] if shortest else []
+    gone = lake.retired(names) if shortest else []
     return [
         *measures,
         *(
-            _without_expired(each["Name"], each, kept[each["Name"] in personal])
+            _without_expired(
+                each.catalog_name, f"s3://{names.curated_bucket}/{each.folder}/", shortest
+            )
+            for each in gone
+        ),
+        *(
+            _without_expired(
+                each["Name"],
+                each["StorageDescriptor"]["Location"].rpartition("snapshot=")[0],
+                kept[each["Name"] in personal],
+                each,
+            )
             for each in glue.tables(names.database("curated"))
             if kept[each["Name"] in personal]
             and "snapshot=" in each["StorageDescriptor"]["Location"]
@@ -276,20 +325,21 @@ def expired(names: Names, retention_days: dict[str, int], personal: list[str]) -
 
 
 @resource
-def _without_expired(name: str, table: dict[str, Any], days: int) -> Iterator[Call]:
-    """Snapshots that nobody reads whose files are all older than so many days; a younger one
-    might be needed to go back.
+def _without_expired(
+    name: str, folder: str, days: int, table: dict[str, Any] | None = None
+) -> Iterator[Call]:
+    """Snapshots below a folder that nobody reads whose files are all older than so many days; a
+    younger one might be needed to go back. Without the `table` that shows one, nobody reads any.
     """
-    current = table["StorageDescriptor"]["Location"]
+    current = table["StorageDescriptor"]["Location"] if table else ""
     limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
-    folder = current.rpartition("snapshot=")[0]
     written: dict[str, list[datetime.datetime]] = {}
     for uri, modified in s3.modified(folder):
         written.setdefault(folder + uri.removeprefix(folder).partition("/")[0] + "/", []).append(
             modified
         )
     old = [each for each, times in written.items() if each != current and max(times) < limit]
-    parts = glue.found_partitions(table["DatabaseName"], name) if old else []
+    parts = glue.found_partitions(table["DatabaseName"], name) if old and table else []
     read = [each["StorageDescriptor"]["Location"] for each in parts]
     for snapshot in old:
         if not any(each.startswith(snapshot) for each in read):

@@ -25,6 +25,7 @@ from lakebook.source import table_json
 from lakebook.source.fingerprint import unchanged
 from lakebook.source.names import RAW_COLUMNS, catalog_name, catalog_names
 from lakebook.source.types import glue_type
+from lakebook.sources import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,6 +104,11 @@ def raw_tables(names: Names) -> list[RawTable]:
     that were retired among them; none before phase 03.
     """
     return [_raw_table(names, each) for each in _catalogued(names)]
+
+
+def retired(names: Names) -> list[Table]:
+    """The tables that no layer but raw shows any more."""
+    return [source_of(each) for each in _catalogued(names) if RETIRED in each["Parameters"]]
 
 
 def named(names: Names, tables: list[Table], source: str = "") -> list[Table]:
@@ -331,11 +337,38 @@ def raw_matches_source(names: Names, tables: list[Table], source_fingerprint: st
     )
 
 
-def unverified(raw: list[RawTable]) -> list[str]:
+def unverified(raw: list[RawTable], left_out: Sequence[str] = ()) -> list[str]:
     """The raw tables that were never found equal to the source, or whose files have changed
-    since; a table that left its source is none of them.
+    since; a table that left its source is none of them, nor is one of a source that is `left_out`.
     """
-    return [each.source.full_name for each in raw if not each.verified and not each.left]
+    return [
+        each.source.full_name
+        for each in raw
+        if not each.verified and not each.left and not _is_left_out(each, left_out)
+    ]
+
+
+def set_aside(raw: list[RawTable], left_out: Sequence[str] = ()) -> dict[str, str]:
+    """The raw tables that are not converted, by full name, with the reason: those that were
+    retired, and those that are not verified while nobody will mend that, as they left their source
+    or their source is `left_out`. What was verified of them before stays.
+    """
+    return {
+        each.source.full_name: (
+            "retired" if each.retired else each.left or f"source {shown(each.source.source)} failed"
+        )
+        for each in raw
+        if each.retired or (not each.verified and (each.left or _is_left_out(each, left_out)))
+    }
+
+
+def overview_of_set_aside(raw: list[RawTable], left_out: Sequence[str]) -> list[dict[str, str]]:
+    """A line for each table that is not converted, with the reason."""
+    return [{"table": name, "why": why} for name, why in set_aside(raw, left_out).items()]
+
+
+def _is_left_out(each: RawTable, left_out: Sequence[str]) -> bool:
+    return shown(each.source.source) in left_out
 
 
 def curated_tables(names: Names) -> list[dict[str, Any]]:

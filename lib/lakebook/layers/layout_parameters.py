@@ -8,8 +8,11 @@ import re
 from typing import TYPE_CHECKING
 
 from lakebook import yaml_text
+from lakebook.sources import missing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lakebook.source.model import Table
 
 TRANSFORM = re.compile(r"(year|month|day|value)\((\w+)\)")
@@ -26,11 +29,13 @@ def misnamed(
     warehouse_keys: dict[str, str],
     *,
     elsewhere: bool = False,
+    left_out: Sequence[str] = (),
 ) -> list[str]:
     """What the two parameters name and these tables do not have, or say in words that nobody
     knows, each with what there is instead; raises LakebookError for what is no text.
 
-    With `elsewhere`, other schemas are another source's, and what is said of them is not judged.
+    With `elsewhere`, other schemas are another source's, and what is said of them is not judged;
+    nor is what is said of a source that is `left_out`.
     """
     schemas = tuple(each.full_name.removesuffix(each.name) for each in tables)
     known = {each.full_name: [one.catalog_name for one in each.columns] for each in tables}
@@ -46,9 +51,9 @@ def misnamed(
                 continue  # 08 makes it
             if elsewhere and not table.startswith(schemas):
                 continue
-            if table not in known:
+            if missing([table], known, left_out):
                 found.append(f"{parameter}: {table} is no table; there are {', '.join(known)}")
-            elif wrong := _wrong(parameter, text, known[table]):
+            elif table in known and (wrong := _wrong(parameter, text, known[table])):
                 found.append(f"{parameter} of {table}: {wrong}")
     return found
 

@@ -303,6 +303,20 @@ def _too_long(names: Names, each: WarehouseTable, column: Column) -> list[str]:
     ]
 
 
+@resource
+def dropped(_name: str, warehouse: Warehouse, tables: list[Table]) -> Iterator[Call]:
+    """The end of retired tables; raises Redshift's own error where a view of others needs one."""
+    there = warehouse.relations() if tables else set()
+    for each in sorted({name_of(table) for table in tables} & set(there)):
+        identifier = '"' + each.replace(".", '"."') + '"'
+        yield warehouse.transaction(
+            [
+                f"DELETE FROM lakebook.loads WHERE table_name = {literal(each)}",
+                f"DROP TABLE {identifier}",
+            ]
+        )
+
+
 def overview(tables: list[WarehouseTable]) -> list[dict[str, Any]]:
     """Every table with its rows, its keys and the reason for them."""
     return [

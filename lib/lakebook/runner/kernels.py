@@ -36,7 +36,7 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
 
     def __init__(self) -> None:
         self.interrupted = False
-        self.running: Any = None  # the kernel whose cell runs now
+        self.running: set[Any] = set()  # the kernels whose cells run now
         self._seconds_of_grace = GRACE_SECONDS
         self._resources = contextlib.ExitStack()
 
@@ -68,6 +68,12 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         self._resources.callback(self.stop, manager)
         return manager
 
+    def kill(self) -> None:
+        """End all kernels that run a cell, so that whoever waits for them goes on."""
+        for manager in list(self.running):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(manager.provisioner.pid, signal.SIGKILL)
+
     def stop(self, manager: Any) -> None:
         """End a kernel at once; harmless when it has ended."""
         run_sync(manager.shutdown_kernel)(now=True)
@@ -80,10 +86,10 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         def begins(**_: Any) -> None:
             if self.interrupted:
                 raise KeyboardInterrupt
-            self.running = manager
+            self.running.add(manager)
 
         def ends(**_: Any) -> None:
-            self.running = None
+            self.running.discard(manager)
 
         return {
             "kernel_name": "python3",
@@ -98,8 +104,9 @@ class Kernels(contextlib.AbstractContextManager["Kernels"]):
         self._seconds_of_grace -= alarm
         if not self.running or (again and not alarm) or not self._seconds_of_grace:
             raise KeyboardInterrupt
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.running.provisioner.pid, signal.SIGINT)
+        for manager in list(self.running):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(manager.provisioner.pid, signal.SIGINT)
         signal.alarm(1)  # and again, as a kernel between two cells ignores it
 
 

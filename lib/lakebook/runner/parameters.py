@@ -14,6 +14,7 @@ import yaml
 
 from lakebook import yaml_text
 from lakebook.errors import ParametersError
+from lakebook.runner import source_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,6 +74,7 @@ def read(
     Raises ParametersError with one sentence: no such file, not YAML, unknown key, wrong type, a
     secret, or `apply`.
     """
+    notebooks = list(notebooks)
     known = [
         (notebook.name, name, kind, default)
         for notebook in notebooks
@@ -80,13 +82,42 @@ def read(
     ]
     texts = {name for _, name, kind, _ in known if kind == "str"}
     given = _mapping(file) | {name: _override(name, text, texts) for name, text in overrides}
+    names = {each for _, each, *_ in known}
     for name, value in given.items():
-        _refuse_what_is_not_a_parameter(name, value, {each for _, each, *_ in known})
-        for notebook, each, kind, default in known:
-            if each == name:
-                _refuse_another_type(name, value, kind, notebook)
-                _refuse_other_members(name, value, default)
+        if name == "sources" and name in names and isinstance(value, dict):
+            continue
+        _refuse(name, value, known)
+    if isinstance(given.get("sources"), dict) and "sources" in names:
+        _refuse_sources(given, notebooks)
     return given
+
+
+def _refuse(name: str, value: Any, known: list[tuple[str, str, str, Any]]) -> None:
+    """Raise ParametersError unless one of the `known` (notebook, name, type, default) is meant,
+    rightly.
+    """
+    _refuse_what_is_not_a_parameter(name, value, {each for _, each, *_ in known})
+    for notebook, each, kind, default in known:
+        if each == name:
+            _refuse_another_type(name, value, kind, notebook)
+            _refuse_other_members(name, value, default)
+
+
+def _refuse_sources(given: dict[str, Any], notebooks: list[Path]) -> None:
+    """Raise ParametersError where a source has what no phase that serves one takes."""
+    phases = {each.name: declared(each) for each in notebooks}
+    serving = {name: found for name, found in phases.items() if "source" in found}
+    known = [
+        (name, each, kind, default)
+        for name, found in serving.items()
+        for each, (kind, default) in found.items()
+    ]
+    default: list[str] = next((found["source_schemas"][1] for found in serving.values()), [])
+    has_default = bool(given.get("source_secret", True))
+    schemas = given.get("source_schemas", default) if has_default else []
+    source_parameters.check(
+        given["sources"], map(str, schemas), lambda name, value: _refuse(name, value, known)
+    )
 
 
 def _type(line: ast.AnnAssign) -> str:
@@ -130,6 +161,10 @@ def _refuse_what_is_not_a_parameter(name: str, value: Any, known: set[str]) -> N
         raise ParametersError(
             "The parameters may not say apply: the commands `lakebook plan` and `lakebook"
             " apply` do."
+        )
+    if name == "source" and name in known:
+        raise ParametersError(
+            "The parameters may not say source: the command gives it to each phase, from `sources`."
         )
     if any(SECRET_KEY.search(each) for each in (name, *_keys(value))) or any(
         map(SECRET_VALUE.search, _texts(value))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lakebook.errors import ParametersError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from lakebook.runner import parameters
 
 # the map, an erasure and the teardown: only when asked for by number
 OUTSIDE_A_RUN = ("00", "20", "90")
@@ -24,6 +22,7 @@ class Phase:
     name: str  # "dms"
     title: str  # "DMS: every table copied into the raw layer", from the notebook's first heading
     notebook: str  # "notebooks/03_dms.ipynb", relative to the project
+    source: str | None = None  # which it serves, "" of the default one; None: it serves the lake
 
 
 def every(folder: Path) -> list[Phase]:
@@ -50,6 +49,25 @@ def chosen(
     ]
     if not found:
         raise ParametersError(f"No phase is left between {start} and {end}.")
+    return found
+
+
+def of_sources(phases: list[Phase], names: list[str]) -> list[Phase]:
+    """The phases with one for each source in place of those that serve a source: their notebooks
+    declare the parameter `source`.
+
+    Raises ParametersError where such a phase finds no source.
+    """
+    found = []
+    for each in phases:
+        if "source" not in parameters.declared(Path(each.notebook)):
+            found.append(each)
+            continue
+        if not names:
+            raise ParametersError(
+                "There is no source: name the secret of one with source_secret, or under sources."
+            )
+        found += [replace(each, source=name) for name in names]
     return found
 
 

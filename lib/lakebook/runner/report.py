@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from lakebook import sources
 from lakebook.evidence import RECORD
 from lakebook.runner import evidence_pack
 
@@ -124,7 +125,7 @@ def summary(run: Run) -> str:
     found = facts(run)
     lines = [COLUMNS] + [
         (
-            f"{each.phase.number} {each.phase.name}",
+            f"{each.phase.number} {each.phase.name} {each.phase.source or ''}".rstrip(),
             each.phase.status,
             f"{each.phase.seconds:.1f}",
             f"{len(each.calls)}",
@@ -184,7 +185,7 @@ def _report(run: Run) -> str:
                 action.partition(":")[0] for each in found for action in each.calls
             ).most_common(),
             attempts={
-                each.number: [copy.with_suffix(".html").name for copy in attempts(run, each)]
+                each.copy: [copy.with_suffix(".html").name for copy in attempts(run, each)]
                 for each in run.phases
             },
             pages={copy.with_suffix(".ipynb").name for copy in run.folder.glob("*.html")},
@@ -223,13 +224,25 @@ def verdict(run: Run, found: list[Facts]) -> tuple[str, str, str]:
             f"{held:,} checks, {len(tables):,} tables compared with the layer before{loss}.",
         )
     if run.status == "failed" and stopped:
-        return "bad", f"Failed in phase {stopped.number}", stopped.error
+        told = " ".join(filter(None, (stopped.error, left_out(run))))
+        return "bad", f"Failed in phase {stopped.label}", told
     if run.status == "running":
         return "waiting", "Not finished", "The run is still going on, or was ended without a word."
     return (
         "waiting",
         f"Interrupted{f' in phase {stopped.number}' if stopped else ''}",
         "`lakebook resume` goes on with it.",
+    )
+
+
+def left_out(run: Run) -> str:
+    """One sentence on the sources that failed while others went on; empty where there are none."""
+    names = run.sources_left_out
+    if not names or set(names) == set(run.sources):
+        return ""
+    which = f"source{'s' if len(names) > 1 else ''} {', '.join(map(sources.shown, names))}"
+    return (
+        f"The {which} failed and the others went on: the lake has of it what was verified before."
     )
 
 

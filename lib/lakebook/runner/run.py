@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ PENDING, RUNNING, SUCCEEDED, FAILED, INTERRUPTED = (
 RUN = "LAKEBOOK_RUN"  # the variable that tells a run's notebooks its id
 
 
+_SAVING = threading.Lock()  # phases that serve different sources run side by side
+
+
 @dataclass
 class PhaseRun:
     """What became of one phase in a run."""
@@ -33,11 +37,20 @@ class PhaseRun:
     seconds: float = 0.0
     error: str = ""  # one sentence
     attempts: int = 0
+    source: str | None = None  # which it serves, "" of the default one; None: it serves the lake
 
     @property
     def copy(self) -> str:
-        """The executed copy's file name in the run's folder."""
-        return Path(self.notebook).name
+        """The executed copy's file name in the run's folder: `03_dms.ipynb`,
+        `03_dms-loyalty.ipynb`.
+        """
+        own = f"-{self.source}" if self.source else ""
+        return f"{Path(self.notebook).stem}{own}.ipynb"
+
+    @property
+    def label(self) -> str:
+        """`03`, or `03 loyalty` where it serves a source with a name."""
+        return f"{self.number} {self.source or ''}".rstrip()
 
 
 @dataclass
@@ -62,8 +75,23 @@ class Run:
     # outputs/<environment>/<id>, relative to the project
     folder: Path = field(default=Path(), compare=False)
 
+    @property
+    def sources(self) -> list[str]:
+        """The names of the sources that it serves."""
+        return list(dict.fromkeys(each.source for each in self.phases if each.source is not None))
+
+    @property
+    def sources_left_out(self) -> list[str]:
+        """The names of the sources of which a phase failed, while others go on."""
+        ended = [each for each in self.phases if each.status in (FAILED, INTERRUPTED)]
+        return sorted({each.source for each in ended if each.source is not None})
+
     def save(self) -> None:
         """Write run.json, as a whole or not at all."""
+        with _SAVING:
+            self._save()
+
+    def _save(self) -> None:
         content = {name: value for name, value in asdict(self).items() if name != "folder"}
         draft = self.folder / ".run.json"
         draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

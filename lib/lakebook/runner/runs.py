@@ -15,15 +15,16 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakebook import errors
+from lakebook import errors, sources
 from lakebook.errors import ParametersError
 from lakebook.runner import evidence_pack, report
 from lakebook.runner.kernels import Kernels
 from lakebook.runner.parameters import declared
-from lakebook.runner.run import FAILED, INTERRUPTED, RUN, RUNNING, SUCCEEDED, PhaseRun, Run
+from lakebook.runner.run import FAILED, INTERRUPTED, PENDING, RUN, RUNNING, SUCCEEDED, PhaseRun, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ VERSIONS = (
     "nbclient",
     "ipykernel",
 )
+AT_ONCE = 3  # sources; each has a kernel of its own
 AWS_ERROR = re.compile(
     r"An error occurred \((.+?)\) when calling the (\w+) operation(?: \(.*?\))?: (.*)", re.DOTALL
 )
@@ -64,7 +66,10 @@ def new(
     folder = place / f"{second}-{mode}"
     folder.mkdir(parents=True)
     commit, changes = _commit()
-    planned = [PhaseRun(each.number, each.name, each.title, each.notebook) for each in phases]
+    planned = [
+        PhaseRun(each.number, each.name, each.title, each.notebook, source=each.source)
+        for each in phases
+    ]
     versions = {"python": sys.version.split()[0]} | {name: version(name) for name in VERSIONS}
     return Run(
         folder.name,
@@ -84,6 +89,9 @@ def new(
 def execute(run: Run) -> None:
     """Run the phases that have not succeeded, one after the other, up to the first that fails; the
     run's status says how it went.
+
+    A phase that serves a source runs for all sources side by side, and the phases after it run as
+    long as one source is left.
     """
     with _alone(run.folder):
         _execute(run)
@@ -91,7 +99,7 @@ def execute(run: Run) -> None:
 
 def resume(run: Run, connection: dict[str, str]) -> None:
     """The same for a run that stopped; the copy of the phase that stopped it is kept under another
-    name.
+    name. Phases over the whole lake that came after one of a source that failed run again.
 
     Raises ParametersError when it is still running elsewhere, or when the copies of earlier phases
     are not as they were sealed.
@@ -102,10 +110,14 @@ def resume(run: Run, connection: dict[str, str]) -> None:
             raise ParametersError(
                 f"This run cannot go on, as its evidence is not whole: {' '.join(changed)}"
             )
+        for each in _after_sources_that_failed(run):
+            each.status = PENDING
         for each in run.phases:
             copy = run.folder / each.copy
             if each.status != SUCCEEDED and copy.exists():
                 copy.rename(copy.with_name(f"{copy.stem}.attempt-{each.attempts}.ipynb"))
+            if each.status != SUCCEEDED:
+                each.status = PENDING
         commit, changes = _commit()
         now = evidence_pack.utc(time.time())
         run.resumed.append(
@@ -141,20 +153,76 @@ def _execute(run: Run) -> None:
 
 def _execute_phases(run: Run) -> None:
     due = [each for each in run.phases if each.status != SUCCEEDED]
+    groups = [list(each) for _, each in groupby(due, lambda each: each.number)]
     with Kernels() as kernels, ThreadPoolExecutor(1) as pages:
         upcoming = kernels.start()
-        for phase, following in zip(due, [*due[1:], None], strict=True):
-            kernel, upcoming = upcoming, following and kernels.start()
-            _execute_phase(run, phase, kernels, kernel)
-            kernels.stop(kernel)
-            # what fails here fails again in the report
-            pages.submit(report.write_page, run.folder / phase.copy)
-            if phase.status != SUCCEEDED:
+        for number, group in enumerate(groups):
+            first, upcoming = upcoming, number + 1 < len(groups) and kernels.start()
+            left = [each for each in group if each.source not in run.sources_left_out]
+            _execute_group(run, left, kernels, first)
+            evidence_pack.write_ledger(run.folder)
+            evidence_pack.seal(run.folder)
+            for phase in left:
+                # what fails here fails again in the report
+                pages.submit(report.write_page, run.folder / phase.copy)
+            if kernels.interrupted or not any(
+                each.status == SUCCEEDED for each in run.phases if each.number == group[0].number
+            ):
                 return
 
 
+def _execute_group(run: Run, group: list[PhaseRun], kernels: Kernels, first: Any) -> None:
+    """Run one phase, or the same one for several sources side by side, the `first` kernel with
+    it.
+    """
+    if len(group) == 1:
+        _execute_phase(run, group[0], kernels, first)
+        kernels.stop(first)
+        return
+    ready = [first, *(kernels.start() for _ in group[1:AT_ONCE])]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def execute(phase: PhaseRun) -> None:
+            kernel = ready.pop() if ready else kernels.start()
+            _execute_phase(run, phase, kernels, kernel)
+            kernels.stop(kernel)
+
+        ended = [pool.submit(execute, each) for each in group]
+        try:
+            for each in ended:
+                each.result()
+        except KeyboardInterrupt:
+            for each in ended:
+                each.cancel()
+            kernels.kill()
+    for kernel in ready:
+        kernels.stop(kernel)
+    _forget_folder()
+
+
+def _forget_folder() -> None:
+    """Have papermill write below the current folder again: of calls side by side the one that ends
+    last leaves the folder of another in force.
+    """
+    from papermill.iorw import papermill_io  # noqa: PLC0415 - it is imported by now
+
+    papermill_io.get_handler("copy.ipynb").cwd(None)
+
+
+def _after_sources_that_failed(run: Run) -> list[PhaseRun]:
+    """The phases over the whole lake behind the first one of a source that did not succeed."""
+    failed = [
+        number
+        for number, each in enumerate(run.phases)
+        if each.source is not None and each.status != SUCCEEDED
+    ]
+    return [
+        each for each in run.phases[min(failed, default=len(run.phases)) :] if each.source is None
+    ]
+
+
 def _execute_phase(run: Run, phase: PhaseRun, kernels: Kernels, kernel: Any) -> None:
-    print(f"\n{phase.number} {phase.title}", flush=True)
+    print(f"\n{phase.label} {phase.title}", flush=True)
     phase.status, phase.started, phase.error = RUNNING, evidence_pack.utc(time.time()), ""
     phase.attempts += 1
     run.save()
@@ -169,9 +237,7 @@ def _execute_phase(run: Run, phase: PhaseRun, kernels: Kernels, kernel: Any) -> 
         phase.status, phase.error = INTERRUPTED, "Interrupted; what AWS was asked to do goes on."
     phase.ended, phase.seconds = evidence_pack.utc(time.time()), round(time.monotonic() - start, 1)
     run.save()
-    evidence_pack.write_ledger(run.folder)
-    evidence_pack.seal(run.folder)
-    print(f"{phase.number} {phase.status} in {phase.seconds:.1f} s", flush=True)
+    print(f"{phase.label} {phase.status} in {phase.seconds:.1f} s", flush=True)
 
 
 def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
@@ -182,12 +248,9 @@ def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
     # the copy and this command say it all
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     known = declared(Path(phase.notebook))
-    given = {
-        name: value
-        for name, value in {**run.parameters, "apply": run.mode == "apply"}.items()
-        if name in known
-    }
-    output = LiveLines(phase.number)
+    told = {**_parameters(run, phase), "apply": run.mode == "apply"}
+    given = {name: value for name, value in told.items() if name in known}
+    output = LiveLines(phase.label)
     copy = run.folder / phase.copy
     try:
         notebook = papermill.execute_notebook(
@@ -217,6 +280,20 @@ def _error(run: Run, phase: PhaseRun, kernel: dict[str, Any]) -> str:
         if failed
         else ""
     )
+
+
+def _parameters(run: Run, phase: PhaseRun) -> dict[str, Any]:
+    """What the run's parameters say to a phase: those of its source, or to one over the whole lake
+    which sources it must do without.
+    """
+    if phase.source is None:
+        left_out = [
+            *run.parameters.get("sources_left_out", []),
+            *map(sources.shown, run.sources_left_out),
+        ]
+        return {**run.parameters, "sources_left_out": left_out}
+    every = {"": run.parameters, **sources.every(run.parameters, run.parameters.get("sources", {}))}
+    return {**every[phase.source], "source": phase.source}
 
 
 def sentence(name: str, message: str) -> str:
