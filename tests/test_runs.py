@@ -530,7 +530,7 @@ def test_a_source_that_is_down_leaves_the_others_whole_and_is_named(three_source
     }
     assert "without ['loyalty']" in printed(run, "04_lake.ipynb")
     assert "03 loyalty failed: AssertionError: loyalty is down." in said, said
-    assert "The source loyalty failed, the others went on" in said
+    assert "The source loyalty failed and the others went on" in said
     (three_sources / "loyalty").unlink()
     assert main(["resume", "latest"]) == 0, capsys.readouterr().out
     run = latest()
