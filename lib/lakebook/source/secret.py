@@ -37,4 +37,4 @@ def incomplete(secret: str) -> str:
 
 def _engine(secret: str) -> str:
     answer = aws.client("secretsmanager").get_secret_value(SecretId=secret)
-    return str(json.loads(answer["SecretString"])["engine"])
+    return str(json.loads(answer["SecretString"])["engine"]).lower()
