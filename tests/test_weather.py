@@ -266,6 +266,20 @@ def test_what_is_there_though_a_late_read_did_not_show_it_is_not_made(bad):
         assert ensure([Resource("one", needs)], apply=True).empty
 
 
+def test_a_workgroup_that_another_phase_made_meanwhile_is_not_made(bad):
+    bad()
+    client = boto3.client("athena")
+    client.create_work_group(Name="meanwhile")
+    late = iter([True])
+
+    def needs():
+        if next(late, False):
+            yield Call(client.create_work_group, {"Name": "meanwhile"})
+
+    with role_propagation(10):
+        assert ensure([Resource("one", needs)], apply=True).empty
+
+
 def test_what_belongs_to_somebody_else_is_not_asked_for_again(bad):
     bad()
 

@@ -35,6 +35,9 @@ EXISTS = re.compile(
     r"(?!BucketAlreadyExists)\w*(AlreadyExist|AlreadyOwned|ResourceExists|EntityExists)\w*"
     r"|\w+\.Duplicate|DuplicateListener\w*"
 )
+# Athena says it in words; of a workgroup's creation its API names InvalidRequestException alone:
+# https://docs.aws.amazon.com/athena/latest/APIReference/API_CreateWorkGroup.html
+EXISTS_IN_WORDS = re.compile(r"athena:CreateWorkGroup \w+: .*\balready\b.*", re.DOTALL)
 # and what takes away, that it is not there any more; Lake Formation says it in words
 TAKES_AWAY = re.compile(r"[\w-]+:(Delete|Detach|Revoke)\w*")
 GONE = re.compile(r"\w*NotFound\w*|\w+\.NotFound|NoSuch\w+")
@@ -245,7 +248,8 @@ def is_done(error: ClientError, action: str) -> bool:
     code, message = (error.response["Error"][each] for each in ("Code", "Message"))
     if TAKES_AWAY.fullmatch(action):
         return GONE.fullmatch(code) is not None or NOTHING_REVOKED in message
-    return EXISTS.fullmatch(code) is not None
+    said = f"{action} {code}: {message}"
+    return (EXISTS.fullmatch(code) or EXISTS_IN_WORDS.fullmatch(said)) is not None
 
 
 def _seen(resources: list[Resource], seconds: float) -> list[tuple[str, Call]]:
