@@ -237,3 +237,11 @@ def test_each_source_has_a_role_that_reads_its_secret_alone(stand_in):
     ensure(dms.roles(NAMES, {"": "one", "loyalty_shop": "two"})[2:], apply=False)
     found = {each.name for each in dms.roles(NAMES, {"": "one", "loyalty_shop": "two"})}
     assert {"role several-test-dms-secret", "role several-test-dms-secret-loyalty-shop"} <= found
+
+
+def test_each_source_has_its_secret_and_a_name_that_is_gone_is_one_sentence():
+    others = {"loyalty": {"source_secret": "theirs"}}
+    assert sources.secret_of("", "main", others) == "main"
+    assert sources.secret_of("loyalty", "main", others) == "theirs"
+    with pytest.raises(LakebookError, match="no source crew"):
+        sources.secret_of("crew", "main", others)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lakebook.errors import LakebookError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -26,6 +28,17 @@ def secrets(source_secret: str, sources: dict[str, dict[str, Any]]) -> dict[str,
     """The secret of each source by its name, "" of the default one."""
     found = every({"source_secret": source_secret}, sources)
     return {name: str(each["source_secret"]) for name, each in found.items()}
+
+
+def secret_of(source: str, source_secret: str, sources: dict[str, dict[str, Any]]) -> str:
+    """The secret of one source; raises LakebookError where the parameters have none of that name."""
+    found = secrets(source_secret, sources)
+    if source not in found:
+        raise LakebookError(
+            f"The parameters have no source {shown(source)}, whose tables are in the lake: write its"
+            " secret under sources."
+        )
+    return found[source]
 
 
 def missing(wanted: Iterable[str], known: Iterable[str], left_out: Sequence[str]) -> list[str]:
