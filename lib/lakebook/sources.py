@@ -31,12 +31,12 @@ def secrets(source_secret: str, sources: dict[str, dict[str, Any]]) -> dict[str,
 
 
 def secret_of(source: str, source_secret: str, sources: dict[str, dict[str, Any]]) -> str:
-    """The secret of one source; raises LakebookError where the parameters have none of that name."""
+    """The secret of one source; raises LakebookError where there is none of that name."""
     found = secrets(source_secret, sources)
     if source not in found:
         raise LakebookError(
-            f"The parameters have no source {shown(source)}, whose tables are in the lake: write its"
-            " secret under sources."
+            f"The parameters have no source {shown(source)}, whose tables are in the lake: write"
+            " its secret under sources."
         )
     return found[source]
 
