@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import threading
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+# ast.parse in two threads of Python 3.11 can end in SystemError: its depth of recursion is one of
+# all threads; https://github.com/python/cpython/issues/106905
+ONE_AT_A_TIME = threading.Lock()
 TYPES = {
     "str": (str, "text"),
     "bool": (bool, "true or false"),
@@ -55,7 +59,8 @@ def declared(notebook: Path) -> dict[str, tuple[str, Any]]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         tagged = [each for each in cells if "parameters" in each["metadata"].get("tags", [])]
-        body = [line for cell in tagged for line in ast.parse("".join(cell["source"])).body]
+        with ONE_AT_A_TIME:
+            body = [line for cell in tagged for line in ast.parse("".join(cell["source"])).body]
         found = [line for line in body if isinstance(line, ast.AnnAssign) and line.value]
         return {
             ast.unparse(each.target): (_type(each), ast.literal_eval(each.value or ""))
