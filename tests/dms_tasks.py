@@ -5,32 +5,20 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from contextlib import suppress
 
 import boto3
 import pyarrow.parquet as pq
 import pytest
+import service_roles
 from until import until
 
 DMS, REGION = "dms.amazonaws.com", "eu-west-1"
 INCLUDE_ALL = [{"schema-name": "nasty", "table-name": "%"}]
 
 
-def trust(principal):
-    statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
 def role(name, principal=DMS, allowed=()):
     """A role for DMS that may do the `allowed` actions to everything."""
-    iam = boto3.client("iam")
-    with suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(principal))
-    if allowed:
-        statement = {"Effect": "Allow", "Action": list(allowed), "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_role_policy(RoleName=name, PolicyName="allowed", PolicyDocument=document)
-    return iam.get_role(RoleName=name)["Role"]["Arn"]
+    return service_roles.role(name, principal, allowed)
 
 
 def subnet_ids():

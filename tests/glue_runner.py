@@ -1,27 +1,12 @@
 """A role, a bucket for scripts, and runs of Glue jobs, for tests."""
 
 import contextlib
-import json
 
 import boto3
+import service_roles
 from until import until
 
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "glue.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-WORK = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Action": ["s3:*", "glue:*", "logs:*", "kms:*"], "Resource": "*"}
-    ],
-}
+WORK = ("s3:*", "glue:*", "logs:*", "kms:*")
 ROLE = "arn:aws:iam::123456789012:role/glue-tests"
 RUNNING = ("STARTING", "RUNNING", "STOPPING", "WAITING")
 
@@ -34,10 +19,7 @@ def bucket(name):
 
 
 def job(name, script, **settings):
-    iam = boto3.client("iam")
-    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_role(RoleName="glue-tests", AssumeRolePolicyDocument=json.dumps(TRUST))
-    iam.put_role_policy(RoleName="glue-tests", PolicyName="work", PolicyDocument=json.dumps(WORK))
+    service_roles.role("glue-tests", "glue.amazonaws.com", WORK)
     bucket("glue-scripts")
     boto3.client("s3").put_object(Bucket="glue-scripts", Key=f"{name}.py", Body=script)
     command = {

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import boto3
 import pytest
+import service_roles
 from nasty_source import LOB_MAX_KILOBYTES, SCHEMAS, server  # noqa: F401 - a fixture
 from test_reconcile import NAMES, Lake, measured, measured_source
 
@@ -74,22 +75,8 @@ def test_athena_measures_what_the_source_should_deliver(curated, source, name):
 @pytest.fixture(scope="module")
 def loaded(curated):
     """Every table in Redshift as the runbook defines it, loaded by COPY."""
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "redshift.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    role = boto3.client("iam").create_role(
-        RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust)
-    )["Role"]["Arn"]
-    reads = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
-    boto3.client("iam").put_role_policy(RoleName=NAME, PolicyName="reads", PolicyDocument=document)
+    may = ("s3:GetObject", "s3:ListBucket")
+    role = service_roles.role(NAME, "redshift.amazonaws.com", may)
     serverless = boto3.client("redshift-serverless")
     serverless.create_namespace(namespaceName=NAME, dbName="warehouse", iamRoles=[role])
     serverless.create_workgroup(workgroupName=NAME, namespaceName=NAME)

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from dms_tasks import REGION, code, included, mapping, message, place, role, subnet_ids, trust  # noqa: F401 - fixtures
+from dms_tasks import REGION, code, included, mapping, message, place, role, subnet_ids  # noqa: F401 - fixtures
 from nasty_source import server  # noqa: F401 - fixtures
+from service_roles import trust
 from until import until
 
 from lakebook import LakebookError, calls, ensure

@@ -8,8 +8,9 @@ import time
 import boto3
 import glue_runner
 import pytest
-from dms_tasks import INCLUDE_ALL, included, place, role, trust  # noqa: F401 - fixtures
+from dms_tasks import INCLUDE_ALL, included, place, role  # noqa: F401 - fixtures
 from nasty_source import server  # noqa: F401 - a fixture
+from service_roles import trust
 from test_iam import document, of
 from until import until
 

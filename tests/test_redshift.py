@@ -9,6 +9,7 @@ import awswrangler as wr
 import boto3
 import duckdb
 import pytest
+import service_roles
 from botocore.exceptions import ClientError
 from echoes import needed_otherwise
 from until import until
@@ -23,22 +24,7 @@ BUCKET = "redshift-tests"
 
 @pytest.fixture(scope="module")
 def role(stand_in):
-    iam = boto3.client("iam")
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "redshift.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    arn = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    lake = {"Effect": "Allow", "Action": ["s3:*", "glue:*"], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [lake]})
-    iam.put_role_policy(RoleName=NAME, PolicyName="lake", PolicyDocument=document)
-    return arn
+    return service_roles.role(NAME, "redshift.amazonaws.com", ("s3:*", "glue:*"))
 
 
 @pytest.fixture(scope="module")
@@ -184,19 +170,7 @@ def test_a_role_that_does_not_exist_or_trusts_another_service_is_refused(serverl
         serverless.create_namespace(
             namespaceName="other", iamRoles=["arn:aws:iam::123456789012:role/absent"]
         )
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "glue.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    arn = boto3.client("iam").create_role(
-        RoleName="redshift-tests-glue", AssumeRolePolicyDocument=json.dumps(trust)
-    )["Role"]["Arn"]
+    arn = service_roles.role("redshift-tests-glue", "glue.amazonaws.com")
     with pytest.raises(serverless.exceptions.ValidationException, match="may not assume"):
         serverless.create_namespace(namespaceName="other", iamRoles=[arn])
 

@@ -2,14 +2,13 @@
 processes.
 """
 
-import contextlib
 import io
-import json
 import tarfile
 import uuid
 
 import boto3
 import pytest
+import service_roles
 from botocore.exceptions import ClientError
 from conformance.models import SERVES
 from until import until
@@ -17,21 +16,8 @@ from until import until
 from local_aws import settings
 
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+SAGEMAKER = "sagemaker.amazonaws.com"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker-tests"
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-WORK = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": ["s3:*", "logs:*"], "Resource": "*"}],
-}
 DOUBLES = """
 import os, pathlib, sys
 rows = pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "part/rows.csv").read_text().split()
@@ -43,11 +29,7 @@ pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"], "note").write_text("seen")
 
 @pytest.fixture(scope="module", autouse=True)
 def account(stand_in):
-    iam = boto3.client("iam")
-    iam.create_role(RoleName="sagemaker-tests", AssumeRolePolicyDocument=json.dumps(TRUST))
-    iam.put_role_policy(
-        RoleName="sagemaker-tests", PolicyName="work", PolicyDocument=json.dumps(WORK)
-    )
+    service_roles.role("sagemaker-tests", SAGEMAKER, ("s3:*", "logs:*"))
     s3 = boto3.client("s3")
     s3.create_bucket(
         Bucket="learning", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
@@ -215,17 +197,8 @@ def test_a_role_that_sagemaker_may_not_take_is_refused():
 
 
 def test_a_role_that_may_list_but_not_read_fails_the_job():
-    iam = boto3.client("iam")
-    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_role(RoleName="sagemaker-lists", AssumeRolePolicyDocument=json.dumps(TRUST))
-    lists = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}],
-    }
-    iam.put_role_policy(
-        RoleName="sagemaker-lists", PolicyName="work", PolicyDocument=json.dumps(lists)
-    )
-    job = ended(started(DOUBLES, RoleArn="arn:aws:iam::123456789012:role/sagemaker-lists"))
+    role = service_roles.role("sagemaker-lists", SAGEMAKER, ("s3:ListBucket",))
+    job = ended(started(DOUBLES, RoleArn=role))
     assert job["TrainingJobStatus"] == "Failed"
     assert "download" in job["FailureReason"]
 

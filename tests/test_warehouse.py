@@ -2,11 +2,11 @@
 changed in it by hand.
 """
 
-import json
 from dataclasses import replace
 
 import boto3
 import pytest
+import service_roles
 import test_curation
 from test_curation import COLUMNS, NAMES, SALES, buckets, curated, delivered  # noqa: F401
 
@@ -16,27 +16,13 @@ from lakebook.services import redshift
 from lakebook.services.redshift import Warehouse
 from lakebook.source.model import Column, LakeType, Table
 
+
 # ruff: noqa: F811 - fixtures
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "redshift.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
-
 @pytest.fixture(scope="module")
 def store(buckets):
     """A warehouse with the table `s.sales`, loaded and compared."""
-    name, iam = NAMES.resource("redshift"), boto3.client("iam")
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    reads = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
-    iam.put_role_policy(RoleName=name, PolicyName="reads", PolicyDocument=document)
+    may = ("s3:GetObject", "s3:ListBucket")
+    role = service_roles.role(NAMES.resource("redshift"), "redshift.amazonaws.com", may)
     serverless, where = boto3.client("redshift-serverless"), NAMES.resource("warehouse")
     serverless.create_namespace(namespaceName=where, dbName="lake", iamRoles=[role])
     serverless.create_workgroup(workgroupName=where, namespaceName=where)
