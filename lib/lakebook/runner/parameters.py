@@ -79,7 +79,6 @@ def read(
     Raises ParametersError with one sentence: no such file, not YAML, unknown key, wrong type, a
     secret, or `apply`.
     """
-    notebooks = list(notebooks)
     known = [
         (notebook.name, name, kind, default)
         for notebook in notebooks
@@ -93,7 +92,7 @@ def read(
             continue
         _refuse(name, value, known)
     if isinstance(given.get("sources"), dict) and "sources" in names:
-        _refuse_sources(given, notebooks)
+        _refuse_sources(given, known)
     return given
 
 
@@ -108,16 +107,11 @@ def _refuse(name: str, value: Any, known: list[tuple[str, str, str, Any]]) -> No
             _refuse_other_members(name, value, default)
 
 
-def _refuse_sources(given: dict[str, Any], notebooks: list[Path]) -> None:
+def _refuse_sources(given: dict[str, Any], known: list[tuple[str, str, str, Any]]) -> None:
     """Raise ParametersError where a source has what no phase that serves one takes."""
-    phases = {each.name: declared(each) for each in notebooks}
-    serving = {name: found for name, found in phases.items() if "source" in found}
-    known = [
-        (name, each, kind, default)
-        for name, found in serving.items()
-        for each, (kind, default) in found.items()
-    ]
-    default: list[str] = next((found["source_schemas"][1] for found in serving.values()), [])
+    serving = {notebook for notebook, name, *_ in known if name == "source"}
+    known = [each for each in known if each[0] in serving]
+    default: list[str] = next((each for _, name, _, each in known if name == "source_schemas"), [])
     has_default = bool(given.get("source_secret", True))
     schemas = given.get("source_schemas", default) if has_default else []
     source_parameters.check(

@@ -7,7 +7,8 @@ import unicodedata
 
 LONGEST_BYTES = 127  # Redshift's identifiers; Glue allows 255
 # added by DMS, so no source column may take them
-RAW_COLUMNS = ("op", "dms_timestamp", "dms_change_seq")
+ADDED = ("Op", "dms_timestamp", "dms_change_seq")  # as the target and the mapping say
+RAW_COLUMNS = tuple(each.lower() for each in ADDED)
 
 
 def catalog_name(name: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lakebook.source.names import ADDED
+
 if TYPE_CHECKING:
     from lakebook.source.model import Table
-
-ADDED = ("Op", "dms_timestamp", "dms_change_seq")  # by DMS, as the target and the mapping say
 
 
 def raw_names(table: Table) -> dict[str, str]:

@@ -122,8 +122,8 @@ def _check_rows_are_seen(connection: Any, rows: list[list[Any]]) -> None:
 
     https://www.postgresql.org/docs/current/ddl-rowsecurity.html
     """
-    role = quote(query(connection, "select current_user")[0][0])
     if filtered := [row for row in rows if row[_FILTERED]]:
+        role = quote(query(connection, "select current_user")[0][0])
         raise LakebookError(
             f"The role {role} sees {_listed(filtered)} only through row-level security, which would"
             f" leave out rows without a word; let an administrator run ALTER ROLE {role} BYPASSRLS,"
