@@ -93,7 +93,8 @@ def delivered(table, rows):
     workgroup = NAMES.resource("lakebook")
     raw = relations.athena(NAMES.database("raw"), table.catalog_name, table, workgroup)
     measure = reconcile.measure(raw, table, 63).to_json()
-    proof = lake.raw_proof(NAMES, table, "now", measure)
+    files = lake.fingerprint(s3.objects(lake.raw_location(NAMES, table)))
+    proof = lake.raw_proof("now", files, measure)
     kept = lake.measure_kept(table.catalog_name, NAMES, measure)
     ensure([kept, lake.raw_table(NAMES, table, proof)], apply=True)
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lakebook import evidence
 from lakebook.layers import lake
-from lakebook.layers.warehouse import contents, counts
+from lakebook.layers.warehouse import counts, notes
 from lakebook.left_out import LeftOut
 from lakebook.reconcile import measure as reconcile
 from lakebook.reconcile import relations
@@ -87,14 +87,10 @@ def raw_equals_source(
     measured = measure_all(replicated, raw, lob_max_kilobytes)
     keys = partial(_keys, relation, raw, lob_max_kilobytes)
     reconcile.gate(name, _results(tables, expected.result(), measured, keys), losses)
+    identity = source.identity
     return {
-        each.catalog_name: {
-            **lake.raw_proof(
-                names, each, fingerprint, measured[each.catalog_name].to_json(), source.identity
-            ),
-            "files": files[each.catalog_name],
-        }
-        for each in replicated
+        name: lake.raw_proof(fingerprint, files[name], each.to_json(), identity)
+        for name, each in measured.items()
     }
 
 
@@ -178,7 +174,7 @@ def warehouse_equals_curated(
     if not apply:
         _later("warehouse = curated")
         return []
-    noted, counted = contents(warehouse), counts(warehouse, [each.name for each in tables])
+    noted, counted = notes(warehouse), counts(warehouse, [each.name for each in tables])
     new = [each for each in tables if not noted[each.name]["proved_at"]]
     loaded = {each.table.catalog_name: each for each in tables}
     expected = {each.table.catalog_name: _kept(names, each.proof["measure"]) for each in tables}

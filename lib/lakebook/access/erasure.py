@@ -18,7 +18,7 @@ from lakebook import aws
 from lakebook.ensure import Call, Resource, resource
 from lakebook.errors import LakebookError
 from lakebook.layers import documents, lake, models
-from lakebook.layers.warehouse import name_of
+from lakebook.layers.warehouse import name_of, quoted
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
 from lakebook.services import athena, glue, s3
 
@@ -117,7 +117,7 @@ def in_layers(request: Request, warehouse: Warehouse) -> list[dict[str, Any]]:
     for table, column in request.named_in():
         name = name_of(table)
         if name in loaded:
-            where = '"' + name.replace(".", '"."') + '"'
+            where = quoted(name)
             sql = (
                 f"SELECT count(*) FROM {where} WHERE"
                 f" {REDSHIFT.quote(_catalog(table, column))} = {request.value(REDSHIFT)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lakebook.ensure import Call, Resource, resource
 from lakebook.layers import lake, reporting
 from lakebook.layers.reporting import LAKE, SCHEMA, may_use
+from lakebook.layers.warehouse import quoted
 from lakebook.people.personas import OPERATOR, PERSONAS
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _together(lacking: list[Fact], wanted: dict[Fact, str]) -> list[str]:
         if kind == "COLUMN":
             columns.setdefault((role, table), []).append(f'"{column}"')
     grants = [
-        f"GRANT SELECT ({', '.join(some)}) ON {_quoted(table)} TO ROLE {role}"
+        f"GRANT SELECT ({', '.join(some)}) ON {quoted(table)} TO ROLE {role}"
         for (role, table), some in columns.items()
     ]
     return [*(wanted[each] for each in lacking if each[0] != "COLUMN"), *grants]
@@ -262,13 +263,9 @@ def _role(persona: str) -> str:
 UNDO = {
     "SCHEMA": lambda fact: f'REVOKE {fact[3]} ON SCHEMA "{fact[2]}" FROM ROLE {fact[1]}',
     "TABLES": lambda fact: f'REVOKE {fact[3]} FOR TABLES IN SCHEMA "{fact[2]}" FROM ROLE {fact[1]}',
-    "RELATION": lambda fact: f"REVOKE {fact[3]} ON {_quoted(fact[2])} FROM ROLE {fact[1]}",
-    "COLUMN": lambda fact: f'REVOKE SELECT ("{fact[3]}") ON {_quoted(fact[2])} FROM ROLE {fact[1]}',
+    "RELATION": lambda fact: f"REVOKE {fact[3]} ON {quoted(fact[2])} FROM ROLE {fact[1]}",
+    "COLUMN": lambda fact: f'REVOKE SELECT ("{fact[3]}") ON {quoted(fact[2])} FROM ROLE {fact[1]}',
     "attached": lambda fact: (
-        f"DETACH RLS POLICY {fact[3]} ON {_quoted(fact[2])} FROM ROLE {fact[1]}"
+        f"DETACH RLS POLICY {fact[3]} ON {quoted(fact[2])} FROM ROLE {fact[1]}"
     ),
 }
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace(".", '"."') + '"'

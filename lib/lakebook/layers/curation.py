@@ -81,10 +81,11 @@ def conversions(
     `partition_by` maps `schema.table` to `month(column)` (or year, day, value; several joined by
     commas); what fits no table yet lays out nothing, and `layout_parameters.misnamed` tells it.
     """
+    aside = lake.set_aside(raw, left_out)
     return [
         _conversion(names, each, partition_by.get(each.source.full_name, ""), compression)
         for each in raw
-        if each.source.full_name not in lake.set_aside(raw, left_out)
+        if each.source.full_name not in aside
     ]
 
 
@@ -135,7 +136,8 @@ def converted(
     """One run of the job over the pending tables; none where a run over the same inputs has left
     its result, of all of them. A table that cannot be converted fails it, unless it `goes_on`.
     """
-    if pending and (result(names, pending) is None or failed(names, pending)):
+    outcome = result(names, pending) if pending else {}
+    if outcome is None or _errors(outcome):
         content, (bucket, key), client = (
             manifest(pending, compression, goes_on=goes_on),
             s3.split(_uri(names, "manifests", pending)),
@@ -176,14 +178,6 @@ def result(names: Names, pending: list[Conversion]) -> dict[str, Any] | None:
     return outcome if written == there else None
 
 
-def failed(names: Names, pending: list[Conversion]) -> dict[str, str]:
-    """The tables that the job could not convert and went on without, by catalog name, with the
-    reason.
-    """
-    outcome = result(names, pending) if pending else None
-    return {name: each["error"] for name, each in (outcome or {}).items() if "error" in each}
-
-
 def usable(
     raw: list[RawTable], left_out: LeftOut, sources_left_out: Sequence[str] = ()
 ) -> list[RawTable]:
@@ -199,8 +193,16 @@ def usable(
 def note_failed(names: Names, pending: list[Conversion], left_out: LeftOut) -> None:
     """Let what the job could not convert go to `left_out`."""
     people = {each.table.catalog_name: each.table.full_name for each in pending}
-    for name, reason in failed(names, pending).items():
+    outcome = result(names, pending) if pending else None
+    for name, reason in _errors(outcome or {}).items():
         left_out.note(people[name], reason)
+
+
+def _errors(outcome: dict[str, Any]) -> dict[str, str]:
+    """The tables that the job could not convert and went on without, by catalog name, with the
+    reason.
+    """
+    return {name: each["error"] for name, each in outcome.items() if "error" in each}
 
 
 def candidate(names: Names, each: Conversion) -> Resource:

@@ -15,6 +15,7 @@ from botocore.validate import ParamValidator
 from lakebook import aws, yaml_text
 from lakebook.errors import LakebookError
 from lakebook.layers import lake
+from lakebook.layers.warehouse import quoted
 from lakebook.services import glue, quicksight
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Board:
         """What the data sets' own queries count in the warehouse, in the form of `rows_ingested`;
         nothing may be dropped.
         """
-        tables = {f"table.{each}": '"' + each.replace(".", '"."') + '"' for each in self.tables}
+        tables = {f"table.{each}": quoted(each) for each in self.tables}
         counted = {}
         for short, definition in self._rendered(tables)["DataSets"].items():
             read = [_read(each, tables) for each in definition["PhysicalTableMap"].values()]

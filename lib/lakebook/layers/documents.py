@@ -112,9 +112,7 @@ def prefix(names: Names) -> str:
 def landing(names: Names) -> Landing:
     """The landing prefix compared with the table; reads no document."""
     tables = tuple(
-        lake.raw_location(names, lake.source_of(each))
-        for each in glue.tables(names.database("raw"))
-        if lake.SOURCE in each.get("Parameters", {})
+        lake.raw_location(names, lake.source_of(each)) for each in lake.of_sources(names, "raw")
     )
     if f"{prefix(names)}{TABLE}/" in tables:
         raise LakebookError(

@@ -103,12 +103,12 @@ def raw_tables(names: Names) -> list[RawTable]:
     """Every catalogued raw table with its files and proof, those that left the source and those
     that were retired among them; none before phase 03.
     """
-    return [_raw_table(names, each) for each in _catalogued(names)]
+    return [_raw_table(names, each) for each in of_sources(names, "raw")]
 
 
 def retired(names: Names) -> list[Table]:
     """The tables that no layer but raw shows any more."""
-    return [source_of(each) for each in _catalogued(names) if RETIRED in each["Parameters"]]
+    return [source_of(each) for each in of_sources(names, "raw") if RETIRED in each["Parameters"]]
 
 
 def named(names: Names, tables: list[Table], source: str = "") -> list[Table]:
@@ -118,7 +118,7 @@ def named(names: Names, tables: list[Table], source: str = "") -> list[Table]:
     as do its columns. What is new gets a name that no other table has had, those that left their
     source included.
     """
-    known = {each.full_name: each for each in map(source_of, _catalogued(names))}
+    known = {each.full_name: each for each in map(source_of, of_sources(names, "raw"))}
     taken = [
         each["Name"] for layer in ("raw", "curated") for each in glue.tables(names.database(layer))
     ]
@@ -158,10 +158,10 @@ def _raw_table(names: Names, catalogued: dict[str, Any]) -> RawTable:
     return RawTable(table, files, proof_of(catalogued), said.get(LEFT, ""), RETIRED in said)
 
 
-def _catalogued(names: Names) -> list[dict[str, Any]]:
-    """The raw tables that are a source's, as the catalog describes them."""
+def of_sources(names: Names, layer: str) -> list[dict[str, Any]]:
+    """The tables of a layer that are described as a source's, as the catalog has them."""
     return [
-        each for each in glue.tables(names.database("raw")) if SOURCE in each.get("Parameters", {})
+        each for each in glue.tables(names.database(layer)) if SOURCE in each.get("Parameters", {})
     ]
 
 
@@ -211,7 +211,7 @@ def departures(
     """
     delivered = {each.full_name for each in tables if each.replicated}
     there = {each.full_name: each for each in tables}
-    raw = {source_of(each).full_name: each for each in _catalogued(names)}
+    raw = {source_of(each).full_name: each for each in of_sources(names, "raw")}
     if still := sorted(there.keys() & set(retired)):
         raise LakebookError(
             f"retired_tables names {', '.join(still)}, which the source still has: name it under"
@@ -280,15 +280,15 @@ def _marks(_name: str, database: str, said: dict[str, dict[str, str]]) -> Iterat
 
 
 def raw_proof(
-    names: Names, table: Table, source_fingerprint: str, measure: str, database: str = ""
+    source_fingerprint: str, files: str, measure: str, database: str = ""
 ) -> dict[str, Any]:
-    """What phase 03 records of a table whose raw files were found equal to the source, while that
-    had this fingerprint; `database` is the source's identity.
+    """What phase 03 records of a table whose raw files, which have the fingerprint `files`, were
+    found equal to the source, while that had its own; `database` is the source's identity.
     """
     return {
         "fingerprint": source_fingerprint,
         **({"database": database} if database else {}),
-        "files": fingerprint(s3.objects(raw_location(names, table))),
+        "files": files,
         "measure": measure,
         "rows": json.loads(measure)["rows"],
     }
@@ -300,7 +300,7 @@ def other_database(names: Names, source: str, identity: str) -> bool:
     """
     known = {
         database
-        for each in _catalogued(names)
+        for each in of_sources(names, "raw")
         if source_of(each).source == source and LEFT not in each["Parameters"]
         if (database := proof_of(each).get("database"))
     }
@@ -332,7 +332,7 @@ def raw_matches_source(names: Names, tables: list[Table], source_fingerprint: st
         (raw := found.get(table.catalog_name)) is not None
         and table_json.to_json(raw.source) == table_json.to_json(table)
         and unchanged(raw.proof.get("fingerprint"), source_fingerprint)
-        and raw.proof["files"] == fingerprint(raw.files)
+        and raw.verified
         for table in tables
     )
 

@@ -46,12 +46,13 @@ def misnamed(
     ):
         texts = {"type": "string", "description": f"a text, such as {example}"}
         yaml_text.check(parameter, given, {"additionalProperties": texts})
+        unknown = set(missing(given, known, left_out))
         for table, text in given.items():
             if re.fullmatch(r"models\..*_predictions", table) and table not in known:
                 continue  # 08 makes it
             if elsewhere and not table.startswith(schemas):
                 continue
-            if missing([table], known, left_out):
+            if table in unknown:
                 found.append(f"{parameter}: {table} is no table; there are {', '.join(known)}")
             elif table in known and (wrong := _wrong(parameter, text, known[table])):
                 found.append(f"{parameter} of {table}: {wrong}")

@@ -150,7 +150,7 @@ class Model:
     @property
     def asked_in_warehouse(self) -> str:
         """The table that predictions are made for, as the warehouse names it."""
-        return REDSHIFT.quote(*warehouse.name_of(self._asked).split("."))
+        return warehouse.quoted(warehouse.name_of(self._asked))
 
     def missing(self) -> list[str]:
         """The tables that the query reads or predictions are made for, and the curated layer does

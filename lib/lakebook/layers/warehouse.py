@@ -13,7 +13,7 @@ from lakebook.ensure import Call, Resource, resource
 from lakebook.layers import lake
 from lakebook.layers.warehouse_layout import layouts
 from lakebook.reconcile.canonical_sql import ATHENA, REDSHIFT
-from lakebook.services import athena, glue, s3
+from lakebook.services import athena, s3
 from lakebook.services.redshift import literal
 from lakebook.source.names import LONGEST_BYTES, catalog_name, catalog_names
 from lakebook.source.relation import Relation
@@ -80,7 +80,7 @@ class WarehouseTable:
     @property
     def identifier(self) -> str:
         """`"operations"."flights"`: quoted, as any of them may be a reserved word."""
-        return '"' + self.name.replace(".", '"."') + '"'
+        return quoted(self.name)
 
     @property
     def documents(self) -> dict[str, str]:
@@ -252,12 +252,8 @@ def unverified(names: Names) -> list[str]:
     """The curated tables without a proved snapshot, by name in the catalog: 05 ended while it
     switched them, and a load would leave them out.
     """
-    return [
-        each["Name"]
-        for each in glue.tables(names.database("curated"))
-        if lake.SOURCE in each.get("Parameters", {})
-        and lake.PROOF not in each.get("Parameters", {})
-    ]
+    found = lake.of_sources(names, "curated")
+    return [each["Name"] for each in found if lake.PROOF not in each["Parameters"]]
 
 
 def loadable(
@@ -268,9 +264,9 @@ def loadable(
     """
     for name in unverified(names):
         left_out.note(name, "the curated layer shows no verified snapshot: run 05")
-    actual = contents(warehouse)
+    noted = notes(warehouse)
     for each in tables:
-        if actual.get(each.name, {}).get("snapshot") == each.snapshot:
+        if noted.get(each.name, {}).get("snapshot") == each.snapshot:
             continue
         for column in each.table.columns:
             longest = longest_bytes(column.type, each.lob_max_kilobytes)
@@ -308,11 +304,10 @@ def dropped(_name: str, warehouse: Warehouse, tables: list[Table]) -> Iterator[C
     """The end of retired tables; raises Redshift's own error where a view of others needs one."""
     there = warehouse.relations() if tables else set()
     for each in sorted({name_of(table) for table in tables} & set(there)):
-        identifier = '"' + each.replace(".", '"."') + '"'
         yield warehouse.transaction(
             [
                 f"DELETE FROM lakebook.loads WHERE table_name = {literal(each)}",
-                f"DROP TABLE {identifier}",
+                f"DROP TABLE {quoted(each)}",
             ]
         )
 
@@ -461,7 +456,7 @@ def no_longer_ours(
     """No table of a source where earlier versions put those of schemas with names of ours."""
     units = [
         [
-            'DROP TABLE IF EXISTS "' + each.replace(".", '"."') + '"',
+            f"DROP TABLE IF EXISTS {quoted(each)}",
             f"DELETE FROM lakebook.loads WHERE table_name = {literal(each)}",
         ]
         for each in actual
@@ -475,7 +470,7 @@ def verified(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Ca
     """A note in `lakebook.loads` that these tables were compared with the curated layer, row for
     row.
     """
-    noted = contents(warehouse) if tables else {}
+    noted = notes(warehouse) if tables else {}
     due = [each for each in tables if not noted.get(each, {}).get("proved_at")]
     chunks = [due[start : start + NAMES_AT_ONCE] for start in range(0, len(due), NAMES_AT_ONCE)]
     yield from warehouse.transactions(
@@ -483,36 +478,44 @@ def verified(_name: str, warehouse: Warehouse, tables: list[str]) -> Iterator[Ca
     )
 
 
+def notes(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """What was noted of loads: table name to snapshot, definition, row_count, proved_at."""
+    if not warehouse.exists() or "lakebook.loads" not in warehouse.relations():
+        return {}
+    noted = warehouse.query(
+        'SELECT table_name, "snapshot", definition, row_count, proved_at FROM lakebook.loads'
+    )
+    return {str(each["table_name"]): each for each in noted.to_dict("records")}
+
+
 def contents(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     """What the warehouse itself says it holds: table name to what was noted (snapshot, definition,
     row_count, proved_at), and to what is there, whoever has changed it since: columns in their
     order, counted rows. No columns: no table.
     """
-    if not warehouse.exists() or "lakebook.loads" not in (present := warehouse.relations()):
+    if not (noted := notes(warehouse)):
         return {}
-    noted = warehouse.query(
-        'SELECT table_name, "snapshot", definition, row_count, proved_at FROM lakebook.loads'
-    ).to_dict("records")
-    there = [str(each["table_name"]) for each in noted if each["table_name"] in present]
+    present = warehouse.relations()
+    there = [each for each in noted if each in present]
     columns: dict[str, list[str]] = {each: [] for each in there}
     for schema, table, column in warehouse.ask(COLUMNS) if there else []:
         columns.get(f"{schema}.{table}", []).append(str(column))
     counted = counts(warehouse, there)
     return {
-        row["table_name"]: {
-            **row,
-            "columns": columns.get(row["table_name"], []),
-            "counted": counted.get(row["table_name"]),
-        }
-        for row in noted
+        name: {**each, "columns": columns.get(name, []), "counted": counted.get(name)}
+        for name, each in noted.items()
     }
+
+
+def quoted(name: str) -> str:
+    """A table's name as SQL takes it: `"operations"."flights"`."""
+    return REDSHIFT.quote(*name.split("."))
 
 
 def counts(warehouse: Warehouse, tables: list[str]) -> dict[str, int]:
     """Rows of tables, `schema.name`, as the warehouse counts them now."""
-    quoted = {each: '"' + each.replace(".", '"."') + '"' for each in tables}
     parts = [
-        f"SELECT {literal(name)} AS name, count(*) AS row_count FROM {each}"
-        for name, each in quoted.items()
+        f"SELECT {literal(each)} AS name, count(*) AS row_count FROM {quoted(each)}"
+        for each in tables
     ]
     return {str(name): int(rows or 0) for name, rows in warehouse.ask_all(parts)}
